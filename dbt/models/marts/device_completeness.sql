@@ -1,0 +1,112 @@
+with
+
+slices as (
+
+    select * from {{ ref('stg_slices') }}
+
+),
+
+registry as (
+
+    select * from {{ ref('stg_registry') }}
+
+),
+
+models as (
+
+    select * from {{ ref('stg_models') }}
+
+),
+
+placements as (
+
+    select * from {{ ref('stg_placements') }}
+
+),
+
+received as (
+
+    select * from {{ ref('stg_received') }}
+
+),
+
+rejections as (
+
+    select * from {{ ref('stg_rejections') }}
+
+),
+
+-- one row per registry record and hour in which it holds; times in microseconds since the device came into service
+held as (
+
+    select
+        registry.device_id,
+        slices.event_date,
+        slices.event_hour,
+        registry.status,
+        coalesce(registry.reporting_interval_s, models.reporting_interval_s) * 1000000::bigint as interval_us,
+        greatest(epoch_us(registry.valid_from), epoch_us(slices.slice_at)) - epoch_us(registry.in_service_at) as starts_us,
+        least(coalesce(epoch_us(registry.valid_to), 9223372036854775807), epoch_us(slices.slice_at) + 3600000000)
+        - epoch_us(registry.in_service_at) as ends_us
+    from slices
+    inner join registry
+        on registry.valid_from < slices.slice_at + interval 1 hour
+        and coalesce(registry.valid_to, 'infinity'::timestamptz) > slices.slice_at
+    left join models on models.model_id = registry.model_id
+    where registry.status <> 'retired'
+
+),
+
+-- the reporting times are k * interval, k >= 0; those before t number t / interval, rounded up
+due as (
+
+    select
+        device_id,
+        event_date,
+        event_hour,
+        coalesce(sum(
+            (greatest(ends_us, 0) + interval_us - 1) // interval_us
+            - (greatest(starts_us, 0) + interval_us - 1) // interval_us
+        ) filter (where status = 'in_service' and interval_us > 0), 0)::bigint as expected_count
+    from held
+    where ends_us > 0
+    group by device_id, event_date, event_hour
+
+),
+
+device_hours as (
+
+    select device_id, event_date, event_hour from due
+    union
+    select device_id, event_date, event_hour from received
+    union
+    select device_id, event_date, event_hour from rejections
+
+),
+
+final as (
+
+    select
+        device_hours.device_id,
+        placements.model_id,
+        placements.site_id,
+        slices.slice_at as hour_at,
+        device_hours.event_date,
+        device_hours.event_hour,
+        coalesce(due.expected_count, 0) as expected_count,
+        coalesce(received.received_count, 0) as received_count,
+        coalesce(received.late_count, 0) as late_count,
+        coalesce(received.clock_flagged_count, 0) as clock_flagged_count,
+        coalesce(rejections.duplicate_count, 0) as duplicate_count,
+        coalesce(rejections.rejected_count, 0) as rejected_count,
+        greatest(coalesce(due.expected_count, 0) - coalesce(received.heard_count, 0), 0) as missing_count
+    from device_hours
+    inner join slices using (event_date, event_hour)
+    left join placements using (device_id, event_date, event_hour)
+    left join due using (device_id, event_date, event_hour)
+    left join received using (device_id, event_date, event_hour)
+    left join rejections using (device_id, event_date, event_hour)
+
+)
+
+select * from final

@@ -1,0 +1,55 @@
+with
+
+hours as (
+
+    select * from {{ ref('stg_planned_hours') }}
+
+),
+
+registry as (
+
+    select * from {{ ref('stg_registry') }}
+
+),
+
+-- a device's first record counts from the start of the hour that it begins in
+effective as (
+
+    select
+        device_id,
+        model_id,
+        site_id,
+        valid_to,
+        case
+            when valid_from = min(valid_from) over (partition by device_id) then date_trunc('hour', valid_from)
+            else valid_from
+        end as counts_from
+    from registry
+
+),
+
+device_hours as (
+
+    select devices.device_id, hours.slice_at, hours.event_date, hours.event_hour
+    from hours
+    cross join (select distinct device_id from registry) as devices
+
+),
+
+final as (
+
+    select
+        device_hours.device_id,
+        device_hours.slice_at,
+        device_hours.event_date,
+        device_hours.event_hour,
+        effective.model_id,
+        effective.site_id
+    from device_hours
+    asof join effective
+        on device_hours.device_id = effective.device_id
+        and device_hours.slice_at >= effective.counts_from
+
+)
+
+select * from final

@@ -1,0 +1,187 @@
+"""The manifest: what a simulation sent, message by message and fault by fault, and what is to become of each.
+
+Belongs here: writing and reading `<run id>.parquet` and `<run id>.json`. Comparing it with the lake belongs to those
+who know the lake's tables.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from device_sim.messages import Dispatch
+from ingestion.envelope import ID, LIFECYCLE_TOPIC, SOURCE, TELEMETRY_TOPIC, TIME
+
+# kept as objects no longer than this: every one of them slows the garbage collector down
+_ROWS_A_BATCH = 5_000
+_ROWS_A_GROUP = 200_000
+SCHEMA = pa.schema(
+    [
+        pa.field("topic", pa.string(), nullable=False),
+        pa.field("device_id", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("message_id", pa.string()),
+        pa.field("measured_at", pa.timestamp("us", tz="UTC")),
+        pa.field("component", pa.string()),
+        pa.field("model_id", pa.string(), nullable=False),
+        pa.field("fault", pa.string(), nullable=False),
+        pa.field("expected_fate", pa.string(), nullable=False),
+        pa.field("expected_clock_status", pa.string(), nullable=False),
+    ]
+)
+"""One row a message sent, in the order of sending.
+
+`device_id` is the Kafka key, null without one; `measured_at` is ce_time, null when it is none; `expected_fate` is
+'reading', 'lifecycle' or a reason of `silver.rejected`; where `expected_clock_status` is not 'ok' the reading's
+event_at is its received_at.
+"""
+
+
+@dataclass(frozen=True)
+class ManifestSummary:
+    """What a simulation came to; `parquet_path` has the messages, `json_path` this summary and the devices.
+
+    `fates` and `faults` count the telemetry messages sent, `models` those by model; `lifecycle_count` counts the
+    rest. `elapsed_s` is real time.
+    """
+
+    run_id: str
+    parquet_path: Path
+    json_path: Path
+    telemetry_count: int
+    lifecycle_count: int
+    fates: Mapping[str, int]
+    faults: Mapping[str, int]
+    models: Mapping[str, int]
+    is_interrupted: bool
+    elapsed_s: float
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    devices: tuple[Mapping[str, Any], ...] = ()
+
+
+class ManifestWriter:
+    """Takes rows of what was sent; nothing stands under its final name before `finish`."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.run_id = run_id
+        self._path = folder / f"{run_id}.parquet"
+        self._part = self._path.with_suffix(".parquet.part")
+        self._writer = pq.ParquetWriter(self._part, SCHEMA, compression="zstd")
+        self._rows: list[Dispatch] = []
+        self._batches: list[pa.RecordBatch] = []
+        self._next = 0
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("expected_fate", "fault", "model_id")}
+        self._lifecycle_count = 0
+
+    def add(self, dispatch: Dispatch) -> bool:
+        """Keep what was sent; True when it is time to `store` what was acknowledged.
+
+        The n-th dispatch added is the n-th message sent.
+        """
+        self._rows.append(dispatch)
+        if len(self._rows) >= _ROWS_A_BATCH:
+            self._pack()
+        return len(self._batches) * _ROWS_A_BATCH >= _ROWS_A_GROUP
+
+    def store(self, failed: set[int]) -> None:
+        """Write the rows kept so far, which are all acknowledged but for those with the numbers in `failed`."""
+        self._pack()
+        if not self._batches:
+            return
+        table = pa.Table.from_batches(self._batches, SCHEMA)
+        first, self._next = self._next, self._next + len(table)
+        if failed:
+            table = table.filter(pa.array([number not in failed for number in range(first, self._next)]))
+        self._batches = []
+        self._writer.write_table(table)
+        self._count(table)
+
+    def _pack(self) -> None:
+        if self._rows:
+            columns = zip(*map(_row, self._rows), strict=True)
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+            self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
+            self._rows = []
+
+    def _count(self, table: pa.Table) -> None:
+        self._lifecycle_count += pc.sum(pc.equal(table["topic"], LIFECYCLE_TOPIC)).as_py() or 0
+        telemetry = table.filter(pc.equal(table["topic"], TELEMETRY_TOPIC))
+        for column, counts in self._counts.items():
+            for each in pc.value_counts(telemetry[column]).to_pylist():
+                counts[each["values"]] += each["counts"]
+
+    def finish(
+        self,
+        is_interrupted: bool,
+        elapsed_s: float,
+        arguments: Mapping[str, Any],
+        devices: tuple[Mapping[str, Any], ...],
+    ) -> ManifestSummary:
+        """Put both files in place, each whole or not at all."""
+        self._writer.close()
+        fates, faults, models = (dict(sorted(counts.items())) for counts in self._counts.values())
+        summary = ManifestSummary(
+            run_id=self.run_id,
+            parquet_path=self._path,
+            json_path=self._path.with_suffix(".json"),
+            telemetry_count=sum(fates.values()),
+            lifecycle_count=self._lifecycle_count,
+            fates=fates,
+            faults=faults,
+            models=models,
+            is_interrupted=is_interrupted,
+            elapsed_s=round(elapsed_s, 3),
+            arguments=arguments,
+            devices=devices,
+        )
+        self._part.replace(self._path)
+        part = summary.json_path.with_suffix(".json.part")
+        part.write_text(_to_json(summary), encoding="utf-8")
+        part.replace(summary.json_path)
+        return summary
+
+
+def read_summary(path: Path) -> ManifestSummary:
+    """The summary that `finish` wrote, its paths beside `path`."""
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw["devices"] = tuple(raw["devices"])
+    return ManifestSummary(parquet_path=path.with_suffix(".parquet"), json_path=path, **raw)
+
+
+def _to_json(summary: ManifestSummary) -> str:
+    raw = asdict(summary)
+    del raw["parquet_path"], raw["json_path"]
+    return json.dumps(raw, indent=1) + "\n"
+
+
+def _row(dispatch: Dispatch) -> tuple[object, ...]:
+    message = dispatch.message
+    headers = dict(message.headers)
+    message_id = headers.get(ID)
+    return (
+        message.topic,
+        None if message.key is None else message.key.decode(),
+        headers[SOURCE].decode(),
+        None if message_id is None else message_id.decode(),
+        _moment(headers.get(TIME)),
+        dispatch.component,
+        dispatch.model_id,
+        dispatch.fault,
+        dispatch.fate,
+        dispatch.clock_status,
+    )
+
+
+def _moment(time: bytes | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat((time or b"").decode()).astimezone(UTC)
+    except ValueError:
+        return None

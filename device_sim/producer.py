@@ -1,0 +1,101 @@
+"""The producer: messages to a Kafka broker, every one acknowledged or accounted for.
+
+Belongs here: the Kafka client, its settings and its errors. What is sent, and when, is decided by the caller.
+"""
+
+from functools import partial
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as KafkaMessage
+
+from ingestion.envelope import Message
+from lake.errors import PlatformError
+
+_CONNECT_TIMEOUT_S = 10.0
+_DELIVERY_TIMEOUT_MS = 60_000
+_QUEUE_MESSAGES = 100_000
+
+
+class MessageProducer:
+    """Sends messages; what was not acknowledged is known by its number."""
+
+    def __init__(self, bootstrap: str) -> None:
+        """Raises PlatformError when no broker answers at `bootstrap` within 10 s."""
+        self._bootstrap = bootstrap
+        self._count = 0
+        self._failed: dict[int, str] = {}
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "lz4",
+                "linger.ms": 20,
+                "queue.buffering.max.messages": _QUEUE_MESSAGES,
+                "message.max.bytes": 4_000_000,
+                "message.timeout.ms": _DELIVERY_TIMEOUT_MS,
+                # as Java's producers choose a partition, so that a device stays on one whatever sends for it
+                "partitioner": "murmur2_random",
+                # a report costs as much as a message: only of those that failed
+                "delivery.report.only.error": True,
+                # librdkafka writes each refused connection to stderr unless told not to
+                "log_level": 0,
+            }
+        )
+        try:
+            self._producer.list_topics(timeout=_CONNECT_TIMEOUT_S)
+        except KafkaException as error:
+            raise PlatformError(
+                f"Kafka does not answer at {bootstrap}: check that it runs and that LAKEHOUSE_KAFKA_BOOTSTRAP is right."
+            ) from error
+
+    def send(self, message: Message) -> None:
+        """Queue a message; the n-th has the number n, from 0. Waits while the queue is full.
+
+        Raises PlatformError when the broker takes nothing any more.
+        """
+        number = self._count
+        while True:
+            try:
+                self._producer.produce(
+                    message.topic,
+                    value=message.value,
+                    key=message.key,
+                    headers=list(message.headers),
+                    on_delivery=partial(self._report, number),
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+                if self._failed:
+                    raise self._error() from None
+            except KafkaException as error:
+                raise PlatformError(f"Kafka at {self._bootstrap} refused a message: {error.args[0].str()}.") from error
+            else:
+                self._count += 1
+                return
+
+    def poll(self) -> None:
+        """Take in the reports that have come."""
+        self._producer.poll(0)
+
+    def flush(self) -> set[int]:
+        """Wait until each message sent so far is acknowledged or has failed; returns the numbers of the failed."""
+        # no timeout: the delivery timeout turns every message into one or the other
+        self._producer.flush()
+        return set(self._failed)
+
+    def check(self) -> None:
+        """Raise PlatformError when a message could not be delivered."""
+        if self._failed:
+            raise self._error()
+
+    def _report(self, number: int, error: KafkaError | None, message: KafkaMessage) -> None:
+        if error is not None:
+            self._failed[number] = error.str()
+
+    def _error(self) -> PlatformError:
+        first = next(iter(self._failed.values()))
+        return PlatformError(
+            f"{len(self._failed)} messages were not taken by Kafka at {self._bootstrap} ({first}): check the broker, "
+            "then send again; what arrived twice is recognised."
+        )

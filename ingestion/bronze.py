@@ -1,0 +1,192 @@
+"""Kafka to bronze: bounded reads between the committed offsets and the broker's high watermark.
+
+Belongs here: which offsets come next, the Spark read, the bronze columns and the commit. Payloads are never parsed
+here: whatever bytes land are kept. The offsets travel in the Delta commit, so bronze is its own checkpoint.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lake.commits import append_once, ensure_table, newest_commit, progress_of
+from lake.errors import LandingZoneError, PlatformError
+from lake.settings import Settings
+from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, Table
+
+BRONZE_TABLES = {"telemetry": BRONZE_TELEMETRY, "lifecycle": BRONZE_LIFECYCLE}
+APP_ID = "ingest"
+_BROKER_TIMEOUT_S = 10.0
+_RECORDS_A_FILE = 250_000
+
+Offsets = dict[int, int]
+"""Kafka partition -> offset."""
+
+
+@dataclass(frozen=True)
+class OffsetRange:
+    """What one bronze commit reads of a topic: from `start` (inclusive) to `end` (exclusive), a partition."""
+
+    topic: str
+    start: Offsets
+    end: Offsets
+
+    @property
+    def records(self) -> int:
+        """Offsets in the range."""
+        return sum(self.end[p] - self.start[p] for p in self.end)
+
+    @property
+    def ingest_id(self) -> int:
+        """Grows with every commit that brings records, and follows from the offsets alone."""
+        return sum(self.end.values())
+
+
+def committed_offsets(settings: Settings, topic: str) -> Offsets:
+    """Where the last bronze commit of a topic ended; empty before the first."""
+    commit = newest_commit(settings, BRONZE_TABLES[topic].name, "offsets")
+    if commit is None:
+        return {}
+    return {int(partition): end for partition, (_, end) in commit.metadata["offsets"].items()}
+
+
+def broker_offsets(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
+    """Per partition the oldest offset that the broker still has and its high watermark.
+
+    Raises PlatformError when the broker does not answer, LandingZoneError when there is no such topic.
+    """
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "lakehouse-offsets", "enable.auto.commit": False})
+    try:
+        metadata = consumer.list_topics(topic, timeout=_BROKER_TIMEOUT_S).topics[topic]
+        if metadata.error is not None:
+            raise LandingZoneError(f"Kafka at {bootstrap} has no topic {topic!r}: {metadata.error}.")
+        return {
+            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_BROKER_TIMEOUT_S)
+            for partition in sorted(metadata.partitions)
+        }
+    except KafkaException as error:
+        raise PlatformError(
+            f"Kafka at {bootstrap} did not answer: {error.args[0]}. Is the broker running and reachable?"
+        ) from error
+    finally:
+        consumer.close()
+
+
+def next_range(topic: str, committed: Offsets, available: Mapping[int, tuple[int, int]]) -> OffsetRange:
+    """What to read next. A partition that bronze has not seen starts at the oldest offset there is.
+
+    Raises LandingZoneError when the broker no longer has offsets that bronze needs, or has fewer than bronze holds:
+    going on would lose or repeat records.
+    """
+    start, end = {}, {}
+    for partition, (oldest, high) in available.items():
+        begin = committed.get(partition, oldest)
+        if begin < oldest:
+            raise LandingZoneError(
+                f"Kafka topic {topic}, partition {partition}: offsets {begin} to {oldest - 1} are gone from the broker "
+                f"({oldest - begin} records), and bronze does not have them. Restore them, or accept the gap with "
+                f"`lakehouse ingest --accept-gap`."
+            )
+        if begin > high:
+            raise LandingZoneError(
+                f"Kafka topic {topic}, partition {partition} ends at offset {high}, but bronze holds records up to "
+                f"{begin - 1}: the topic was created anew or this is another broker. Point the lakehouse at the broker "
+                f"it began with, or at an empty lake."
+            )
+        start[partition], end[partition] = begin, high
+    missing = sorted(set(committed) - set(available))
+    if missing:
+        raise LandingZoneError(
+            f"Kafka topic {topic} no longer has partitions {missing}, which bronze has read: this is another topic."
+        )
+    return OffsetRange(topic, start, end)
+
+
+def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic: str, run_id: str,
+                 accept_gap: bool = False) -> OffsetRange:  # fmt: skip
+    """Bring all new records of a topic to bronze in one commit; nothing is written when there are none.
+
+    `accept_gap` starts at the oldest offset that the broker has and records the gap in the commit.
+    """
+    table = BRONZE_TABLES[topic]
+    ensure_table(spark, settings, table)
+    committed, available = committed_offsets(settings, topic), broker_offsets(bootstrap, topic)
+    gaps = {p: [committed[p], low] for p, (low, _) in available.items() if p in committed and committed[p] < low}
+    if accept_gap:
+        committed |= {p: low for p, (_, low) in gaps.items()}
+    offsets = next_range(topic, committed, available)
+    if offsets.records == 0:
+        return offsets
+    if offsets.ingest_id <= progress_of(settings, table.name, APP_ID):
+        raise LandingZoneError(
+            f"Kafka topic {topic}: its offsets add up to {offsets.ingest_id}, no more than bronze has committed. "
+            f"Is this the broker that the lake began with?"
+        )
+    metadata: dict[str, Any] = {
+        "step": "ingest",
+        "offsets": {p: [offsets.start[p], offsets.end[p]] for p in offsets.end},
+        "run_id": run_id,
+    }
+    if accept_gap and gaps:
+        metadata["accepted_gaps"] = gaps
+    records = read_records(spark, bootstrap, offsets)
+    files = max(1, -(-offsets.records // _RECORDS_A_FILE))
+    append_once(records.coalesce(files), settings, table, APP_ID, offsets.ingest_id, metadata)
+    return offsets
+
+
+def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange) -> DataFrame:
+    """The records of a range with the columns of bronze."""
+    records = (
+        spark.read.format("kafka")
+        .option("kafka.bootstrap.servers", bootstrap)
+        .option("subscribe", offsets.topic)
+        .option("startingOffsets", _offsets_json(offsets.topic, offsets.start))
+        .option("endingOffsets", _offsets_json(offsets.topic, offsets.end))
+        .option("includeHeaders", "true")
+        .option("failOnDataLoss", "true")
+        .load()
+    )
+    return bronze_rows(records, offsets.ingest_id)
+
+
+def bronze_rows(records: DataFrame, ingest_id: int) -> DataFrame:
+    """Kafka records as Spark reads them -> the columns of bronze, nothing refused."""
+    device = F.col("key").cast("string")
+    measured = F.when(F.col("ce_time").rlike(_RFC_3339), F.try_to_timestamp("ce_time"))
+    return (
+        records.withColumnRenamed("timestamp", "received_at")
+        .withColumns({name: _header(name) for name in _ATTRIBUTES})
+        .withColumns(
+            {
+                "ingest_id": F.lit(ingest_id).cast("bigint"),
+                "received_date": F.to_date("received_at"),
+                "device_id": F.when(F.is_valid_utf8(device), device),
+                "measured_at": measured,
+            }
+        )
+        .withColumns({"measured_hour": _hour("measured_at"), "received_hour": _hour("received_at")})
+        .select(*BRONZE_TELEMETRY.column_names)
+    )
+
+
+_ATTRIBUTES = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_dataschema")
+_RFC_3339 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
+
+
+def _header(name: str) -> Column:
+    """The first header of that name as text; null when it is missing or not UTF-8."""
+    first = F.expr(f"try_element_at(filter(headers, h -> h.key = '{name}'), 1).value").cast("string")
+    return F.when(F.is_valid_utf8(first), first)
+
+
+def _hour(moment: str) -> Column:
+    return F.floor(F.unix_seconds(F.col(moment)) / 3600).cast("bigint")
+
+
+def _offsets_json(topic: str, offsets: Offsets) -> str:
+    return json.dumps({topic: {str(partition): offset for partition, offset in offsets.items()}})

@@ -1,0 +1,117 @@
+"""The envelope: a message as CloudEvents 1.0 in Kafka's binary mode.
+
+Belongs here: attribute names, the kinds of message, the spelling of times, and building one Kafka record. Sending
+belongs in `device_sim.producer` and in real devices; what a payload means belongs in `transforms`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+TELEMETRY_TOPIC = "telemetry"
+LIFECYCLE_TOPIC = "lifecycle"
+
+SPECVERSION = "ce_specversion"
+ID = "ce_id"
+SOURCE = "ce_source"
+TYPE = "ce_type"
+TIME = "ce_time"
+SUBJECT = "ce_subject"
+DATASCHEMA = "ce_dataschema"
+CONTENT_TYPE = "content-type"
+ATTRIBUTES = (SPECVERSION, ID, SOURCE, TYPE, SUBJECT, TIME, DATASCHEMA)
+"""The Kafka headers that carry CloudEvents attributes."""
+
+TELEMETRY_TYPE = "lakehouse.telemetry"
+REGISTERED = "lakehouse.device.registered"
+UPDATED = "lakehouse.device.updated"
+MAINTENANCE_STARTED = "lakehouse.device.maintenance_started"
+MAINTENANCE_ENDED = "lakehouse.device.maintenance_ended"
+RETIRED = "lakehouse.device.retired"
+LIFECYCLE_TYPES = frozenset({REGISTERED, UPDATED, MAINTENANCE_STARTED, MAINTENANCE_ENDED, RETIRED})
+
+Headers = list[tuple[str, bytes]]
+
+# made once: a fleet sends hundreds of thousands of them
+_VERSION_1 = (SPECVERSION, b"1.0")
+_JSON = (CONTENT_TYPE, b"application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One Kafka record to be sent. `key` is the device id in UTF-8; None only in a broken message."""
+
+    topic: str
+    key: bytes | None
+    headers: Headers
+    value: bytes
+
+
+def telemetry_message(
+    device_id: str,
+    message_id: str,
+    time: str,
+    payload: bytes,
+    component: str | None = None,
+    dataschema: str | None = None,
+) -> Message:
+    """A reading: `time` is ce_time as it is to be sent, `payload` the JSON object of telemetry."""
+    headers = _headers(device_id, message_id, TELEMETRY_TYPE, time)
+    if component is not None:
+        headers.append((SUBJECT, component.encode()))
+    if dataschema is not None:
+        headers.append((DATASCHEMA, dataschema.encode()))
+    return Message(TELEMETRY_TOPIC, device_id.encode(), headers, payload)
+
+
+def lifecycle_message(
+    device_id: str, message_id: str, kind: str, time: str, attributes: Mapping[str, str | int] | None = None
+) -> Message:
+    """A change of a device's registry record that takes effect at `time`.
+
+    `attributes` may name `model_id`, `site_id` and `reporting_interval_s`; those left out stay as they were.
+    """
+    value = json.dumps(dict(attributes or {}), ensure_ascii=False, separators=(",", ":")).encode()
+    return Message(LIFECYCLE_TOPIC, device_id.encode(), _headers(device_id, message_id, kind, time), value)
+
+
+def source_of(device_id: str) -> str:
+    """CloudEvents `source` of a device."""
+    return f"/devices/{device_id}"
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment as ce_time: UTC with milliseconds, or microseconds where it has them.
+
+    Raises ValueError for a moment without a time zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone.")
+    utc = moment.astimezone(UTC)
+    precision = "microseconds" if utc.microsecond % 1000 else "milliseconds"
+    return utc.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def header(message: Message, name: str) -> bytes | None:
+    """The value of a header, None when the message has none of that name."""
+    return next((value for key, value in message.headers if key == name), None)
+
+
+def with_header(message: Message, name: str, value: bytes | None) -> Message:
+    """The message with one header set anew, or left out for None."""
+    headers = [(key, old) for key, old in message.headers if key != name]
+    if value is not None:
+        headers.append((name, value))
+    return Message(message.topic, message.key, headers, message.value)
+
+
+def _headers(device_id: str, message_id: str, kind: str, time: str) -> Headers:
+    return [
+        _VERSION_1,
+        (ID, message_id.encode()),
+        (SOURCE, source_of(device_id).encode()),
+        (TYPE, kind.encode()),
+        (TIME, time.encode()),
+        _JSON,
+    ]

@@ -1,0 +1,157 @@
+"""Commits by Spark: creating tables after their contracts, appending exactly once, replacing slices.
+
+Belongs here: what makes a write to a Spark-owned table safe to repeat, and reading back what a commit said of itself.
+What the rows mean belongs in `transforms`; tables that delta-rs writes are in `delta`.
+
+Each commit carries JSON in Delta's `userMetadata`: `step`, the `slices` that it touched (as runs), and whatever the
+step needs to resume. So the lake says itself what is stale, whatever becomes of the orchestrator's database.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deltalake import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+
+from lake.locations import delta_options, spark_uri, table_uri
+from lake.settings import Settings
+from lake.slices import predicate, slices_of_runs
+from lake.tables import Table
+
+Metadata = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of ours: the table's version and the metadata that the step wrote."""
+
+    version: int
+    metadata: Metadata
+
+    @property
+    def slices(self) -> list[str]:
+        """The slices that the commit touched."""
+        return slices_of_runs(self.metadata.get("slices", []))
+
+
+def open_table(settings: Settings, table: str) -> DeltaTable | None:
+    """The Delta table as delta-rs sees it now; None when it does not exist."""
+    uri, options = table_uri(settings, table), delta_options(settings)
+    if not DeltaTable.is_deltatable(uri, options):
+        return None
+    return DeltaTable(uri, storage_options=options)
+
+
+def version_of(settings: Settings, table: str) -> int | None:
+    """The newest version of a table; None when it does not exist."""
+    opened = open_table(settings, table)
+    return None if opened is None else opened.version()
+
+
+def progress_of(settings: Settings, table: str, app_id: str) -> int:
+    """The last `txnVersion` that an application committed to a table; -1 when it never did."""
+    opened = open_table(settings, table)
+    version = None if opened is None else opened.transaction_version(app_id)
+    return -1 if version is None else int(version)
+
+
+def commits_after(settings: Settings, table: str, version: int) -> list[Commit]:
+    """Our commits newer than `version`, newest first."""
+    opened = open_table(settings, table)
+    if opened is None or opened.version() <= version:
+        return []
+    return list(_ours(opened.history(limit=opened.version() - version)))
+
+
+def newest_commit(settings: Settings, table: str, key: str, page: int = 20) -> Commit | None:
+    """The newest commit whose metadata has `key`; None when the table or its log has none."""
+    opened = open_table(settings, table)
+    limit = page
+    while opened is not None:
+        entries = opened.history(limit=limit)
+        found = next((commit for commit in _ours(entries) if key in commit.metadata), None)
+        if found is not None or len(entries) < limit:
+            return found
+        limit *= 10
+    return None
+
+
+def _ours(entries: list[dict[str, Any]]) -> Iterator[Commit]:
+    for entry in entries:
+        text = entry.get("userMetadata")
+        if text and text.startswith("{"):
+            yield Commit(int(entry["version"]), json.loads(text))
+
+
+def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
+    """Create a table after its contract, or add the columns that it lacks. Column mapping is never used (it reads as
+    all NULL elsewhere)."""
+    name = f"delta.`{spark_uri(settings, table.name)}`"
+    opened = open_table(settings, table.name)
+    if opened is None:
+        parts = f"PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
+        properties = {
+            "delta.checkpointInterval": "50",
+            "delta.dataSkippingStatsColumns": ",".join(table.statistics),
+        }
+        pairs = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items() if value)
+        spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING DELTA {parts} TBLPROPERTIES ({pairs})")
+        return
+    existing = {field.name for field in opened.schema().fields}
+    missing = [column for column in table.columns if column.name not in existing]
+    if missing:
+        columns = ", ".join(f"`{column.name}` {column.type}" for column in missing)
+        spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
+
+
+def append_once(
+    rows: DataFrame, settings: Settings, table: Table, app_id: str, txn_version: int, metadata: Metadata
+) -> None:
+    """Append in one commit that Delta ignores when `txn_version` is not above the application's last one."""
+    (
+        rows.write.format("delta")
+        .mode("append")
+        .option("txnAppId", app_id)
+        .option("txnVersion", str(txn_version))
+        .option("userMetadata", json.dumps(metadata))
+        .save(spark_uri(settings, table.name))
+    )
+
+
+def replace_slices(
+    rows: DataFrame, settings: Settings, table: Table, slices: list[str], metadata: Metadata,
+    where: str = "true", closing: tuple[str, int] | None = None,
+) -> None:  # fmt: skip
+    """Replace the rows of whole slices that satisfy `where` by `rows` in one commit; other rows make it fail.
+
+    `closing` is an application id and transaction version to record with the commit.
+    """
+    writer = (
+        rows.write.format("delta")
+        .mode("overwrite")
+        .option("replaceWhere", f"({predicate(slices)}) AND {where}")
+        .option("userMetadata", json.dumps(metadata))
+    )
+    if closing is not None:
+        writer = writer.option("txnAppId", closing[0]).option("txnVersion", str(closing[1]))
+    writer.save(spark_uri(settings, table.name))
+
+
+def replace_all(rows: DataFrame, settings: Settings, table: Table, app_id: str, txn_version: int,
+                metadata: Metadata) -> None:  # fmt: skip
+    """Replace a whole table in one commit that Delta ignores when `txn_version` is not above the last one."""
+    (
+        rows.write.format("delta")
+        .mode("overwrite")
+        .option("txnAppId", app_id)
+        .option("txnVersion", str(txn_version))
+        .option("userMetadata", json.dumps(metadata))
+        .save(spark_uri(settings, table.name))
+    )
+
+
+def read_table(spark: SparkSession, settings: Settings, table: str) -> DataFrame:
+    """A Spark-owned table at its newest version."""
+    return spark.read.format("delta").load(spark_uri(settings, table))

@@ -1,0 +1,149 @@
+"""Tables that delta-rs writes: opening, creating, appending, replacing slices, rolling back.
+
+Belongs here: small helpers over `deltalake`, for any table whose declared writer is delta-rs, and for looking at any
+table's log without Spark. What the rows mean belongs to the callers; tables that Spark writes are in `commits`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
+
+from lake.errors import StepError
+from lake.locations import delta_options, table_uri
+from lake.settings import Settings
+from lake.tables import Table
+
+METADATA_KEY = "lakehouse"
+"""The key of a commit's metadata under which our JSON stands."""
+
+_ARROW_TYPES = {
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+_ATTEMPTS = 5
+# These rearrange or drop files and leave the rows as they are: a version after them reads the same.
+_LAYOUT_OPERATIONS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "FSCK"})
+_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+# Publications pin old versions, so a writer never drops old log entries by itself: upkeep does, which knows the pins.
+_HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+
+
+def open_table(settings: Settings, table: str, version: int | None = None) -> DeltaTable | None:
+    """The table at `version` (by default its newest); None when it does not exist."""
+    try:
+        return DeltaTable(table_uri(settings, table), version=version, storage_options=delta_options(settings))
+    except TableNotFoundError:
+        return None
+
+
+def version_of(settings: Settings, table: str) -> int | None:
+    """The newest version of a table; None when it does not exist."""
+    opened = open_table(settings, table)
+    return None if opened is None else opened.version()
+
+
+def canonical_json(value: object) -> str:
+    """JSON that is the same text for the same value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The declared columns in Arrow's types. Only for tables of plain columns, as all that delta-rs writes are."""
+    return pa.schema([pa.field(c.name, _ARROW_TYPES[c.type], nullable=c.nullable) for c in table.columns])
+
+
+def ensure_table(settings: Settings, table: Table) -> DeltaTable:
+    """The table, created empty after its declaration (as version 0) when it does not exist."""
+    opened = open_table(settings, table.name)
+    if opened is not None:
+        return opened
+    configuration = {"delta.checkpointInterval": "50", "delta.dataSkippingStatsColumns": ",".join(table.statistics)}
+    return DeltaTable.create(
+        table_uri(settings, table.name),
+        Schema.from_arrow(arrow_schema(table)),
+        mode="ignore",
+        partition_by=list(table.partition_by),
+        configuration={key: value for key, value in configuration.items() if value},
+        storage_options=delta_options(settings),
+    )
+
+
+def append(settings: Settings, table: Table, rows: pa.Table, metadata: Mapping[str, Any]) -> int:
+    """Append rows in one commit; returns its version. Raises StepError."""
+    return _write(settings, table, lambda: rows, "append", None, metadata)
+
+
+def replace(
+    settings: Settings,
+    table: Table,
+    rows: Callable[[], pa.RecordBatchReader],
+    predicate: str | None,
+    metadata: Mapping[str, Any],
+) -> int:
+    """Replace what `predicate` selects (None: everything) by `rows` in one commit; returns its version.
+
+    `rows` makes a fresh reader, since a commit that lost a race is written again. No rows clear the selection; rows
+    outside it, a null in a required column or a reader that fails leave the table as it was. Raises StepError.
+    """
+    return _write(settings, table, rows, "overwrite", predicate, metadata)
+
+
+def commit_metadata(settings: Settings, table: str, version: int) -> Mapping[str, Any]:
+    """What we wrote of ourselves into the commit of `version`; empty when it is not ours or no longer in the log."""
+    opened = open_table(settings, table, version)
+    entries = [] if opened is None else opened.history(limit=1)
+    return json.loads(entries[0].get(METADATA_KEY, "{}")) if entries else {}
+
+
+def roll_back(settings: Settings, table: Table, version: int) -> int:
+    """Undo the commits after `version`, in one commit; returns the version that now reads as `version` does.
+
+    Commits that only moved rows between files are kept.
+    """
+    opened = ensure_table(settings, table)
+    later = opened.version() - version
+    if later > 0 and any(entry.get("operation") not in _LAYOUT_OPERATIONS for entry in opened.history(limit=later)):
+        opened.restore(version)
+    return opened.version()
+
+
+def _write(
+    settings: Settings,
+    table: Table,
+    rows: Callable[[], pa.Table | pa.RecordBatchReader],
+    mode: Literal["append", "overwrite"],
+    predicate: str | None,
+    metadata: Mapping[str, Any],
+) -> int:
+    properties = CommitProperties(custom_metadata={METADATA_KEY: canonical_json(metadata)})
+    lost: CommitFailedError | None = None
+    for _ in range(_ATTEMPTS):
+        target = ensure_table(settings, table)
+        try:
+            write_deltalake(
+                target,
+                rows(),
+                mode=mode,  # type: ignore[arg-type]  # its overloads take one mode each
+                predicate=predicate,
+                writer_properties=_WRITER,
+                commit_properties=properties,
+                post_commithook_properties=_HOOKS,
+            )
+            return target.version()
+        except CommitFailedError as error:
+            lost = error
+        except (DeltaError, SchemaMismatchError, pa.ArrowException) as error:
+            raise StepError(f"{table.name} could not be written and is as it was: {error}") from error
+    raise StepError(
+        f"{table.name} could not be committed in {_ATTEMPTS} attempts, since others were writing to it ({lost}). "
+        "Run the step again."
+    ) from lost

@@ -1,0 +1,70 @@
+"""Locations: where a table lies and how each engine is told so.
+
+Belongs here: the mapping from a table's name to a path or address for Spark, delta-rs and DuckDB, and the
+credentials each wants. Reading or writing tables belongs in `commits`, `queries` and the steps.
+"""
+
+from urllib.parse import urlsplit
+
+from lake.settings import Settings
+
+
+def table_uri(settings: Settings, table: str) -> str:
+    """Where delta-rs and DuckDB find a table, e.g. `silver.thermostats` -> `<lake>/silver/thermostats`."""
+    return f"{settings.lake_uri}/{table.replace('.', '/')}"
+
+
+def spark_uri(settings: Settings, table: str) -> str:
+    """The same place as Spark spells it: S3 goes through S3A."""
+    uri = table_uri(settings, table)
+    return "s3a://" + uri.removeprefix("s3://") if settings.is_s3 else uri
+
+
+def delta_options(settings: Settings) -> dict[str, str]:
+    """`storage_options` for delta-rs; empty for a folder."""
+    if not settings.is_s3:
+        return {}
+    options = {
+        "AWS_REGION": settings.aws_region,
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
+        "AWS_SESSION_TOKEN": settings.aws_session_token,
+        "AWS_ENDPOINT_URL": settings.aws_endpoint_url,
+        # without a lock table delta-rs wants to be told that a conditional PUT decides who commits
+        "AWS_CONDITIONAL_PUT": "etag",
+        "AWS_ALLOW_HTTP": "true" if (settings.aws_endpoint_url or "").startswith("http://") else None,
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def duckdb_secret(settings: Settings) -> str | None:
+    """The `CREATE SECRET` statement that lets DuckDB read the lake; None for a folder."""
+    if not settings.is_s3:
+        return None
+    parts = ["TYPE s3", f"REGION {_quoted(settings.aws_region)}", f"SCOPE {_quoted(settings.lake_uri)}"]
+    if settings.aws_access_key_id and settings.aws_secret_access_key:
+        parts.append(f"KEY_ID {_quoted(settings.aws_access_key_id)}")
+        parts.append(f"SECRET {_quoted(settings.aws_secret_access_key)}")
+    if settings.aws_session_token:
+        parts.append(f"SESSION_TOKEN {_quoted(settings.aws_session_token)}")
+    if settings.aws_endpoint_url:
+        endpoint = urlsplit(settings.aws_endpoint_url)
+        parts.append(f"ENDPOINT {_quoted(endpoint.netloc)}")
+        parts.append("URL_STYLE 'path'")
+        parts.append(f"USE_SSL {str(endpoint.scheme == 'https').lower()}")
+    return f"CREATE OR REPLACE SECRET lakehouse ({', '.join(parts)})"
+
+
+def s3fs_options(settings: Settings) -> dict[str, object]:
+    """Arguments for `s3fs.S3FileSystem`."""
+    return {
+        "key": settings.aws_access_key_id,
+        "secret": settings.aws_secret_access_key,
+        "token": settings.aws_session_token,
+        "endpoint_url": settings.aws_endpoint_url,
+        "client_kwargs": {"region_name": settings.aws_region},
+    }
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

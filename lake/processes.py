@@ -1,0 +1,287 @@
+"""Processes: starting, finding and stopping the programs that run beside a command.
+
+Belongs here: records in `run/`, locks, logs, signals. Which program runs with which configuration belongs in `spark`
+and `ingestion.broker`.
+
+A program that a command started for itself is stopped by the last command that uses it: each user holds a shared lock
+on `run/<name>.users`, which the system drops however the user ends. One that `up` started is kept until `down`.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from lake.errors import PlatformError
+from lake.settings import Settings, inherited_environment
+
+# the start times that two tools report for one process differ when the system clock is set in between
+_CLOCK_SLACK_S = 2.0
+_STOP_S = 30.0
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """A program that runs for this home. `create_time` tells it from a later one with the same pid."""
+
+    name: str
+    pid: int
+    create_time: float
+    address: str
+    is_kept: bool = False
+    """True when `up` started it: only `down` stops it."""
+
+
+# a child that ends stays a zombie until its parent asks for its exit status
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+def record_path(settings: Settings, name: str) -> Path:
+    """Where a program's record lies."""
+    return settings.run_folder / f"{name}.json"
+
+
+def log_path(settings: Settings, name: str) -> Path:
+    """Where a program's output goes; the output of the run before lies beside it as `.1`."""
+    return settings.log_folder / f"{name}.log"
+
+
+def find(settings: Settings, name: str) -> ProcessRecord | None:
+    """The record of a program that is alive; None when there is none."""
+    try:
+        record = ProcessRecord(**json.loads(record_path(settings, name).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return record if is_alive(record) else None
+
+
+def running_processes(settings: Settings) -> list[ProcessRecord]:
+    """Every program that is alive for this home, by name."""
+    names = sorted(path.stem for path in settings.run_folder.glob("*.json"))
+    return [record for name in names if (record := find(settings, name)) is not None]
+
+
+def is_alive(record: ProcessRecord) -> bool:
+    """True when the recorded process, not another one with its pid, still runs."""
+    child = _children.get(record.pid)
+    if child is not None and child.poll() is not None:
+        return False
+    try:
+        process = psutil.Process(record.pid)
+        same = abs(process.create_time() - record.create_time) < _CLOCK_SLACK_S
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def spawn(
+    settings: Settings,
+    name: str,
+    command: Sequence[str],
+    address: str = "",
+    environment: Mapping[str, str] | None = None,
+    is_kept: bool = False,
+) -> ProcessRecord:
+    """Start a program in a session of its own (Ctrl-C does not reach it), output to its log, and record it.
+
+    Raises PlatformError when it cannot be started at all.
+    """
+    for folder in (settings.run_folder, settings.log_folder, settings.work_folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    log = log_path(settings, name)
+    if log.exists():
+        log.replace(log.with_name(log.name + ".1"))
+    with log.open("wb") as output:
+        try:
+            child = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=inherited_environment(environment or {}),
+                cwd=settings.work_folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise PlatformError(
+                f"The {name} cannot be started: {error}. `lakehouse doctor` says what is missing."
+            ) from error
+    _children[child.pid] = child
+    record = ProcessRecord(name, child.pid, psutil.Process(child.pid).create_time(), address, is_kept)
+    _write(settings, record)
+    return record
+
+
+def wait_until_ready(settings: Settings, record: ProcessRecord, is_ready: Callable[[], bool], timeout_s: float) -> None:
+    """Ask `is_ready` until it says so. Raises PlatformError when the program ends or `timeout_s` pass before that."""
+    deadline = time.monotonic() + timeout_s
+    while not is_ready():
+        log = log_path(settings, record.name)
+        if not is_alive(record):
+            raise PlatformError(f"The {record.name} ended while starting: {last_error(log)} The whole log is {log}.")
+        if time.monotonic() > deadline:
+            raise PlatformError(f"The {record.name} did not answer within {timeout_s:.0f} s: its log is {log}.")
+        time.sleep(0.1)
+
+
+def last_error(log: Path) -> str:
+    """The line of a log that most likely says why a program ended, shortened."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    marked = [line for line in lines if "Exception:" in line or "Error:" in line or "ERROR" in line or "FATAL" in line]
+    text = (marked or lines or ["it wrote nothing."])[-1]
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def stop(settings: Settings, name: str, timeout_s: float = _STOP_S) -> bool:
+    """Stop a program and what it started: SIGTERM, then SIGKILL after `timeout_s`. False when it did not run."""
+    record = find(settings, name)
+    if record is not None:
+        _end(record, timeout_s)
+    record_path(settings, name).unlink(missing_ok=True)
+    return record is not None
+
+
+def keep(settings: Settings, record: ProcessRecord) -> ProcessRecord:
+    """Mark a running program as kept: the command that started it leaves it to `down`."""
+    kept = replace(record, is_kept=True)
+    _write(settings, kept)
+    return kept
+
+
+@contextmanager
+def exclusive(settings: Settings, name: str) -> Iterator[None]:
+    """Hold the right to start or stop a program of this home; waits for another command that holds it."""
+    settings.run_folder.mkdir(parents=True, exist_ok=True)
+    with (settings.run_folder / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def start_kept(settings: Settings, name: str, start: Callable[[], ProcessRecord]) -> tuple[ProcessRecord, bool]:
+    """For `up`: the running program, or a new one, kept until `down`. The flag says whether it is new."""
+    with exclusive(settings, name):
+        record = find(settings, name)
+        is_new = record is None
+        return keep(settings, record if record is not None else start()), is_new
+
+
+@contextmanager
+def running(settings: Settings, name: str, start: Callable[[], ProcessRecord]) -> Iterator[ProcessRecord]:
+    """The running program, or a new one that ends with its last user. `start` stops what it began when it fails."""
+    with sigterm_as_exit():
+        settings.run_folder.mkdir(parents=True, exist_ok=True)
+        with (settings.run_folder / f"{name}.users").open("w") as users:
+            with exclusive(settings, name):
+                record = find(settings, name) or start()
+                fcntl.flock(users, fcntl.LOCK_SH)
+            try:
+                yield record
+            finally:
+                with exclusive(settings, name):
+                    _stop_if_last(settings, name, users.fileno())
+
+
+def _stop_if_last(settings: Settings, name: str, users: int) -> None:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    record = find(settings, name)
+    if record is not None and not record.is_kept:
+        stop(settings, name)
+
+
+@contextmanager
+def stopped_on_failure(settings: Settings, name: str) -> Iterator[None]:
+    """Stop a program when the block, which waits for it, does not end well (Ctrl-C included)."""
+    is_ready = False
+    try:
+        yield
+        is_ready = True
+    finally:
+        if not is_ready:
+            stop(settings, name)
+
+
+@contextmanager
+def sigterm_as_exit() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that what was started is stopped; its default ends the process at once."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def free_port() -> int:
+    """A TCP port that is free on loopback now.
+
+    Below the range from which systems take the ports of outgoing connections, so none of those takes it meanwhile.
+    """
+    for _ in range(100):
+        port = 20000 + secrets.randbelow(10000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise PlatformError(
+        "No free TCP port was found on 127.0.0.1 from 20000 to 29999: stop some programs and try again."
+    )
+
+
+def is_port_open(host: str, port: int, timeout_s: float = 5.0) -> bool:
+    """True when something accepts TCP connections there."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s):
+            return True
+    except OSError:
+        return False
+
+
+def _exit(signum: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+def _write(settings: Settings, record: ProcessRecord) -> None:
+    path = record_path(settings, record.name)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(asdict(record)))
+    partial.replace(path)
+
+
+def _end(record: ProcessRecord, timeout_s: float) -> None:
+    try:
+        process = psutil.Process(record.pid)
+        family = [*process.children(recursive=True), process]
+        process.terminate()
+    except psutil.NoSuchProcess:
+        return
+    child = _children.pop(record.pid, None)
+    _, alive = psutil.wait_procs([process], timeout=timeout_s)
+    for member in family:
+        if member in alive or member.is_running():
+            try:
+                member.kill()
+            except psutil.NoSuchProcess:
+                continue
+    psutil.wait_procs(family, timeout=5)
+    if child is not None:
+        child.poll()

@@ -1,0 +1,125 @@
+"""Settings: the only reader of the environment.
+
+Belongs here: every `LAKEHOUSE_*` variable, its default and its meaning. Anything that starts, connects or writes
+belongs elsewhere and takes a `Settings`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lake.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where this lakehouse lives and what it talks to.
+
+    `kafka_bootstrap` None means the embedded broker; `spark` is a master for the embedded Spark Connect server
+    (`local[*]`, `spark://…`) or the address of a running one (`sc://…`); `lake_uri` is a folder or `s3://bucket/prefix`.
+    """
+
+    home: Path
+    lake_uri: str
+    kafka_bootstrap: str | None = None
+    spark: str = "local[*]"
+    spark_memory: str = "2g"
+    ui_port: int | None = None
+    java_home: Path | None = None
+    aws_endpoint_url: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = None
+    aws_session_token: str | None = None
+    aws_region: str = "us-east-1"
+
+    @property
+    def models_folder(self) -> Path:
+        """Models that were added to this lakehouse, beside the ones that come with the project."""
+        return self.home / "models"
+
+    @property
+    def run_folder(self) -> Path:
+        """One JSON file for each process that runs for this home."""
+        return self.home / "run"
+
+    @property
+    def log_folder(self) -> Path:
+        """Output of the processes that run for this home."""
+        return self.home / "logs"
+
+    @property
+    def work_folder(self) -> Path:
+        """Scratch files that may be deleted whenever nothing runs."""
+        return self.home / "work"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance: runs, events, schedules."""
+        return self.home / "dagster"
+
+    @property
+    def is_s3(self) -> bool:
+        """True when the lake lies on S3 rather than in a folder."""
+        return self.lake_uri.startswith("s3://")
+
+    def child_environment(self) -> dict[str, str]:
+        """The variables a child process needs to come to the same settings, added to those it inherits."""
+        values = {
+            "LAKEHOUSE_HOME": str(self.home),
+            "LAKEHOUSE_LAKE_URI": self.lake_uri,
+            "LAKEHOUSE_SPARK": self.spark,
+            "LAKEHOUSE_SPARK_MEMORY": self.spark_memory,
+            "LAKEHOUSE_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
+            "DAGSTER_HOME": str(self.dagster_home),
+            "GX_ANALYTICS_ENABLED": "false",
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "DO_NOT_TRACK": "1",
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Read the settings from `environment` (by default the process's), relative paths against `folder`.
+
+    Raises UsageError for a value that cannot be used.
+    """
+    env = os.environ if environment is None else environment
+    here = Path.cwd() if folder is None else folder
+    home = (here / env.get("LAKEHOUSE_HOME", ".lakehouse")).resolve()
+    lake_uri = env.get("LAKEHOUSE_LAKE_URI", "").rstrip("/") or str(home / "lake")
+    if "://" not in lake_uri:
+        lake_uri = str((here / lake_uri).resolve())
+    elif not lake_uri.startswith("s3://"):
+        raise UsageError(f"LAKEHOUSE_LAKE_URI is {lake_uri!r}: give a folder or s3://bucket/prefix.")
+    spark = env.get("LAKEHOUSE_SPARK", "local[*]")
+    if not spark.startswith(("local", "spark://", "sc://")):
+        raise UsageError(f"LAKEHOUSE_SPARK is {spark!r}: give local[*], spark://host:port or sc://host:port.")
+    return Settings(
+        home=home,
+        lake_uri=lake_uri,
+        kafka_bootstrap=env.get("LAKEHOUSE_KAFKA_BOOTSTRAP") or None,
+        spark=spark,
+        spark_memory=env.get("LAKEHOUSE_SPARK_MEMORY", "2g"),
+        ui_port=_port(env, "LAKEHOUSE_UI_PORT"),
+        java_home=Path(env["JAVA_HOME"]) if env.get("JAVA_HOME") else None,
+        aws_endpoint_url=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
+        aws_access_key_id=env.get("AWS_ACCESS_KEY_ID") or None,
+        aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY") or None,
+        aws_session_token=env.get("AWS_SESSION_TOKEN") or None,
+        aws_region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
+    )
+
+
+def inherited_environment(added: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a child process: this process's own with `added` on top."""
+    return {**os.environ, **added}
+
+
+def _port(env: Mapping[str, str], name: str) -> int | None:
+    text = env.get(name, "")
+    if not text:
+        return None
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise UsageError(f"{name} is {text!r}: give a port number from 1 to 65535.")
+    return int(text)

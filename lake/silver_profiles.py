@@ -1,0 +1,240 @@
+"""Profiles of silver: what each slice of the reading tables and of `silver.rejected` holds, against bronze.
+
+Belongs here: the SQL of the frames that silver suites judge. `silver_profiles.Silver` keeps the intermediate tables of
+one judgement in a DuckDB connection, so that each row of the lake is read once.
+
+The count of bronze is independent: it reads bronze itself and applies the rule of clocks (see `transforms.clock`) anew.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+
+from lake.duck import scan
+from lake.locations import table_uri
+from lake.models import Model, silver_tables
+from lake.profiles import (
+    HOUR_MICROS,
+    covering_runs,
+    create_slices,
+    declared_profile,
+    fetch,
+    hour_number,
+    quoted,
+    repeats,
+    sliced_scan,
+    window_scan,
+    words,
+)
+from lake.settings import Settings
+from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
+from lake.tables import BRONZE_TELEMETRY, SILVER_DEVICES, SILVER_REJECTED, Table
+
+REPEAT_REASONS = ("duplicate", "conflict")
+"""Rejected for being sent again, which says nothing about the quality of what is sent."""
+
+_OUTSIDE = f"count(*) FILTER (WHERE epoch_us(event_at) // {HOUR_MICROS} <> hour_number)"
+_CHECKSUM = 'bit_xor(hash("partition"::BIGINT, "offset"::BIGINT))'
+
+
+@dataclass(frozen=True)
+class Silver:
+    """Silver at pinned versions and the slices to profile; `inputs` map a silver table to its Delta version."""
+
+    connection: duckdb.DuckDBPyConnection
+    settings: Settings
+    models: Mapping[str, Model]
+    inputs: Mapping[str, int]
+    slices: tuple[str, ...]
+
+    @property
+    def reading_tables(self) -> dict[str, Table]:
+        """The reading tables among the inputs."""
+        tables = silver_tables(self.models.values())
+        return {name: table for name, table in tables.items() if name in self.inputs}
+
+    def prepare(self) -> None:
+        """Count rejected records by slice, table and reason into `rejected_counts`; must come first."""
+        create_slices(self.connection, self.slices)
+        tables = ", ".join(f"({quoted(m.model_id)}, {quoted(m.table)})" for m in self.models.values())
+        columns = ["model_id", "reason", "topic", "partition", "offset"]
+        rows = self._rows(SILVER_REJECTED.name, columns)
+        self.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE rejected_counts AS
+            SELECT slice, table_name, reason, count(*) AS records, {_CHECKSUM} AS checksum,
+                reason IN {REPEAT_REASONS} AS is_repeat
+            FROM ({rows}) LEFT JOIN (VALUES {tables}) AS models(model_id, table_name) USING (model_id)
+            WHERE topic = {quoted(BRONZE_TELEMETRY.short_name)}
+            GROUP BY slice, table_name, reason""")
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE reading_counts (slice VARCHAR, records BIGINT, checksum UBIGINT)"
+        )
+
+    def readings(self, table: Table) -> pd.DataFrame:
+        """The profile of a reading table; adds its rows to `reading_counts`."""
+        ranged = _range_conditions(m for m in self.models.values() if m.table == table.name)
+        out_of_range = {f"count(*) FILTER (WHERE {condition})": column for column, condition in ranged.items()}
+        required = [column.name for column in table.columns if not column.nullable]
+        rows = self._rows(table.name, [*required, *table.key, *ranged])
+        aggregates = {
+            "outside": _OUTSIDE,
+            "out_of_range": " + ".join(out_of_range) or "0",
+            "out_of_range_detail": words((f"{count} > 0", column) for count, column in out_of_range.items()),
+            "checksum": _CHECKSUM,
+            "newest_received_at": "max(received_at)",
+        }
+        offsets = ("topic", "partition", "offset")
+        self.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE reading_profile AS
+            WITH {declared_profile(table, rows, aggregates)},
+            offsets AS ({repeats("rows", offsets, "repeated_offsets")}),
+            {_rejected(f"table_name = {quoted(table.name)}")}
+            SELECT slice, counts.* EXCLUDE slice, repeated_keys, repeated_offsets, rejected,
+                rejected / nullif(rejected + coalesce(rows, 0), 0) AS rejected_ratio, rejected_ratio_detail
+            FROM judged_slices LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice)
+                LEFT JOIN offsets USING (slice) LEFT JOIN rejected USING (slice)""")
+        self.connection.execute(
+            "INSERT INTO reading_counts SELECT slice, rows, checksum FROM reading_profile WHERE rows > 0"
+        )
+        return fetch(
+            self.connection, "SELECT * EXCLUDE (checksum, newest_received_at) FROM reading_profile ORDER BY slice"
+        )
+
+    def whole_slices(self, bronze_version: int, progress: int) -> pd.DataFrame:
+        """The profile of `silver.rejected` and of the slice as a whole, after `readings` of every table.
+
+        Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to (`progress`).
+        """
+        table = SILVER_REJECTED
+        rows = self._rows(table.name, [column.name for column in table.columns if not column.nullable])
+        return fetch(
+            self.connection,
+            f"""
+            WITH {declared_profile(table, rows, {"outside": _OUTSIDE})},
+            {_rejected("table_name IS NULL")},
+            bronze AS ({self._bronze_sql(bronze_version, progress)}),
+            silver AS (
+                SELECT slice, sum(records)::BIGINT AS records, bit_xor(checksum) AS checksum,
+                    sum(records) FILTER (WHERE NOT is_repeat) AS first_records
+                FROM (
+                    SELECT slice, records, checksum, is_repeat FROM rejected_counts
+                    UNION ALL SELECT slice, records, checksum, false FROM reading_counts
+                )
+                GROUP BY slice
+            )
+            SELECT slice, counts.* EXCLUDE slice, repeated_keys, rejected, rejected_ratio_detail,
+                rejected / nullif(first_records, 0) AS rejected_ratio,
+                silver.records AS silver_records, bronze.records AS bronze_records,
+                coalesce(silver.checksum, 0)::VARCHAR AS silver_checksum,
+                coalesce(bronze.checksum, 0)::VARCHAR AS bronze_checksum
+            FROM judged_slices LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice)
+                LEFT JOIN rejected USING (slice) LEFT JOIN silver USING (slice) LEFT JOIN bronze USING (slice)
+            ORDER BY slice""",
+        )
+
+    def registry(self) -> pd.DataFrame:
+        """The profile of `silver.devices`, whose one slice is `all`."""
+        source = scan(table_uri(self.settings, SILVER_DEVICES.name), self.inputs[SILVER_DEVICES.name])
+        return fetch(
+            self.connection,
+            f"""
+            WITH {declared_profile(SILVER_DEVICES, f"SELECT *, 'all' AS slice FROM {source}", {})},
+            devices AS (
+                SELECT count(*) FILTER (WHERE current_records <> 1) AS not_one_current
+                FROM (SELECT count(*) FILTER (WHERE is_current) AS current_records FROM rows GROUP BY device_id)
+            )
+            SELECT slice, counts.* EXCLUDE slice, repeated_keys, not_one_current
+            FROM (SELECT 'all' AS slice) LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice), devices""",
+        )
+
+    def staleness_s(self, table: Table, newest_slice: str, limit_s: int) -> int:
+        """Seconds by which the newest reading of a table is behind the newest of any table in `newest_slice`.
+
+        Looks back no further than the limit asks for; a table without a reading there is as old as that window. A
+        table that never had a reading is not stale: nothing of its kind is in the field yet.
+        """
+        last = hour_number(newest_slice)
+        first = last - 1 - -(-limit_s // 3600)
+        newest = [self._newest_received(name, last, last) for name in self.reading_tables]
+        ours = self._newest_received(table.name, first, last)
+        if not any(newest) or (ours is None and not self._has_rows(table)):
+            return 0
+        return int(max(at for at in newest if at) - (ours or first * 3600))
+
+    def _rows(self, table: str, columns: Sequence[str]) -> str:
+        return sliced_scan(self.settings, table, self.inputs[table], self.slices, columns)
+
+    def _newest_received(self, table: str, first: int, last: int) -> float | None:
+        """The newest received_at, in seconds since 1970, of the hours from `first` to `last`."""
+        rows = window_scan(self.settings, table, self.inputs[table], [(first, last)], ["received_at"])
+        found = self.connection.sql(f"SELECT epoch(max(received_at)) FROM ({rows})").fetchone()
+        return None if found is None else found[0]
+
+    def _has_rows(self, table: Table) -> bool:
+        source = scan(table_uri(self.settings, table.name), self.inputs[table.name])
+        return self.connection.sql(f"SELECT 1 FROM {source} LIMIT 1").fetchone() is not None
+
+    def _bronze_sql(self, version: int, progress: int) -> str:
+        """Bronze telemetry by the slice that it belongs to.
+
+        A record whose time counts lies in its measured_hour, and was received at most CLOCK_AHEAD_S earlier, which
+        bounds the files to read; any other lies in its received_hour.
+        """
+        source = scan(table_uri(self.settings, BRONZE_TELEMETRY.name), version)
+        devices = scan(table_uri(self.settings, SILVER_DEVICES.name), self.inputs[SILVER_DEVICES.name])
+        columns = 'device_id, measured_at, received_at, "partition", "offset"'
+        counts = (
+            f"coalesce(measured_at >= TIMESTAMPTZ '{FIRST_PLAUSIBLE_YEAR}-01-01 00:00:00+00' "
+            f"AND measured_at < TIMESTAMPTZ '{FIRST_IMPLAUSIBLE_YEAR}-01-01 00:00:00+00' "
+            f"AND measured_at <= received_at + INTERVAL {CLOCK_AHEAD_S} SECONDS "
+            "AND (in_service_at IS NULL OR measured_at >= in_service_at), false)"
+        )
+        slack = -(-CLOCK_AHEAD_S // 3600)
+        branches = []
+        for first, last in covering_runs(self.slices):
+            where = f"measured_hour >= {first} AND measured_hour <= {last} AND received_hour >= {first - slack}"
+            branches.append(
+                f"SELECT {columns}, true AS by_measured FROM {source} WHERE ingest_id <= {progress} AND {where}"
+            )
+            where = f"received_hour >= {first} AND received_hour <= {last}"
+            branches.append(f"SELECT {columns}, false FROM {source} WHERE ingest_id <= {progress} AND {where}")
+        return f"""
+            SELECT slice, count(*) AS records, {_CHECKSUM} AS checksum
+            FROM (
+                SELECT records.*, epoch_us(if(by_measured, measured_at, received_at)) // {HOUR_MICROS} AS hour_number
+                FROM ({" UNION ALL ".join(branches)}) AS records
+                LEFT JOIN (SELECT device_id, min(in_service_at) AS in_service_at FROM {devices} GROUP BY device_id)
+                    USING (device_id)
+                WHERE {counts} = by_measured
+            ) JOIN judged_slices USING (hour_number)
+            GROUP BY slice"""
+
+
+def _rejected(where: str) -> str:
+    """The CTE `rejected`: by slice the records rejected for their own fault, and the reasons in words."""
+    return f"""rejected AS (
+                SELECT slice, sum(records) AS rejected,
+                    string_agg(records || ' ' || reason, ', ' ORDER BY records DESC, reason) AS rejected_ratio_detail
+                FROM rejected_counts WHERE NOT is_repeat AND {where} GROUP BY slice
+            )"""
+
+
+def _range_conditions(models: Iterable[Model]) -> dict[str, str]:
+    """For each column with a declared range or enumeration, the condition under which a row breaks it."""
+    broken: dict[str, list[str]] = {}
+    for model in models:
+        for telemetry in model.telemetry:
+            name, parts = f'"{telemetry.column}"', []
+            if telemetry.minimum is not None:
+                parts.append(f"{name} < {telemetry.minimum!r}")
+            if telemetry.maximum is not None:
+                parts.append(f"{name} > {telemetry.maximum!r}")
+            if telemetry.enum_values:
+                values = ", ".join(quoted(v) if isinstance(v, str) else str(v) for v in telemetry.enum_values)
+                parts.append(f"{name} NOT IN ({values})")
+            if parts:
+                condition = f"model_id = {quoted(model.model_id)} AND ({' OR '.join(parts)})"
+                broken.setdefault(telemetry.column, []).append(condition)
+    return {column: " OR ".join(conditions) for column, conditions in broken.items()}

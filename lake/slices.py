@@ -1,0 +1,90 @@
+"""Slices: UTC hours of event time, their spelling, their runs and the predicates that select them.
+
+Belongs here: pure arithmetic and text on slices, and the limits of the rule that says which slice a record counts in.
+The rule itself, as Spark columns, is in `transforms.clock`.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from lake.errors import UsageError
+
+HOUR = timedelta(hours=1)
+
+# A clock this far ahead of the broker's is wrong; less is the skew of an ordinary, synchronised clock.
+CLOCK_AHEAD_S = 300
+# A time outside these years is no clock at all: 1970 is a device without one, 9999 a default.
+FIRST_PLAUSIBLE_YEAR = 2000
+FIRST_IMPLAUSIBLE_YEAR = 2100
+
+
+def slice_of(moment: datetime) -> str:
+    """The slice that a moment lies in, as `2026-11-20T05`; a moment without a zone is taken as UTC."""
+    utc = moment.astimezone(UTC) if moment.tzinfo else moment
+    return utc.strftime("%Y-%m-%dT%H")
+
+
+def slice_start(slice_: str) -> datetime:
+    """First moment of a slice. Raises UsageError for text that is not a slice."""
+    try:
+        return datetime.strptime(slice_, "%Y-%m-%dT%H").replace(tzinfo=UTC)
+    except ValueError:
+        raise UsageError(f"{slice_!r} is not a slice: write a UTC hour as 2026-11-20T05.") from None
+
+
+def day_of(slice_: str) -> str:
+    """The day that a slice lies in, as `2026-11-20`."""
+    return slice_[:10]
+
+
+def slices_of_day(day: str) -> list[str]:
+    """The 24 slices of a day."""
+    return [f"{day}T{hour:02d}" for hour in range(24)]
+
+
+def slices_between(first: str, last: str) -> list[str]:
+    """All slices from `first` to `last`, both included; empty when `last` is before `first`."""
+    start, end = slice_start(first), slice_start(last)
+    return [slice_of(start + HOUR * i) for i in range(int((end - start) / HOUR) + 1)]
+
+
+def runs_of(slices: Iterable[str]) -> list[tuple[str, int]]:
+    """Slices as runs (first slice, number of hours), in order: what a commit's metadata can afford to carry."""
+    runs: list[tuple[str, int]] = []
+    for slice_ in sorted(set(slices)):
+        if runs and slice_start(runs[-1][0]) + HOUR * runs[-1][1] == slice_start(slice_):
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((slice_, 1))
+    return runs
+
+
+def slices_of_runs(runs: Iterable[Sequence[object]]) -> list[str]:
+    """The slices of `runs_of`."""
+    return [slice_of(slice_start(str(first)) + HOUR * i) for first, count in runs for i in range(int(str(count)))]
+
+
+def hours_by_date(slices: Iterable[str]) -> dict[date, list[int]]:
+    """Slices as UTC date -> sorted hours."""
+    dates: dict[date, list[int]] = {}
+    for slice_ in sorted(set(slices)):
+        dates.setdefault(date.fromisoformat(slice_[:10]), []).append(int(slice_[11:]))
+    return dates
+
+
+def predicate(slices: Iterable[str]) -> str:
+    """SQL over `event_date` and `event_hour` that selects exactly these slices; `false` for none.
+
+    Dates with the same hours share a term, so that a month of whole days stays a short text.
+    """
+    by_hours: dict[tuple[int, ...], list[date]] = {}
+    for day, hours in hours_by_date(slices).items():
+        by_hours.setdefault(tuple(hours), []).append(day)
+    terms = []
+    for hours, days in by_hours.items():
+        dates = ", ".join(f"DATE '{day}'" for day in days)
+        term = f"event_date IN ({dates})"
+        if len(hours) < 24:
+            term += f" AND event_hour IN ({', '.join(map(str, hours))})"
+        terms.append(f"({term})")
+    return " OR ".join(terms) or "false"

@@ -1,0 +1,203 @@
+"""Spark: the embedded Spark Connect server and sessions on it.
+
+Belongs here: how Spark is configured for Delta, S3 and a small machine, and its start and stop. What is computed with
+a session belongs in `ingestion` and `transforms`.
+
+Spark runs as a process of its own so that every command, and every Dagster run, meets a warm JVM.
+"""
+
+import os
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyspark
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from pyspark.sql.connect.client.retries import DefaultPolicy
+
+from lake import processes
+from lake.errors import PlatformError
+from lake.jars import ensure
+from lake.java import find_java
+from lake.processes import ProcessRecord
+from lake.settings import Settings
+
+NAME = "spark"
+_READY_S = 180.0
+_START_ATTEMPTS = 3
+
+# a session still open when its server ends makes its client wait for the server as the program exits
+_sessions: weakref.WeakSet[SparkSession] = weakref.WeakSet()
+
+
+@contextmanager
+def running_spark(settings: Settings) -> Iterator[str]:
+    """An `sc://` address: the configured server's, the running embedded one's, or that of one started for the block.
+
+    Raises PlatformError when a server that must be started does not start.
+    """
+    if settings.spark.startswith("sc://"):
+        yield settings.spark
+        return
+    with processes.running(settings, NAME, lambda: _start(settings)) as record:
+        opened_before = set(_sessions)
+        try:
+            yield record.address
+        finally:
+            for session in set(_sessions) - opened_before:
+                session.stop()
+
+
+def start_spark(settings: Settings) -> ProcessRecord | None:
+    """Start the embedded server until `stop_spark`, or keep the one that runs; None when another one is configured."""
+    if settings.spark.startswith("sc://"):
+        return None
+    record, _ = processes.start_kept(settings, NAME, lambda: _start(settings))
+    return record
+
+
+def stop_spark(settings: Settings) -> bool:
+    """Stop the embedded server. False when it did not run."""
+    with processes.exclusive(settings, NAME):
+        return processes.stop(settings, NAME)
+
+
+def connect(address: str) -> SparkSession:
+    """A new session on a Spark Connect server, in UTC; its user stops it. Raises PlatformError when none answers."""
+    parts = urlsplit(address)
+    if not processes.is_port_open(parts.hostname or "", parts.port or 15002):
+        raise PlatformError(f"Spark does not answer at {address}: `lakehouse doctor` says what runs and what does not.")
+    try:
+        session = SparkSession.builder.remote(address).config("spark.sql.session.timeZone", "UTC").create()
+    except PySparkException as error:
+        raise PlatformError(f"Spark at {address} gives no session: {error}.") from error
+    # the default keeps asking a server that is gone for ten minutes, also when the program ends
+    session.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2000)])
+    _sessions.add(session)
+    return session
+
+
+def _start(settings: Settings) -> ProcessRecord:
+    """Start it on a port that is free now; another program may take it before Spark does, hence the attempts."""
+    kinds = [ensure("spark")] + ([ensure("s3")] if settings.is_s3 else [])
+    jars = [jar for folder in kinds for jar in sorted(folder.glob("*.jar"))]
+    for attempt in range(1, _START_ATTEMPTS + 1):
+        try:
+            return _start_once(settings, jars)
+        except PlatformError as error:
+            if attempt == _START_ATTEMPTS or "bind" not in str(error).lower():
+                raise
+    raise AssertionError("unreachable")
+
+
+def _start_once(settings: Settings, jars: list[Path]) -> ProcessRecord:
+    port = processes.free_port()
+    settings.work_folder.mkdir(parents=True, exist_ok=True)
+    configuration = settings.work_folder / "spark.conf"
+    values = spark_configuration(settings, jars, port)
+    configuration.write_text("".join(f"{name} {value}\n" for name, value in values.items()))
+    spark_home = Path(pyspark.__path__[0])
+    command = [
+        str(spark_home / "bin" / "spark-submit"),
+        "--properties-file", str(configuration),
+        "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
+        "--name", "lakehouse",
+        "spark-internal",
+    ]  # fmt: skip
+    address = f"sc://127.0.0.1:{port}"
+    record = processes.spawn(settings, NAME, command, address, _environment(settings, spark_home))
+    with processes.stopped_on_failure(settings, NAME):
+        processes.wait_until_ready(settings, record, lambda: processes.is_port_open("127.0.0.1", port), _READY_S)
+        _warm_up(address)
+    return record
+
+
+def _warm_up(address: str) -> None:
+    session = connect(address)
+    try:
+        session.sql("select 1").collect()
+    except PySparkException as error:
+        raise PlatformError(f"Spark started but cannot run a query: {error}.") from error
+    finally:
+        session.stop()
+
+
+def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict[str, str]:
+    """The server's configuration. Holds no credentials: those go through the environment."""
+    cores = os.cpu_count() or 2
+    work = settings.work_folder
+    values = {
+        "spark.master": settings.spark,
+        "spark.driver.memory": settings.spark_memory,
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        # errors come back as their message; the JVM's stack stands in the log
+        "spark.sql.connect.serverStacktrace.enabled": "false",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'}",
+        "spark.sql.warehouse.dir": str(work / "warehouse"),
+        "spark.local.dir": str(work),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.log.level": "WARN",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.pyspark.python": sys.executable,
+        # the defaults are made for a cluster: 200, 50 and 10,000 tasks of which each costs more than its work here
+        "spark.sql.shuffle.partitions": str(cores * 2),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(cores * 2),
+    }
+    if settings.spark.startswith("local"):
+        values |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        # one class path for the one JVM; executors elsewhere are sent the jars instead
+        values["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in jars)
+    else:
+        values["spark.jars"] = ",".join(str(jar) for jar in jars)
+    if settings.is_s3:
+        values |= _s3a_configuration(settings)
+    return values
+
+
+def _s3a_configuration(settings: Settings) -> dict[str, str]:
+    prefix = "spark.hadoop.fs.s3a."
+    values = {
+        f"{prefix}impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        f"{prefix}endpoint.region": settings.aws_region,
+        f"{prefix}aws.credentials.provider": _credentials_provider(settings),
+        # commits of Delta need no renames, so the fast upload may hold its blocks in memory-mapped files
+        f"{prefix}fast.upload.buffer": "disk",
+        f"{prefix}buffer.dir": str(settings.work_folder / "s3a"),
+    }
+    if settings.aws_endpoint_url:
+        values[f"{prefix}endpoint"] = settings.aws_endpoint_url
+        values[f"{prefix}path.style.access"] = "true"
+        values[f"{prefix}connection.ssl.enabled"] = str(settings.aws_endpoint_url.startswith("https://")).lower()
+    return values
+
+
+def _credentials_provider(settings: Settings) -> str:
+    package = "software.amazon.awssdk.auth.credentials"
+    if settings.aws_access_key_id:
+        return f"{package}.EnvironmentVariableCredentialsProvider"
+    return f"{package}.DefaultCredentialsProvider"
+
+
+def _environment(settings: Settings, spark_home: Path) -> dict[str, str]:
+    java = find_java(settings.java_home)
+    values = {
+        "JAVA_HOME": str(java.parent.parent),
+        "SPARK_HOME": str(spark_home),
+        "SPARK_LOCAL_IP": "127.0.0.1" if settings.spark.startswith("local") else None,
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_CONF_DIR": str(settings.work_folder / "no-spark-conf"),
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
+        "AWS_SESSION_TOKEN": settings.aws_session_token,
+    }
+    return {name: value for name, value in values.items() if value}

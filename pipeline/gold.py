@@ -1,0 +1,207 @@
+"""Silver to gold candidates: the plan of what to build, and dbt, which builds it.
+
+Belongs here: writing the plan into the candidate database and running dbt on it. Which hours and days are to be built
+is decided by the caller; what gold is stands in the dbt models; judging and publishing are in `gate` and `publish`.
+
+The candidate database is a DuckDB file of its own: schema `plan` is what dbt is told, schema `gold` what it built.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from lake.duck import connect, scan
+from lake.errors import StepError
+from lake.locations import table_uri
+from lake.models import Model
+from lake.settings import Settings, inherited_environment
+from lake.slices import slice_start
+
+PROJECT_FOLDER = Path(__file__).resolve().parent.parent
+DBT_FOLDER = PROJECT_FOLDER / "dbt"
+
+AFTER_HOLDING = ("stg_published_latest+",)
+"""Selects the models to build again once hours of a built candidate are held: the ones that are not sliced."""
+
+# the folder that it runs in is on the path, so that dbt finds the plugin of `lake` with or without an installation
+_DBT = "from dbt.cli.main import cli; cli()"
+_PLAN_TABLES = {
+    "slices": "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, has_data BOOLEAN",
+    "days": "day_date DATE",
+    "day_hours": "day_date DATE, slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER",
+    "tables": "table_name VARCHAR, uri VARCHAR, version BIGINT",
+    "metrics": "table_name VARCHAR, model_ids VARCHAR, column_name VARCHAR, metric_name VARCHAR, unit VARCHAR, "
+    "component_name VARCHAR",
+    "models": "model_id VARCHAR, table_name VARCHAR, reporting_interval_s INTEGER, late_after_s INTEGER",
+}
+
+
+@dataclass(frozen=True)
+class GoldPlan:
+    """What to build, and from what.
+
+    `hours` maps slices (`2026-11-20T05`) to whether any silver table has records there; without, only completeness has
+    rows for them. `days` maps days (`2026-11-20`) to the slices that make them up. `versions` are the Delta versions of
+    the silver tables and of the published gold tables to read (`gold.device_hours` and `gold.device_latest`, both or
+    neither). `models` are all device models by DTMI.
+    """
+
+    hours: Mapping[str, bool]
+    days: Mapping[str, Sequence[str]]
+    versions: Mapping[str, int]
+    models: Mapping[str, Model]
+
+
+def build_candidates(
+    settings: Settings,
+    plan: GoldPlan,
+    progress: Callable[[str], None] | None = None,
+    *,
+    after_holding: bool = False,
+) -> Path:
+    """Build the gold candidates of `plan`; returns the candidate database.
+
+    With `after_holding` the plan lacks the hours that were held, and only the tables that are not sliced are built
+    again, in the same database. `progress` is told each model that is done. Raises StepError with dbt's own message.
+    """
+    write_plan(settings, plan, keep_built=after_holding)
+    run_dbt(settings, AFTER_HOLDING if after_holding else (), progress)
+    return candidate_path(settings)
+
+
+def candidate_path(settings: Settings) -> Path:
+    """The candidate database of this home."""
+    return settings.work_folder / "candidate.duckdb"
+
+
+def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) -> None:
+    """Write `plan` into a new candidate database, or with `keep_built` into the one that is there.
+
+    Raises UsageError for text that is not a slice and StepError when the database is in use.
+    """
+    path = candidate_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not keep_built:
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".wal").unlink(missing_ok=True)
+    with connect(settings) as connection:
+        rows = _plan_rows(settings, plan, connection)
+        try:
+            connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS candidate")
+        except duckdb.IOException as error:
+            raise StepError(f"The gold candidate {path} is in use: wait for the other build. ({error})") from error
+        connection.execute("CREATE SCHEMA IF NOT EXISTS candidate.plan")
+        for name, columns in _PLAN_TABLES.items():
+            connection.execute(f"CREATE OR REPLACE TABLE candidate.plan.{name} ({columns})")
+            _insert(connection, f"candidate.plan.{name}", rows[name])
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """The variables that dbt needs for this home, to be added to the process's own."""
+    return settings.child_environment() | {
+        "LAKEHOUSE_CANDIDATE_DB": str(candidate_path(settings)),
+        "DBT_PROJECT_DIR": str(DBT_FOLDER),
+        "DBT_PROFILES_DIR": str(DBT_FOLDER),
+        "DBT_TARGET_PATH": str(settings.work_folder / "dbt"),
+        "DBT_LOG_PATH": str(settings.log_folder),
+    }
+
+
+def run_dbt(
+    settings: Settings, select: Sequence[str] = (), progress: Callable[[str], None] | None = None
+) -> None:
+    """Run `dbt build` (models and data tests; unit tests are for the test suite) on the plan that was written.
+
+    Raises StepError with dbt's own message.
+    """
+    command = [sys.executable, "-c", _DBT, "--log-format", "json", "--no-populate-cache", "build"]
+    command += ["--exclude-resource-type", "unit_test"]
+    if select:
+        command += ["--select", *select]
+    errors: list[str] = []
+    other: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT_FOLDER,
+        env=inherited_environment(dbt_environment(settings)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            _follow(line, errors, other, progress)
+    if process.returncode:
+        raise StepError(
+            f"dbt could not build the gold candidates: {' '.join(errors or other) or 'it gave no reason'} "
+            f"(its log is {settings.log_folder / 'dbt.log'})."
+        )
+
+
+def _follow(line: str, errors: list[str], other: list[str], progress: Callable[[str], None] | None) -> None:
+    """Take one line of dbt's JSON log: collect what went wrong, tell what is done."""
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError:
+        other.append(line.strip())
+        return
+    info, data = event.get("info", {}), event.get("data", {})
+    if info.get("level") == "error":
+        errors.append(str(info.get("msg", "")).strip())
+    if progress is not None and info.get("name") == "LogModelResult":
+        progress(f"{data['node_info']['node_name']} ({data['index']} of {data['total']})")
+
+
+def _plan_rows(
+    settings: Settings, plan: GoldPlan, connection: duckdb.DuckDBPyConnection
+) -> dict[str, list[tuple[object, ...]]]:
+    tables = [(name, table_uri(settings, name), version) for name, version in sorted(plan.versions.items())]
+    existing = {name: _columns(connection, uri, version) for name, uri, version in tables if name.startswith("silver.")}
+    return {
+        "slices": [(*_hour(slice_), has_data) for slice_, has_data in sorted(plan.hours.items())],
+        "days": [(date.fromisoformat(day),) for day in sorted(plan.days)],
+        "day_hours": [
+            (date.fromisoformat(day), *_hour(slice_)) for day, slices in sorted(plan.days.items()) for slice_ in slices
+        ],
+        "tables": list(tables),
+        "metrics": _metric_rows(plan.models.values(), existing),
+        "models": [
+            (model.model_id, model.table, model.quality.reporting_interval_s, model.quality.late_after_s)
+            for model in plan.models.values()
+        ],
+    }
+
+
+def _hour(slice_: str) -> tuple[object, ...]:
+    start = slice_start(slice_)
+    return start, start.date(), start.hour
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, uri: str, version: int) -> set[str]:
+    return {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan(uri, version)}").fetchall()}
+
+
+def _metric_rows(models: Iterable[Model], existing: Mapping[str, set[str]]) -> list[tuple[object, ...]]:
+    """One row a metric column; a column that the pinned silver table does not have yet holds no readings."""
+    metrics: dict[tuple[str, str], tuple[object, ...]] = {}
+    model_ids: dict[tuple[str, str], list[str]] = {}
+    for model in models:
+        for telemetry in model.telemetry:
+            if telemetry.is_metric and telemetry.column in existing.get(model.table, set()):
+                key = (model.table, telemetry.column)
+                metrics[key] = (telemetry.column, model.metric_name(telemetry), telemetry.unit, telemetry.component)
+                model_ids.setdefault(key, []).append(model.model_id)
+    return [(key[0], ",".join(sorted(model_ids[key])), *metric) for key, metric in sorted(metrics.items())]
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)

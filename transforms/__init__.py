@@ -1,0 +1,4 @@
+"""Bronze to silver as pure DataFrame functions: what a record means and whether it is a reading.
+
+No I/O, no clock, no orchestrator here; reading and committing tables belongs in `pipeline`.
+"""
