@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from device_sim.messages import Dispatch
-from ingestion.envelope import ID, LIFECYCLE_TOPIC, SOURCE, TELEMETRY_TOPIC, TIME
+from ingestion.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC, source_of
 
 # kept as objects no longer than this: every one of them slows the garbage collector down
 _ROWS_A_BATCH = 5_000
@@ -106,9 +105,7 @@ class ManifestWriter:
 
     def _pack(self) -> None:
         if self._rows:
-            columns = zip(*map(_row, self._rows), strict=True)
-            arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-            self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
+            self._batches.append(_batch(self._rows))
             self._rows = []
 
     def _count(self, table: pa.Table) -> None:
@@ -162,26 +159,18 @@ def _to_json(summary: ManifestSummary) -> str:
     return json.dumps(raw, indent=1) + "\n"
 
 
-def _row(dispatch: Dispatch) -> tuple[object, ...]:
-    message = dispatch.message
-    headers = dict(message.headers)
-    message_id = headers.get(ID)
-    return (
-        message.topic,
-        None if message.key is None else message.key.decode(),
-        headers[SOURCE].decode(),
-        None if message_id is None else message_id.decode(),
-        _moment(headers.get(TIME)),
-        dispatch.component,
-        dispatch.model_id,
-        dispatch.fault,
-        dispatch.fate,
-        dispatch.clock_status,
-    )
-
-
-def _moment(time: bytes | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat((time or b"").decode()).astimezone(UTC)
-    except ValueError:
-        return None
+def _batch(rows: list[Dispatch]) -> pa.RecordBatch:
+    columns: list[list[Any]] = [
+        [each.message.topic for each in rows],
+        [None if each.message.key is None else each.device_id for each in rows],
+        [source_of(each.device_id) for each in rows],
+        [each.message_id for each in rows],
+        [None if each.measured_ms is None else each.measured_ms * 1000 for each in rows],
+        [each.component for each in rows],
+        [each.model_id for each in rows],
+        [each.fault for each in rows],
+        [each.fate for each in rows],
+        [each.clock_status for each in rows],
+    ]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)

@@ -7,6 +7,7 @@ when, and the order of arrival, are in `stream`; values in `signals`, broken mes
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from device_sim.fleet import Device
 from device_sim.noise import Floats, Times, keys_of, uniform
 from device_sim.payloads import PayloadTemplate
 from device_sim.signals import json_texts, time_texts
-from ingestion.envelope import Message, telemetry_message
+from ingestion.envelope import ID, SOURCE, TIME, Message, TelemetryEnvelope, source_of
 
 _MINUTE_MS = 60_000
 Flags = NDArray[np.bool_]
@@ -28,17 +29,37 @@ Indices = NDArray[np.int64]
 class Dispatch:
     """One message to be sent, and what is to become of it.
 
-    `arrival_ms` is the simulated time of its arrival. `fate` is 'reading', a reason of `silver.rejected`, or
-    'lifecycle'; `clock_status` is what is to be judged of the device's clock.
+    `arrival_ms` is the simulated time of its arrival. `device_id`, `message_id` and `measured_ms` (None when ce_time is
+    no time) say what its envelope says. `fate` is 'reading', a reason of `silver.rejected`, or 'lifecycle';
+    `clock_status` is what is to be judged of the device's clock.
     """
 
     arrival_ms: int
     message: Message
+    device_id: str
+    message_id: str | None
+    measured_ms: int | None
     model_id: str
     component: str | None
     fault: str = "none"
     fate: str = "reading"
     clock_status: str = "ok"
+
+    def put(self, message: Message) -> None:
+        """Send this message instead."""
+        headers = dict(message.headers)
+        message_id = headers.get(ID)
+        self.message = message
+        self.device_id = headers[SOURCE].decode().removeprefix(source_of(""))
+        self.message_id = None if message_id is None else message_id.decode()
+        self.measured_ms = _time_ms(headers.get(TIME, b""))
+
+
+def lifecycle_dispatch(arrival_ms: int, message: Message, model_id: str) -> Dispatch:
+    """A message of the registry."""
+    dispatch = Dispatch(arrival_ms, message, "", None, None, model_id, None, "none", "lifecycle")
+    dispatch.put(message)
+    return dispatch
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,7 @@ class MessageKind:
         ids = [device.device_id for device in devices]
         self._model_id, self._component, self._faults, self._seed = model.model_id, component, faults, seed
         self._ids = ids
+        self._envelopes = [TelemetryEnvelope(device_id, component) for device_id in ids]
         self._intervals_ms = [device.reporting_interval_s * 1000 for device in devices]
         self._telemetry = [each for each in model.telemetry if each.component == component]
         self._template = PayloadTemplate(self._telemetry)
@@ -86,14 +108,15 @@ class MessageKind:
         payloads = self._template.fill(zip(*columns, strict=True))
         measured = rows.times + rows.shifts
         suffix = f"-{self._component}" if self._component else ""
-        ids, component, model_id, seed = self._ids, self._component, self._model_id, self._seed
+        ids, envelopes, seed = self._ids, self._envelopes, self._seed
+        component, model_id = self._component, self._model_id
+        message_ids = [f"{seed}-{ms}{suffix}" for ms in measured.tolist()]
         made = [
-            Dispatch(
-                at, telemetry_message(ids[i], f"{seed}-{ms}{suffix}", time, payload, component), model_id, component
-            )
-            for i, at, ms, time, payload in zip(
+            Dispatch(at, envelopes[i].message(name, time, payload), ids[i], name, ms, model_id, component)
+            for i, at, name, ms, time, payload in zip(
                 rows.device.tolist(),
                 rows.times.tolist(),
+                message_ids,
                 measured.tolist(),
                 time_texts(measured),
                 payloads,
@@ -160,10 +183,10 @@ class MessageKind:
         made.fault = fault
         if corruption == "out_of_range":
             made.fate = "out_of_range"
-            made.message = replace(made.message, value=self._breaker.out_of_range(row))
+            made.put(replace(made.message, value=self._breaker.out_of_range(row)))
             return
         made.fate = CORRUPTIONS[corruption].reason
-        made.message = CORRUPTIONS[corruption].apply(made.message, self._breaker, row)
+        made.put(CORRUPTIONS[corruption].apply(made.message, self._breaker, row))
 
     def _other_body(self, body: bytes, reading: Rows) -> bytes:
         """A good payload with other values; with other bytes at least, where a state lasts too long for that."""
@@ -178,3 +201,10 @@ def _between(span: Span, share: float, unit_ms: int) -> int:
 
 def _with_extra(payload: bytes, name: str) -> bytes:
     return payload[:-1] + f',{json.dumps(name)}:"not declared"}}'.encode()
+
+
+def _time_ms(time: bytes) -> int | None:
+    try:
+        return round(datetime.fromisoformat(time.decode()).timestamp() * 1000)
+    except ValueError:
+        return None

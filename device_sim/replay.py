@@ -20,7 +20,7 @@ from device_sim.fleet import model_named, registered_message
 from device_sim.payloads import payload_of
 from device_sim.producer import MessageProducer
 from device_sim.recorded import Row, open_recording
-from ingestion.envelope import TIME, Message, rfc3339, telemetry_message, with_header
+from ingestion.envelope import TIME, Message, TelemetryEnvelope, rfc3339, with_header
 from lake.errors import UsageError
 from lake.models import Model, Telemetry
 
@@ -164,7 +164,7 @@ class Replayer:
 
     def _message(self, row: Row, message_id: str, component: str | None, payload: bytes) -> Message:
         device_id, (text, _) = self._device(row), self._time(row)
-        message = telemetry_message(device_id or "", message_id, text or "", payload, component)
+        message = TelemetryEnvelope(device_id or "", component).message(message_id, text or "", payload)
         if text is None:
             message = with_header(message, TIME, None)
         return message if device_id is not None else replace(message, key=None)

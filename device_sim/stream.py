@@ -12,7 +12,7 @@ import numpy as np
 from device_sim.faults import Faults
 from device_sim.fleet import Device
 from device_sim.impossible import ImpossibleHour
-from device_sim.messages import Dispatch, Flags, MessageKind, Rows
+from device_sim.messages import Dispatch, Flags, MessageKind, Rows, lifecycle_dispatch
 from device_sim.schedule import DevicePeriod
 from lake.models import Model
 
@@ -125,7 +125,7 @@ class _Group:
 def _lifecycle_dispatches(fleet: Sequence[Device], schedule: Sequence[DevicePeriod]) -> list[Dispatch]:
     models = {device.device_id: device.model.model_id for device in fleet}
     return [
-        Dispatch(at, message, models[period.device_id], None, "none", "lifecycle")
+        lifecycle_dispatch(at, message, models[period.device_id])
         for period in schedule
         for at, message in zip((period.start_ms, period.end_ms), period.events(), strict=False)
     ]

@@ -35,6 +35,7 @@ Headers = list[tuple[str, bytes]]
 
 # made once: a fleet sends hundreds of thousands of them
 _VERSION_1 = (SPECVERSION, b"1.0")
+_TELEMETRY = (TYPE, TELEMETRY_TYPE.encode())
 _JSON = (CONTENT_TYPE, b"application/json")
 
 
@@ -48,21 +49,25 @@ class Message:
     value: bytes
 
 
-def telemetry_message(
-    device_id: str,
-    message_id: str,
-    time: str,
-    payload: bytes,
-    component: str | None = None,
-    dataschema: str | None = None,
-) -> Message:
-    """A reading: `time` is ce_time as it is to be sent, `payload` the JSON object of telemetry."""
-    headers = _headers(device_id, message_id, TELEMETRY_TYPE, time)
-    if component is not None:
-        headers.append((SUBJECT, component.encode()))
-    if dataschema is not None:
-        headers.append((DATASCHEMA, dataschema.encode()))
-    return Message(TELEMETRY_TOPIC, device_id.encode(), headers, payload)
+class TelemetryEnvelope:
+    """What the telemetry of a device, or of one of its components, has in common; made once for many messages."""
+
+    __slots__ = ("_key", "_last", "_source")
+
+    def __init__(self, device_id: str, component: str | None = None, dataschema: str | None = None) -> None:
+        self._key = device_id.encode()
+        self._source = (SOURCE, source_of(device_id).encode())
+        self._last = [_JSON]
+        if component is not None:
+            self._last.append((SUBJECT, component.encode()))
+        if dataschema is not None:
+            self._last.append((DATASCHEMA, dataschema.encode()))
+
+    def message(self, message_id: str, time: str, payload: bytes) -> Message:
+        """A reading: `time` is ce_time as it is to be sent, `payload` the JSON object of telemetry."""
+        identity, moment = (ID, message_id.encode()), (TIME, time.encode())
+        headers = [_VERSION_1, identity, self._source, _TELEMETRY, moment, *self._last]
+        return Message(TELEMETRY_TOPIC, self._key, headers, payload)
 
 
 def lifecycle_message(
@@ -73,7 +78,15 @@ def lifecycle_message(
     `attributes` may name `model_id`, `site_id` and `reporting_interval_s`; those left out stay as they were.
     """
     value = json.dumps(dict(attributes or {}), ensure_ascii=False, separators=(",", ":")).encode()
-    return Message(LIFECYCLE_TOPIC, device_id.encode(), _headers(device_id, message_id, kind, time), value)
+    headers = [
+        _VERSION_1,
+        (ID, message_id.encode()),
+        (SOURCE, source_of(device_id).encode()),
+        (TYPE, kind.encode()),
+        (TIME, time.encode()),
+        _JSON,
+    ]
+    return Message(LIFECYCLE_TOPIC, device_id.encode(), headers, value)
 
 
 def source_of(device_id: str) -> str:
@@ -104,14 +117,3 @@ def with_header(message: Message, name: str, value: bytes | None) -> Message:
     if value is not None:
         headers.append((name, value))
     return Message(message.topic, message.key, headers, message.value)
-
-
-def _headers(device_id: str, message_id: str, kind: str, time: str) -> Headers:
-    return [
-        _VERSION_1,
-        (ID, message_id.encode()),
-        (SOURCE, source_of(device_id).encode()),
-        (TYPE, kind.encode()),
-        (TIME, time.encode()),
-        _JSON,
-    ]

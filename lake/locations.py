@@ -4,6 +4,7 @@ Belongs here: the mapping from a table's name to a path or address for Spark, de
 credentials each wants. Reading or writing tables belongs in `commits`, `queries` and the steps.
 """
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from lake.settings import Settings
@@ -55,7 +56,7 @@ def duckdb_secret(settings: Settings) -> str | None:
     return f"CREATE OR REPLACE SECRET lakehouse ({', '.join(parts)})"
 
 
-def s3fs_options(settings: Settings) -> dict[str, object]:
+def s3fs_options(settings: Settings) -> dict[str, Any]:
     """Arguments for `s3fs.S3FileSystem`."""
     return {
         "key": settings.aws_access_key_id,

@@ -81,10 +81,10 @@ def predicate(slices: Iterable[str]) -> str:
     for day, hours in hours_by_date(slices).items():
         by_hours.setdefault(tuple(hours), []).append(day)
     terms = []
-    for hours, days in by_hours.items():
+    for day_hours, days in by_hours.items():
         dates = ", ".join(f"DATE '{day}'" for day in days)
         term = f"event_date IN ({dates})"
-        if len(hours) < 24:
-            term += f" AND event_hour IN ({', '.join(map(str, hours))})"
+        if len(day_hours) < 24:
+            term += f" AND event_hour IN ({', '.join(map(str, day_hours))})"
         terms.append(f"({term})")
     return " OR ".join(terms) or "false"

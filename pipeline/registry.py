@@ -17,6 +17,7 @@ from lake.settings import Settings
 from lake.slices import runs_of, slice_of, slices_of_runs
 from lake.tables import BRONZE_LIFECYCLE, SILVER_DEVICES, SILVER_REJECTED
 from pipeline.silver import Models, cached, ensure_silver, rebuild_slices
+from transforms.clock import is_plausible
 from transforms.registry import device_history, judge_lifecycle
 from transforms.registry_changes import DeviceChange, changes, merged
 from transforms.silver import rejected
@@ -97,12 +98,10 @@ def _rows(history: DataFrame) -> list[dict[str, Any]]:
     """Rows with times in UTC: a collected timestamp would come in the machine's own zone, without saying so."""
     times = ("valid_from", "in_service_at")
     rows = history.withColumns({name: F.unix_micros(name) for name in times}).drop("valid_to").collect()
-    return [
-        row.asDict() | {name: datetime.fromtimestamp(row[name] / 1_000_000, UTC) for name in times} for row in rows
-    ]
+    return [row.asDict() | {name: datetime.fromtimestamp(row[name] / 1_000_000, UTC) for name in times} for row in rows]
 
 
 def _slices(rows: DataFrame) -> DataFrame:
     moments = F.array_compact(F.array("event_at", "measured_at", "received_at"))
-    plausible = F.filter(moments, lambda m: F.year(m).between(2000, 2099))
-    return rows.select(F.date_format(F.explode(plausible), "yyyy-MM-dd'T'HH").alias("slice"))
+    each = rows.select(F.explode(moments).alias("moment")).where(is_plausible(F.col("moment")))
+    return each.select(F.date_format("moment", "yyyy-MM-dd'T'HH").alias("slice"))

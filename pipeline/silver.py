@@ -173,7 +173,9 @@ def _earlier_readings(
         ours = identities.where(F.col("table_name") == name).drop("table_name")
         found = (
             near.unionByName(parked)
-            .select("source", "message_id", "measured_at", "ingest_id", "topic", "partition", "offset", "payload_digest")
+            .select(
+                "source", "message_id", "measured_at", "ingest_id", "topic", "partition", "offset", "payload_digest"
+            )
             .join(ours, ["source", "message_id", "measured_at"], "left_semi")
             .withColumn("table_name", F.lit(name))
         )

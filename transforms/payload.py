@@ -65,7 +65,7 @@ class Payload:
 
 def payloads_of(models: Iterable[Model]) -> list[Payload]:
     """The payload shapes of all models: one for the root, where it has telemetry, and one a component."""
-    shapes = []
+    shapes: list[Payload] = []
     for model in sorted(models, key=lambda m: m.model_id):
         components = sorted({t.component for t in model.telemetry}, key=lambda c: c or "")
         for component in components:

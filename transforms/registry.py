@@ -97,7 +97,5 @@ def device_history(judged: DataFrame) -> DataFrame:
 
 def judging_facts(history: DataFrame) -> DataFrame:
     """What judging telemetry needs of the registry, one row a device: `in_service_at` and its `models` over time."""
-    models = F.sort_array(
-        F.collect_list(F.when(F.col("model_id").isNotNull(), F.struct("valid_from", "model_id")))
-    )
+    models = F.sort_array(F.collect_list(F.when(F.col("model_id").isNotNull(), F.struct("valid_from", "model_id"))))
     return history.groupBy("device_id").agg(F.min("in_service_at").alias("in_service_at"), models.alias("models"))

@@ -8,17 +8,19 @@ from ingestion.envelope import (
     REGISTERED,
     SUBJECT,
     TIME,
+    TelemetryEnvelope,
     header,
     lifecycle_message,
     rfc3339,
-    telemetry_message,
     with_header,
 )
 
 
 def test_telemetry_carries_its_identity_in_headers() -> None:
     """A reading is one record: the device as key, CloudEvents attributes as headers, the payload untouched."""
-    message = telemetry_message("pump-0001", "1-5", "2026-11-20T05:00:00.000Z", b'{"a":1}', "motor", "dtmi:x:y;1")
+    message = TelemetryEnvelope("pump-0001", "motor", "dtmi:x:y;1").message(
+        "1-5", "2026-11-20T05:00:00.000Z", b'{"a":1}'
+    )
     assert message.topic == "telemetry"
     assert message.key == b"pump-0001"
     assert message.value == b'{"a":1}'
@@ -65,7 +67,7 @@ def test_a_time_without_zone_is_refused() -> None:
 
 def test_a_header_is_set_anew_or_left_out() -> None:
     """`with_header` leaves the message that it is given as it is."""
-    message = telemetry_message("d", "1", "t", b"{}")
+    message = TelemetryEnvelope("d").message("1", "t", b"{}")
     assert header(with_header(message, TIME, b"u"), TIME) == b"u"
     assert header(with_header(message, TIME, None), TIME) is None
     assert header(message, TIME) == b"t"

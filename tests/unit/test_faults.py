@@ -21,7 +21,9 @@ def test_nothing_goes_wrong_by_default() -> None:
 def test_a_printed_file_is_read_to_the_same_faults() -> None:
     """What --print-faults prints is a faults file."""
     assert parse_faults(DEMO_FAULTS.to_json(), "f") == DEMO_FAULTS
-    assert parse_faults(Faults(impossible=Impossible(5, 0.3, "pump")).to_json(), "f").impossible == Impossible(5, 0.3, "pump")
+    assert parse_faults(Faults(impossible=Impossible(5, 0.3, "pump")).to_json(), "f").impossible == Impossible(
+        5, 0.3, "pump"
+    )
 
 
 def test_the_demo_has_every_fault() -> None:

@@ -45,7 +45,11 @@ def test_phases_are_whole_seconds_below_the_interval() -> None:
 def test_versions_of_a_model_have_names_of_their_own() -> None:
     """Two versions and two makers of a thermostat in one fleet do not share ids."""
     model = MODELS["dtmi:lakehouse:thermostat;1"]
-    models = [model, replace(model, model_id="dtmi:lakehouse:thermostat;2"), replace(model, model_id="dtmi:acme:thermostat;2")]
+    models = [
+        model,
+        replace(model, model_id="dtmi:lakehouse:thermostat;2"),
+        replace(model, model_id="dtmi:acme:thermostat;2"),
+    ]
     ids = {device.device_id for device in build_fleet(models, 3, START)}
     assert ids == {"thermostat-0001", "thermostat-v2-0001", "acme-thermostat-v2-0001"}
     twins = [replace(model, model_id=f"dtmi:a:{word};1") for word in ("box", "Box", "BOX", "bOX")]

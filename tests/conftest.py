@@ -1,0 +1,69 @@
+"""Fixtures that every kind of test shares: a real broker, a real Spark server, settings of a fresh lakehouse.
+
+Belongs here: what starts programs, once a test session. Builders of small data belong beside the tests that use them.
+
+A test that asks for none of these starts nothing. Under pytest-xdist the workers share one Spark server; each has a
+broker of its own, since a test that reads a topic from its start must not meet another worker's messages.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from pyspark.sql import SparkSession
+
+from ingestion.broker import running_broker
+from ingestion.topics import TOPICS, ensure_topics
+from lake.settings import Settings
+from lake.spark import connect, running_spark
+
+
+def _home(folder: Path) -> Settings:
+    return Settings(home=folder, lake_uri=str(folder / "lake"), spark="local[2]")
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """One folder for the whole test session, the same in each xdist worker."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if hasattr(request.config, "workerinput") else base
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap address of a running Kafka broker."""
+    with running_broker(_home(tmp_path_factory.mktemp("broker"))) as bootstrap:
+        yield bootstrap
+
+
+@pytest.fixture(scope="session")
+def spark_address(shared_folder: Path) -> Iterator[str]:
+    """Address of a running Spark Connect server; the last worker that uses it stops it."""
+    with running_spark(_home(shared_folder / "spark")) as address:
+        yield address
+
+
+@pytest.fixture
+def spark(spark_address: str) -> Iterator[SparkSession]:
+    """A session of its own on the shared Spark server."""
+    session = connect(spark_address)
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, broker: str, spark_address: str) -> Settings:
+    """A fresh lakehouse: an empty home and lake, empty topics, the shared broker and Spark."""
+    empty_topics(broker)
+    home = tmp_path / "home"
+    return Settings(home=home, lake_uri=str(home / "lake"), kafka_bootstrap=broker, spark=spark_address)
+
+
+def empty_topics(bootstrap: str) -> None:
+    """Delete and declare the topics anew."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    existing = [topic.name for topic in TOPICS if topic.name in admin.list_topics(timeout=10).topics]
+    for deletion in (admin.delete_topics(existing, operation_timeout=10) if existing else {}).values():
+        deletion.result()
+    ensure_topics(bootstrap)

@@ -1,0 +1,121 @@
+"""The embedded broker and its topics, on the real Kafka."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from ingestion.broker import NAME, running_broker, start_broker, stop_broker
+from ingestion.topics import LIFECYCLE, TELEMETRY, Topic, ensure_topics
+from lake import processes
+from lake.errors import LandingZoneError, PlatformError
+from lake.settings import Settings
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Settings:
+    """A home that names no broker."""
+    return Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
+
+
+def _produce(bootstrap: str, value: bytes) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce(LIFECYCLE, value)
+    assert producer.flush(20) == 0
+
+
+def _first_value(bootstrap: str) -> bytes | None:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(LIFECYCLE, 0, 0)])
+    message = consumer.poll(20)
+    consumer.close()
+    return None if message is None else message.value()
+
+
+def test_messages_survive_a_restart_on_other_ports(home: Settings) -> None:
+    """What a command produced is still there when the next command starts the broker again."""
+    with running_broker(home) as first:
+        ensure_topics(first)
+        _produce(first, b"kept")
+    assert processes.find(home, NAME) is None
+    with running_broker(home) as second:
+        assert second != first
+        assert _first_value(second) == b"kept"
+
+
+def test_users_share_one_broker_and_the_last_one_stops_it(home: Settings) -> None:
+    """A second user meets the running broker; it lives until both are done."""
+    with running_broker(home) as outer:
+        with running_broker(home) as inner:
+            assert inner == outer
+        assert processes.find(home, NAME) is not None
+    assert processes.find(home, NAME) is None
+
+
+def test_kept_broker_outlives_its_users(home: Settings) -> None:
+    """What `up` started is left running by a command, and stopped by `down`, which says whether there was one."""
+    record = start_broker(home)
+    assert record is not None
+    try:
+        with running_broker(home) as bootstrap:
+            assert bootstrap == record.address
+        assert processes.find(home, NAME) is not None
+        assert start_broker(home) == record
+    finally:
+        assert stop_broker(home)
+    assert not stop_broker(home)
+
+
+def test_configured_broker_is_used_as_it_is(home: Settings) -> None:
+    """With LAKEHOUSE_KAFKA_BOOTSTRAP nothing is started."""
+    configured = replace(home, kafka_bootstrap="127.0.0.1:9")
+    assert start_broker(configured) is None
+    with running_broker(configured) as bootstrap:
+        assert bootstrap == "127.0.0.1:9"
+    assert not home.run_folder.exists()
+
+
+def test_broken_configuration_is_one_sentence_with_the_log(home: Settings) -> None:
+    """A broker that cannot start names the reason and its log, and leaves no process and no record behind."""
+    with running_broker(home):
+        pass
+    (home.home / "kafka" / "data" / "meta.properties").write_text("version=1\ncluster.id=other\nnode.id=7\n")
+    with pytest.raises(PlatformError, match=r"broker ended while starting: .*broker\.log"), running_broker(home):
+        pass
+    assert processes.find(home, NAME) is None
+
+
+def test_topics_are_as_declared(broker: str) -> None:
+    """Partitions, retention, the broker's clock and the message limit are Kafka's own answer, also on a second call."""
+    ensure_topics(broker)
+    ensure_topics(broker)
+    admin = AdminClient({"bootstrap.servers": broker})
+    topics = admin.list_topics(timeout=10).topics
+    assert (len(topics[TELEMETRY].partitions), len(topics[LIFECYCLE].partitions)) == (8, 1)
+    assert _configuration(admin, TELEMETRY) == ("LogAppendTime", str(7 * 86_400_000), "4194304")
+    assert _configuration(admin, LIFECYCLE) == ("LogAppendTime", str(30 * 86_400_000), "4194304")
+
+
+def test_existing_topic_is_brought_to_its_declaration(broker: str) -> None:
+    """A topic made with fewer partitions and another retention grows and changes; shrinking is refused by name."""
+    ensure_topics(broker, (Topic("grows", 1, 1),))
+    ensure_topics(broker, (Topic("grows", 3, 2),))
+    admin = AdminClient({"bootstrap.servers": broker})
+    assert len(admin.list_topics(timeout=10).topics["grows"].partitions) == 3
+    assert _configuration(admin, "grows")[1] == str(2 * 86_400_000)
+    with pytest.raises(LandingZoneError, match="grows has 3 partitions where 2 are declared"):
+        ensure_topics(broker, (Topic("grows", 2, 2),))
+
+
+def test_silent_broker_is_named() -> None:
+    """An address where no broker answers is an error that names it."""
+    with pytest.raises(PlatformError, match="does not answer at 127.0.0.1:9"):
+        ensure_topics("127.0.0.1:9")
+
+
+def _configuration(admin: AdminClient, topic: str) -> tuple[str | None, ...]:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    values = admin.describe_configs([resource])[resource].result()
+    return tuple(values[name].value for name in ("message.timestamp.type", "retention.ms", "max.message.bytes"))
