@@ -30,14 +30,14 @@ def json_text(value: Any) -> str:
     if isinstance(value, NumberText):
         return str(value)
     if isinstance(value, dict):
-        inside = (f"{json.dumps(str(name), ensure_ascii=False)}:{json_text(each)}" for name, each in value.items())
+        inside = (f"{json.dumps(str(name))}:{json_text(each)}" for name, each in value.items())
         return "{" + ",".join(inside) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(json_text, value)) + "]"
     if value is None or isinstance(value, (bool, int, float)):
         # a NaN stays one: whoever judges the message is to see it
         return json.dumps(value)
-    return json.dumps(value.isoformat() if isinstance(value, date) else str(value), ensure_ascii=False)
+    return json.dumps(value.isoformat() if isinstance(value, date) else str(value))
 
 
 def json_of_text(text: str, type_: str) -> str:
@@ -48,12 +48,12 @@ def json_of_text(text: str, type_: str) -> str:
     stripped = text.strip()
     kind = type_.split("<")[0].split("(")[0]
     if kind in _NUMERIC:
-        return _number(stripped) or json.dumps(text, ensure_ascii=False)
+        return _number(stripped) or json.dumps(text)
     if kind == "boolean" and stripped.lower() in _TRUTHS:
         return _TRUTHS[stripped.lower()]
     if kind in ("array", "map", "struct") and stripped[0] in "[{" and _is_json(stripped):
         return stripped
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text)
 
 
 def moment_of(value: Any, zone: tzinfo) -> datetime | None:

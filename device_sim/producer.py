@@ -80,8 +80,10 @@ class MessageProducer:
 
     def flush(self) -> set[int]:
         """Wait until each message sent so far is acknowledged or has failed; returns the numbers of the failed."""
-        # no timeout: the delivery timeout turns every message into one or the other
-        self._producer.flush()
+        # ends, as the delivery timeout turns every message into one or the other; in steps, as no signal reaches
+        # Python within one
+        while self._producer.flush(0.5):
+            pass
         return set(self._failed)
 
     def check(self) -> None:

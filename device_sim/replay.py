@@ -265,5 +265,5 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f": did you mean {' or '.join(map(repr, near))}?" if near else "."

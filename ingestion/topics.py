@@ -3,6 +3,7 @@
 Belongs here: names, partitions, retention, and making them so. What a message looks like is in `envelope`.
 """
 
+import time
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
@@ -71,6 +72,7 @@ def ensure_topics(bootstrap: str, topics: tuple[Topic, ...] = TOPICS) -> None:
         if topic.name in existing:
             _grow(admin, topic, existing[topic.name])
             _configure(admin, topic)
+    _await(admin, bootstrap, topics)
 
 
 def _partition_counts(admin: AdminClient, bootstrap: str) -> dict[str, int]:
@@ -97,8 +99,8 @@ def _create(admin: AdminClient, topic: Topic) -> None:
 def _grow(admin: AdminClient, topic: Topic, partitions: int) -> None:
     if partitions > topic.partitions:
         raise LandingZoneError(
-            f"The topic {topic.name} has {partitions} partitions where {topic.partitions} are declared, and Kafka cannot "
-            f"take partitions away: use another broker, or declare {partitions} in ingestion/topics.py."
+            f"The topic {topic.name} has {partitions} partitions where {topic.partitions} are declared, and Kafka "
+            f"cannot take partitions away: use another broker, or declare {partitions} in ingestion/topics.py."
         )
     if partitions < topic.partitions:
         try:
@@ -119,6 +121,19 @@ def _configure(admin: AdminClient, topic: Topic) -> None:
         admin.incremental_alter_configs([wanted], request_timeout=_TIMEOUT_S)[wanted].result()
     except KafkaException as error:
         raise _refused(topic, "configured", error) from error
+
+
+def _await(admin: AdminClient, bootstrap: str, topics: tuple[Topic, ...]) -> None:
+    """Wait until the broker shows what it has agreed to: a producer or Spark would meet an unknown topic before."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        counts = _partition_counts(admin, bootstrap)
+        late = [topic.name for topic in topics if counts.get(topic.name, 0) < topic.partitions]
+        if not late:
+            return
+        if time.monotonic() > deadline:
+            raise LandingZoneError(f"Kafka accepted the topics {', '.join(late)} but does not show them: see its log.")
+        time.sleep(0.05)
 
 
 def _refused(topic: Topic, what: str, error: KafkaException) -> LandingZoneError:

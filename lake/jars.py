@@ -8,6 +8,7 @@ import fcntl
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def wanted(kind: Kind) -> _Kind:
     delta = version("delta-spark")
     spark_line = ".".join(spark.split(".")[:2])
     kinds: dict[Kind, _Kind] = {
-        # one by one, since nearly all that these depend on is in PySpark already, in the version that it was tested with
+        # one by one: nearly all that these depend on is in PySpark already, in the version that it was tested with
         "spark": _Kind(
             (
                 Artifact("io.delta", f"delta-spark_{spark_line}_{_SCALA}", delta),
@@ -92,6 +93,11 @@ def wanted(kind: Kind) -> _Kind:
     return kinds[kind]
 
 
+def _to_stderr(line: str) -> None:
+    # standard output may be a command's result, such as JSON
+    print(line, file=sys.stderr, flush=True)
+
+
 def jar_folder(kind: Kind) -> Path:
     """Where the jars of a kind lie once `ensure` has run."""
     return share_folder() / "jars" / kind
@@ -103,7 +109,7 @@ def is_complete(kind: Kind) -> bool:
     return marker.is_file() and marker.read_text() == _fingerprint(kind)
 
 
-def ensure(kind: Kind, progress: Callable[[str], None] = print) -> Path:
+def ensure(kind: Kind, progress: Callable[[str], None] = _to_stderr) -> Path:
     """Resolve the jars of a kind unless they are there; returns their folder.
 
     `progress` gets a line for each jar that is fetched. Raises PlatformError without a network or disk space.
@@ -210,3 +216,19 @@ def _ivy_xml(kind: _Kind) -> str:
     lines += [f'<exclude org="{org}" module="{module}"/>' for org, module in kind.exclude]
     lines.append("</dependencies></ivy-module>")
     return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m lake.jars KIND …`: what the set-up runs."""
+    try:
+        for kind in KINDS:
+            if kind in arguments:
+                ensure(kind)
+    except PlatformError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

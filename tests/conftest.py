@@ -6,6 +6,7 @@ A test that asks for none of these starts nothing. Under pytest-xdist the worker
 broker of its own, since a test that reads a topic from its start must not meet another worker's messages.
 """
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,12 @@ def settings(tmp_path: Path, broker: str, spark_address: str) -> Settings:
 def empty_topics(bootstrap: str) -> None:
     """Delete and declare the topics anew."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    existing = [topic.name for topic in TOPICS if topic.name in admin.list_topics(timeout=10).topics]
+    names = {topic.name for topic in TOPICS}
+    existing = sorted(names & set(admin.list_topics(timeout=10).topics))
     for deletion in (admin.delete_topics(existing, operation_timeout=10) if existing else {}).values():
         deletion.result()
+    deadline = time.monotonic() + 10
+    while names & set(admin.list_topics(timeout=10).topics):
+        assert time.monotonic() < deadline, "the broker still shows deleted topics"
+        time.sleep(0.02)
     ensure_topics(bootstrap)

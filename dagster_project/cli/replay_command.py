@@ -78,8 +78,13 @@ def replay(
     done = "Interrupted: sent" if summary.is_interrupted else "Sent"
     click.echo(f"{done} {summary.row_count:,} rows as {summary.message_count:,} messages in {summary.elapsed_s:.1f} s.")
     for device_id, first_at in summary.devices.items():
-        click.echo(f"  {device_id}, in service since {first_at:%Y-%m-%dT%H:%M:%SZ}")
+        click.echo(f"  {_shown(device_id)}, in service since {first_at:%Y-%m-%dT%H:%M:%SZ}")
     if summary.devices_without_time:
-        click.echo(f"Not registered, no readable time: {', '.join(summary.devices_without_time)}")
+        click.echo(f"Not registered, no readable time: {', '.join(map(_shown, summary.devices_without_time))}")
     if summary.unused_columns:
-        click.echo(f"Columns not sent: {', '.join(summary.unused_columns)}")
+        click.echo(f"Columns not sent: {', '.join(map(_shown, summary.unused_columns))}")
+
+
+def _shown(name: str) -> str:
+    """A name from a file as it may be printed anywhere."""
+    return name.encode("utf-8", "backslashreplace").decode()

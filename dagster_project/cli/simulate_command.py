@@ -134,12 +134,13 @@ def simulate(
 
 @contextmanager
 def message_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr for what takes longer than a second; call it with what is done and what there is."""
+    """A progress bar on a terminal's stderr for what takes longer than a second; call it with what is done and what there is."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4)
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True, refresh_per_second=4, disable=not console.is_terminal)
     task = bar.add_task(what, total=None)
     began = time.monotonic()
 

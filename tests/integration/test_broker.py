@@ -111,7 +111,7 @@ def test_existing_topic_is_brought_to_its_declaration(broker: str) -> None:
 
 def test_silent_broker_is_named() -> None:
     """An address where no broker answers is an error that names it."""
-    with pytest.raises(PlatformError, match="does not answer at 127.0.0.1:9"):
+    with pytest.raises(PlatformError, match=r"does not answer at 127\.0\.0\.1:9"):
         ensure_topics("127.0.0.1:9")
 
 

@@ -86,5 +86,5 @@ def test_two_starts_at_once_give_one_server(tmp_path: Path) -> None:
 
 def test_silent_server_is_named() -> None:
     """An address where no server answers is an error that names it."""
-    with pytest.raises(PlatformError, match="does not answer at sc://127.0.0.1:9"):
+    with pytest.raises(PlatformError, match=r"does not answer at sc://127\.0\.0\.1:9"):
         connect("sc://127.0.0.1:9")

@@ -55,7 +55,8 @@ final as (
         count(*) as received_count,
         count(*) filter (where is_late) as late_count,
         count(*) filter (where is_clock_flagged) as clock_flagged_count,
-        count(distinct heard_at) as heard_count
+        -- count(distinct heard_at), in less than half the time
+        coalesce(list_unique(list(heard_at) filter (where heard_at is not null)), 0)::bigint as heard_count
     from judged
     group by device_id, event_date, event_hour
 

@@ -16,7 +16,7 @@ metrics as (
         'event_date': 'event_date',
         'event_hour': 'event_hour',
         'minute_number': 'epoch_us(event_at) // 60000000'
-    }) }}
+    }, percentiles=false) }}
 
 ),
 

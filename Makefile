@@ -1,0 +1,104 @@
+# The two commands that matter are `make demo` and `make test`; `make help` lists all.
+# Each step of the set-up leaves a stamp in .venv, so that setting up twice does nothing the second time.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# the first interpreter that fits; `make PYTHON=/path/to/python3.12 …` takes another
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+
+BIN := .venv/bin
+UV := $(BIN)/uv
+NEEDED_DISK_MB := 4000
+NEEDED_MEMORY_MB := 3500
+JAR_KINDS := spark kafka
+DBT_SOURCES := $(shell [ -d dbt ] && find dbt \( -name target -o -name logs -o -name dbt_packages \) -prune -o -type f -print)
+TIMED_TESTS := $(wildcard tests/integration tests/faults tests/end_to_end)
+
+.PHONY: help setup demo test check fix unit integration requirements clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
+
+setup: .venv/.project .venv/.jars $(if $(DBT_SOURCES),dbt/target/manifest.json) ## install everything into .venv (once)
+
+demo: setup ## set up, then run the main job on a simulated fleet
+	@$(BIN)/lakehouse demo
+
+test: setup ## set up, then format check, lint, types and every test
+	@$(BIN)/python -m lake.jars spark kafka s3 s3proxy
+	@$(MAKE) check
+	@$(MAKE) unit
+	@$(MAKE) integration
+
+check: .venv/.project ## format, lint and types; changes nothing
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+fix: .venv/.project ## format, and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+unit: .venv/.project ## the fast tests: no Kafka, Spark or dbt
+	@$(BIN)/pytest tests/unit
+
+# a worker takes whole files, so that what a file starts is started once; 2 workers since Spark itself uses every core
+integration: setup ## the tests with a real Kafka, Spark, dbt, Dagster and S3 server
+	@$(BIN)/pytest -n 2 --dist loadfile $(TIMED_TESTS)
+
+requirements: .venv/.packages ## pin the newest versions that requirements/*.in allow
+	@for name in uv base dev; do \
+		echo "Resolving requirements/$$name.in ..."; \
+		(cd requirements && ../$(UV) pip compile -q --upgrade --universal --python-version 3.11 --no-strip-extras \
+			--generate-hashes --no-header $$name.in -o $$name.txt); \
+	done
+
+clean: ## remove the installation and every cache, not the lakehouses
+	rm -rf .venv dbt/target dbt/logs .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+.venv/.made:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or run make PYTHON=/path/to/python3." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+		echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: run make PYTHON=/path/to/one." >&2; exit 1; }
+	@free=$$(df -Pm . | awk 'NR == 2 {print $$4}'); [ "$$free" -ge $(NEEDED_DISK_MB) ] || { \
+		echo "$(NEEDED_DISK_MB) MB of disk space are needed here and $$free MB are free: free some space and run make again." >&2; exit 1; }
+	@memory=$$(awk '/^MemTotal/ {print int($$2 / 1024)}' /proc/meminfo 2>/dev/null || echo $(NEEDED_MEMORY_MB)); \
+		[ "$$memory" -ge $(NEEDED_MEMORY_MB) ] || { \
+		echo "$(NEEDED_MEMORY_MB) MB of memory are needed and this machine has $$memory MB." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) comes without the venv module: install it (on Debian and Ubuntu the package python3-venv)." >&2; exit 1; }
+	@echo "Making .venv with $$("$(PYTHON)" --version) ..."
+	@"$(PYTHON)" -m venv .venv
+	@touch $@
+
+.venv/.uv: .venv/.made requirements/uv.txt
+	@echo "Installing the package installer ..."
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt > .venv/pip.log 2>&1 || { \
+		echo "The package registry cannot be reached, or refused: check the network and run make again (details: .venv/pip.log)." >&2; exit 1; }
+	@touch $@
+
+.venv/.packages: .venv/.uv requirements/base.txt requirements/dev.txt
+	@echo "Installing $$(grep -c '==' requirements/dev.txt) packages, some 1.5 GB on disk; this takes a few minutes the first time ..."
+	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements/dev.txt || { \
+		echo "The packages could not be installed (the reason stands above): check the network and the disk, then run make again." >&2; exit 1; }
+	@touch $@
+
+.venv/.project: .venv/.packages pyproject.toml
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.jars: .venv/.packages lake/jars.py lake/java.py
+	@$(BIN)/python -m lake.jars $(JAR_KINDS)
+	@touch $@
+
+# Dagster reads the lineage of the dbt models from it
+dbt/target/manifest.json: .venv/.project $(DBT_SOURCES)
+	@echo "Reading the dbt project ..."
+	@mkdir -p dbt/target
+	@DBT_SEND_ANONYMOUS_USAGE_STATS=false $(BIN)/dbt -q parse --project-dir dbt --profiles-dir dbt > dbt/target/parse.log 2>&1 || { \
+		tail -n 20 dbt/target/parse.log >&2; echo "The dbt project cannot be read (the reason stands above)." >&2; exit 1; }
+	@touch $@

@@ -1,0 +1,20 @@
+"""The docs say what the declarations say."""
+
+from pathlib import Path
+
+from lake.table_docs import tables_markdown
+from transforms.reasons import MEANINGS, Reason
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_the_page_of_tables_is_made_from_the_declarations() -> None:
+    """docs/tables.md is what `python -m lake.table_docs` prints now."""
+    assert (DOCS / "tables.md").read_text() == tables_markdown(), "run: python -m lake.table_docs > docs/tables.md"
+
+
+def test_every_reason_is_explained() -> None:
+    """docs/messages.md lists each reason of silver.rejected with its meaning, in the order of judging."""
+    lines = (DOCS / "messages.md").read_text().splitlines()
+    rows = [f"| `{reason.value}` | {MEANINGS[reason]} |" for reason in Reason]
+    assert [line for line in lines if line in rows] == rows
