@@ -43,7 +43,7 @@ fix: .venv/.project ## format, and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-unit: .venv/.project ## the fast tests: no Kafka, Spark or dbt
+unit: setup ## the fast tests: no Kafka, Spark or dbt
 	@$(BIN)/pytest tests/unit
 
 # a worker takes whole files, so that what a file starts is started once; 2 workers since Spark itself uses every core

@@ -1,5 +1,5 @@
-"""Wiring: the Dagster graph and the `lakehouse` command.
+"""The orchestration: Dagster's assets, jobs, checks, schedules and sensors, and the `lakehouse` command.
 
-Belongs here: assets, checks, schedules, sensors, resources and the command line. Business rules belong in the rooms
-that these call.
+Belongs here: wiring. What a step does belongs in `pipeline`; importing this package itself imports nothing heavy, so
+that the command line answers quickly.
 """

@@ -111,7 +111,7 @@ def _format(settings: Settings, folder: Path, configuration: Path) -> None:
         return
     # what a crash left half formatted holds no messages yet
     shutil.rmtree(data, ignore_errors=True)
-    cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    cluster_id = _new_cluster_id()
     command = [*_java(settings), "kafka.tools.StorageTool", "format", "--standalone"]
     command += ["--cluster-id", cluster_id, "--config", str(configuration)]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -121,6 +121,14 @@ def _format(settings: Settings, folder: Path, configuration: Path) -> None:
             f"The broker's folder {data} cannot be prepared: {text[-1] if text else 'no reason given'}."
         )
     (folder / "cluster_id").write_text(cluster_id)
+
+
+def _new_cluster_id() -> str:
+    """22 random characters, as Kafka makes them itself: one that began with a dash would read as an option."""
+    cluster_id = "-"
+    while cluster_id.startswith("-"):
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return cluster_id
 
 
 def _server_properties(data: Path, port: int, controller_port: int) -> str:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from lake.commits import append_once, ensure_table, newest_commit, progress_of
 from lake.errors import LandingZoneError, PlatformError
 from lake.settings import Settings
+from lake.spark import interpret_small
 from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, Table
 
 BRONZE_TABLES = {"telemetry": BRONZE_TELEMETRY, "lifecycle": BRONZE_LIFECYCLE}
@@ -113,6 +114,7 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
     `accept_gap` starts at the oldest offset that the broker has and records the gap in the commit.
     """
     table = BRONZE_TABLES[topic]
+    interpret_small(spark, 0)
     ensure_table(spark, settings, table)
     committed, available = committed_offsets(settings, topic), broker_offsets(bootstrap, topic)
     gaps = {p: [committed[p], low] for p, (low, _) in available.items() if p in committed and committed[p] < low}
@@ -133,6 +135,7 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
     }
     if accept_gap and gaps:
         metadata["accepted_gaps"] = gaps
+    interpret_small(spark, offsets.records)
     records = read_records(spark, bootstrap, offsets)
     files = max(1, -(-offsets.records // _RECORDS_A_FILE))
     append_once(records.coalesce(files), settings, table, APP_ID, offsets.ingest_id, metadata)

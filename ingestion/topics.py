@@ -138,6 +138,6 @@ def _await(admin: AdminClient, bootstrap: str, topics: tuple[Topic, ...]) -> Non
 
 def _refused(topic: Topic, what: str, error: KafkaException) -> LandingZoneError:
     return LandingZoneError(
-        f"The topic {topic.name} could not be {what}: Kafka says {error.args[0].str()!r}. Check the rights of this user "
-        "and the settings of the broker."
+        f"The topic {topic.name} could not be {what}: Kafka says {error.args[0].str()!r}. Check the rights of this "
+        "user and the settings of the broker."
     )

@@ -61,6 +61,16 @@ def arrow_schema(table: Table) -> pa.Schema:
     return pa.schema([pa.field(c.name, _ARROW_TYPES[c.type], nullable=c.nullable) for c in table.columns])
 
 
+def read_rows(opened: DeltaTable, where: str | None = None) -> list[dict[str, Any]]:
+    """Rows that fit an SQL condition, in no order; files that cannot fit are skipped by partition and statistics.
+
+    Not by way of `to_pyarrow_table`: pyarrow's threads then free Python buffers after the interpreter has gone, and a
+    short command ends in an abort.
+    """
+    rows: list[dict[str, Any]] = pa.table(opened.scan(predicate=where).read_all()).to_pylist()
+    return rows
+
+
 def ensure_table(settings: Settings, table: Table) -> DeltaTable:
     """The table, created empty after its declaration (as version 0) when it does not exist."""
     opened = open_table(settings, table.name)

@@ -15,6 +15,7 @@ from lake.locations import table_uri
 from lake.models import Model, silver_tables
 from lake.profiles import (
     HOUR_MICROS,
+    columns_of,
     covering_runs,
     create_slices,
     declared_profile,
@@ -143,9 +144,11 @@ class Gold:
             yield f"SELECT {columns} FROM {_planned(DEVICE_DAYS)} WHERE false"
 
     def _count_silver(self, table: Table) -> None:
+        version = self.plan.inputs[table.name]
+        existing = columns_of(self.connection, self.settings, table.name, version)
         metrics = {t.column: (t.metric_name, t.unit) for m in self.models.values() if m.table == table.name
-                   for t in m.telemetry if t.is_metric}  # fmt: skip
-        rows = sliced_scan(self.settings, table.name, self.plan.inputs[table.name], self.plan.hours, metrics)
+                   for t in m.telemetry if t.is_metric and t.column in existing}  # fmt: skip
+        rows = sliced_scan(self.settings, table.name, version, self.plan.hours, metrics)
         counts = "".join(f', count("{column}") AS readings_{i}' for i, column in enumerate(metrics))
         self.connection.execute(
             "CREATE OR REPLACE TEMP TABLE counted AS "
@@ -209,9 +212,9 @@ def _aggregates(table: Table) -> dict[str, str]:
     if table == DEVICE_COMPLETENESS:
         result["received"] = "sum(received_count)"
         result["inconsistent"] = rows_where(
-            "missing_count NOT BETWEEN greatest(expected_count - received_count, 0) AND expected_count OR "
-            "late_count > received_count OR clock_flagged_count > received_count OR least(expected_count, received_count, late_count, "
-            "clock_flagged_count, duplicate_count, rejected_count) < 0"
+            "missing_count NOT BETWEEN greatest(expected_count - received_count, 0) AND expected_count "
+            "OR late_count > received_count OR clock_flagged_count > received_count "
+            "OR least(expected_count, late_count, clock_flagged_count, duplicate_count, rejected_count) < 0"
         )
     return result
 

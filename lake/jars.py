@@ -6,6 +6,7 @@ Belongs here: which jars each part needs and how they come into the virtual envi
 
 import fcntl
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,11 @@ class _Kind:
     exclude: tuple[tuple[str, str], ...] = ()  # (organisation, module), "*" for all
 
 
+# what Ivy prints of a module whose description it has read, and of a jar that it has fetched
+_FOUND = re.compile(r"\bfound [^#]+#(\S+) in ")
+_FETCHED = re.compile(r"\[SUCCESSFUL \] [^!]+!(\S+)")
+
+MARKER = "resolved.json"
 _SCALA = "2.13"
 _SDK = "software.amazon.awssdk"
 _SDK_VERSION = "2.35.4"
@@ -105,8 +111,8 @@ def jar_folder(kind: Kind) -> Path:
 
 def is_complete(kind: Kind) -> bool:
     """True when the jars of a kind are there in the versions now wanted."""
-    marker = jar_folder(kind) / "resolved.json"
-    return marker.is_file() and marker.read_text() == _fingerprint(kind)
+    marker = jar_folder(kind) / MARKER
+    return marker.is_file() and marker.read_text() == fingerprint(kind)
 
 
 def ensure(kind: Kind, progress: Callable[[str], None] = _to_stderr) -> Path:
@@ -122,7 +128,8 @@ def ensure(kind: Kind, progress: Callable[[str], None] = _to_stderr) -> Path:
     return jar_folder(kind)
 
 
-def _fingerprint(kind: Kind) -> str:
+def fingerprint(kind: Kind) -> str:
+    """What the marker of a resolved folder holds: what was declared when it was resolved."""
     declared = wanted(kind)
     rows = [[a.org, a.name, a.revision, a.transitive, a.classifier] for a in declared.artifacts]
     return json.dumps({"artifacts": rows, "exclude": declared.exclude}, indent=1)
@@ -146,7 +153,7 @@ def _resolve(kind: Kind, progress: Callable[[str], None]) -> None:
         (scratch / "ivy.xml").write_text(_ivy_xml(wanted(kind)))
         _run_ivy(kind, scratch, progress)
         jars = scratch / "jars"
-        (jars / "resolved.json").write_text(_fingerprint(kind))
+        (jars / MARKER).write_text(fingerprint(kind))
         # removed first since a rename does not replace a folder; a crash between the two only means resolving again
         shutil.rmtree(target, ignore_errors=True)
         jars.rename(target)
@@ -165,16 +172,17 @@ def _run_ivy(kind: Kind, scratch: Path, progress: Callable[[str], None]) -> None
         assert ivy.stdout is not None
         for line in ivy.stdout:
             output.append(line.strip())
-            if "[SUCCESSFUL ]" in line:
-                progress("  " + line.split("]", 1)[1].split("(")[0].strip().split("!")[-1])
+            if match := _FOUND.search(line) or _FETCHED.search(line):
+                progress(f"  {match.group(1)}")
     if ivy.returncode == 0 and any((scratch / "jars").glob("*.jar")):
         return
     log = share_folder() / f"ivy-{kind}.log"
     log.write_text("\n".join(output))
-    raise PlatformError(_why(kind, output, log))
+    raise PlatformError(explain(kind, output, log))
 
 
-def _why(kind: Kind, output: list[str], log: Path) -> str:
+def explain(kind: Kind, output: list[str], log: Path) -> str:
+    """Why Ivy failed, as one sentence, from what it printed."""
     text = "\n".join(output)
     if "No space left" in text:
         return f"The jars for {kind} do not fit on the disk of {share_folder()}: free some space and run this again."

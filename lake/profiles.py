@@ -87,6 +87,12 @@ def sliced_scan(settings: Settings, table: str, version: int, slices: Iterable[s
     return f"SELECT * FROM ({rows}) JOIN judged_slices USING (event_date, event_hour)"
 
 
+def columns_of(connection: duckdb.DuckDBPyConnection, settings: Settings, table: str, version: int) -> set[str]:
+    """The columns that a table has at a version: one pinned before a model grew lacks the model's new columns."""
+    rows = connection.sql(f"DESCRIBE SELECT * FROM {scan(table_uri(settings, table), version)}").fetchall()
+    return {row[0] for row in rows}
+
+
 def declared_profile(table: Table, rows: str, aggregates: Mapping[str, str]) -> str:
     """CTEs `rows`, `counts` and `repeats` (all by `slice`) of a profile: row count, nulls in required columns, repeated
     keys, and more `aggregates` (name to SQL)."""

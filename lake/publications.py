@@ -12,10 +12,9 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
-from lake.delta import append, arrow_schema, canonical_json, open_table
+from lake.delta import append, arrow_schema, canonical_json, open_table, read_rows
 from lake.errors import UsageError
 from lake.settings import Settings
 from lake.tables import OPS_PUBLICATIONS
@@ -67,7 +66,7 @@ def get(settings: Settings, publication_id: int) -> Publication:
 def list_all(settings: Settings) -> list[Publication]:
     """Every publication, oldest first."""
     opened = open_table(settings, OPS_PUBLICATIONS.name)
-    rows = [] if opened is None else opened.to_pyarrow_table().to_pylist()
+    rows = [] if opened is None else read_rows(opened)
     return sorted((_publication(row) for row in rows), key=lambda publication: publication.publication_id)
 
 
@@ -95,8 +94,7 @@ def _shown_ids(opened: DeltaTable) -> str:
 
 
 def _read(opened: DeltaTable, publication_id: int) -> Publication | None:
-    # a filter on the id skips all other files by their statistics
-    rows = opened.to_pyarrow_dataset().to_table(filter=ds.field("publication_id") == publication_id).to_pylist()
+    rows = read_rows(opened, f"publication_id = {publication_id}")
     return _publication(rows[0]) if rows else None
 
 

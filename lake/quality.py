@@ -16,15 +16,14 @@ from lake.errors import ModelError
 class Quality:
     """Limits of a device model; times in seconds.
 
-    `reporting_interval_s` between two readings; a reading that comes `late_after_s` after its event is late; a
-    device's clock may run `clock_ahead_s` ahead of the broker's; a slice is held when more than `max_rejected_ratio`
+    `reporting_interval_s` between two readings; a reading that comes `late_after_s` after its event is late; a payload
+    longer than `max_payload_bytes` is refused; a slice is held when more than `max_rejected_ratio`
     (0 to 1) of its records are rejected, or, if `max_staleness_s` is given, when its newest reading is older than
     that. `ranges` are inclusive, by metric name (`temperature`, `motor.vibration`); None leaves a side open.
     """
 
     reporting_interval_s: int = 60
     late_after_s: int = 300
-    clock_ahead_s: int = 300
     max_rejected_ratio: float = 0.05
     max_payload_bytes: int = 262_144
     max_staleness_s: int | None = None
@@ -35,7 +34,6 @@ class Quality:
 _MINIMA = {
     "reporting_interval_s": 1,
     "late_after_s": 0,
-    "clock_ahead_s": 0,
     "max_payload_bytes": 2,
     "max_staleness_s": 1,
 }

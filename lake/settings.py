@@ -71,6 +71,13 @@ class Settings:
             "LAKEHOUSE_SPARK": self.spark,
             "LAKEHOUSE_SPARK_MEMORY": self.spark_memory,
             "LAKEHOUSE_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
+            "LAKEHOUSE_UI_PORT": None if self.ui_port is None else str(self.ui_port),
+            "JAVA_HOME": None if self.java_home is None else str(self.java_home),
+            "AWS_ENDPOINT_URL": self.aws_endpoint_url,
+            "AWS_ACCESS_KEY_ID": self.aws_access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.aws_secret_access_key,
+            "AWS_SESSION_TOKEN": self.aws_session_token,
+            "AWS_REGION": self.aws_region,
             "DAGSTER_HOME": str(self.dagster_home),
             "GX_ANALYTICS_ENABLED": "false",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -109,6 +116,24 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         aws_session_token=env.get("AWS_SESSION_TOKEN") or None,
         aws_region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
     )
+
+
+KNOWN_VARIABLES = (
+    "LAKEHOUSE_HOME",
+    "LAKEHOUSE_LAKE_URI",
+    "LAKEHOUSE_KAFKA_BOOTSTRAP",
+    "LAKEHOUSE_SPARK",
+    "LAKEHOUSE_SPARK_MEMORY",
+    "LAKEHOUSE_UI_PORT",
+    # set for dbt by the gold build
+    "LAKEHOUSE_CANDIDATE_DB",
+)
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Variables that look like settings but are none, misspelled ones for example."""
+    env = os.environ if environment is None else environment
+    return sorted(name for name in env if name.startswith("LAKEHOUSE_") and name not in KNOWN_VARIABLES)
 
 
 def inherited_environment(added: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from lake.locations import table_uri
 from lake.models import Model, silver_tables
 from lake.profiles import (
     HOUR_MICROS,
+    columns_of,
     covering_runs,
     create_slices,
     declared_profile,
@@ -74,7 +75,9 @@ class Silver:
 
     def readings(self, table: Table) -> pd.DataFrame:
         """The profile of a reading table; adds its rows to `reading_counts`."""
-        ranged = _range_conditions(m for m in self.models.values() if m.table == table.name)
+        existing = columns_of(self.connection, self.settings, table.name, self.inputs[table.name])
+        conditions = _range_conditions(m for m in self.models.values() if m.table == table.name)
+        ranged = {column: condition for column, condition in conditions.items() if column in existing}
         out_of_range = {f"count(*) FILTER (WHERE {condition})": column for column, condition in ranged.items()}
         required = [column.name for column in table.columns if not column.nullable]
         rows = self._rows(table.name, [*required, *table.key, *ranged])

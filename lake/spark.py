@@ -6,7 +6,9 @@ a session belongs in `ingestion` and `transforms`.
 Spark runs as a process of its own so that every command, and every Dagster run, meets a warm JVM.
 """
 
+import logging
 import os
+import re
 import sys
 import weakref
 from collections.abc import Iterator
@@ -14,13 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pyspark
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.connect.client.retries import DefaultPolicy
 
 from lake import processes
-from lake.errors import PlatformError
+from lake.errors import PlatformError, UsageError
 from lake.jars import ensure
 from lake.java import find_java
 from lake.processes import ProcessRecord
@@ -29,6 +32,8 @@ from lake.settings import Settings
 NAME = "spark"
 _READY_S = 180.0
 _START_ATTEMPTS = 3
+_FEW_CORES = 4
+_WORTH_COMPILING = 200_000
 
 # a session still open when its server ends makes its client wait for the server as the program exits
 _sessions: weakref.WeakSet[SparkSession] = weakref.WeakSet()
@@ -71,6 +76,8 @@ def connect(address: str) -> SparkSession:
     parts = urlsplit(address)
     if not processes.is_port_open(parts.hostname or "", parts.port or 15002):
         raise PlatformError(f"Spark does not answer at {address}: `lakehouse doctor` says what runs and what does not.")
+    # errors reach the caller as exceptions; this logger repeats them on stderr as JSON
+    logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
     try:
         session = SparkSession.builder.remote(address).config("spark.sql.session.timeZone", "UTC").create()
     except PySparkException as error:
@@ -81,8 +88,22 @@ def connect(address: str) -> SparkSession:
     return session
 
 
+def needed_memory_mb(settings: Settings) -> int:
+    """Memory that must be available to start Spark: its heap. Raises UsageError for a size that is none."""
+    match = re.fullmatch(r"(\d+)([mg])b?", settings.spark_memory.strip().lower())
+    if match is None:
+        raise UsageError(f"LAKEHOUSE_SPARK_MEMORY is {settings.spark_memory!r}: give a size such as 2g or 1500m.")
+    return int(match.group(1)) * (1024 if match.group(2) == "g" else 1)
+
+
 def _start(settings: Settings) -> ProcessRecord:
     """Start it on a port that is free now; another program may take it before Spark does, hence the attempts."""
+    needed, available = needed_memory_mb(settings), psutil.virtual_memory().available // 2**20
+    if available < needed:
+        raise PlatformError(
+            f"Spark may take {needed} MB of memory and {available} MB are available: close programs, or set "
+            "LAKEHOUSE_SPARK_MEMORY lower (1g is enough for small lakes)."
+        )
     kinds = [ensure("spark")] + ([ensure("s3")] if settings.is_s3 else [])
     jars = [jar for folder in kinds for jar in sorted(folder.glob("*.jar"))]
     for attempt in range(1, _START_ATTEMPTS + 1):
@@ -140,7 +161,7 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'}",
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'} {_jvm_options(cores)}",
         "spark.sql.warehouse.dir": str(work / "warehouse"),
         "spark.local.dir": str(work),
         "spark.sql.catalogImplementation": "in-memory",
@@ -162,6 +183,22 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
     if settings.is_s3:
         values |= _s3a_configuration(settings)
     return values
+
+
+def _jvm_options(cores: int) -> str:
+    """On few cores the optimising compiler and parallel collectors take the processor time that the work needs: without
+    them starting Spark and a first small commit cost half as much."""
+    return "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" if cores <= _FEW_CORES else ""
+
+
+def interpret_small(spark: SparkSession, records: int) -> None:
+    """Let the session interpret its plans when there is little to compute, and compile them when there is much.
+
+    Compiling a plan's Java costs seconds, whatever the rows; it pays from some hundred thousand rows on.
+    """
+    is_small = records < _WORTH_COMPILING
+    spark.conf.set("spark.sql.codegen.wholeStage", str(not is_small).lower())
+    spark.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN" if is_small else "FALLBACK")
 
 
 def _s3a_configuration(settings: Settings) -> dict[str, str]:

@@ -14,10 +14,9 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from lake import publications
-from lake.delta import append, arrow_schema, canonical_json, open_table, version_of
+from lake.delta import append, arrow_schema, canonical_json, open_table, read_rows, version_of
 from lake.errors import UsageError
 from lake.settings import Settings
 from lake.tables import OPS_VERDICTS
@@ -69,7 +68,7 @@ def record_verdicts(settings: Settings, verdicts: Sequence[Verdict]) -> None:
 
 def verdicts_at(settings: Settings, version: str) -> dict[tuple[str, str], Verdict]:
     """The verdict that counts for each (table, slice) judged at the input version `version`."""
-    return _counting(_read(settings, ds.field("input_version") == version))
+    return _counting(_read(settings, f"input_version = {_quoted(version)}"))
 
 
 def passing(settings: Settings, table: str, slices: Collection[str], version: str) -> set[str]:
@@ -85,10 +84,10 @@ def latest_failures(settings: Settings) -> list[Verdict]:
     """
     published = publications.newest(settings)
     held = [] if published is None else [_from_entry(entry) for entry in published.held]
-    recent = ds.field("checked_date") >= published.published_at.date() if published else ds.scalar(True)
-    failing = _read(settings, recent & (ds.field("is_passing") == ds.scalar(False)))
+    recent = f"checked_date >= DATE '{published.published_at.date()}'" if published else "true"
+    failing = _read(settings, f"{recent} AND is_passing = false")
     slices = {verdict.slice for verdict in (*held, *failing)}
-    newer = _read(settings, recent & ds.field("slice").isin(sorted(slices))) if slices else []
+    newer = _read(settings, f"{recent} AND {_among(slices)}") if slices else []
     judged = {verdict.slice: verdict.input_version for verdict in newer}  # the newest is the last
     counting = _counting(v for v in newer if v.input_version == judged[v.slice]).values()
     result = [v for v in held if v.slice not in judged] + [v for v in counting if not v.is_passing]
@@ -118,10 +117,10 @@ def with_earlier_releases(settings: Settings, verdicts: Sequence[Verdict]) -> li
 
     Input versions move with every tick; what an operator has looked at and let pass stays let pass until it changes.
     """
-    slices = sorted({verdict.slice for verdict in verdicts if not verdict.is_passing})
+    slices = {verdict.slice for verdict in verdicts if not verdict.is_passing}
     if not slices:
         return list(verdicts)
-    earlier = _read(settings, ds.field("released_by").is_valid() & ds.field("slice").isin(slices))
+    earlier = _read(settings, f"released_by IS NOT NULL AND {_among(slices)}")
     releases = {_findings(verdict): verdict for verdict in earlier}
     return [_released_like(verdict, releases.get(_findings(verdict))) for verdict in verdicts]
 
@@ -152,10 +151,20 @@ def _counting(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Verdict]:
     return {(verdict.table, verdict.slice): verdict for verdict in verdicts}
 
 
-def _read(settings: Settings, where: ds.Expression) -> list[Verdict]:
-    """Verdicts that fit, oldest first; files that cannot fit are skipped by their statistics."""
+def _among(slices: Collection[str]) -> str:
+    """SQL condition; the bounds let files be skipped by their statistics."""
+    first, last = _quoted(min(slices)), _quoted(max(slices))
+    return f"slice >= {first} AND slice <= {last} AND slice IN ({', '.join(map(_quoted, sorted(slices)))})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _read(settings: Settings, where: str) -> list[Verdict]:
+    """Verdicts that fit, oldest first."""
     opened = open_table(settings, OPS_VERDICTS.name)
-    rows = [] if opened is None else opened.to_pyarrow_dataset().to_table(filter=where).to_pylist()
+    rows = [] if opened is None else read_rows(opened, where)
     return [_verdict(row) for row in sorted(rows, key=lambda row: str(row["verdict_id"]))]
 
 

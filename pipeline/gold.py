@@ -84,7 +84,7 @@ def candidate_path(settings: Settings) -> Path:
 def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) -> None:
     """Write `plan` into a new candidate database, or with `keep_built` into the one that is there.
 
-    Raises UsageError for text that is not a slice and StepError when the database is in use.
+    Raises UsageError for text that is not a slice, StepError when the database is in use or an input cannot be read.
     """
     path = candidate_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,9 +114,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def run_dbt(
-    settings: Settings, select: Sequence[str] = (), progress: Callable[[str], None] | None = None
-) -> None:
+def run_dbt(settings: Settings, select: Sequence[str] = (), progress: Callable[[str], None] | None = None) -> None:
     """Run `dbt build` (models and data tests; unit tests are for the test suite) on the plan that was written.
 
     Raises StepError with dbt's own message.
@@ -185,7 +183,10 @@ def _hour(slice_: str) -> tuple[object, ...]:
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, uri: str, version: int) -> set[str]:
-    return {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan(uri, version)}").fetchall()}
+    try:
+        return {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan(uri, version)}").fetchall()}
+    except duckdb.Error as error:
+        raise StepError(f"Version {version} of {uri} cannot be read, so gold cannot be built of it: {error}") from error
 
 
 def _metric_rows(models: Iterable[Model], existing: Mapping[str, set[str]]) -> list[tuple[object, ...]]:
@@ -203,5 +204,6 @@ def _metric_rows(models: Iterable[Model], existing: Mapping[str, set[str]]) -> l
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
     if rows:
-        marks = ", ".join("?" * len(rows[0]))
-        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+        # one statement: DuckDB is slow at many small inserts, and a month has 720 hours
+        marks = ", ".join([f"({', '.join('?' * len(rows[0]))})"] * len(rows))
+        connection.execute(f"INSERT INTO {table} VALUES {marks}", [value for row in rows for value in row])

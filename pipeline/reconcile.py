@@ -19,7 +19,6 @@ from lake.duck import connect
 from lake.errors import UsageError
 from lake.models import Model, known_models
 from lake.settings import Settings
-from lake.slices import day_of
 from lake.verdicts import latest_failures
 from pipeline.reconcile_gold import COMPLETENESS, GoldCounts
 from pipeline.reconcile_messages import Difference, Messages
@@ -68,7 +67,9 @@ def reconcile(settings: Settings, manifest_path: Path, *, is_alone: bool = True)
     too, and the totals that those change are not compared. Raises UsageError when there is no such manifest.
     """
     if not manifest_path.is_file() or not manifest_path.with_suffix(".parquet").is_file():
-        raise UsageError(f"There is no manifest at {manifest_path}: `lakehouse simulate` writes one and prints its path.")
+        raise UsageError(
+            f"There is no manifest at {manifest_path}: `lakehouse simulate` writes one and prints its path."
+        )
     manifest = read_summary(manifest_path)
     models = known_models(settings)
     held = latest_failures(settings)
@@ -130,8 +131,9 @@ def _gold_lines(gold: GoldCounts) -> Iterator[Line]:
 def _completeness_lines(gold: GoldCounts, manifest: ManifestSummary) -> Iterator[Line]:
     gold.prepare_completeness(manifest)
     for column, (expected, found) in zip(COMPLETENESS, gold.completeness(), strict=True):
-        yield Line("gold", f"gold.device_completeness: {column.removesuffix('_count').replace('_', ' ')}",
-                   expected, found)  # fmt: skip
+        what = f"gold.device_completeness: {column.removesuffix('_count').replace('_', ' ')}"
+        yield Line("gold", what, expected, found)
+    yield Line("gold", "device hours whose completeness is another", 0, gold.differing_hours())
 
 
 def _gate_lines(
@@ -145,9 +147,6 @@ def _gate_lines(
         GROUP BY ALL HAVING count(*) FILTER (WHERE fault = 'impossible') > 0""").fetchall()
     doomed = sorted({hour for hour, model_id, share in rows if share > models[model_id].quality.max_rejected_ratio})
     yield Line("gate", "hours held", _listed(doomed), _listed(held_hours))
-    days = ", ".join(sorted({day_of(hour) for hour in held_hours}))
-    if days:
-        yield Line("gate", "days held with them", ", ".join(sorted({day_of(hour) for hour in doomed})), days)
 
 
 def _listed(hours: tuple[str, ...] | list[str]) -> str:

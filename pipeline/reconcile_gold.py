@@ -32,6 +32,11 @@ COMPLETENESS = (
 
 _SUMS = ", ".join(f"coalesce(sum({column}), 0)::BIGINT" for column in COMPLETENESS)
 
+# the device hours that differ, for FROM
+_PAIRED = "implied FULL JOIN counted USING (device_id, hour) WHERE " + " OR ".join(
+    f"coalesce(implied.{column}, 0) <> coalesce(counted.{column}, 0)" for column in COMPLETENESS
+)
+
 
 @dataclass(frozen=True)
 class GoldCounts:
@@ -64,7 +69,7 @@ class GoldCounts:
         return sum(self._silver_by_metric().values()), int(found[0][0])
 
     def days(self, table: str) -> tuple[int, int]:
-        """Readings in the published hours of the days that have no held hour, and those that the daily `table` counts."""
+        """Readings in the published hours of days without a held hour, and those that the daily `table` counts."""
         held = ", ".join(f"DATE {quoted(day)}" for day in sorted({day_of(hour) for hour in self.held_hours}))
         where = f"WHERE event_date NOT IN ({held})" if held else ""
         rows = self._all(f"""
@@ -88,17 +93,17 @@ class GoldCounts:
         is_plausible = f"year(measured_at) >= {FIRST_PLAUSIBLE_YEAR} AND year(measured_at) < {FIRST_IMPLAUSIBLE_YEAR}"
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE implied AS
-            WITH heard AS (
+            WITH placed AS MATERIALIZED (
+                SELECT device_id, expected_fate, expected_clock_status = 'ok' AS is_ok, CASE model_id{late} END AS
+                    late_after_s, epoch_us(received_at) AS received_us, epoch_us(measured_at) AS measured_us,
+                    if(is_ok AND coalesce({is_plausible}, false), measured_us, received_us) // {HOUR_MICROS} AS hour
+                FROM messages WHERE topic = 'telemetry'
+            ), heard AS (
                 SELECT device_id, hour, count(*) AS received_count,
                     count(*) FILTER (WHERE is_ok AND received_us - measured_us > late_after_s * 1000000) AS late_count,
                     count(*) FILTER (WHERE NOT is_ok) AS clock_flagged_count,
                     count(DISTINCT measured_us) FILTER (WHERE is_ok) AS heard_count
                 FROM placed WHERE expected_fate = 'reading' GROUP BY ALL
-            ), placed AS MATERIALIZED (
-                SELECT device_id, expected_fate, expected_clock_status = 'ok' AS is_ok, CASE model_id{late} END AS
-                    late_after_s, epoch_us(received_at) AS received_us, epoch_us(measured_at) AS measured_us,
-                    if(is_ok AND coalesce({is_plausible}, false), measured_us, received_us) // {HOUR_MICROS} AS hour
-                FROM messages WHERE topic = 'telemetry'
             ), refused AS (
                 SELECT device_id, hour, count(*) FILTER (WHERE expected_fate IN ('duplicate', 'conflict'))
                         AS duplicate_count,
@@ -123,18 +128,20 @@ class GoldCounts:
         implied, counted = (self._all(f"SELECT {_SUMS} FROM {table}")[0] for table in ("implied", "counted"))
         return list(zip(implied, counted, strict=True))
 
+    def differing_hours(self) -> int:
+        """Device hours of which any count is not what the manifest comes to; totals alone could cancel out."""
+        return int(self._all(f"SELECT count(*) FROM {_PAIRED}")[0][0])
+
     def differences(self, limit: int) -> list[Difference]:
-        """The first device hours whose completeness is not what the manifest comes to."""
+        """The first of those device hours."""
         words = {
             side: ", ".join(f"'{c.removesuffix('_count')} ' || coalesce({side}.{c}, 0)" for c in COMPLETENESS)
             for side in ("implied", "counted")
         }
-        differ = " OR ".join(f"coalesce(implied.{c}, 0) <> coalesce(counted.{c}, 0)" for c in COMPLETENESS)
         rows = self._all(f"""
             SELECT device_id || ' ' || strftime(make_timestamp(hour * {HOUR_MICROS}), '%Y-%m-%dT%H'),
                 concat_ws(', ', {words["implied"]}), concat_ws(', ', {words["counted"]})
-            FROM implied FULL JOIN counted USING (device_id, hour) WHERE {differ}
-            ORDER BY hour, device_id LIMIT {limit}""")
+            FROM {_PAIRED} ORDER BY hour, device_id LIMIT {limit}""")
         return [Difference("gold", *row) for row in rows]
 
     def _due_sql(self) -> str:
@@ -145,9 +152,9 @@ class GoldCounts:
         return f"""
             SELECT device_id, due_us // {HOUR_MICROS} AS hour, count(*) AS expected_count
             FROM (SELECT device_id, unnest(range(in_service_us, {(last + 1) * HOUR_MICROS}, interval_us)) AS due_us
-                FROM devices_of_manifest)
+                FROM devices_of_manifest) AS due
             WHERE due_us >= {first * HOUR_MICROS} AND NOT EXISTS (
-                FROM maintenance WHERE maintenance.device_id = devices_of_manifest.device_id
+                FROM maintenance WHERE maintenance.device_id = due.device_id
                     AND due_us >= starts_us AND due_us < ends_us)
             GROUP BY ALL"""
 
@@ -187,9 +194,11 @@ class GoldCounts:
         """SQL for a gold table as readers see it, without held hours; no rows before it is published."""
         version = None if self.published is None else self.published.tables.get(table)
         if version is None:
-            names = ("event_date", "event_hour", "device_id", "metric_name", "unit", "hour_at", "reading_count")
-            columns = ", ".join(f"NULL AS {name}" for name in (*names, *COMPLETENESS))
-            return f"SELECT {columns} WHERE false"
+            counts = ", ".join(f"NULL::BIGINT AS {name}" for name in ("reading_count", *COMPLETENESS))
+            return (
+                "SELECT NULL::VARCHAR AS device_id, NULL::VARCHAR AS metric_name, NULL::VARCHAR AS unit, "
+                f"NULL::DATE AS event_date, NULL::TIMESTAMPTZ AS hour_at, {counts} WHERE false"
+            )
         source = scan(table_uri(self.settings, table), version)
         is_hourly = table.split(".")[1] in ("device_hours", "device_minutes", "device_completeness")
         if not self.held_hours or with_held or not is_hourly:

@@ -167,7 +167,8 @@ class Messages:
             FROM messages WHERE {self._is_misjudged()} ORDER BY number LIMIT {limit}""")
         differing = [Difference("bronze" if lost else "silver", *words) for lost, *words in rows]
         unsent = self._all(f"""
-            SELECT concat_ws(' ', topic, source, coalesce(message_id, 'without id'), 'at', "partition" || ':' || "offset")
+            SELECT concat_ws(' ', topic, source, coalesce(message_id, 'without id'), 'at',
+                "partition" || ':' || "offset")
             FROM ({self._surplus_sql(is_alone)}) ORDER BY {_PLACE} LIMIT {limit}""")
         differing += [Difference("bronze", where, "not sent", "in bronze") for (where,) in unsent]
         misplaced = self._all(f"""

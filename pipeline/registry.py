@@ -41,14 +41,14 @@ def update_registry(spark: SparkSession, settings: Settings, models: Models, run
     with cached(judge_lifecycle(bronze)) as judged, cached(device_history(judged)) as history:
         before = _rows(read_table(spark, settings, SILVER_DEVICES.name))
         found = changes(before, _rows(history))
-        intervals = merged(interval for change in found for interval in change.intervals)
-        metadata = {
-            "step": "devices",
-            "intervals": [[slice_of(start), None if end is None else slice_of(end)] for start, end in intervals],
-            REJUDGE: runs_of(_slices_to_judge(spark, settings, list(tables), found)),
-            "run_id": run_id,
-        }
-        if progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
+        if found and progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
+            intervals = merged(interval for change in found for interval in change.intervals)
+            metadata = {
+                "step": "devices",
+                "intervals": [[slice_of(start), None if end is None else slice_of(end)] for start, end in intervals],
+                REJUDGE: runs_of(_slices_to_judge(spark, settings, list(tables), found)),
+                "run_id": run_id,
+            }
             replace_all(history.coalesce(1), settings, SILVER_DEVICES, APP_ID, target, metadata)
         refused = rejected(judged.where(F.col("ingest_id") > done)).coalesce(1)
         slices = [row[0] for row in refused.select(F.date_format("event_at", "yyyy-MM-dd'T'HH")).distinct().collect()]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from ingestion.bronze import APP_ID as INGEST_APP
@@ -52,11 +52,13 @@ def append_new(spark: SparkSession, settings: Settings, models: Models, run_id: 
         (F.col("ingest_id") > done) & (F.col("ingest_id") <= target)
     )
     with cached(judge_telemetry(bronze, _facts(spark, settings), models)) as judged:
-        touched = _slices_by_table(judged)
+        counts = _counts(judged)
+        touched = _slices_by_table(counts)
         earlier = _earlier_readings(spark, settings, tables, judged, touched, done)
         with cached(repeated_identities(judged, earlier)) as repeated:
             final = refuse_repeats(judged, repeated)
-            report = _report(final, _all_slices(touched))
+            # most ticks have no repeat, and then what was counted before stands
+            report = _report(counts if repeated.isEmpty() else _counts(final))
             metadata = {"step": "tick", "ingest_id": target, "run_id": run_id}
             for table in tables.values():
                 slices = touched.get(table.name, [])
@@ -101,7 +103,7 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         cached(repeated_identities(judged, None)) as repeated,
     ):
         final = refuse_repeats(judged, repeated).where(is_ours)
-        report = _report(final, slices)
+        report = _report(_counts(final))
         for table in tables.values():
             rows = _arranged(readings(final, table, models), slices)
             replace_slices(rows, settings, table, slices, commit)
@@ -134,18 +136,19 @@ def _facts(spark: SparkSession, settings: Settings) -> DataFrame:
     return judging_facts(read_table(spark, settings, SILVER_DEVICES.name))
 
 
-def _slices_by_table(judged: DataFrame) -> dict[str | None, list[str]]:
+def _counts(records: DataFrame) -> list[Row]:
+    """Records by `name` (the reading table; null when refused), `reason` and `slice`, as `count`."""
+    name = F.when(F.col("reason").isNull(), F.col("table_name"))
+    slice_ = F.date_format("event_at", "yyyy-MM-dd'T'HH")
+    return records.groupBy(name.alias("name"), "reason", slice_.alias("slice")).agg(F.count("*").alias("n")).collect()
+
+
+def _slices_by_table(counts: list[Row]) -> dict[str | None, list[str]]:
     """Touched slices by reading table; under None those with records refused for their own fault."""
-    table = F.when(F.col("reason").isNull(), F.col("table_name"))
-    rows = judged.select(table.alias("name"), F.date_format("event_at", "yyyy-MM-dd'T'HH").alias("slice")).distinct()
-    touched: dict[str | None, list[str]] = {}
-    for row in rows.collect():
-        touched.setdefault(row["name"], []).append(row["slice"])
-    return touched
-
-
-def _all_slices(touched: Mapping[str | None, list[str]]) -> list[str]:
-    return sorted({slice_ for slices in touched.values() for slice_ in slices})
+    touched: dict[str | None, set[str]] = {}
+    for row in counts:
+        touched.setdefault(row["name"], set()).add(row["slice"])
+    return {name: sorted(slices) for name, slices in touched.items()}
 
 
 def _earlier_readings(
@@ -190,13 +193,10 @@ def _arranged(rows: DataFrame, slices: list[str]) -> DataFrame:
     return rows.repartition("event_date", "event_hour")
 
 
-def _report(final: DataFrame, slices: list[str]) -> SilverReport:
+def _report(counts: list[Row]) -> SilverReport:
     rows: dict[str, int] = {}
     refused: dict[str, int] = {}
-    name = F.when(F.col("reason").isNull(), F.col("table_name"))
-    for row in final.groupBy(name.alias("name"), "reason").count().collect():
-        if row["reason"] is None:
-            rows[row["name"]] = row["count"]
-        else:
-            refused[row["reason"]] = row["count"]
-    return SilverReport(rows, refused, slices)
+    for row in counts:
+        total, name = (rows, row["name"]) if row["reason"] is None else (refused, row["reason"])
+        total[name] = total.get(name, 0) + row["n"]
+    return SilverReport(rows, refused, sorted({row["slice"] for row in counts}))

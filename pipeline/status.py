@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestion.bronze import BRONZE_TABLES, broker_offsets, committed_offsets
 from ingestion.broker import NAME as BROKER
 from ingestion.broker import answers
+from ingestion.bronze import BRONZE_TABLES, broker_offsets, committed_offsets
 from lake.delta import open_table
 from lake.errors import LandingZoneError
 from lake.lease import Holder, current_holder
@@ -102,7 +102,8 @@ def lake_status(settings: Settings, models: Mapping[str, Model]) -> Status:
 def ended_processes(settings: Settings) -> tuple[Ended, ...]:
     """Programs with a record that nobody stopped and that are gone: they crashed, or the machine did."""
     names = sorted(path.stem for path in settings.run_folder.glob("*.json"))
-    return tuple(Ended(name, log_path(settings, name)) for name in names if find(settings, name) is None)
+    gone = [Ended(name, log_path(settings, name)) for name in names if find(settings, name) is None]
+    return tuple(ended for ended in gone if ended.log.exists())
 
 
 def _broker(settings: Settings) -> tuple[str | None, str]:
@@ -134,9 +135,7 @@ def _high_and_oldest(bounds: tuple[int, int] | None) -> tuple[int | None, int | 
     return (None, None) if bounds is None else (bounds[1], bounds[0])
 
 
-def _tables(
-    settings: Settings, models: Mapping[str, Model], publication: Publication | None
-) -> tuple[TableState, ...]:
+def _tables(settings: Settings, models: Mapping[str, Model], publication: Publication | None) -> tuple[TableState, ...]:
     fixed = [table.name for table in FIXED_TABLES]
     names = sorted({*fixed, *silver_tables(models.values())}, key=_place)
     published = {} if publication is None else publication.tables

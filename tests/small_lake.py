@@ -73,7 +73,7 @@ class Lake:
     def message(self, slice_: str, minute: int, **changes: Any) -> Row:
         """A bronze record measured `minute` minutes into the slice and received a second later."""
         measured = slice_start(slice_) + timedelta(minutes=minute)
-        row = {
+        row: Row = {
             "topic": "telemetry", "partition": 0, "offset": len(self.bronze), "ingest_id": 10, "device_id": "d1",
             "measured_at": measured, "received_at": measured + timedelta(seconds=1),
         } | changes  # fmt: skip
@@ -165,7 +165,7 @@ class Candidate:
                 connection.execute("INSERT INTO plan.slices VALUES (?)", [slice_start(hour)])
             for day in self.days:
                 connection.execute("INSERT INTO plan.days VALUES (?::DATE)", [day])
-            for name, version in (self.inputs | self.published).items():
+            for name, version in {**self.inputs, **self.published}.items():
                 connection.execute("INSERT INTO plan.tables VALUES (?, ?)", [name, version])
             for table in GOLD_TABLES:
                 connection.register("made", arrow_table(table, self.rows[table.short_name]))
@@ -183,10 +183,12 @@ class Candidate:
 
     def _latest(self) -> list[Row]:
         newest = max(self.lake.readings, key=lambda row: row["event_at"], default=None)
-        return [] if newest is None else [_metric(newest) | {"event_at": newest["event_at"], "value_last": _value(newest)}]
+        return (
+            [] if newest is None else [_metric(newest) | {"event_at": newest["event_at"], "value_last": _value(newest)}]
+        )
 
 
-def _day(row: Row) -> date:
+def _day(row: Row) -> Any:
     return row["event_at"].date()
 
 

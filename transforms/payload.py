@@ -16,13 +16,9 @@ from transforms.envelope_rules import Rule, first_of, first_reason, shown
 from transforms.reasons import Reason
 
 _CORRUPT = "_corrupt"
-_JSON_OPTIONS = {
-    "mode": "PERMISSIVE",
-    "columnNameOfCorruptRecord": _CORRUPT,
-    "allowNonNumericNumbers": "false",
-    "allowNumericLeadingZeros": "false",
-    "allowSingleQuotes": "false",
-}
+# Spark's parser takes more than JSON unless it is told not to
+_STRICT = {"allowNonNumericNumbers": "false", "allowNumericLeadingZeros": "false", "allowSingleQuotes": "false"}
+_JSON_OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT, **_STRICT}
 
 
 @dataclass(frozen=True)
@@ -186,7 +182,7 @@ def _is_one_object(text: Column) -> Column:
 
     Spark's parser stops after the first value; put in brackets, whatever follows it breaks the list or lengthens it.
     """
-    listed = F.from_json(F.concat(F.lit("["), text, F.lit("]")), "array<string>", {"allowNonNumericNumbers": "false"})
+    listed = F.from_json(F.concat(F.lit("["), text, F.lit("]")), "array<string>", _STRICT)
     return F.ltrim(text).startswith("{") & (F.size(listed) == 1) & F.json_object_keys(text).isNotNull()
 
 

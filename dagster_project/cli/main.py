@@ -61,8 +61,18 @@ class LazyGroup(click.Group):
             return 0
 
 
+def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from lake.version import code_version
+
+        click.echo(code_version())
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(message="%(version)s", package_name="iot-lakehouse")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 def cli() -> None:
     """A lakehouse of devices' readings: what did a device measure, and can that figure be trusted?
 

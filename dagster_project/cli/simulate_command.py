@@ -134,7 +134,7 @@ def simulate(
 
 @contextmanager
 def message_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal's stderr for what takes longer than a second; call it with what is done and what there is."""
+    """A progress bar on a terminal for what takes longer than a second; call it with what is done and in all."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

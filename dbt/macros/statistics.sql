@@ -14,21 +14,14 @@
 {% macro metric_statistics(keys, percentiles=true, by_site=false) %}
     {%- set tables = reading_tables() | selectattr('metrics') | list -%}
     {%- if not tables -%}
-        select
-            {%- for name in keys %}
-            null as {{ name }},
-            {%- endfor %}
-            {%- if by_site %}
-            0 as device_count,
-            {%- else %}
-            null as model_id, null::double as value_last, null::timestamptz as last_event_at,
-            {%- endif %}
-            {%- if percentiles %}
-            null::double as value_p50, null::double as value_p95,
-            {%- endif %}
-            null as metric_name, null as unit, 0 as reading_count, null::double as value_min, null::double as value_max,
-            null::double as value_mean
-        where false
+        {%- set types = {
+            'device_id': 'varchar', 'site_id': 'varchar', 'event_date': 'date', 'event_hour': 'integer',
+            'minute_number': 'bigint', 'metric_name': 'varchar', 'unit': 'varchar', 'model_id': 'varchar',
+            'device_count': 'bigint', 'reading_count': 'bigint', 'value_min': 'double', 'value_max': 'double',
+            'value_mean': 'double', 'value_last': 'double', 'last_event_at': 'timestamptz', 'value_p50': 'double',
+            'value_p95': 'double'
+        } -%}
+        select * from {{ no_rows(types) }}
     {%- else -%}
         with
         {%- for table in tables %}

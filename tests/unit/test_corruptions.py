@@ -98,7 +98,9 @@ def test_out_of_range_is_the_only_thing_wrong() -> None:
     assert _judge_payload(_breaker(THERMOSTAT).out_of_range(ROW)) == "out_of_range"
 
 
-@pytest.mark.parametrize(("component", "row"), [(None, ['"running"', "true", "3.5"]), ("motor", ["1.5", "60.0", "1500"])])
+@pytest.mark.parametrize(
+    ("component", "row"), [(None, ['"running"', "true", "3.5"]), ("motor", ["1.5", "60.0", "1500"])]
+)
 def test_components_and_enums_break_too(component: str | None, row: Sequence[str]) -> None:
     """Every message of the built-in models can be out of range and of the wrong type."""
     telemetry = [each for each in PUMP.telemetry if each.component == component]

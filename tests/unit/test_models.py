@@ -104,7 +104,7 @@ def test_defaults_hold_without_a_quality_file(tmp_path: Path) -> None:
     model = load_one(tmp_path, OVEN)
     quality = model.quality
     assert (quality.reporting_interval_s, quality.late_after_s, quality.max_rejected_ratio) == (60, 300, 0.05)
-    assert (quality.clock_ahead_s, quality.max_payload_bytes, quality.max_staleness_s) == (300, 262_144, None)
+    assert (quality.max_payload_bytes, quality.max_staleness_s) == (262_144, None)
     assert model.telemetry[0].minimum is None
     assert model.telemetry[0].maximum is None
 

@@ -46,7 +46,9 @@ def wrong_imports(room: str, source: str) -> set[str]:
     """Modules of other rooms that a module of `room` may not import."""
     allowed = {room, *MAY_IMPORT[room]}
     ours = {module for module in imports(source) if module.split(".")[0] in MAY_IMPORT}
-    modules = {module for module in ours if not any(other != module and other.startswith(f"{module}.") for other in ours)}
+    modules = {
+        module for module in ours if not any(other != module and other.startswith(f"{module}.") for other in ours)
+    }
     return {m for m in modules if not any(m == a or m.startswith(f"{a}.") for a in allowed)}
 
 

@@ -1,0 +1,76 @@
+"""Asset checks: the gate's verdicts, and dbt's own tests, as Dagster shows them.
+
+Belongs here: declaring the checks and turning verdicts and test results into evaluations, one a slice. Judging is in
+`pipeline.gate` and `lake.suites`; the tests are in `dbt/`. A check here stops nothing: what may be published is decided
+by the stored verdicts, whoever asks.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetCheckSpec, AssetKey, MetadataValue
+
+from dagster_project.partitions import HOURS, asset_key, gold_partitions, partition_of, silver_partitions
+from lake.models import Model, silver_tables
+from lake.settings import Settings
+from lake.tables import GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED
+from lake.verdicts import Verdict
+
+GATE = "gate"
+
+
+def gate_checks(models: Mapping[str, Model]) -> list[AssetCheckSpec]:
+    """One check for each table that the gate judges, with a result a slice."""
+    silver = [*silver_tables(models.values()), SILVER_REJECTED.name, SILVER_DEVICES.name]
+    partitions = {name: silver_partitions(name) for name in silver}
+    partitions |= {table.name: gold_partitions(table) for table in GOLD_TABLES}
+    return [
+        AssetCheckSpec(
+            GATE,
+            asset=asset_key(name),
+            description="The table's quality suite (see docs/tables.md); a slice that fails it is held: not published.",
+            # the checks of one step have one kind of partitions; a day's results carry their day all the same
+            partitions_def=HOURS if each is HOURS else None,
+        )
+        for name, each in partitions.items()
+    ]
+
+
+def evaluations(verdicts: Iterable[Verdict]) -> Iterator[AssetCheckEvaluation]:
+    """One evaluation for each table and slice; of several verdicts the last."""
+    for verdict in {(verdict.table, verdict.slice): verdict for verdict in verdicts}.values():
+        metadata: dict[str, Any] = {"rows": verdict.row_count, "input_version": verdict.input_version}
+        if verdict.failures:
+            metadata["failures"] = MetadataValue.md(
+                "\n".join(f"- **{failure.expectation}**: {failure.message}" for failure in verdict.failures)
+            )
+        if verdict.released_by is not None:
+            metadata |= {"released_by": verdict.released_by, "release_reason": verdict.release_reason or ""}
+        yield AssetCheckEvaluation(
+            asset_key=asset_key(verdict.table),
+            check_name=GATE,
+            passed=verdict.is_passing,
+            partition=partition_of(verdict.slice),
+            severity=AssetCheckSeverity.ERROR,
+            description="; ".join(failure.message for failure in verdict.failures) or None,
+            metadata=metadata,
+        )
+
+
+def dbt_evaluations(settings: Settings) -> Iterator[AssetCheckEvaluation]:
+    """The results of dbt's tests in its last run for this home, under the names that dagster-dbt gives the checks."""
+    folder = settings.work_folder / "dbt"
+    results = json.loads((folder / "run_results.json").read_text())["results"]
+    nodes = json.loads((folder / "manifest.json").read_text())["nodes"]
+    for result in results:
+        node = nodes.get(result["unique_id"], {})
+        if node.get("resource_type") != "test" or not node.get("attached_node"):
+            continue
+        yield AssetCheckEvaluation(
+            asset_key=AssetKey(["candidate", nodes[node["attached_node"]]["name"]]),
+            check_name=node["name"],
+            passed=result["status"] == "pass",
+            severity=AssetCheckSeverity.WARN if result["status"] == "warn" else AssetCheckSeverity.ERROR,
+            metadata={"failing_rows": result["failures"] or 0, "seconds": result["execution_time"]},
+        )

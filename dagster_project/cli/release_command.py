@@ -1,0 +1,48 @@
+"""`lakehouse release`: publish a held slice in spite of its verdict.
+
+Belongs here: options and what is printed. What a release means stands in `lake.verdicts`.
+"""
+
+import getpass
+from datetime import UTC, datetime
+
+import click
+
+
+@click.command()
+@click.argument("slice_", metavar="SLICE")
+@click.option("--why", required=True, help="The reason; it stands in the publication and is shown with the data.")
+@click.option("--by", metavar="NAME", help="Who says so. By default the name of this login.")
+@click.option("--later", is_flag=True, help="Leave publishing to the next refresh.")
+@click.pass_context
+def release(ctx: click.Context, slice_: str, why: str, by: str | None, later: bool) -> None:
+    """Publish the held SLICE as it is: an hour as 2026-11-20T05, or what `lakehouse status` lists.
+
+    It stands for what was found. When the findings change, the slice is judged anew. Exit code 3 when it is still held.
+
+    \b
+    Example:
+      lakehouse release 2026-11-20T05 --why "the sensor was being replaced"
+    """
+    from lake.settings import load_settings
+    from lake.verdicts import release as let_pass
+
+    settings = load_settings()
+    released = let_pass(settings, slice_, why, by or getpass.getuser(), datetime.now(UTC))
+    tables = ", ".join(sorted({verdict.table for verdict in released}))
+    click.echo(f"Released {slice_} in {tables}, by {released[0].released_by}: {why}")
+    if later:
+        click.echo("`lakehouse refresh` publishes it.")
+        return
+
+    from dagster_project.run import run_job
+
+    summary = run_job(settings, "publish", slices=[slice_] if "T" in slice_ else None, progress=click.echo)
+    publication = None if summary.outcome is None else summary.outcome.publication
+    if publication is not None:
+        click.echo(f"Publication {publication.publication_id} has it.")
+    held = [verdict for verdict in summary.held if verdict.slice == slice_]
+    for verdict in held:
+        for failure in verdict.failures:
+            click.echo(f"Still held in {verdict.table}: {failure.message}", err=True)
+    ctx.exit(3 if held else 0)

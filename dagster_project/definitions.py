@@ -1,0 +1,64 @@
+"""Definitions: everything that Dagster loads, put together.
+
+Belongs here: assembling. `dagster dev` and `dg dev` find `defs` through pyproject.toml. Loading starts and connects to
+nothing; a manifest of the dbt project is made when there is none for its present state.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import AssetSelection, Definitions, define_asset_job, in_process_executor
+
+from dagster_project.assets import lake_assets
+from dagster_project.candidates import candidate_assets
+from dagster_project.jobs import JOBS
+from dagster_project.manifest import ensure_manifest
+from dagster_project.partitions import HOURS
+from dagster_project.resources import Work, run_resources
+from dagster_project.schedules import SCHEDULES
+from dagster_project.sensors import SENSORS
+from lake.models import known_models
+from lake.settings import Settings, load_settings
+
+BACKFILL = "backfill"
+BACKFILL_GOLD = "backfill_gold"
+"""The jobs of `lakehouse backfill`: all layers from bronze, or gold alone from silver as it is."""
+
+
+def build_definitions(
+    settings: Settings | None = None,
+    resource_overrides: Mapping[str, Any] | None = None,
+    work: Work | None = None,
+) -> Definitions:
+    """The definitions for a lakehouse, by default the one of the environment.
+
+    `resource_overrides` replace resources by key (see `resources.run_resources`); `work` is shared with runs in this
+    process. Raises UsageError for settings or device models that cannot be used, StepError when dbt cannot parse.
+    """
+    settings = settings or load_settings()
+    models = known_models(settings)
+    every = [*lake_assets(models), *candidate_assets(models, ensure_manifest())]
+    gold = AssetSelection.groups("candidate", "gold") & AssetSelection.all().materializable()
+    silver = AssetSelection.groups("silver") & AssetSelection.all().materializable()
+    backfills = [
+        define_asset_job(
+            BACKFILL,
+            selection=silver - AssetSelection.assets(["silver", "devices"]) | gold,
+            description="Chosen hours anew from bronze: silver, candidates, gold. What `lakehouse backfill` runs.",
+            partitions_def=HOURS,
+        ),
+        define_asset_job(
+            BACKFILL_GOLD,
+            selection=gold,
+            description="Chosen hours anew from silver as it is. What `lakehouse backfill --layer gold` runs.",
+            partitions_def=HOURS,
+        ),
+    ]
+    return Definitions(
+        assets=every,
+        jobs=[*JOBS.values(), *backfills],
+        schedules=SCHEDULES,
+        sensors=SENSORS,
+        resources={**run_resources(settings, work), **(resource_overrides or {})},
+        executor=in_process_executor,
+    )

@@ -1,0 +1,57 @@
+"""Jobs: the runs that choose their slices themselves.
+
+Belongs here: the order of the steps in `ingest`, `publish` and `refresh`. They have no partitions to choose: whatever is
+new or stale is done, and reported slice by slice to the assets. To do chosen slices again, launch a backfill of silver,
+candidate and gold assets; that is what `lakehouse backfill` does.
+
+All gold tables move together in one publication, so there is one path for warm and cold tables: the schedules differ.
+"""
+
+from dagster import In, JobDefinition, Nothing, OpExecutionContext, Out, in_process_executor, job, op
+
+from dagster_project import steps
+
+_TICK = {"settings", "models", "work", "writer", "spark"}
+_GOLD = {"settings", "models", "work", "writer"}
+
+
+@op(required_resource_keys=_TICK | {"kafka"}, out=Out(Nothing), tags={"kind": "kafka"})
+def bronze_tick(context: OpExecutionContext) -> None:
+    """All new messages of both topics to bronze."""
+    steps.land(steps.Step(context))
+
+
+@op(required_resource_keys=_TICK, ins={"bronze": In(Nothing)}, out=Out(Nothing), tags={"kind": "spark"})
+def silver_tick(context: OpExecutionContext) -> None:
+    """All new records of bronze to silver."""
+    steps.fill(steps.Step(context))
+
+
+@op(required_resource_keys=_GOLD, ins={"silver": In(Nothing)}, out=Out(Nothing), tags={"kind": "dbt"})
+def candidate_build(context: OpExecutionContext) -> None:
+    """The stale slices: silver judged, gold candidates built by dbt."""
+    steps.build(steps.Step(context))
+
+
+@op(required_resource_keys=_GOLD, ins={"candidates": In(Nothing)}, tags={"kind": "greatexpectations"})
+def gold_publication(context: OpExecutionContext) -> None:
+    """The candidates judged, and those that pass published together."""
+    steps.publish(steps.Step(context))
+
+
+@job(executor_def=in_process_executor, description="One tick: all new messages to bronze and silver.")
+def ingest() -> None:
+    silver_tick(bronze_tick())
+
+
+@job(executor_def=in_process_executor, description="Gold of every stale slice: judged, built, judged and published.")
+def publish() -> None:
+    gold_publication(candidate_build())
+
+
+@job(executor_def=in_process_executor, description="A tick, then gold of every stale slice: the whole line.")
+def refresh() -> None:
+    gold_publication(candidate_build(silver_tick(bronze_tick())))
+
+
+JOBS: dict[str, JobDefinition] = {each.name: each for each in (ingest, publish, refresh)}

@@ -1,0 +1,157 @@
+"""Resources: what a run needs from outside, started when it begins and given back when it ends.
+
+Belongs here: the broker, Spark, the writer's lease and the memory that the steps of one run share. A test, or the
+command line, puts another in the place of any of them by its key.
+
+A run is one process (the in-process executor): resources live as long as it does, and all its steps share them.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagster import Failure, Field, InitResourceContext, ResourceDefinition, RetryRequested, resource
+from pyspark.sql import SparkSession
+
+from ingestion.broker import running_broker
+from lake.errors import LakehouseError, LeaseError, PlatformError
+from lake.lease import writer_lease
+from lake.models import Model, known_models
+from lake.settings import Settings
+from lake.spark import connect, running_spark
+from pipeline.refresh import Outcome, Prepared
+from pipeline.silver import SilverReport
+from pipeline.tick import Progress, TickReport, silent
+
+LEASE_WAIT_S = 1800.0
+_RETRY_AFTER_S = 15
+
+
+@dataclass
+class Work:
+    """What the steps of one run hand on to each other, and what its caller reads when it has ended.
+
+    `slices` are done besides what is stale; a partitioned run takes its partitions instead.
+    `retries` is how often a step waits for a service that does not answer and tries again.
+    """
+
+    progress: Progress = silent
+    slices: Sequence[str] | None = None
+    accept_gap: bool = False
+    retries: int = 2
+    tick: TickReport | None = None
+    rebuilt: SilverReport | None = None
+    is_prepared: bool = False
+    prepared: Prepared | None = None
+    outcome: Outcome | None = None
+    error: LakehouseError | None = None
+
+    @contextmanager
+    def told(self, *, is_step: bool = True) -> Iterator[None]:
+        """Keep an error of ours for the caller, and tell Dagster its message alone.
+
+        Only a service that does not answer is worth another try; every step is safe to repeat.
+        """
+        try:
+            yield
+        except PlatformError as error:
+            self.error = error
+            if self.retries and is_step:
+                raise RetryRequested(self.retries, _RETRY_AFTER_S) from error
+            raise Failure(str(error), allow_retries=False) from None
+        except LakehouseError as error:
+            self.error = error
+            raise Failure(str(error), allow_retries=False) from None
+
+
+@dataclass
+class Writer:
+    """The lease of the lake, taken by the first step that writes and kept until the run ends."""
+
+    settings: Settings
+    progress: Progress = silent
+    wait_s: float = LEASE_WAIT_S
+    _held: ExitStack = field(default_factory=ExitStack)
+    _is_held: bool = False
+
+    def hold(self, purpose: str) -> None:
+        """Take the lease unless this run has it. Raises LeaseError after `wait_s` seconds."""
+        if self._is_held:
+            return
+        try:
+            self._held.enter_context(writer_lease(self.settings, purpose))
+        except LeaseError as busy:
+            self.progress(f"waiting: {busy}")
+            self._held.enter_context(writer_lease(self.settings, purpose, self.wait_s))
+        self._is_held = True
+
+    def give_back(self) -> None:
+        """Give the lease back, if this run has it."""
+        self._held.close()
+        self._is_held = False
+
+
+def run_resources(settings: Settings, work: Work | None = None) -> dict[str, Any]:
+    """The resources by key: `settings`, `models`, `work`, `kafka` (an address), `spark` (a session), `writer`.
+
+    `work` is given by a caller in this process; otherwise each run has one of its own.
+    """
+    given = ResourceDefinition.hardcoded_resource(work) if work is not None else _work
+    return {
+        "settings": ResourceDefinition.hardcoded_resource(settings),
+        "models": _models,
+        "work": given,
+        "kafka": _kafka,
+        "spark": _spark,
+        "writer": _writer,
+    }
+
+
+@resource(
+    config_schema={
+        "slices": Field([str], default_value=[], description="Hours to do besides the stale ones, as 2026-11-20T05."),
+        "accept_gap": Field(bool, default_value=False, description="Go on where the broker has lost messages."),
+    }
+)
+def _work(context: InitResourceContext) -> Work:
+    return Work(slices=context.resource_config["slices"] or None, accept_gap=context.resource_config["accept_gap"])
+
+
+@resource(required_resource_keys={"settings", "work"})
+def _models(context: InitResourceContext) -> dict[str, Model]:
+    """The device models as they are when the run begins."""
+    with context.resources.work.told(is_step=False):
+        return known_models(context.resources.settings)
+
+
+@resource(required_resource_keys={"settings", "work"})
+def _kafka(context: InitResourceContext) -> Iterator[str]:
+    """The bootstrap address of the landing zone."""
+    work: Work = context.resources.work
+    with ExitStack() as running:
+        with work.told(is_step=False):
+            work.progress("Kafka")
+            bootstrap = running.enter_context(running_broker(context.resources.settings))
+        yield bootstrap
+
+
+@resource(required_resource_keys={"settings", "work"})
+def _spark(context: InitResourceContext) -> Iterator[SparkSession]:
+    """A session on the warm server when there is one, else on one that ends with the run."""
+    work: Work = context.resources.work
+    with ExitStack() as running:
+        with work.told(is_step=False):
+            work.progress("Spark")
+            session = connect(running.enter_context(running_spark(context.resources.settings)))
+            running.callback(session.stop)
+        yield session
+
+
+@resource(required_resource_keys={"settings", "work"})
+def _writer(context: InitResourceContext) -> Iterator[Writer]:
+    writer = Writer(context.resources.settings, context.resources.work.progress)
+    try:
+        yield writer
+    finally:
+        writer.give_back()

@@ -1,0 +1,104 @@
+"""Running a job in this process: how the commands execute what Dagster defines.
+
+Belongs here: a run in the home's instance, so that the UI shows it, without Dagster's own output on the terminal, and
+what came of it. What the job does is in `jobs` and `assets`.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dagster import BetaWarning, DagsterInstance, ExecuteInProcessResult, PreviewWarning
+
+from dagster_project.instance import LOG_NAME, open_instance
+from dagster_project.jobs import JOBS
+from dagster_project.partitions import within
+from dagster_project.resources import Work, run_resources
+from dagster_project.runs import PROCESS_TAG, end_abandoned, process_tag
+from lake.errors import LakehouseError, StepError, UsageError
+from lake.settings import Settings
+from lake.verdicts import Verdict
+from pipeline.refresh import Outcome
+from pipeline.silver import SilverReport
+from pipeline.tick import Progress, TickReport, silent
+
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did; a part is None when the job has no such step or there was nothing to do."""
+
+    run_id: str
+    tick: TickReport | None = None
+    rebuilt: SilverReport | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def held(self) -> list[Verdict]:
+        """The verdicts that hold slices."""
+        return [] if self.outcome is None else self.outcome.held
+
+
+def run_job(
+    settings: Settings,
+    job_name: str,
+    *,
+    slices: Sequence[str] | None = None,
+    accept_gap: bool = False,
+    progress: Progress = silent,
+) -> RunSummary:
+    """Execute `ingest`, `publish`, `refresh`, `backfill` or `backfill_gold` in this process.
+
+    A backfill does all hours from the first to the last of `slices`; for the others they are done besides what is
+    stale. Held slices are no failure. Raises LakehouseError: the step's own, or StepError for what nobody foresaw.
+    """
+    work = Work(progress=progress, slices=slices, accept_gap=accept_gap, retries=0)
+    with _quiet(), open_instance(settings) as instance:
+        end_abandoned(instance)
+        result = _execute(settings, job_name, work, instance)
+    if not result.success and work.outcome is None:
+        raise work.error or _unforeseen(settings, result)
+    return RunSummary(result.run_id, work.tick, work.rebuilt, work.outcome)
+
+
+def _execute(settings: Settings, job_name: str, work: Work, instance: DagsterInstance) -> ExecuteInProcessResult:
+    tags = {PROCESS_TAG: process_tag()}
+    if job_name in JOBS:
+        # these need neither assets nor dbt's manifest, whose imports take longer than a small tick
+        return JOBS[job_name].execute_in_process(
+            _QUIET, instance, tags=tags, raise_on_error=False, resources=run_resources(settings, work)
+        )
+    from dagster_project.definitions import build_definitions
+
+    hours = within(work.slices or ())
+    if not hours:
+        raise UsageError("A backfill needs hours that are not in the future: give them as 2026-11-20T05.")
+    tags |= {_RANGE_START: hours[0], _RANGE_END: hours[-1]}
+    definition = build_definitions(settings, work=work).resolve_job_def(job_name)
+    return definition.execute_in_process(_QUIET, instance, tags=tags, raise_on_error=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        for category in (BetaWarning, PreviewWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+def _unforeseen(settings: Settings, result: ExecuteInProcessResult) -> LakehouseError:
+    """The innermost message of what failed; the whole trace stands in the log and in the UI."""
+    failures = [event for event in result.all_events if event.is_failure]
+    error: Any = next((event.event_specific_data.error for event in failures if _has_error(event)), None)
+    while error is not None and error.cause is not None:
+        error = error.cause
+    message = "it gave no reason" if error is None else error.message.strip().splitlines()[0]
+    return StepError(f"The run {result.run_id} failed: {message} (the whole of it is in {settings.log_folder / LOG_NAME}).")
+
+
+def _has_error(event: Any) -> bool:
+    return getattr(event.event_specific_data, "error", None) is not None

@@ -1,0 +1,53 @@
+"""Runs: which of them are under way, and ending those whose process is gone.
+
+Belongs here: questions about the instance's runs. Executing one is in `run`.
+
+A run of the command line lives in that command's process. When it is killed, nobody tells Dagster, and a run that never
+ends would block the queue: so the run carries its process in its tags, and whoever comes next looks.
+"""
+
+import psutil
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+PROCESS_TAG = "lakehouse/process"
+_UNDER_WAY = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+# the start times that two readings give for one process differ when the clock is set in between
+_CLOCK_SLACK_S = 2.0
+
+
+def process_tag() -> str:
+    """This process, as a tag's value: its id and its start in seconds since 1970."""
+    process = psutil.Process()
+    return f"{process.pid} {process.create_time():.2f}"
+
+
+def under_way(instance: DagsterInstance, *jobs: str) -> str | None:
+    """The name of one of `jobs` that is queued or runs; None when none is."""
+    end_abandoned(instance)
+    runs = instance.get_runs(RunsFilter(statuses=_UNDER_WAY))
+    return next((run.job_name for run in runs if run.job_name in jobs), None)
+
+
+def end_abandoned(instance: DagsterInstance) -> list[str]:
+    """Mark runs whose process is gone as failed; returns their ids."""
+    ended = []
+    for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)):
+        tag = run.tags.get(PROCESS_TAG)
+        if tag is not None and not _is_alive(tag):
+            instance.report_run_failed(run, "The command that this run belonged to was killed. Nothing is lost: run it again.")
+            ended.append(run.run_id)
+    return ended
+
+
+def _is_alive(tag: str) -> bool:
+    pid, started_at = tag.split()
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(started_at)) < _CLOCK_SLACK_S
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,63 @@
+"""Sensors: what runs because of what the lake says.
+
+Belongs here: looking whether something has to be done. What is done is in `jobs`.
+"""
+
+from collections.abc import Mapping
+
+from dagster import (
+    DefaultSensorStatus,
+    RunRequest,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+
+from dagster_project.jobs import publish, refresh
+from dagster_project.runs import under_way
+from lake.delta import canonical_json
+from lake.models import Model, known_models
+from lake.publications import newest
+from lake.settings import Settings
+from lake.tables import SILVER_DEVICES
+from pipeline import stale
+from pipeline.stale import silver_versions
+
+
+@sensor(
+    job=publish,
+    minimum_interval_seconds=20,
+    default_status=DefaultSensorStatus.RUNNING,
+    required_resource_keys={"settings"},
+    description="Publishes when silver has moved: reads the Delta logs, so nothing is forgotten when Dagster is.",
+)
+def stale_slices(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+    """Ask for a publication when slices are stale. One request a state of silver: what is held then stays held."""
+    settings: Settings = context.resources.settings
+    busy = under_way(context.instance, publish.name, refresh.name)
+    if busy:
+        return SkipReason(f"{busy} is under way.")
+    models = known_models(settings)
+    versions = silver_versions(settings, models)
+    key = canonical_json({"silver": versions, "models": {name: model.digest for name, model in models.items()}})
+    if context.cursor == key:
+        return SkipReason("Silver is as it was when this was last asked for.")
+    found = _what_is_stale(settings, models, versions)
+    if not found:
+        return SkipReason("Nothing is stale.")
+    context.update_cursor(key)
+    return RunRequest(run_key=key, tags={"lakehouse/stale": found})
+
+
+SENSORS: list[SensorDefinition] = [stale_slices]
+
+
+def _what_is_stale(settings: Settings, models: Mapping[str, Model], versions: Mapping[str, int]) -> str:
+    """In words for a tag; empty for nothing. The registry alone may have moved too."""
+    hours = sorted(stale.stale_slices(settings, models).hours)
+    if hours:
+        return f"{len(hours)} slices, {hours[0]} to {hours[-1]}"
+    publication = newest(settings)
+    published = None if publication is None else publication.inputs.get(SILVER_DEVICES.name)
+    return "" if publication is None or versions.get(SILVER_DEVICES.name) == published else "the registry"

@@ -1,0 +1,240 @@
+"""Steps: one function for each step of the line, called by the assets and by the jobs alike.
+
+Belongs here: calling the pipeline and reporting to Dagster what came of it, slice by slice. Deciding anything about
+data belongs in `pipeline`.
+
+One run carries many slices. What a slice became is an event of its own: a materialization with its partition, or none
+where the slice is held, and the gate's result. Dagster reports the partitions of a run's outputs by itself; the step
+that publishes has none that it yields, so that nothing is called published that is held.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetKey, AssetMaterialization, Failure, MetadataValue, OpExecutionContext
+
+from dagster_project.checks import dbt_evaluations, evaluations
+from dagster_project.counts import candidate_rows, written_since
+from dagster_project.partitions import asset_key, gold_partitions
+from dagster_project.resources import Work, Writer
+from ingestion.bronze import BRONZE_TABLES
+from lake.candidates import UNSLICED
+from lake.commits import version_of
+from lake.errors import StepError
+from lake.models import Model
+from lake.settings import Settings
+from lake.slices import day_of
+from lake.tables import GOLD_TABLES
+from lake.verdicts import Verdict
+from pipeline.gold import run_dbt
+from pipeline.refresh import Outcome, finish, prepare
+from pipeline.stale import silver_versions, stale_slices
+from pipeline.tick import TickReport, fill_silver, ingest, rebuild_silver
+
+Context = AssetExecutionContext | OpExecutionContext
+_NAMED_IN_FAILURE = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step's surroundings. `yielded` are the outputs that Dagster reports itself, for these `partitions`."""
+
+    context: Context
+    yielded: frozenset[AssetKey] = frozenset()
+    partitions: frozenset[str] = frozenset()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the run."""
+        settings: Settings = self.context.resources.settings
+        return settings
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """The device models."""
+        models: Mapping[str, Model] = self.context.resources.models
+        return models
+
+    @property
+    def work(self) -> Work:
+        """The memory of the run."""
+        work: Work = self.context.resources.work
+        return work
+
+    @property
+    def writer(self) -> Writer:
+        """The lease of the run."""
+        writer: Writer = self.context.resources.writer
+        return writer
+
+    @property
+    def slices(self) -> list[str] | None:
+        """The slices that were asked for; None when it is for the lake to say what is stale."""
+        if self.partitions:
+            return sorted(self.partitions)
+        return None if self.work.slices is None else sorted(self.work.slices)
+
+    @property
+    def say(self) -> Callable[[str], None]:
+        """Tell the run's log, and who waits for it, what is being done."""
+
+        def say(text: str) -> None:
+            self.context.log.info(text)
+            self.work.progress(text)
+
+        return say
+
+    def materialized(self, key: AssetKey, partition: str | None, metadata: Mapping[str, Any]) -> None:
+        """Report a slice: with the output that Dagster reports anyway, or by an event."""
+        automatic = key in self.yielded and (partition in self.partitions if self.partitions else partition is None)
+        if automatic and isinstance(self.context, AssetExecutionContext):
+            self.context.add_asset_metadata(metadata, key, partition)
+        else:
+            self.context.log_event(AssetMaterialization(key, partition=partition, metadata=metadata))
+
+
+def step_of(context: AssetExecutionContext) -> Step:
+    """The step of an asset's function that yields what is selected of its assets."""
+    is_partitioned = context.has_partition_key or context.has_partition_key_range
+    specs = context.assets_def.specs_by_key
+    yielded = {key for key in context.selected_asset_keys if (specs[key].partitions_def is not None) == is_partitioned}
+    return Step(context, frozenset(yielded), frozenset(context.partition_keys) if is_partitioned else frozenset())
+
+
+def land(step: Step) -> None:
+    """Kafka to bronze."""
+    with step.work.told():
+        step.writer.hold("tick")
+        resources = step.context.resources
+        records = ingest(
+            resources.spark, step.settings, resources.kafka, run_id=step.context.run_id,
+            accept_gap=step.work.accept_gap, progress=step.say,
+        )  # fmt: skip
+        step.work.tick = TickReport(records)
+        for topic, count in records.items():
+            table = BRONZE_TABLES[topic].name
+            if count or asset_key(table) in step.yielded:
+                metadata = {"rows": count, "delta_version": version_of(step.settings, table) or 0}
+                step.materialized(asset_key(table), None, metadata)
+
+
+def fill(step: Step) -> None:
+    """Bronze to silver: what is new."""
+    with step.work.told():
+        step.writer.hold("tick")
+        before = silver_versions(step.settings, step.models)
+        ingested = {} if step.work.tick is None else step.work.tick.ingested
+        report = fill_silver(
+            step.context.resources.spark, step.settings, step.models, run_id=step.context.run_id, progress=step.say
+        )
+        step.work.tick = TickReport(ingested, report.devices_changed, report.rows, report.rejected, report.slices)
+        _report_silver(step, before)
+
+
+def rebuild(step: Step) -> None:
+    """Silver slices anew from bronze. Days in which silver has no records at all have none in bronze either."""
+    with step.work.told():
+        days = {day_of(slice_) for slice_ in stale_slices(step.settings, step.models).with_records}
+        slices = [slice_ for slice_ in step.slices or () if day_of(slice_) in days]
+        if not slices:
+            step.say("no records in these slices")
+            return
+        before = silver_versions(step.settings, step.models)
+        step.writer.give_back()  # the rebuild takes it itself
+        step.work.rebuilt = rebuild_silver(
+            step.context.resources.spark, step.settings, step.models, slices,
+            run_id=step.context.run_id, wait_s=step.writer.wait_s, progress=step.say,
+        )  # fmt: skip
+        _report_silver(step, before)
+
+
+def build(step: Step) -> bool:
+    """Judge silver, and build the gold candidates of what passes; False when there is nothing to build."""
+    work = step.work
+    with work.told():
+        step.writer.hold("refresh of gold")
+        work.prepared = prepare(
+            step.settings, step.models, run_id=step.context.run_id, now=datetime.now(UTC), slices=step.slices,
+            progress=step.say,
+        )  # fmt: skip
+        work.is_prepared = True
+        if work.prepared is None:
+            step.say("nothing is stale")
+            return False
+        if work.prepared.plan is not None:
+            step.say("gold candidates")
+            try:
+                run_dbt(step.settings, (), step.say)
+            except StepError:
+                _report_dbt_tests(step)
+                raise
+            _report_candidates(step)
+    if work.prepared.plan is None:
+        publish(step)
+        return False
+    return True
+
+
+def publish(step: Step) -> None:
+    """Judge the candidates and publish those that pass. Fails the run when a slice that it was asked for is held."""
+    work = step.work
+    if not work.is_prepared:  # gold alone was selected, or another process built the candidates
+        build(step)
+    if work.prepared is None or work.outcome is not None:
+        return
+    with work.told():
+        step.writer.hold("refresh of gold")
+        outcome = finish(
+            step.settings, step.models, work.prepared, run_id=step.context.run_id, now=datetime.now(UTC),
+            progress=step.say,
+        )  # fmt: skip
+    work.outcome = outcome
+    for evaluation in evaluations(outcome.verdicts):
+        step.context.log_event(evaluation)
+    _report_gold(step, outcome)
+    asked = {verdict.slice for verdict in outcome.held} & step.partitions
+    if asked:
+        raise Failure(_held_message(asked, outcome.held, len(step.partitions)), allow_retries=False)
+
+
+def _report_silver(step: Step, before: Mapping[str, int]) -> None:
+    for table in silver_versions(step.settings, step.models):
+        written = written_since(step.settings, table, before.get(table, -1))
+        for slice_, rows in written.rows.items() if written else ():
+            metadata = {"rows": rows, "delta_version": written.version if written else 0}
+            step.materialized(asset_key(table), slice_, metadata)
+
+
+def _report_candidates(step: Step) -> None:
+    for name, slices in candidate_rows(step.settings).items():
+        for slice_, rows in slices.items():
+            step.materialized(AssetKey(["candidate", name]), slice_, {"rows": rows})
+    _report_dbt_tests(step)
+
+
+def _report_dbt_tests(step: Step) -> None:
+    for evaluation in dbt_evaluations(step.settings):
+        step.context.log_event(evaluation)
+
+
+def _report_gold(step: Step, outcome: Outcome) -> None:
+    publication = outcome.publication
+    if publication is None:
+        return
+    rows = {(verdict.table, verdict.slice): verdict.row_count for verdict in outcome.verdicts}
+    shared = {"publication": publication.publication_id, "inputs": MetadataValue.json(dict(publication.inputs))}
+    for table in GOLD_TABLES:
+        partitions = gold_partitions(table)
+        slices = [UNSLICED] if partitions is None else [s for s in publication.slices if (table.name, s) in rows]
+        for slice_ in slices:
+            metadata = {"rows": rows.get((table.name, slice_), 0), "delta_version": publication.tables[table.name]}
+            step.materialized(asset_key(table.name), None if slice_ == UNSLICED else slice_, metadata | shared)
+
+
+def _held_message(asked: Iterable[str], held: Iterable[Verdict], total: int) -> str:
+    slices = sorted(asked)
+    reasons = [f"{v.slice} {v.table}: {v.failures[0].message}" for v in held if v.slice in slices and v.failures]
+    more = f" and {len(reasons) - _NAMED_IN_FAILURE} more" if len(reasons) > _NAMED_IN_FAILURE else ""
+    return f"{len(slices)} of {total} slices are held: {'; '.join(reasons[:_NAMED_IN_FAILURE])}{more}."

@@ -1,0 +1,215 @@
+"""Queries: SQL over the lake's tables, gold as it is published.
+
+Belongs here: which version of a table a reader sees, the views that say so, and refusing SQL that is more than reading.
+How a result is printed belongs in the command; what Delta and DuckDB need to meet is in `duck`.
+
+Views are made when SQL first names their table, so that a question about one table opens one log.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from lake import publications
+from lake.delta import version_of
+from lake.duck import connect, scan
+from lake.errors import QueryError
+from lake.locations import table_uri
+from lake.models import Model, silver_tables
+from lake.publications import Publication
+from lake.settings import Settings
+from lake.tables import FIXED_TABLES, GOLD_TABLES
+
+LAYERS = ("gold", "silver", "bronze", "ops")
+
+_GOLD = tuple(table.name for table in GOLD_TABLES)
+# such SQL names no table and shows them all
+_CATALOG = re.compile(r"\b(show|information_schema|duckdb_(tables|views|columns)|pragma|sqlite_master)\b", re.I)
+_EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(?:ANALYZE\b\s*)?(?:\([^()]*\)\s*)?", re.I)
+_MISSING_TABLE = re.compile(r"Table with name (\S+) does not exist")
+
+
+@dataclass
+class Reader:
+    """A connection that reads the lake and nothing else, and the publication by which it sees gold.
+
+    With `is_past` silver is seen as that publication was built from it; else silver, like bronze and ops always, is
+    seen as it is when a query runs.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    settings: Settings
+    publication: Publication | None
+    tables: tuple[str, ...]
+    is_past: bool = False
+    _made: set[str] = field(default_factory=set)
+
+    def statements(self, sql: str) -> list[str]:
+        """The statements of `sql`, each of which only reads. Raises QueryError."""
+        try:
+            parsed = self.connection.extract_statements(sql)
+        except duckdb.Error as error:
+            raise _query_error(error) from error
+        if any(not statement.query for statement in parsed):
+            return [self._pivot(sql, parsed)]
+        for statement in parsed:
+            self._check(statement)
+        return [statement.query.strip().rstrip(";") for statement in parsed]
+
+    def run(self, statement: str) -> duckdb.DuckDBPyConnection:
+        """Run one of `statements`; the result has `description` and `fetchmany`. Raises QueryError."""
+        self._make_views(statement)
+        try:
+            return self.connection.execute(statement)
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+
+    def save(self, statement: str, path: Path) -> None:
+        """Write the result of one of `statements` to the Parquet file that the reader was opened for."""
+        self._make_views(statement)
+        try:
+            self.connection.sql(statement).write_parquet(str(path), compression="zstd")
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+
+    def mentioned(self, sql: str) -> list[str]:
+        """The tables whose names occur in `sql`, with or without their layer."""
+        words = set(re.findall(r"\w+", sql.lower()))
+        every = _CATALOG.search(sql) is not None
+        return [name for name in self.tables if every or name.split(".")[1] in words]
+
+    def existing(self) -> list[str]:
+        """The tables that can be read now."""
+        return [name for name in self.tables if self._source(name) is not None]
+
+    def _check(self, statement: duckdb.Statement) -> None:
+        kind = statement.type.name
+        if kind == "EXPLAIN":
+            self._check_explained(statement.query)
+        elif kind != "SELECT":
+            raise QueryError(
+                f"{kind.replace('_', ' ')} is refused: `lakehouse sql` only reads (SELECT, WITH, FROM, VALUES, "
+                "DESCRIBE, SHOW, SUMMARIZE, EXPLAIN). To keep a result give --output FILE."
+            )
+
+    def _check_explained(self, statement: str) -> None:
+        """EXPLAIN ANALYZE runs what it explains, so that must be reading too."""
+        start = _EXPLAIN.match(statement)
+        if start is None or not self.statements(statement[start.end() :]):
+            raise QueryError("This EXPLAIN cannot be told from one that writes: begin with EXPLAIN and one statement.")
+
+    def _pivot(self, sql: str, parsed: Sequence[duckdb.Statement]) -> str:
+        """PIVOT without a list of values parses into a type without a text of its own and the SELECT that uses it."""
+        if [statement.type.name for statement in parsed] != ["CREATE", "SELECT"]:
+            raise QueryError("Give a PIVOT without IN as a statement of its own.")
+        return sql.strip().rstrip(";")
+
+    def _make_views(self, sql: str) -> None:
+        for name in self.mentioned(sql):
+            source = None if name in self._made else self._source(name)
+            if source is not None:
+                try:
+                    self.connection.execute(f"CREATE VIEW {name} AS FROM {source}")
+                except duckdb.Error as error:
+                    raise QueryError(f"{name} cannot be read: {_first_lines(error)}") from error
+                self._made.add(name)
+
+    def _source(self, name: str) -> str | None:
+        uri = table_uri(self.settings, name)
+        pinned: Mapping[str, int] = {}
+        if self.publication is not None:
+            pinned = {**self.publication.tables, **(self.publication.inputs if self.is_past else {})}
+        if name in pinned:
+            return scan(uri, pinned[name])
+        if name in _GOLD or version_of(self.settings, name) is None:
+            return None
+        return f"delta_scan({_quoted(uri)})"
+
+    def _explained(self, error: duckdb.Error) -> QueryError:
+        """What DuckDB says, and for a table that is not there what is or what to do."""
+        if isinstance(error, duckdb.InterruptException):
+            raise KeyboardInterrupt from error
+        missing = _MISSING_TABLE.search(str(error))
+        if missing is None:
+            return _query_error(error)
+        name = missing.group(1).strip('"')
+        declared = [table for table in self.tables if table.split(".")[1] == name and table not in self._made]
+        if any(table in _GOLD for table in declared):
+            return QueryError(
+                f"Nothing has been published yet, so there is no gold.{name}: `lakehouse refresh` ingests what waits, "
+                "builds gold and publishes it."
+            )
+        if declared:
+            return QueryError(f"{declared[0]} has not been written yet: `lakehouse ingest` fills bronze and silver.")
+        full = [table for table in self.tables if table.split(".")[1] == name]
+        near = full or [
+            table
+            for short in difflib.get_close_matches(name, [table.split(".")[1] for table in self.tables], n=2)
+            for table in self.tables
+            if table.split(".")[1] == short
+        ]
+        hint = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
+        return QueryError(f"There is no table {name}. {hint}There are: {', '.join(self.existing()) or 'none yet'}.")
+
+
+@contextmanager
+def open_reader(
+    settings: Settings,
+    models: Mapping[str, Model],
+    *,
+    as_of: int | None = None,
+    output: Path | None = None,
+    shows_progress: bool = False,
+) -> Iterator[Reader]:
+    """A reader of the lake as the newest publication shows it, or the publication `as_of`.
+
+    Tables without a layer are looked for in gold. SQL can reach no file but the lake's and, to write it, `output`.
+    With `shows_progress` a long query draws a bar on the terminal. Raises UsageError for a publication that there is
+    not, PlatformError when DuckDB cannot be set up.
+    """
+    publication = publications.newest(settings) if as_of is None else publications.get(settings, as_of)
+    names = [table.name for table in FIXED_TABLES] + list(silver_tables(models.values()))
+    ordered = sorted(names, key=lambda name: (LAYERS.index(name.split(".")[0]), name))
+    connection = connect(settings)
+    try:
+        _shut_in(connection, settings, output, shows_progress)
+        yield Reader(connection, settings, publication, tuple(ordered), is_past=as_of is not None)
+    finally:
+        connection.close()
+
+
+def _shut_in(connection: duckdb.DuckDBPyConnection, settings: Settings, output: Path | None, is_shown: bool) -> None:
+    """Let SQL reach the lake's files and `output` alone, and change none of this."""
+    values = {
+        "search_path": "'gold'",
+        # by default what does not fit in memory goes to a folder where the command runs
+        "temp_directory": _quoted(str(settings.work_folder / "sql")),
+        "enable_progress_bar": str(is_shown).lower(),
+        "allowed_directories": f"[{_quoted(settings.lake_uri + '/')}]",
+        "allowed_paths": f"[{'' if output is None else _quoted(str(output))}]",
+        "enable_external_access": "false",
+        "lock_configuration": "true",
+    }
+    for layer in LAYERS:
+        connection.execute(f"CREATE SCHEMA {layer}")
+    for name, value in values.items():
+        # not as parameters: binding one imports pandas, which takes longer than a small query
+        connection.execute(f"SET {name} = {value}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _query_error(error: duckdb.Error) -> QueryError:
+    return QueryError(f"DuckDB: {_first_lines(error)}")
+
+
+def _first_lines(error: duckdb.Error) -> str:
+    """DuckDB's message without the picture of the place."""
+    return " ".join(str(error).split("\n\n")[0].split())

@@ -1,0 +1,368 @@
+"""Gold candidates on real Delta tables, dbt and DuckDB: every figure against one computed by hand."""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from lake.duck import connect
+from lake.errors import StepError
+from lake.locations import table_uri
+from lake.models import BUILT_IN_MODELS, load_models, silver_tables
+from lake.settings import Settings, inherited_environment
+from lake.slices import slices_of_day
+from lake.tables import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED, Table
+from pipeline.gold import PROJECT_FOLDER, GoldPlan, build_candidates, candidate_path, dbt_environment, write_plan
+from tests.small_lake import Row, arrow_table
+
+MODELS = load_models([BUILT_IN_MODELS])
+SILVER = silver_tables(MODELS.values())
+THERMOSTATS, PUMPS = SILVER["silver.thermostats"], SILVER["silver.pumps"]
+THERMOSTAT, PUMP = "dtmi:lakehouse:thermostat;1", "dtmi:lakehouse:pump;1"
+DAY = "2026-11-20"
+H5, H6, H7, H8 = (f"{DAY}T0{hour}" for hour in (5, 6, 7, 8))
+DUCKDB_TYPES = {"string": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "int": "INTEGER"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that the tests of this file share, so that dbt parses once."""
+    return tmp_path_factory.mktemp("gold")
+
+
+@pytest.fixture
+def settings(home: Path, tmp_path: Path) -> Settings:
+    """An empty lake."""
+    return Settings(home=home, lake_uri=str(tmp_path / "lake"))
+
+
+def at(text: str) -> datetime:
+    """A time on the day."""
+    return datetime.fromisoformat(f"{DAY}T{text}+00:00")
+
+
+def reading(device: str, event_at: datetime, offset: int, **values: Any) -> Row:
+    """A thermostat's reading that came a second after it was measured."""
+    row = {
+        "device_id": device, "model_id": THERMOSTAT, "measured_at": event_at, "received_at": event_at,
+        "event_at": event_at, "clock_status": "ok", "source": device, "message_id": str(offset), "topic": "telemetry", "partition": 0,
+        "offset": offset, "ingest_id": 1,
+    }  # fmt: skip
+    return row | values
+
+
+def refused(device: str | None, event_at: datetime, reason: str, offset: int, topic: str = "telemetry") -> Row:
+    """A record in silver.rejected."""
+    row = {"topic": topic, "partition": 0, "offset": offset, "ingest_id": 1, "received_at": event_at}
+    return row | {"event_at": event_at, "clock_status": "ok", "reason": reason, "device_id": device}
+
+
+def record(device: str, site: str | None, valid_from: str, valid_to: str | None = None, **changes: Any) -> Row:
+    """A registry record of a thermostat."""
+    row: Row = {
+        "device_id": device, "valid_from": at(valid_from), "valid_to": None if valid_to is None else at(valid_to),
+        "is_current": valid_to is None, "status": "in_service", "in_service_at": at(valid_from), "model_id": THERMOSTAT,
+        "site_id": site, "topic": "lifecycle", "partition": 0, "offset": 0, "ingest_id": 1,
+    }  # fmt: skip
+    return row | changes
+
+
+def write(settings: Settings, table: Table, rows: Iterable[Row]) -> int:
+    """Overwrite a table, its slice columns made from event_at; returns its version."""
+    named = set(table.column_names)
+    sliced = [
+        row | ({"event_date": row["event_at"].date(), "event_hour": row["event_at"].hour} if "event_at" in row else {})
+        for row in rows
+    ]
+    arrow = arrow_table(table, [{k: v for k, v in row.items() if k in named} for row in sliced])
+    uri = table_uri(settings, table.name)
+    write_deltalake(uri, arrow, mode="overwrite", partition_by=list(table.partition_by) or None)
+    return int(DeltaTable(uri).version())
+
+
+def plan(
+    settings: Settings,
+    hours: Mapping[str, bool],
+    versions: Mapping[str, int],
+    days: Iterable[str] = (),
+) -> GoldPlan:
+    """A plan whose days have all hours of the plan that have data."""
+    ready = [hour for hour, has_data in hours.items() if has_data]
+    return GoldPlan(hours, {day: [hour for hour in ready if hour.startswith(day)] for day in days}, versions, MODELS)
+
+
+def rows_of(settings: Settings, table: str, order: str = "all") -> list[Row]:
+    """The rows of a candidate table as dicts, sorted."""
+    with connect(settings, str(candidate_path(settings))) as connection:
+        result = connection.sql(f"SELECT * FROM gold.{table} ORDER BY {order}")
+        return [dict(zip(result.columns, row, strict=True)) for row in result.fetchall()]
+
+
+def picked(rows: Iterable[Row], *names: str) -> list[tuple[Any, ...]]:
+    """Some columns of rows, sorted."""
+    return sorted((tuple(row[name] for name in names) for row in rows), key=repr)
+
+
+def publish(settings: Settings) -> dict[str, int]:
+    """Write the candidates that later builds read as if they were published; returns their versions."""
+    with connect(settings, str(candidate_path(settings))) as connection:
+        for table in (DEVICE_HOURS, DEVICE_LATEST):
+            rows = connection.sql(f"SELECT * FROM gold.{table.short_name}").to_arrow_table()
+            partitions = list(table.partition_by) or None
+            write_deltalake(table_uri(settings, table.name), rows, mode="overwrite", partition_by=partitions)
+    return {t.name: int(DeltaTable(table_uri(settings, t.name)).version()) for t in (DEVICE_HOURS, DEVICE_LATEST)}
+
+
+def assert_contract(settings: Settings) -> None:
+    """Every candidate has the columns and types of its contract, in order."""
+    with connect(settings, str(candidate_path(settings))) as connection:
+        for table in GOLD_TABLES:
+            found = connection.sql(f"DESCRIBE gold.{table.short_name}").fetchall()
+            expected = [(c.name, DUCKDB_TYPES.get(c.type, c.type.upper())) for c in table.columns]
+            assert [(row[0], row[1]) for row in found] == expected, table.name
+
+
+def small_lake(settings: Settings) -> dict[str, int]:
+    """Three thermostats and a pump on one morning; returns the silver versions."""
+    readings = [
+        # two minutes of one device, one reading without humidity, one late, and a move from a to b at 06:30
+        reading("d1", at("05:00:00"), 0, temperature_degc=20.0, humidity_pct=40.0),
+        reading("d1", at("05:00:30"), 1, temperature_degc=21.0),
+        reading("d1", at("05:01:00"), 2, temperature_degc=25.0, humidity_pct=50.0, received_at=at("05:06:01")),
+        reading("d1", at("06:59:59"), 3, temperature_degc=10.0),
+        reading("d1", at("07:00:00"), 4, temperature_degc=0.1),
+        # no site, and a wrong clock
+        reading("d2", at("05:30:00"), 5, temperature_degc=22.0),
+        reading("d2", at("05:40:00"), 6, temperature_degc=23.0, clock_status="ahead", measured_at=at("23:00:00")),
+    ]
+    pumps = [
+        reading("p1", at("05:00:00"), 7, model_id=PUMP, pressure_kpa=300.0, is_running=True, state="running"),
+        reading("p1", at("05:00:00"), 8, model_id=PUMP, component_name="motor", motor_speed_rpm=1500),
+    ]
+    rejected = [
+        refused("d1", at("05:10:00"), "duplicate", 20),
+        refused("d1", at("05:10:00"), "conflict", 21),
+        refused("d1", at("05:11:00"), "not_json", 22),
+        refused("d3", at("07:11:00"), "out_of_range", 23),
+        refused("stranger", at("05:11:00"), "unknown_device", 24),
+        refused(None, at("05:11:00"), "missing_device", 25),
+        refused("d1", at("05:12:00"), "not_json", 26, topic="lifecycle"),
+    ]
+    devices = [
+        record("d1", "a", "00:00:00", "06:30:00", in_service_at=at("00:00:00")),
+        record("d1", "b", "06:30:00", in_service_at=at("00:00:00")),
+        record("d2", None, "05:30:00", reporting_interval_s=600),
+        record("d3", "a", "00:00:00", "04:00:00"),
+        record("d3", "a", "04:00:00", status="retired", in_service_at=at("00:00:00")),
+        record("p1", "b", "00:00:00", model_id=PUMP, reporting_interval_s=1800),
+    ]
+    pairs = ((THERMOSTATS, readings), (PUMPS, pumps), (SILVER_REJECTED, rejected), (SILVER_DEVICES, devices))
+    return {table.name: write(settings, table, rows) for table, rows in pairs}
+
+
+def test_candidates_are_as_computed_by_hand(settings: Settings) -> None:
+    """Minutes, hours, days, sites, completeness, latest and devices of one morning; and 08:00, when nothing came."""
+    versions = small_lake(settings)
+    done: list[str] = []
+    path = build_candidates(
+        settings, plan(settings, {H5: True, H6: True, H7: True, H8: False}, versions, [DAY]), done.append
+    )
+    assert path == candidate_path(settings)
+    assert any("device_hours" in line for line in done)
+    assert_contract(settings)
+
+    minutes = [row for row in rows_of(settings, "device_minutes") if row["device_id"] == "d1"]
+    values = ("metric_name", "minute_at", "reading_count", "value_min", "value_max", "value_mean", "value_last")
+    assert picked(minutes, *values) == sorted([
+        ("humidity", at("05:00"), 1, 40.0, 40.0, 40.0, 40.0),
+        ("humidity", at("05:01"), 1, 50.0, 50.0, 50.0, 50.0),
+        ("temperature", at("05:00"), 2, 20.0, 21.0, 20.5, 21.0),
+        ("temperature", at("05:01"), 1, 25.0, 25.0, 25.0, 25.0),
+        ("temperature", at("06:59"), 1, 10.0, 10.0, 10.0, 10.0),
+        ("temperature", at("07:00"), 1, 0.1, 0.1, 0.1, 0.1),
+    ], key=repr)  # fmt: skip
+
+    hours = rows_of(settings, "device_hours")
+    [first] = [r for r in hours if (r["device_id"], r["metric_name"], r["event_hour"]) == ("d1", "temperature", 5)]
+    assert first == {
+        "device_id": "d1", "metric_name": "temperature", "unit": "degc", "model_id": THERMOSTAT, "site_id": "a",
+        "hour_at": at("05:00"), "event_date": date(2026, 11, 20), "event_hour": 5, "reading_count": 3,
+        "value_min": 20.0, "value_max": 25.0, "value_mean": 22.0, "value_last": 25.0, "last_event_at": at("05:01"), "value_p50": 21.0,
+        "value_p95": pytest.approx(24.6, abs=1e-12),
+    }  # fmt: skip
+    # the move at 06:30 counts from 07:00; d2 came into service within its hour
+    assert picked([r for r in hours if r["metric_name"] == "temperature"], "device_id", "event_hour", "site_id") == [
+        ("d1", 5, "a"), ("d1", 6, "a"), ("d1", 7, "b"), ("d2", 5, None),
+    ]  # fmt: skip
+    pump = [r for r in hours if r["device_id"] == "p1"]
+    assert picked(pump, "metric_name", "unit", "value_last") == [
+        ("isRunning", "1", 1.0), ("motor.speed", "rpm", 1500.0), ("pressure", "kpa", 300.0),
+    ]  # fmt: skip
+
+    days = [r for r in rows_of(settings, "device_days") if r["metric_name"] == "temperature"]
+    assert picked(days, "device_id", "day_date", "reading_count", "value_mean", "value_last", "site_id") == [
+        ("d1", date(2026, 11, 20), 5, pytest.approx(15.22), 0.1, "b"),
+        ("d2", date(2026, 11, 20), 2, 22.5, 23.0, None),
+    ]  # fmt: skip
+    sites = [r for r in rows_of(settings, "site_days") if r["metric_name"] == "temperature"]
+    assert picked(sites, "site_id", "device_count", "reading_count", "value_mean") == [
+        ("a", 1, 4, 19.0), ("b", 1, 1, 0.1), ("unknown", 1, 2, 22.5),
+    ]  # fmt: skip
+
+    counts = ("expected", "received", "late", "clock_flagged", "duplicate", "rejected", "missing")
+    completeness = rows_of(settings, "device_completeness")
+    assert picked(completeness, "device_id", "event_hour", *(f"{name}_count" for name in counts)) == [
+        ("d1", 5, 60, 3, 1, 0, 2, 1, 57),
+        ("d1", 6, 60, 1, 0, 0, 0, 0, 59),
+        ("d1", 7, 60, 1, 0, 0, 0, 0, 59),
+        ("d1", 8, 60, 0, 0, 0, 0, 0, 60),
+        ("d2", 5, 3, 2, 0, 1, 0, 0, 2),
+        ("d2", 6, 6, 0, 0, 0, 0, 0, 6),
+        ("d2", 7, 6, 0, 0, 0, 0, 0, 6),
+        ("d2", 8, 6, 0, 0, 0, 0, 0, 6),
+        ("d3", 7, 0, 0, 0, 0, 0, 1, 0),
+        ("p1", 5, 2, 2, 0, 0, 0, 0, 1),
+        ("p1", 6, 2, 0, 0, 0, 0, 0, 2),
+        ("p1", 7, 2, 0, 0, 0, 0, 0, 2),
+        ("p1", 8, 2, 0, 0, 0, 0, 0, 2),
+    ]  # fmt: skip
+
+    latest = [r for r in rows_of(settings, "device_latest") if r["device_id"] in ("d1", "d2")]
+    assert picked(latest, "device_id", "metric_name", "event_at", "event_hour", "value_last", "site_id") == [
+        ("d1", "humidity", at("05:01"), 5, 50.0, "a"),
+        ("d1", "temperature", at("07:00"), 7, 0.1, "b"),
+        ("d2", "temperature", at("05:40"), 5, 23.0, None),
+    ]
+    devices = rows_of(settings, "devices")
+    assert picked(devices, "device_id", "status", "site_id", "last_event_at") == [
+        ("d1", "in_service", "b", at("07:00")),
+        ("d2", "in_service", None, at("05:40")),
+        ("d3", "retired", "a", None),
+        ("p1", "in_service", "b", at("05:00")),
+    ]
+
+
+def test_empty_plan_gives_empty_tables(settings: Settings) -> None:
+    """With no hours, no days and no silver table at all, every candidate is there, empty and of the right types."""
+    build_candidates(settings, GoldPlan({}, {}, {}, MODELS))
+    assert_contract(settings)
+    assert [rows_of(settings, table.short_name) for table in GOLD_TABLES] == [[]] * len(GOLD_TABLES)
+
+
+def test_rebuild_gives_the_same_bits_and_reads_only_its_files(settings: Settings) -> None:
+    """The same readings in another order and other files give the same rows to the bit; other hours are not opened."""
+    numbers = [(i * 7919 % 10007) / 997 - 5 for i in range(3000)]
+    rows = [
+        reading(f"d{i % 3}", at(f"05:{i % 60:02d}:00"), i, temperature_degc=0.1 + x, humidity_pct=x * 1e-4)
+        for i, x in enumerate(numbers)
+    ]
+    other_hour = reading("d1", at("09:00:00"), 9999, temperature_degc=1.0)
+    tables = ("device_minutes", "device_hours", "device_days", "site_days")
+    built = []
+    for order in (rows, rows[::-1], sorted(rows, key=lambda row: row["temperature_degc"])):
+        versions = {SILVER_DEVICES.name: write(settings, SILVER_DEVICES, [record("d1", "a", "00:00:00")])}
+        uri = table_uri(settings, THERMOSTATS.name)
+        write(settings, THERMOSTATS, [*order[:1000], other_hour])
+        for part in (order[1000:1500], order[1500:]):
+            more = [row | {"event_date": date(2026, 11, 20), "event_hour": 5} for row in part]
+            write_deltalake(uri, arrow_table(THERMOSTATS, more), mode="append")
+        for file in (Path(uri) / "event_date=2026-11-20" / "event_hour=9").iterdir():
+            file.unlink()
+        versions[THERMOSTATS.name] = int(DeltaTable(uri).version())
+        build_candidates(settings, plan(settings, {H5: True}, versions, [DAY]))
+        built.append([[tuple(map(repr, row.values())) for row in rows_of(settings, name)] for name in tables])
+    assert len(built[0][1]) == 6
+    assert built[0] == built[1] == built[2]
+
+
+def test_latest_of_a_part_equals_a_full_rebuild(settings: Settings) -> None:
+    """A reading that vanishes gives way to the one before it, a newer one takes over, and the rest stays."""
+    before = [
+        reading("stays", at("06:10:00"), 0, temperature_degc=1.0),
+        reading("vanishes", at("05:20:00"), 1, temperature_degc=2.0),
+        reading("vanishes", at("07:20:00"), 2, temperature_degc=3.0),
+        reading("only", at("07:30:00"), 3, temperature_degc=4.0),
+        reading("moves", at("05:00:00"), 4, temperature_degc=5.0),
+    ]
+    after = [*before[:2], before[4], reading("moves", at("07:05:00"), 5, temperature_degc=6.0)]
+    devices = {SILVER_DEVICES.name: write(settings, SILVER_DEVICES, [record("stays", "a", "00:00:00")])}
+    first = devices | {THERMOSTATS.name: write(settings, THERMOSTATS, before)}
+    hours = {H5: True, H6: True, H7: True}
+    build_candidates(settings, plan(settings, hours, first))
+    published = publish(settings)
+
+    second = devices | {THERMOSTATS.name: write(settings, THERMOSTATS, after)}
+    build_candidates(settings, plan(settings, {H7: True}, second | published))
+    part = rows_of(settings, "device_latest")
+    build_candidates(settings, plan(settings, hours, second))
+    assert part == rows_of(settings, "device_latest")
+    assert picked(part, "device_id", "event_hour", "value_last") == [
+        ("moves", 7, 6.0), ("stays", 6, 1.0), ("vanishes", 5, 2.0),
+    ]  # fmt: skip
+
+
+def test_held_hours_leave_the_tables_that_are_not_sliced(settings: Settings) -> None:
+    """Built again without a held hour, latest and devices know only the others; and no hour of history is read."""
+    readings = [
+        reading("d1", at("05:00:00"), 0, temperature_degc=1.0),
+        reading("d1", at("06:00:00"), 1, temperature_degc=2.0),
+    ]
+    versions = {
+        THERMOSTATS.name: write(settings, THERMOSTATS, readings),
+        SILVER_DEVICES.name: write(settings, SILVER_DEVICES, [record("d1", "a", "00:00:00")]),
+    }
+    build_candidates(settings, plan(settings, {H5: True, H6: True}, versions))
+    assert picked(rows_of(settings, "devices"), "last_event_at") == [(at("06:00"),)]
+    published = publish(settings)
+    for file in Path(table_uri(settings, DEVICE_HOURS.name)).rglob("*.parquet"):
+        file.unlink()
+    build_candidates(settings, plan(settings, {H5: True, H6: True}, versions | published))
+    assert picked(rows_of(settings, "device_latest"), "event_at") == [(at("06:00"),)]
+
+    build_candidates(settings, plan(settings, {H5: True}, versions), after_holding=True)
+    assert picked(rows_of(settings, "device_latest"), "event_at", "value_last") == [(at("05:00"), 1.0)]
+    assert picked(rows_of(settings, "devices"), "last_event_at") == [(at("05:00"),)]
+    assert len(rows_of(settings, "device_hours")) == 2
+
+
+def test_failure_carries_the_reason(settings: Settings) -> None:
+    """A version that is not there is named; what dbt cannot read is told in dbt's own words."""
+    versions = {
+        THERMOSTATS.name: write(settings, THERMOSTATS, [reading("d1", at("05:00:00"), 0, temperature_degc=1.0)])
+    }
+    with pytest.raises(StepError, match=r"Version 7 of .*silver/thermostats cannot be read"):
+        write_plan(settings, plan(settings, {H5: True}, {THERMOSTATS.name: 7}))
+    for file in Path(table_uri(settings, THERMOSTATS.name)).rglob("*.parquet"):
+        file.unlink()
+    with pytest.raises(StepError, match=r"dbt could not build the gold candidates: .*device_hours"):
+        build_candidates(settings, plan(settings, dict.fromkeys(slices_of_day(DAY), True), versions))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("test", "--select", "test_type:unit"), id="unit_tests_pass"),
+        pytest.param(("compile",), id="compile_without_a_lake"),
+        pytest.param(("docs", "generate"), id="docs_without_a_lake"),
+    ],
+)
+def test_dbt_by_itself(home: Path, arguments: tuple[str, ...]) -> None:
+    """dbt's unit tests pass, and its commands run where no lake and no plan is; the checkout stays clean."""
+    settings = Settings(home=home / "bare", lake_uri=str(home / "bare/lake"))
+    settings.work_folder.mkdir(parents=True, exist_ok=True)
+    result = subprocess.run(
+        [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments],
+        cwd=PROJECT_FOLDER,
+        env=inherited_environment(dbt_environment(settings)),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+    assert not [name for name in ("target", "logs") if (PROJECT_FOLDER / "dbt" / name).exists()]
+    if arguments[0] == "test":
+        assert "PASS=5" in result.stdout

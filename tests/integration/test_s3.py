@@ -1,0 +1,104 @@
+"""Every engine on a real S3 server: Spark through S3A, delta-rs, DuckDB and s3fs."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pytest
+import s3fs
+from deltalake import DeltaTable, write_deltalake
+
+from lake import duck
+from lake.locations import delta_options, s3fs_options, spark_uri, table_uri
+from lake.processes import find
+from lake.settings import Settings
+from lake.spark import NAME, connect, running_spark
+from pipeline.doctor import check_lake
+from tests.s3server import S3Server, running_s3_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with running_s3_server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def home(server: S3Server, tmp_path: Path) -> Settings:
+    """Settings of a lakehouse in a bucket of its own."""
+    return server.settings(tmp_path, "bucket-" + tmp_path.name.replace("_", "-").lower())
+
+
+@pytest.fixture(scope="module")
+def spark_home(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A lakehouse on S3 whose own Spark runs, since the shared one knows nothing of this server."""
+    settings = server.settings(tmp_path_factory.mktemp("home"), "spark-bucket")
+    with running_spark(settings):
+        yield settings
+
+
+def _count(settings: Settings, table: str) -> int:
+    with duck.connect(settings) as connection:
+        row = connection.execute(f"select count(*) from delta_scan('{table_uri(settings, table)}')").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_spark_writes_and_the_others_read_and_write(spark_home: Settings) -> None:
+    """A table that Spark wrote is read by DuckDB, appended to by delta-rs, and Spark sees the result."""
+    uri = spark_uri(spark_home, "silver.numbers")
+    with running_spark(spark_home) as address:
+        session = connect(address)
+        session.range(5).write.format("delta").save(uri)
+        assert _count(spark_home, "silver.numbers") == 5
+        rows = pa.table({"id": pa.array([7, 8], pa.int64())})
+        options = delta_options(spark_home)
+        write_deltalake(table_uri(spark_home, "silver.numbers"), rows, mode="append", storage_options=options)
+        assert session.read.format("delta").load(uri).count() == 7
+        session.read.format("delta").load(uri).write.format("delta").mode("append").save(uri)
+        assert _count(spark_home, "silver.numbers") == 14
+
+
+def test_secrets_are_not_on_a_command_line_or_in_a_file(spark_home: Settings) -> None:
+    """The secret key reaches Spark through the environment only."""
+    secret = str(spark_home.aws_secret_access_key)
+    record = find(spark_home, NAME)
+    assert record is not None
+    process = psutil.Process(record.pid)
+    assert process.environ()["AWS_SECRET_ACCESS_KEY"] == secret
+    assert secret not in " ".join(process.cmdline())
+    files = [path for path in spark_home.home.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if secret in path.read_text(errors="replace")]
+
+
+def test_second_delta_rs_writer_of_a_version_is_refused_by_the_store(home: Settings) -> None:
+    """Two writers that both start from version 0 give two commits, no lost one."""
+    uri, options = table_uri(home, "ops.events"), delta_options(home)
+    write_deltalake(uri, pa.table({"n": [0]}), storage_options=options)
+    first, second = DeltaTable(uri, storage_options=options), DeltaTable(uri, storage_options=options)
+    write_deltalake(first, pa.table({"n": [1]}), mode="append")
+    write_deltalake(second, pa.table({"n": [2]}), mode="append")
+    assert DeltaTable(uri, storage_options=options).version() == 2
+    assert _count(home, "ops.events") == 3
+
+
+def test_exclusive_create_is_honoured(home: Settings) -> None:
+    """Creating an object that exists is refused, which is what the writer's lease stands on."""
+    fs = s3fs.S3FileSystem(**s3fs_options(home))
+    path = f"{home.lake_uri}/lease"
+    fs.pipe(path, b"1", mode="create")
+    with pytest.raises(OSError, match="precondition"):
+        fs.pipe(path, b"2", mode="create")
+    assert fs.cat(path) == b"1"
+
+
+def test_doctor_tells_good_keys_from_wrong_ones(server: S3Server, home: Settings) -> None:
+    """The lake check passes with the right keys, and names the bucket with wrong ones or a missing bucket."""
+    assert check_lake(home).is_ok
+    assert not check_lake(server.with_wrong_secret(home)).is_ok
+    missing = check_lake(replace(home, lake_uri="s3://no-such-bucket/lake"))
+    assert not missing.is_ok
+    assert "no-such-bucket" in missing.found

@@ -1,0 +1,63 @@
+"""Jars: what is declared, and when nothing is to be done."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from lake import jars
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+
+
+def _resolved(kind: jars.Kind) -> Path:
+    folder = jars.jar_folder(kind)
+    folder.mkdir(parents=True)
+    (folder / jars.MARKER).write_text(jars.fingerprint(kind))
+    return folder
+
+
+def _refuse(line: str) -> None:
+    raise AssertionError(f"nothing was to be fetched: {line}")
+
+
+def test_resolved_jars_are_not_fetched_again(tmp_path: Path) -> None:
+    """A second call does nothing, and says nothing; the jars lie inside the virtual environment."""
+    folder = _resolved("kafka")
+    assert jars.ensure("kafka", _refuse) == folder
+    assert folder.is_relative_to(tmp_path)
+
+
+def test_other_versions_count_as_missing() -> None:
+    """After an upgrade of what is declared, the jars of the version before are not taken for the new ones."""
+    folder = _resolved("kafka")
+    marker = folder / jars.MARKER
+    assert jars.is_complete("kafka")
+    marker.write_text(marker.read_text().replace("4.4.0", "4.3.0"))
+    assert not jars.is_complete("kafka")
+
+
+def test_sparks_jars_follow_the_installed_packages() -> None:
+    """The Delta jar has the version of the Python package, for the Spark and Scala of pyspark."""
+    line = ".".join(version("pyspark").split(".")[:2])
+    delta = jars.wanted("spark").artifacts[0]
+    assert (delta.name, delta.revision) == (f"delta-spark_{line}_2.13", version("delta-spark"))
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("UnknownHostException: example", "cannot be reached"),
+        ("java.net.ConnectException: Connection refused", "cannot be reached"),
+        ("java.io.IOException: No space left on device", "do not fit on the disk"),
+        ("unresolved dependency: a#b;1", "could not be resolved"),
+    ],
+)
+def test_failure_of_ivy_is_one_sentence(output: str, sentence: str) -> None:
+    """No network, a full disk and a wrong version are told apart."""
+    message = jars.explain("spark", [":: resolving", output], Path("ivy.log"))
+    assert sentence in message
+    assert "\n" not in message
