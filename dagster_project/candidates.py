@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dagster import (
+    AssetCheckSpec,
     AssetDep,
     AssetExecutionContext,
     AssetKey,
@@ -68,6 +69,15 @@ class CandidateTranslator(DagsterDbtTranslator):
             return spec
         known = {dep.asset_key for dep in spec.deps}
         return spec.merge_attributes(deps=[AssetDep(key) for key in self._silver if key not in known])
+
+    def get_asset_check_spec(
+        self, asset_spec: AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> AssetCheckSpec | None:
+        """A dbt test as a check that stops nothing: when a test fails, dbt fails, and the step with it."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        return AssetCheckSpec(spec.name, asset=spec.asset_key, description=spec.description, metadata=spec.metadata)
 
 
 def candidate_assets(models: Mapping[str, Model], manifest: Mapping[str, Any]) -> list[AssetsDefinition | AssetSpec]:

@@ -4,7 +4,9 @@ Belongs here: reading them where they are cheap, from file statistics and the ca
 in the gate.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,26 +22,26 @@ Slice = str | None
 
 @dataclass(frozen=True)
 class Written:
-    """Rows by slice of a table, and its Delta version; a slice that was emptied has 0."""
+    """A silver table as it is now: rows by slice, its Delta version, and the slices that were touched."""
 
-    rows: dict[Slice, int]
+    rows: Mapping[Slice, int]
     version: int
+    touched: tuple[Slice, ...]
 
 
 def written_since(settings: Settings, table: str, version: int) -> Written | None:
-    """What our commits after `version` touched of a silver table, counted as it is now; None when there are none."""
+    """A silver table and what our commits after `version` touched of it; None when there is no such table."""
     opened = open_table(settings, table)
-    if opened is None or opened.version() <= version:
+    if opened is None:
         return None
     files = pa.table(opened.get_add_actions(flatten=True)).to_pylist()
-    counts: dict[Slice, int] = {}
+    rows: dict[Slice, int] = {}
     for file in files:
-        slice_ = f"{file['partition.event_date']}T{file['partition.event_hour']:02d}" if _is_sliced(file) else None
-        counts[slice_] = counts.get(slice_, 0) + file["num_records"]
-    if not files or _is_sliced(files[0]):
+        rows[_slice_of(file)] = rows.get(_slice_of(file), 0) + file["num_records"]
+    if opened.metadata().partition_columns:
         touched = {slice_ for commit in commits_after(settings, table, version) for slice_ in commit.slices}
-        return Written({slice_: counts.get(slice_, 0) for slice_ in sorted(touched)}, opened.version())
-    return Written(counts, opened.version())
+        return Written(rows, opened.version(), tuple(sorted(touched)))
+    return Written(rows, opened.version(), (None,) if opened.version() > version else ())
 
 
 def candidate_rows(settings: Settings) -> dict[str, dict[Slice, int]]:
@@ -47,14 +49,16 @@ def candidate_rows(settings: Settings) -> dict[str, dict[Slice, int]]:
     slices = {table.short_name: "strftime(hour_at, '%Y-%m-%dT%H')" for table in HOURLY}
     slices["device_minutes"] = "strftime(minute_at, '%Y-%m-%dT%H')"
     slices |= {table.short_name: "day_date::VARCHAR" for table in DAILY}
-    planned = dict.fromkeys((t.short_name for t in HOURLY), "strftime(slice_at, '%Y-%m-%dT%H') FROM candidate.plan.slices")
+    planned = dict.fromkeys(
+        (t.short_name for t in HOURLY), "strftime(slice_at, '%Y-%m-%dT%H') FROM candidate.plan.slices"
+    )
     planned |= dict.fromkeys((t.short_name for t in DAILY), "day_date::VARCHAR FROM candidate.plan.days")
     gold = {table.short_name for table in GOLD_TABLES}
     with attached(settings, candidate_path(settings)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         names = connection.sql(
-            "SELECT schema_name, table_name FROM duckdb_tables() "
-            "WHERE database_name = 'candidate' AND schema_name IN ('gold', 'staging') ORDER BY ALL"
+            "SELECT table_schema, table_name FROM information_schema.tables "
+            "WHERE table_catalog = 'candidate' AND table_schema IN ('gold', 'staging') ORDER BY ALL"
         ).fetchall()
         found: dict[str, dict[Slice, int]] = {}
         for schema, name in names:
@@ -62,10 +66,14 @@ def candidate_rows(settings: Settings) -> dict[str, dict[Slice, int]]:
             counts = dict(
                 connection.sql(f"SELECT {slice_}, count(*) FROM candidate.{schema}.{name} GROUP BY ALL").fetchall()
             )
-            wanted = [row[0] for row in connection.sql(f"SELECT {planned[name]}").fetchall()] if name in planned else [None]
+            wanted = (
+                [row[0] for row in connection.sql(f"SELECT {planned[name]}").fetchall()] if name in planned else [None]
+            )
             found[name] = {each: counts.get(each, 0) for each in wanted}
     return found
 
 
-def _is_sliced(file: dict[str, object]) -> bool:
-    return "partition.event_hour" in file
+def _slice_of(file: Mapping[str, Any]) -> Slice:
+    if "partition.event_hour" not in file:
+        return None
+    return f"{file['partition.event_date']}T{file['partition.event_hour']:02d}"

@@ -1,6 +1,6 @@
 """Jobs: the runs that choose their slices themselves.
 
-Belongs here: the order of the steps in `ingest`, `publish` and `refresh`. They have no partitions to choose: whatever is
+Belongs here: the order of the steps in `ingest`, `publish` and `refresh`. They have no partitions to choose: what is
 new or stale is done, and reported slice by slice to the assets. To do chosen slices again, launch a backfill of silver,
 candidate and gold assets; that is what `lakehouse backfill` does.
 

@@ -92,13 +92,11 @@ def _quiet() -> Iterator[None]:
 
 def _unforeseen(settings: Settings, result: ExecuteInProcessResult) -> LakehouseError:
     """The innermost message of what failed; the whole trace stands in the log and in the UI."""
-    failures = [event for event in result.all_events if event.is_failure]
-    error: Any = next((event.event_specific_data.error for event in failures if _has_error(event)), None)
+    found = [getattr(event.event_specific_data, "error", None) for event in result.all_events if event.is_failure]
+    error: Any = next((each for each in found if each is not None), None)
     while error is not None and error.cause is not None:
         error = error.cause
     message = "it gave no reason" if error is None else error.message.strip().splitlines()[0]
-    return StepError(f"The run {result.run_id} failed: {message} (the whole of it is in {settings.log_folder / LOG_NAME}).")
-
-
-def _has_error(event: Any) -> bool:
-    return getattr(event.event_specific_data, "error", None) is not None
+    return StepError(
+        f"The run {result.run_id} failed: {message} (the whole of it is in {settings.log_folder / LOG_NAME})."
+    )

@@ -40,7 +40,9 @@ def end_abandoned(instance: DagsterInstance) -> list[str]:
     for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)):
         tag = run.tags.get(PROCESS_TAG)
         if tag is not None and not _is_alive(tag):
-            instance.report_run_failed(run, "The command that this run belonged to was killed. Nothing is lost: run it again.")
+            instance.report_run_failed(
+                run, "The command that this run belonged to was killed. Nothing is lost: run it again."
+            )
             ended.append(run.run_id)
     return ended
 

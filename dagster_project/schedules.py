@@ -61,7 +61,7 @@ def warm(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     cron_schedule="5 * * * *",
     default_status=DefaultScheduleStatus.RUNNING,
     required_resource_keys={"settings"},
-    description="The newest slice judged again each hour, where a model limits staleness: silence is seen by the clock.",
+    description="The newest slice judged again each hour, where a model limits staleness.",
 )
 def cold(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """Ask for the newest slice, if its age matters to any model."""

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetKey, AssetMaterialization, Failure, MetadataValue, OpExecutionContext
+from dagster import (
+    AssetCheckEvaluation,
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    Failure,
+    MetadataValue,
+    OpExecutionContext,
+)
 
 from dagster_project.checks import dbt_evaluations, evaluations
 from dagster_project.counts import candidate_rows, written_since
@@ -94,6 +102,11 @@ class Step:
         else:
             self.context.log_event(AssetMaterialization(key, partition=partition, metadata=metadata))
 
+    def judged(self, results: Iterable[AssetCheckEvaluation]) -> None:
+        """Report the results of checks."""
+        for result in results:
+            self.context.log_event(result)  # type: ignore[arg-type]  # it takes them, and its annotation does not say so
+
 
 def step_of(context: AssetExecutionContext) -> Step:
     """The step of an asset's function that yields what is selected of its assets."""
@@ -168,7 +181,7 @@ def build(step: Step) -> bool:
             try:
                 run_dbt(step.settings, (), step.say)
             except StepError:
-                _report_dbt_tests(step)
+                step.judged(dbt_evaluations(step.settings))
                 raise
             _report_candidates(step)
     if work.prepared.plan is None:
@@ -191,8 +204,7 @@ def publish(step: Step) -> None:
             progress=step.say,
         )  # fmt: skip
     work.outcome = outcome
-    for evaluation in evaluations(outcome.verdicts):
-        step.context.log_event(evaluation)
+    step.judged(evaluations(outcome.verdicts))
     _report_gold(step, outcome)
     asked = {verdict.slice for verdict in outcome.held} & step.partitions
     if asked:
@@ -202,21 +214,19 @@ def publish(step: Step) -> None:
 def _report_silver(step: Step, before: Mapping[str, int]) -> None:
     for table in silver_versions(step.settings, step.models):
         written = written_since(step.settings, table, before.get(table, -1))
-        for slice_, rows in written.rows.items() if written else ():
-            metadata = {"rows": rows, "delta_version": written.version if written else 0}
-            step.materialized(asset_key(table), slice_, metadata)
+        if written is None:
+            continue
+        key = asset_key(table)
+        named = step.partitions or {None} if key in step.yielded else ()
+        for slice_ in {*written.touched, *named}:
+            step.materialized(key, slice_, {"rows": written.rows.get(slice_, 0), "delta_version": written.version})
 
 
 def _report_candidates(step: Step) -> None:
     for name, slices in candidate_rows(step.settings).items():
         for slice_, rows in slices.items():
             step.materialized(AssetKey(["candidate", name]), slice_, {"rows": rows})
-    _report_dbt_tests(step)
-
-
-def _report_dbt_tests(step: Step) -> None:
-    for evaluation in dbt_evaluations(step.settings):
-        step.context.log_event(evaluation)
+    step.judged(dbt_evaluations(step.settings))
 
 
 def _report_gold(step: Step, outcome: Outcome) -> None:

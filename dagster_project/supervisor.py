@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -56,7 +55,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to run besides broker, Spark and Dagster; `ui_port` None takes the usual port or, if taken, a free one."""
+    """What is to run besides the usual; `ui_port` None takes the usual port or, if that is taken, a free one."""
 
     ui_port: int | None = None
     simulated_devices: int = 0
@@ -99,7 +98,7 @@ def watch(settings: Settings, tell: Tell) -> bool:
                 elif name not in ended:
                     ended.add(name)
                     log = processes.log_path(settings, name)
-                    tell(f"The {name} has ended: {processes.last_error(log)} Its log is {log}; the others go on.")
+                    tell(f"The {name} has ended, the others go on. Its log is {log}: {processes.last_error(log)}")
     return not ended
 
 
@@ -139,17 +138,21 @@ def _is_supervised_by_another(settings: Settings) -> bool:
 
 
 def _start(settings: Settings, wish: Wish, port: int, tell: Tell) -> None:
-    from dagster_project.instance import prepare_instance
+    def announce(what: str, *names: str) -> None:
+        if any(processes.find(settings, name) is None for name in names):
+            tell(what)
 
-    tell("Dagster's code")
-    prepare_instance(settings)
+    # it takes longest to load, and meanwhile the others start
+    announce("Dagster's code", CODE_SERVER)
     code_server = _code_server(settings)
-    tell("the Kafka broker")
+    if settings.kafka_bootstrap is None:
+        announce("the Kafka broker", broker.NAME)
     embedded = broker.start_broker(settings)
     ensure_topics(settings.kafka_bootstrap or (embedded.address if embedded is not None else ""))
-    tell("Spark")
+    if not settings.spark.startswith("sc://"):
+        announce("Spark", spark.NAME)
     spark.start_spark(settings)
-    tell("Dagster's webserver and daemon")
+    announce("Dagster's webserver and daemon", WEBSERVER, DAEMON)
     webserver = _webserver(settings, port)
     daemon = _kept(settings, DAEMON, ["-m", "dagster._daemon", "run", "-w", str(_workspace(settings))])
     state = _DagsterState(webserver.address)
@@ -157,12 +160,15 @@ def _start(settings: Settings, wish: Wish, port: int, tell: Tell) -> None:
     processes.wait_until_ready(settings, webserver, state.is_loaded, _READY_S)
     processes.wait_until_ready(settings, daemon, state.is_healthy, _READY_S)
     if wish.simulated_devices:
-        tell("the simulator")
+        announce("the simulator", SIMULATOR)
         _simulator(settings, wish.simulated_devices)
 
 
 def _code_server(settings: Settings) -> ProcessRecord:
     def start() -> ProcessRecord:
+        from dagster_project.instance import prepare_instance
+
+        prepare_instance(settings)
         # these were told the address of the one before
         for name in (DAEMON, WEBSERVER):
             processes.stop(settings, name)

@@ -172,8 +172,7 @@ class Replayer:
     def _message_id(self, row: Row) -> str:
         """Of the column names, the row's place and what it says: the same for a file that was renamed, or has grown."""
         digest = self._header.copy()
-        digest.update(f"\x1e{row.number}\x1e".encode())
-        digest.update(row.raw)
+        digest.update(b"\x1e" + row.raw)
         return f"{digest.hexdigest()[:24]}-{row.number}"
 
     def _survey(self) -> None:

@@ -80,7 +80,7 @@ def record(settings: Settings, publication: Publication) -> None:
 
 def _known_ids(opened: DeltaTable) -> tuple[int | None, int | None]:
     """First and last id, from the statistics in the log: no file is read."""
-    files = pa.table(opened.get_add_actions(flatten=True))
+    files = opened.get_add_actions(flatten=True)
     if files.num_rows == 0:
         return None, None
     return min(files["min.publication_id"].to_pylist()), max(files["max.publication_id"].to_pylist())

@@ -140,20 +140,17 @@ class Reader:
         name = missing.group(1).strip('"')
         declared = [table for table in self.tables if table.split(".")[1] == name and table not in self._made]
         if any(table in _GOLD for table in declared):
+            number = None if self.publication is None else self.publication.publication_id
+            what = "Nothing has been published yet" if number is None else f"Publication {number} does not have it"
             return QueryError(
-                f"Nothing has been published yet, so there is no gold.{name}: `lakehouse refresh` ingests what waits, "
-                "builds gold and publishes it."
+                f"There is no gold.{name}. {what}: `lakehouse refresh` ingests what waits and publishes it."
             )
         if declared:
             return QueryError(f"{declared[0]} has not been written yet: `lakehouse ingest` fills bronze and silver.")
-        full = [table for table in self.tables if table.split(".")[1] == name]
-        near = full or [
-            table
-            for short in difflib.get_close_matches(name, [table.split(".")[1] for table in self.tables], n=2)
-            for table in self.tables
-            if table.split(".")[1] == short
-        ]
-        hint = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
+        shorts = [table.split(".")[1] for table in self.tables]
+        near = difflib.get_close_matches(name, shorts, n=1)
+        meant = [table for table, short in zip(self.tables, shorts, strict=True) if short in near]
+        hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
         return QueryError(f"There is no table {name}. {hint}There are: {', '.join(self.existing()) or 'none yet'}.")
 
 

@@ -28,6 +28,8 @@ from lake.verdicts import Verdict, held_entry, input_version, latest_failures, v
 
 Verdicts = Mapping[tuple[str, str], Verdict]
 _BATCH_ROWS = 100_000
+# a commit keeps some 0.6 MB for each partition that it writes; whole days, so that a day's file is written once
+_HOURS_A_COMMIT = 20 * 24
 _SHOWN = 5
 # what a build reads of earlier gold; a publication in between would be undone by a candidate built upon an older one
 _BUILT_UPON = (DEVICE_HOURS.name, DEVICE_LATEST.name)
@@ -138,11 +140,21 @@ def _commit(
     slices: Sequence[str],
     metadata: Mapping[str, Any],
 ) -> int:
-    """Replace slices of a gold table by the candidate's rows, in one commit; a slice without rows is cleared."""
-    hours = (
-        slices if table in HOURLY else [hour for day in slices for hour in slices_of_day(day)] if table in DAILY else []
-    )
-    selection = predicate(hours) if hours else None
+    """Replace slices of a gold table by the candidate's rows; a slice without rows is cleared. Returns the version."""
+    if table not in (*HOURLY, *DAILY):
+        return _replace(connection, settings, table, None, metadata)
+    hours = slices if table in HOURLY else [hour for day in slices for hour in slices_of_day(day)]
+    parts = [hours[start : start + _HOURS_A_COMMIT] for start in range(0, len(hours), _HOURS_A_COMMIT)]
+    return [_replace(connection, settings, table, predicate(part), metadata) for part in parts][-1]
+
+
+def _replace(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    table: Table,
+    selection: str | None,
+    metadata: Mapping[str, Any],
+) -> int:
     where = f"WHERE {selection}" if selection else ""
     columns, order = ", ".join(table.column_names), ", ".join(dict.fromkeys([*table.partition_by, *table.key]))
     query = f"SELECT {columns} FROM {SCHEMA}.{table.short_name} {where} ORDER BY {order}"

@@ -16,7 +16,7 @@ from lake.commits import append_once, commits_after, ensure_table, progress_of, 
 from lake.settings import Settings
 from lake.slices import runs_of, slice_of, slices_of_runs
 from lake.tables import BRONZE_LIFECYCLE, SILVER_DEVICES, SILVER_REJECTED
-from pipeline.silver import Models, cached, ensure_silver, rebuild_slices
+from pipeline.silver import Models, computed, ensure_silver, rebuild_slices
 from transforms.clock import is_plausible
 from transforms.registry import device_history, judge_lifecycle
 from transforms.registry_changes import DeviceChange, changes, merged
@@ -38,22 +38,23 @@ def update_registry(spark: SparkSession, settings: Settings, models: Models, run
     if target <= done:
         return 0
     bronze = read_table(spark, settings, BRONZE_LIFECYCLE.name).where(F.col("ingest_id") <= target)
-    with cached(judge_lifecycle(bronze)) as judged, cached(device_history(judged)) as history:
-        before = _rows(read_table(spark, settings, SILVER_DEVICES.name))
-        found = changes(before, _rows(history))
-        if found and progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
-            intervals = merged(interval for change in found for interval in change.intervals)
-            metadata = {
-                "step": "devices",
-                "intervals": [[slice_of(start), None if end is None else slice_of(end)] for start, end in intervals],
-                REJUDGE: runs_of(_slices_to_judge(spark, settings, list(tables), found)),
-                "run_id": run_id,
-            }
-            replace_all(history.coalesce(1), settings, SILVER_DEVICES, APP_ID, target, metadata)
-        refused = rejected(judged.where(F.col("ingest_id") > done)).coalesce(1)
-        slices = [row[0] for row in refused.select(F.date_format("event_at", "yyyy-MM-dd'T'HH")).distinct().collect()]
-        closing = {"step": "devices", "slices": runs_of(slices), "run_id": run_id}
-        append_once(refused, settings, SILVER_REJECTED, APP_ID, target, closing)
+    judged = computed(judge_lifecycle(bronze))
+    history = computed(device_history(judged))
+    before = _rows(read_table(spark, settings, SILVER_DEVICES.name))
+    found = changes(before, _rows(history))
+    if found and progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
+        intervals = merged(interval for change in found for interval in change.intervals)
+        metadata = {
+            "step": "devices",
+            "intervals": [[slice_of(start), None if end is None else slice_of(end)] for start, end in intervals],
+            REJUDGE: runs_of(_slices_to_judge(spark, settings, list(tables), found)),
+            "run_id": run_id,
+        }
+        replace_all(history.coalesce(1), settings, SILVER_DEVICES, APP_ID, target, metadata)
+    refused = rejected(judged.where(F.col("ingest_id") > done)).coalesce(1)
+    slices = [row[0] for row in refused.select(F.date_format("event_at", "yyyy-MM-dd'T'HH")).distinct().collect()]
+    closing = {"step": "devices", "slices": runs_of(slices), "run_id": run_id}
+    append_once(refused, settings, SILVER_REJECTED, APP_ID, target, closing)
     return len(found)
 
 
@@ -73,8 +74,11 @@ def judge_anew(spark: SparkSession, settings: Settings, models: Models, run_id: 
 def _slices_to_judge(
     spark: SparkSession, settings: Settings, tables: list[str], found: list[DeviceChange]
 ) -> Iterable[str]:
-    """Slices of the records whose judgement may differ: refused ones of devices that are new or changed, and readings
-    of changed ones from the first difference on. A record counts at measured_at or at received_at, so both are taken."""
+    """Slices of the records whose judgement may differ.
+
+    These are refused records of devices that are new or changed, and readings of changed ones from the first difference
+    on. A record counts at measured_at or at received_at, so both are taken.
+    """
     changed = [change for change in found if change.is_judged_anew]
     if not changed or progress_of(settings, SILVER_REJECTED.name, "telemetry") < 0:
         return []

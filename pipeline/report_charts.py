@@ -67,7 +67,7 @@ def line_chart(
         )
     for tick in ticks:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
-        parts.append(f'<text class="axis" x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
     parts += _time_axis(moments, x, bottom)
     for each in series:
         if each.low:
@@ -86,9 +86,9 @@ def heat_map(rows: Sequence[HeatRow], hours: Sequence[datetime], cell_height: fl
     for group, members in groupby(rows, key=lambda row: row.group):
         block = list(members)
         middle = top + len(block) * cell_height / 2
-        parts.append(f'<text class="axis strong" x="{left - 10}" y="{middle - 2:.1f}" text-anchor="end">'
+        parts.append(f'<text class="strong" x="{left - 10}" y="{middle - 2:.1f}" text-anchor="end">'
                      f"{escape(group)}</text>")  # fmt: skip
-        parts.append(f'<text class="axis" x="{left - 10}" y="{middle + 13:.1f}" text-anchor="end">'
+        parts.append(f'<text x="{left - 10}" y="{middle + 13:.1f}" text-anchor="end">'
                      f"{_counted(len(block), 'device')}</text>")  # fmt: skip
         for row in block:
             parts += _cells(row, left, top, width, cell_height)
@@ -140,11 +140,11 @@ def _time_axis(moments: Sequence[datetime], x: Callable[[datetime], float], bott
         if moment.minute or (moment.hour % every and hours > 8):
             continue
         yield f'<line class="tick" x1="{x(moment):.1f}" x2="{x(moment):.1f}" y1="{bottom:.1f}" y2="{bottom + 4:.1f}"/>'
-        yield f'<text class="axis" x="{x(moment):.1f}" y="{bottom + 17:.1f}" text-anchor="middle">{moment:%H}</text>'
+        yield f'<text x="{x(moment):.1f}" y="{bottom + 17:.1f}" text-anchor="middle">{moment:%H}</text>'
         if moment.date() != last_day:
             last_day = moment.date()
             yield (
-                f'<text class="axis strong" x="{x(moment):.1f}" y="{bottom + 33:.1f}" text-anchor="middle">'
+                f'<text class="strong" x="{x(moment):.1f}" y="{bottom + 33:.1f}" text-anchor="middle">'
                 f"{moment.day} {moment:%b}</text>"
             )
 

@@ -23,20 +23,21 @@ MINUTES_A_BUCKET = 10
 
 GLANCES = (
     (
-        "How complete is the fleet, by model?",
+        "How complete is the fleet, by model, in the hours that are over?",
         """
         SELECT model_id, count(DISTINCT device_id) AS devices, sum(expected_count)::BIGINT AS expected,
-            sum(received_count)::BIGINT AS received, sum(missing_count)::BIGINT AS missing,
+            sum(missing_count)::BIGINT AS missing, sum(late_count)::BIGINT AS late,
+            sum(duplicate_count + rejected_count)::BIGINT AS rejected,
             round(100 - 100 * sum(missing_count) / sum(expected_count), 1) AS complete_pct
-        FROM gold.device_completeness GROUP BY model_id ORDER BY model_id""",
+        FROM gold.device_completeness WHERE hour_at < date_trunc('hour', now())
+        GROUP BY model_id ORDER BY model_id""",
     ),
     (
         "Which devices were silent longest?",
         """
-        SELECT device_id, site_id, count(*) AS silent_hours, min(hour_at) AS since, max(hour_at) AS until
+        SELECT device_id, site_id, count(*) AS silent_hours, min(hour_at) AS first_hour, max(hour_at) AS last_hour
         FROM gold.device_completeness
-        WHERE missing_count = expected_count AND expected_count > 0
-            AND hour_at < (SELECT max(hour_at) FROM gold.device_hours WHERE reading_count > 1)
+        WHERE missing_count = expected_count AND expected_count > 0 AND hour_at < date_trunc('hour', now())
         GROUP BY device_id, site_id ORDER BY silent_hours DESC, device_id LIMIT 5""",
     ),
     (

@@ -8,8 +8,7 @@ last, so its progress is the tick's; a table that a killed tick had already comm
 leaves out of that table what it has.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -51,25 +50,25 @@ def append_new(spark: SparkSession, settings: Settings, models: Models, run_id: 
     bronze = read_table(spark, settings, BRONZE_TELEMETRY.name).where(
         (F.col("ingest_id") > done) & (F.col("ingest_id") <= target)
     )
-    with cached(judge_telemetry(bronze, _facts(spark, settings), models)) as judged:
-        counts = _counts(judged)
-        touched = _slices_by_table(counts)
-        earlier = _earlier_readings(spark, settings, tables, judged, touched, done)
-        with cached(repeated_identities(judged, earlier)) as repeated:
-            final = refuse_repeats(judged, repeated)
-            # most ticks have no repeat, and then what was counted before stands
-            report = _report(counts if repeated.isEmpty() else _counts(final))
-            metadata = {"step": "tick", "ingest_id": target, "run_id": run_id}
-            for table in tables.values():
-                slices = touched.get(table.name, [])
-                if slices:
-                    rows = final.where(F.col("ingest_id") > progress_of(settings, table.name, APP_ID))
-                    rows = _arranged(readings(rows, table, models), slices)
-                    append_once(rows, settings, table, APP_ID, target, metadata | {"slices": runs_of(slices)})
-            # closes the tick, so it is written even when nothing was rejected
-            rows = _arranged(rejected(final), report.slices)
-            metadata |= {"slices": runs_of(touched.get(None, []) if not report.rejected else report.slices)}
-            append_once(rows, settings, SILVER_REJECTED, APP_ID, target, metadata)
+    judged = computed(judge_telemetry(bronze, _facts(spark, settings), models))
+    counts = _counts(judged)
+    touched = _slices_by_table(counts)
+    earlier = _earlier_readings(spark, settings, tables, judged, touched, done)
+    repeated = computed(repeated_identities(judged, earlier))
+    final = refuse_repeats(judged, repeated)
+    # most ticks have no repeat, and then what was counted before stands
+    report = _report(counts if repeated.isEmpty() else _counts(final))
+    metadata = {"step": "tick", "ingest_id": target, "run_id": run_id}
+    for table in tables.values():
+        slices = touched.get(table.name, [])
+        if slices:
+            rows = final.where(F.col("ingest_id") > progress_of(settings, table.name, APP_ID))
+            rows = _arranged(readings(rows, table, models), slices)
+            append_once(rows, settings, table, APP_ID, target, metadata | {"slices": runs_of(slices)})
+    # closes the tick, so it is written even when nothing was rejected
+    rows = _arranged(rejected(final), report.slices)
+    refused_in = touched.get(None, []) if not report.rejected else report.slices
+    append_once(rows, settings, SILVER_REJECTED, APP_ID, target, metadata | {"slices": runs_of(refused_in)})
     return report
 
 
@@ -98,19 +97,16 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         wanted = F.col("measured_hour").isin(hours + elsewhere) | F.col("received_hour").isin(hours)
         candidates = bronze.where(wanted)
     commit = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
-    with (
-        cached(judge_telemetry(candidates, facts, models)) as judged,
-        cached(repeated_identities(judged, None)) as repeated,
-    ):
-        final = refuse_repeats(judged, repeated).where(is_ours)
-        report = _report(_counts(final))
-        for table in tables.values():
-            rows = _arranged(readings(final, table, models), slices)
-            replace_slices(rows, settings, table, slices, commit)
-        # lifecycle records are not judged by slices: theirs stay
-        rows = _arranged(rejected(final), slices)
-        theirs = f"topic = '{BRONZE_TELEMETRY.short_name}'"
-        replace_slices(rows, settings, SILVER_REJECTED, slices, commit, where=theirs, closing=closing)
+    judged = computed(judge_telemetry(candidates, facts, models))
+    final = refuse_repeats(judged, computed(repeated_identities(judged, None))).where(is_ours)
+    report = _report(_counts(final))
+    for table in tables.values():
+        rows = _arranged(readings(final, table, models), slices)
+        replace_slices(rows, settings, table, slices, commit)
+    # lifecycle records are not judged by slices: theirs stay
+    rows = _arranged(rejected(final), slices)
+    theirs = f"topic = '{BRONZE_TELEMETRY.short_name}'"
+    replace_slices(rows, settings, SILVER_REJECTED, slices, commit, where=theirs, closing=closing)
     return report
 
 
@@ -122,14 +118,13 @@ def ensure_silver(spark: SparkSession, settings: Settings, models: Models) -> di
     return tables
 
 
-@contextmanager
-def cached(frame: DataFrame) -> Iterator[DataFrame]:
-    """A frame that several commits read, computed once."""
-    frame.persist()
-    try:
-        yield frame
-    finally:
-        frame.unpersist()
+def computed(frame: DataFrame) -> DataFrame:
+    """A frame that several commits read, computed once, now.
+
+    Not a cache: every action on a cached frame has its whole plan analysed anew, which for the judging of all models
+    costs seconds each time. A checkpoint leaves the rows and no plan. They are freed with the frame.
+    """
+    return frame.localCheckpoint(eager=True)
 
 
 def _facts(spark: SparkSession, settings: Settings) -> DataFrame:

@@ -154,7 +154,7 @@ def _state(settings: Settings, name: str, published: int | None) -> TableState |
     if published is not None and published != newest_version.version():
         table = open_table(settings, name, published)
     files = (table or newest_version).get_add_actions(flatten=True)
-    counts = files["num_records"].to_pylist() if files.num_rows else []
-    rows = None if None in counts else sum(counts)
+    counts: list[int | None] = list(files["num_records"].to_pylist()) if files.num_rows else []
+    rows = None if None in counts else sum(filter(None, counts))
     size = sum(files["size_bytes"].to_pylist()) if files.num_rows else 0
     return TableState(name, newest_version.version(), published, rows, files.num_rows, size)

@@ -223,9 +223,14 @@ def _show_reconciliation(result: "Reconciliation") -> None:
     from dagster_project.cli.output import print_table
 
     click.echo("\nWhat was sent, and what is in each layer:\n")
+    counts = [(_counted(line.expected), _counted(line.found)) for line in result.lines]
+    width = max(len(text) for pair in counts for text in pair)
     print_table(
-        ["layer", "what", "expected", "found", ""],
-        [(line.layer, line.what, line.expected, line.found, "" if line.meets else "DIFFERS") for line in result.lines],
+        ["layer", "what", "expected".rjust(width), "found".rjust(width), ""],
+        [
+            (line.layer, line.what, expected.rjust(width), found.rjust(width), "" if line.meets else "DIFFERS")
+            for line, (expected, found) in zip(result.lines, counts, strict=True)
+        ],
     )
     for difference in result.differences:
         click.echo(
@@ -235,6 +240,10 @@ def _show_reconciliation(result: "Reconciliation") -> None:
         click.echo(f"  Not compared: {words}.")
     verdict = "Every message is where it should be." if result.meets else "The layers do not meet."
     click.secho(f"\n{verdict}", bold=True, fg="green" if result.meets else "red")
+
+
+def _counted(value: int | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _show_gold(settings: "Settings") -> None:

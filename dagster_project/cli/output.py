@@ -88,7 +88,7 @@ def duration(span: timedelta) -> str:
     """A span in its two largest units, e.g. `2 h 5 min`."""
     seconds = max(0, round(span.total_seconds()))
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts = []
+    parts: list[str] = []
     for name, size in units:
         count, seconds = divmod(seconds, size)
         if count or (name == "s" and not parts):

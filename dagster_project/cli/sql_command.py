@@ -96,7 +96,7 @@ def answer(reader: "Reader", sql: str, form: str, output: Path | None) -> None:
             with output.open("w", newline="") as file:
                 _write(result, form, file)
         else:
-            _write(reader.run(statement), form, click.get_text_stream("stdout"))
+            _write(reader.run(statement), form, sys.stdout)
     for note in _notes(reader, sql):
         click.echo(note, err=True)
 

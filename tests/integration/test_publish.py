@@ -216,6 +216,16 @@ def test_a_release_is_in_the_publication_as_long_as_it_is_published(lake: Lake) 
     assert published(third, "third").releases == ()
 
 
+def test_many_hours_are_committed_in_parts(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long backfill takes several commits a table, and still one record moves readers to all of it."""
+    monkeypatch.setattr(publishing, "_HOURS_A_COMMIT", 2)
+    candidate = made(lake, [H5, H6, NEXT_DAY], [DAY, OTHER_DAY])
+    judge(candidate)
+    publication = published(candidate)
+    assert publication.tables[MINUTES] == 2
+    assert seen(lake, HOURS) == [(DAY, 5, 3), (DAY, 6, 3), (OTHER_DAY, 0, 3)]
+
+
 def test_a_slice_that_has_come_to_nothing_is_cleared(lake: Lake) -> None:
     """When a rebuild leaves no rows of an hour, readers see none."""
     first = made(lake, [H5, H6], [])

@@ -40,6 +40,7 @@ class World:
     lifecycle: list[Row] = field(default_factory=list)
     gold: dict[str, list[Row]] = field(default_factory=dict)
     held: tuple[str, ...] = ()
+    periods: Row = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -82,7 +83,7 @@ class World:
         path.parent.mkdir(exist_ok=True)
         pq.write_table(pa.Table.from_pylist(self.sent, schema=SCHEMA), path.with_suffix(".parquet"))
         device = {name: value for name, value in self.lake.device("d1").items() if name in REGISTERED}
-        device |= {"in_service_at": rfc3339(device["in_service_at"]), "periods": {}}
+        device |= {"in_service_at": rfc3339(device["in_service_at"]), "periods": self.periods}
         start, end = rfc3339(slice_start(H5)), rfc3339(slice_start(H6) + timedelta(hours=1))
         summary = {
             "run_id": "run", "telemetry_count": len(self.sent) - 1, "lifecycle_count": 1, "fates": {}, "faults": {},
@@ -92,7 +93,7 @@ class World:
         path.write_text(json.dumps(summary))
         return path
 
-    def _write_table(self, name: str, rows: object) -> None:
+    def _write_table(self, name: str, rows: pa.Table) -> None:
         write_deltalake(table_uri(self.settings, name), rows, mode="overwrite")
 
 
@@ -272,6 +273,25 @@ def test_each_count_of_completeness_is_compared(world: World, column: str) -> No
     result = world.reconciled()
     assert differing(result) == {f"gold.device_completeness: {column.replace('_', ' ')}", DEVICE_HOURS}
     assert [difference.where for difference in result.differences] == [f"d1 {H6}"]
+
+
+def in_maintenance(world: World) -> None:
+    start = slice_start(H6) + timedelta(minutes=45)
+    world.periods = {"maintenance": [[rfc3339(start), rfc3339(start + timedelta(minutes=10))]]}
+
+
+def test_nothing_is_due_in_maintenance(world: World) -> None:
+    """Reporting times from the start of maintenance to before its end are not expected, and so not missing."""
+    in_maintenance(world)
+    for row in world.hours("device_completeness", H6):
+        row |= {"expected_count": 50, "missing_count": 20}
+    assert differing(world.reconciled()) == set()
+
+
+def test_maintenance_that_gold_does_not_know_is_caught(world: World) -> None:
+    """Gold that expects readings of a device in maintenance differs."""
+    in_maintenance(world)
+    assert DEVICE_HOURS in differing(world.reconciled())
 
 
 def test_counts_that_cancel_out_are_named(world: World) -> None:

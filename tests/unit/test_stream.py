@@ -21,7 +21,8 @@ from device_sim.faults import (
 )
 from device_sim.messages import Dispatch
 from device_sim.run import Simulation, SimulationOptions, plan
-from device_sim.stream import reading_count
+from device_sim.schedule import DevicePeriod
+from device_sim.stream import dispatches, reading_count
 from ingestion.envelope import MAINTENANCE_ENDED, MAINTENANCE_STARTED, SUBJECT, TYPE, header
 from lake.errors import UsageError
 from lake.settings import Settings
@@ -167,6 +168,17 @@ def test_a_device_in_an_outage_is_silent() -> None:
         assert 2 * HOUR_MS <= period.end_ms - period.start_ms <= 3 * HOUR_MS
         assert not [ms for ms in times if ms is not None and period.start_ms <= ms < period.end_ms]
         assert times
+
+
+def test_a_period_ends_before_its_end() -> None:
+    """A reading due at the start of a silence is left out, one due at its end is sent: as the registry counts."""
+    simulation = _plan(devices=1, models=("thermostat",))
+    (device,) = simulation.fleet
+    start_ms, end_ms = device.in_service_ms + 10 * 60_000, device.in_service_ms + 12 * 60_000
+    silence = DevicePeriod("outage", device.device_id, start_ms, end_ms)
+    sent = dispatches([device], [silence], Faults(), simulation.options.span_ms, 1)
+    minutes = [((each.measured_ms or 0) - device.in_service_ms) // 60_000 for each in sent]
+    assert minutes == [*range(10), *range(12, 360)]
 
 
 def test_maintenance_is_announced_and_silent() -> None:

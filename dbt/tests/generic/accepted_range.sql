@@ -1,10 +1,12 @@
-{# Fails with the rows whose column lies outside minimum and maximum, both inclusive and optional. #}
-{% test accepted_range(model, column_name, minimum=none, maximum=none) %}
+{# Fails with the rows where one of the columns lies outside minimum and maximum, both inclusive and optional. #}
+{% test accepted_range(model, columns, minimum=none, maximum=none) %}
 
 select *
 from {{ model }}
 where false
-    {%- if minimum is not none %} or {{ column_name }} < {{ minimum }} {%- endif %}
-    {%- if maximum is not none %} or {{ column_name }} > {{ maximum }} {%- endif %}
+    {%- for column in columns %}
+    {%- if minimum is not none %} or {{ column }} < {{ minimum }} {%- endif %}
+    {%- if maximum is not none %} or {{ column }} > {{ maximum }} {%- endif %}
+    {%- endfor %}
 
 {% endtest %}

@@ -1,0 +1,173 @@
+"""`lakehouse up` and `down` on real programs: all of it answers, and none of it is left behind, whatever is killed."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-c", "from dagster_project.cli import main; main()"]
+READY = "Ctrl-C stops all of it."
+_START_S = 300
+_END_S = 120
+
+
+class Lakehouse:
+    """The command with a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")}
+        self.environment = ours | {"LAKEHOUSE_HOME": str(home), "PYTHONPATH": str(ROOT), "LAKEHOUSE_SPARK_MEMORY": "1g"}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [*COMMAND, *arguments], env=self.environment, capture_output=True, text=True, timeout=_START_S
+        )
+
+    def up(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `up` in the foreground and wait until it says that all answers."""
+        self.output = self.home.parent / "up.out"
+        with self.output.open("w") as file:
+            process = subprocess.Popen(
+                [*COMMAND, "up", *arguments], env=self.environment, stdout=file, stderr=subprocess.STDOUT, text=True
+            )
+        wait_for(lambda: READY in self.said() or process.poll() is not None, _START_S, self.said)
+        assert process.poll() is None, self.said()
+        return process
+
+    def said(self) -> str:
+        """What `up` has said so far."""
+        return self.output.read_text()
+
+    def record(self, name: str) -> psutil.Process:
+        """A program that `up` started."""
+        return psutil.Process(json.loads((self.home / "run" / f"{name}.json").read_text())["pid"])
+
+    def processes(self) -> list[str]:
+        """Every process that has this home in its environment."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("LAKEHOUSE_HOME") == str(self.home):
+                    found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                continue
+        return found
+
+
+@pytest.fixture
+def lakehouse(tmp_path: Path) -> Iterator[Lakehouse]:
+    """A lakehouse that is stopped however the test ends."""
+    lakehouse = Lakehouse(tmp_path / "home")
+    yield lakehouse
+    lakehouse.run("down")
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float, otherwise: Callable[[], object]) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.2)
+
+
+def status_of(url: str) -> int:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    connection.request("GET", "/")
+    return connection.getresponse().status
+
+
+def test_up_runs_all_of_it_until_ctrl_c(lakehouse: Lakehouse) -> None:
+    """The addresses that it prints answer, a second one says so, `status` knows it; Ctrl-C leaves nothing behind."""
+    process = lakehouse.up("--simulate", "--devices", "3")
+    [url] = re.findall(r"http://\S+", lakehouse.said())
+    assert status_of(url) == 200
+
+    again = lakehouse.run("up", "--simulate")
+    assert again.returncode == 0
+    assert again.stdout.startswith("It is running already.")
+    assert url in again.stdout
+
+    def sent() -> int:
+        status = json.loads(lakehouse.run("status", "--json").stdout)
+        names = {record["name"] for record in status["running"]}
+        assert names == {"broker", "code-server", "daemon", "simulator", "spark", "up", "webserver"}
+        return sum(each["high"] for each in status["partitions"] if each["topic"] == "telemetry")
+
+    wait_for(lambda: sent() >= 3, _START_S, lambda: "the simulator has sent nothing")
+
+    process.send_signal(signal.SIGINT)
+    assert process.wait(_END_S) == 0
+    assert lakehouse.said().endswith("Stopping …\nStopped.\n")
+    assert lakehouse.processes() == []
+    assert lakehouse.run("down").stdout.startswith("Nothing runs")
+
+
+def test_down_stops_what_a_killed_up_has_left(lakehouse: Lakehouse) -> None:
+    """A program that ends is named with its log. When `up` and a program with children of its own are killed, `down`
+    finds those children too."""
+    process = lakehouse.up()
+    lakehouse.record("daemon").kill()
+    wait_for(lambda: "The daemon has ended" in lakehouse.said(), _END_S, lakehouse.said)
+    assert str(lakehouse.home / "logs" / "daemon.log") in lakehouse.said()
+
+    code_server = lakehouse.record("code-server")
+    children = code_server.children(recursive=True)
+    assert children
+    process.kill()
+    process.wait()
+    code_server.kill()
+    code_server.wait(_END_S)
+    assert any(child.is_running() for child in children)
+    result = lakehouse.run("down")
+    assert result.returncode == 0
+    assert result.stdout.startswith("Stopped: ")
+    assert lakehouse.processes() == []
+
+
+def test_detached_and_taken_over(lakehouse: Lakehouse) -> None:
+    """`--detach` leaves all of it running; an `up` that starts what is missing watches it, and `down` ends that too."""
+    assert lakehouse.run("up", "--detach").returncode == 0
+    daemon = lakehouse.record("daemon")
+    daemon.kill()
+    wait_for(lambda: not daemon.is_running(), _END_S, lambda: "the daemon cannot be killed")
+    process = lakehouse.up()
+    assert lakehouse.said().startswith("Starting Dagster's webserver and daemon …\nAll of it answers")
+    assert lakehouse.run("down").stdout == "Stopped.\n"
+    assert process.wait(_END_S) == 0
+    assert lakehouse.processes() == []
+
+
+def test_a_taken_port_is_one_sentence(lakehouse: Lakehouse) -> None:
+    """A port that was asked for and is taken is said before anything is started."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = lakehouse.run("up", "--port", str(port))
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"Error: Port {port} is taken by another program: give another one with --port or LAKEHOUSE_UI_PORT, or none.\n"
+    )
+    assert lakehouse.processes() == []
+
+
+def test_what_fails_to_start_leaves_nothing(lakehouse: Lakehouse) -> None:
+    """When one program cannot start, those that were started before it are stopped again."""
+    lakehouse.environment["LAKEHOUSE_SPARK_MEMORY"] = "9000g"
+    result = lakehouse.run("up")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: Spark may take ")
+    assert "the Kafka broker" in result.stdout
+    assert lakehouse.processes() == []
