@@ -33,6 +33,7 @@ class Work:
     """What the steps of one run hand on to each other, and what its caller reads when it has ended.
 
     `slices` are done besides what is stale; a partitioned run takes its partitions instead.
+    `is_held` says that the run failed only because slices that it was asked for are held, `error` why else it did.
     `retries` is how often a step waits for a service that does not answer and tries again.
     """
 
@@ -45,6 +46,7 @@ class Work:
     is_prepared: bool = False
     prepared: Prepared | None = None
     outcome: Outcome | None = None
+    is_held: bool = False
     error: LakehouseError | None = None
 
     @contextmanager

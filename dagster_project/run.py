@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from dagster import BetaWarning, DagsterInstance, ExecuteInProcessResult, PreviewWarning
+from dagster._utils.error import SerializableErrorInfo
 
 from dagster_project.instance import LOG_NAME, open_instance
 from dagster_project.jobs import JOBS
@@ -54,13 +54,18 @@ def run_job(
     """Execute `ingest`, `publish`, `refresh`, `backfill` or `backfill_gold` in this process.
 
     A backfill does all hours from the first to the last of `slices`; for the others they are done besides what is
-    stale. Held slices are no failure. Raises LakehouseError: the step's own, or StepError for what nobody foresaw.
+    stale. Held slices are no failure. Raises LakehouseError (the step's own, or StepError for what nobody foresaw), and
+    KeyboardInterrupt when the run was interrupted, which leaves it as cancelled.
     """
     work = Work(progress=progress, slices=slices, accept_gap=accept_gap, retries=0)
     with _quiet(), open_instance(settings) as instance:
         end_abandoned(instance)
         result = _execute(settings, job_name, work, instance)
-    if not result.success and work.outcome is None:
+        if not result.success and _is_interrupted(result):
+            # to Dagster an interruption that it was not asked for is a failure; here the user asked
+            instance.report_run_canceled(result.dagster_run, "Interrupted. Nothing is lost: run it again.")
+            raise KeyboardInterrupt
+    if not result.success and not work.is_held:
         raise work.error or _unforeseen(settings, result)
     return RunSummary(result.run_id, work.tick, work.rebuilt, work.outcome)
 
@@ -90,13 +95,22 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _is_interrupted(result: ExecuteInProcessResult) -> bool:
+    names = {"DagsterExecutionInterruptedError", "KeyboardInterrupt", "SystemExit"}
+    return any(error.cls_name in names for error in _errors(result))
+
+
 def _unforeseen(settings: Settings, result: ExecuteInProcessResult) -> LakehouseError:
     """The innermost message of what failed; the whole trace stands in the log and in the UI."""
-    found = [getattr(event.event_specific_data, "error", None) for event in result.all_events if event.is_failure]
-    error: Any = next((each for each in found if each is not None), None)
-    while error is not None and error.cause is not None:
-        error = error.cause
-    message = "it gave no reason" if error is None else error.message.strip().splitlines()[0]
-    return StepError(
-        f"The run {result.run_id} failed: {message} (the whole of it is in {settings.log_folder / LOG_NAME})."
-    )
+    innermost = [error for error in _errors(result) if error.cause is None]
+    message = innermost[0].message.strip().splitlines()[0] if innermost else "it gave no reason"
+    return StepError(f"The run {result.run_id} failed: {message} (all of it is in {settings.log_folder / LOG_NAME}).")
+
+
+def _errors(result: ExecuteInProcessResult) -> Iterator[SerializableErrorInfo]:
+    """Every error of the run's failures, each followed by its causes."""
+    for event in result.all_events:
+        error = getattr(event.event_specific_data, "error", None) if event.is_failure else None
+        while error is not None:
+            yield error
+            error = error.cause

@@ -208,6 +208,7 @@ def publish(step: Step) -> None:
     _report_gold(step, outcome)
     asked = {verdict.slice for verdict in outcome.held} & step.partitions
     if asked:
+        work.is_held = True
         raise Failure(_held_message(asked, outcome.held, len(step.partitions)), allow_retries=False)
 
 

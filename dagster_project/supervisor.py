@@ -67,10 +67,11 @@ def start_all(settings: Settings, wish: Wish, tell: Tell) -> list[str]:
     When it fails, or is interrupted, what it has started is stopped again. Raises PlatformError.
     """
     before = {record.name for record in processes.running_processes(settings)}
-    port = _ui_port(settings, wish.ui_port) if WEBSERVER not in before else 0
+    if WEBSERVER not in before:
+        _ui_port(settings, wish.ui_port)  # what is wrong with it is said before anything is started
     is_done = False
     try:
-        _start(settings, wish, port, tell)
+        _start(settings, wish, tell)
         is_done = True
     finally:
         started = [r.name for r in processes.running_processes(settings) if r.name not in before | {SUPERVISOR}]
@@ -137,7 +138,7 @@ def _is_supervised_by_another(settings: Settings) -> bool:
     return record is not None and record.pid != os.getpid()
 
 
-def _start(settings: Settings, wish: Wish, port: int, tell: Tell) -> None:
+def _start(settings: Settings, wish: Wish, tell: Tell) -> None:
     def announce(what: str, *names: str) -> None:
         if any(processes.find(settings, name) is None for name in names):
             tell(what)
@@ -153,7 +154,7 @@ def _start(settings: Settings, wish: Wish, port: int, tell: Tell) -> None:
         announce("Spark", spark.NAME)
     spark.start_spark(settings)
     announce("Dagster's webserver and daemon", WEBSERVER, DAEMON)
-    webserver = _webserver(settings, port)
+    webserver = _webserver(settings, wish.ui_port)
     daemon = _kept(settings, DAEMON, ["-m", "dagster._daemon", "run", "-w", str(_workspace(settings))])
     state = _DagsterState(webserver.address)
     processes.wait_until_ready(settings, code_server, lambda: _accepts(code_server.address), _READY_S)
@@ -188,9 +189,14 @@ def _workspace(settings: Settings) -> Path:
     return settings.dagster_home / "workspace.yaml"
 
 
-def _webserver(settings: Settings, port: int) -> ProcessRecord:
-    arguments = ["-m", "dagster_webserver", "--host", "127.0.0.1", "--port", str(port)]
-    return _kept(settings, WEBSERVER, [*arguments, "-w", str(_workspace(settings))], f"http://127.0.0.1:{port}")
+def _webserver(settings: Settings, wished_port: int | None) -> ProcessRecord:
+    def start() -> ProcessRecord:
+        port = _ui_port(settings, wished_port)
+        arguments = ["-m", "dagster_webserver", "--host", "127.0.0.1", "--port", str(port)]
+        arguments += ["-w", str(_workspace(settings))]
+        return _spawn(settings, WEBSERVER, arguments, f"http://127.0.0.1:{port}")
+
+    return processes.start_kept(settings, WEBSERVER, start)[0]
 
 
 def _simulator(settings: Settings, devices: int) -> None:

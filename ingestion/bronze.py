@@ -17,7 +17,7 @@ from lake.commits import append_once, ensure_table, newest_commit, progress_of
 from lake.errors import LandingZoneError, PlatformError
 from lake.settings import Settings
 from lake.spark import interpret_small
-from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, Table
+from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 
 BRONZE_TABLES = {"telemetry": BRONZE_TELEMETRY, "lifecycle": BRONZE_LIFECYCLE}
 APP_ID = "ingest"

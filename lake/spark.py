@@ -151,6 +151,7 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
     """The server's configuration. Holds no credentials: those go through the environment."""
     cores = os.cpu_count() or 2
     work = settings.work_folder
+    jvm_options = f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'} {_jvm_options(cores)}"
     values = {
         "spark.master": settings.spark,
         "spark.driver.memory": settings.spark_memory,
@@ -161,7 +162,7 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'} {_jvm_options(cores)}",
+        "spark.driver.extraJavaOptions": jvm_options.strip(),
         "spark.sql.warehouse.dir": str(work / "warehouse"),
         "spark.local.dir": str(work),
         "spark.sql.catalogImplementation": "in-memory",

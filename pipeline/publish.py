@@ -28,8 +28,8 @@ from lake.verdicts import Verdict, held_entry, input_version, latest_failures, v
 
 Verdicts = Mapping[tuple[str, str], Verdict]
 _BATCH_ROWS = 100_000
-# a commit keeps some 0.6 MB for each partition that it writes; whole days, so that a day's file is written once
-_HOURS_A_COMMIT = 20 * 24
+# a commit keeps some 0.6 MB for each partition that it writes; 20 days of hours, so that few files are written twice
+_SLICES_A_COMMIT = 20 * 24
 _SHOWN = 5
 # what a build reads of earlier gold; a publication in between would be undone by a candidate built upon an older one
 _BUILT_UPON = (DEVICE_HOURS.name, DEVICE_LATEST.name)
@@ -143,9 +143,12 @@ def _commit(
     """Replace slices of a gold table by the candidate's rows; a slice without rows is cleared. Returns the version."""
     if table not in (*HOURLY, *DAILY):
         return _replace(connection, settings, table, None, metadata)
-    hours = slices if table in HOURLY else [hour for day in slices for hour in slices_of_day(day)]
-    parts = [hours[start : start + _HOURS_A_COMMIT] for start in range(0, len(hours), _HOURS_A_COMMIT)]
-    return [_replace(connection, settings, table, predicate(part), metadata) for part in parts][-1]
+    version = 0
+    for start in range(0, len(slices), _SLICES_A_COMMIT):
+        part = slices[start : start + _SLICES_A_COMMIT]
+        hours = part if table in HOURLY else [hour for day in part for hour in slices_of_day(day)]
+        version = _replace(connection, settings, table, predicate(hours), metadata)
+    return version
 
 
 def _replace(

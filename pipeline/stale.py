@@ -7,6 +7,7 @@ between runs, so nothing can be forgotten: a lost orchestrator database loses no
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 
 from lake.commits import commits_after, open_table
 from lake.models import Model
@@ -62,7 +63,7 @@ def silences_between(with_records: Iterable[str]) -> list[str]:
     """Hours without any record that follow one with records, within MAX_SILENCE, up to the next one with records."""
     silent: list[str] = []
     ordered = sorted(with_records)
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         last = min(slice_start(after) - HOUR, slice_start(before) + MAX_SILENCE)
         silent += slices_between(slice_of(slice_start(before) + HOUR), slice_of(last))
     return silent
@@ -77,7 +78,7 @@ def _touched(
         return {}
     commits = commits_after(settings, table, published) if published >= 0 else []
     if not commits:
-        return {slice_: f"{table} is not published yet" for slice_ in present}
+        return dict.fromkeys(present, f"{table} is not published yet")
     counts: dict[str, int] = {}
     for commit in commits:
         for slice_ in commit.slices:

@@ -27,7 +27,7 @@ def first_reason(rules: list[Rule]) -> tuple[Column, Column]:
 
 
 def first_of(conditions: list[Column], values: list[Column], otherwise: Column) -> Column:
-    """The value beside the first condition that holds: one flat CASE, since nested ones overrun Connect's depth limit."""
+    """The value beside the first condition that holds: one flat CASE, as Connect limits nesting."""
     if not conditions:
         return otherwise
     case = F.when(conditions[0], values[0])

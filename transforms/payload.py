@@ -109,7 +109,7 @@ def judge_payloads(records: DataFrame, payloads: list[Payload]) -> DataFrame:
 
 
 def telemetry_columns(payloads: list[Payload], columns: Mapping[str, str]) -> list[Column]:
-    """The telemetry columns of one silver table (`columns`: name -> Spark type), taken from whichever shape has them."""
+    """The telemetry columns of one silver table (`columns`: name -> Spark type), from whichever shape has them."""
     selected = []
     for name, spark_type in columns.items():
         sources = [p.value(t).cast(spark_type) for p in payloads for t in p.telemetry if t.column == name]

@@ -19,8 +19,8 @@ Interval = tuple[datetime, datetime | None]
 class DeviceChange:
     """How one device's history changed.
 
-    `intervals` are where its state differs. `is_judged_anew` is true when what judging reads of it (in_service_at, model)
-    differs, so that its records must be judged again; `is_new` when the registry did not know it.
+    `intervals` are where its state differs. `is_judged_anew` is true when what judging reads of it differs
+    (in_service_at, model), so that its records must be judged again; `is_new` when the registry did not know it.
     """
 
     device_id: str

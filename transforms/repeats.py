@@ -20,8 +20,8 @@ KEYS = ("table_name", *IDENTITY)
 def repeated_identities(records: DataFrame, earlier: DataFrame | None) -> DataFrame:
     """The identities that more than one valid record has, each with `first`, the record to keep.
 
-    `earlier` holds valid readings of before (KEYS, ORDER, `payload_digest`) or is None. Aggregating a few narrow columns
-    costs a fraction of a window over whole rows, and what comes out is small: only what does repeat.
+    `earlier` holds valid readings of before (KEYS, ORDER, `payload_digest`) or is None. Aggregating a few narrow
+    columns costs a fraction of a window over whole rows, and what comes out is small: only what does repeat.
     """
     columns = [*KEYS, *ORDER, "payload_digest"]
     valid = records.where("reason IS NULL").select(columns)

@@ -11,11 +11,14 @@ from tests.landing import reading, registered, send
 
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
 BAD_HOUR = f"{START + timedelta(hours=1):%Y-%m-%dT%H}"
-HOURS = "SELECT strftime(hour_at, '%Y-%m-%dT%H') AS hour, sum(reading_count)::INT AS n FROM gold.device_hours GROUP BY ALL ORDER BY 1"
+HOURS = """
+    SELECT strftime(hour_at, '%Y-%m-%dT%H') AS hour, sum(reading_count)::INT AS n
+    FROM gold.device_hours GROUP BY ALL ORDER BY hour
+"""
 
 
 def send_three_hours(bootstrap: str, seed: str, impossible: int) -> None:
-    """Three hours of one thermostat, a reading a minute, of which `impossible` in the second hour are at 999 degrees."""
+    """Three hours of one thermostat, a reading a minute; `impossible` of the second hour are at 999 degrees."""
     messages = [registered("t-1", START)]
     for minute in range(180):
         value = 999.0 if 60 <= minute < 60 + impossible else 20.0 + minute / 100
@@ -45,9 +48,9 @@ def test_a_bad_hour_is_held_and_a_release_publishes_it(settings: Settings) -> No
     lakehouse(settings, "release", BAD_HOUR, "--why", "sensor was being replaced", "--by", "ada")
     lakehouse(settings, "refresh")
     assert published(settings) == {first: 60, BAD_HOUR: 40, third: 60}
-    assert query(settings, "SELECT sum(reading_count)::INT AS n FROM gold.device_days WHERE metric_name = 'temperature'") == [
-        {"n": 160}
-    ]
+    assert query(
+        settings, "SELECT sum(reading_count)::INT AS n FROM gold.device_days WHERE metric_name = 'temperature'"
+    ) == [{"n": 160}]
     status = json.loads(lakehouse(settings, "status", "--json").output)
     assert status["held"] == []
     assert "sensor was being replaced" in json.dumps(status["releases"])
@@ -75,7 +78,15 @@ def test_a_backfill_gives_the_same_rows(settings: Settings) -> None:
     assert settings.kafka_bootstrap is not None
     send_three_hours(settings.kafka_bootstrap, "c", impossible=1)
     lakehouse(settings, "refresh")
-    tables = ["device_minutes", "device_hours", "device_days", "site_days", "device_completeness", "device_latest", "devices"]
+    tables = [
+        "device_minutes",
+        "device_hours",
+        "device_days",
+        "site_days",
+        "device_completeness",
+        "device_latest",
+        "devices",
+    ]
     before = {table: query(settings, f"SELECT * FROM gold.{table} ORDER BY ALL") for table in tables}
     assert all(before.values())
     lakehouse(settings, "backfill", "--from", f"{START:%Y-%m-%d}", "--to", f"{START:%Y-%m-%d}")

@@ -56,4 +56,3 @@ def test_gold_hours_equal_what_duckdb_computes_from_the_file(settings: Settings,
     assert query(settings, "SELECT reason, count(*) AS n FROM silver.rejected GROUP BY ALL") == [
         {"reason": "duplicate", "n": sum(hour[1] for hour in expected) + 1}
     ]
-

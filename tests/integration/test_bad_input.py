@@ -140,14 +140,14 @@ def test_every_bad_message_is_rejected_with_its_reason_and_its_neighbours_arrive
     assert by_envelope == {
         f"envelope {case}": reason for case, (_, reason) in expected_envelopes.items() if case not in nameless
     }
-    assert rows(settings, "silver.rejected", "SELECT count(*), count(DISTINCT (topic, partition, \"offset\")) FROM t") == [
-        (len(bad) + len(expected_envelopes),) * 2
-    ]
+    assert rows(
+        settings, "silver.rejected", 'SELECT count(*), count(DISTINCT (topic, partition, "offset")) FROM t'
+    ) == [(len(bad) + len(expected_envelopes),) * 2]
     readings = {row[0] for row in rows(settings, "silver.thermostats", "SELECT message_id FROM t")}
     assert readings == {f"good {minute}" for minute in range(len(PAYLOADS))} | {f"odd {case}" for case in ACCEPTED}
-    assert rows(settings, "silver.thermostats", "SELECT unknown_telemetry FROM t WHERE unknown_telemetry IS NOT NULL") == [
-        ({"colour": "red: {}"},)
-    ]
+    assert rows(
+        settings, "silver.thermostats", "SELECT unknown_telemetry FROM t WHERE unknown_telemetry IS NOT NULL"
+    ) == [({"colour": "red: {}"},)]
 
 
 @pytest.mark.parametrize("case", ["ahead", "behind"])
@@ -157,11 +157,17 @@ def test_a_wrong_clock_is_flagged_and_harms_no_one(spark: SparkSession, settings
     moment = {"ahead": "2099-01-01T00:00:00.000Z", "behind": "2015-01-01T00:00:00.000Z"}[case]
     send(
         settings.kafka_bootstrap,
-        [registered("d", START), reading("d", "wrong", moment), reading("d", "right", START), reading("d", "wrong", moment)],
+        [
+            registered("d", START),
+            reading("d", "wrong", moment),
+            reading("d", "right", START),
+            reading("d", "wrong", moment),
+        ],
     )
     run_tick(spark, settings)
     send(settings.kafka_bootstrap, [reading("d", "wrong", moment)])
     run_tick(spark, settings)
-    sql = "SELECT message_id, clock_status, measured_at < '2020-01-01' OR measured_at > '2090-01-01', event_at = received_at FROM t ORDER BY 1"
+    sql = """SELECT message_id, clock_status, year(measured_at) IN (2015, 2099), event_at = received_at
+        FROM t ORDER BY message_id"""
     assert rows(settings, "silver.thermostats", sql) == [("right", "ok", False, False), ("wrong", case, True, True)]
     assert rows(settings, "silver.rejected", "SELECT reason, count(*) FROM t GROUP BY ALL") == [("duplicate", 2)]

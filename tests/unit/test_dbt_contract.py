@@ -34,7 +34,7 @@ def faults_of(table: Table, model: dict[str, Any]) -> list[str]:
     if model["description"] != f"One row per {table.grain}.":
         faults.append("the description is not the grain")
     tests = {
-        name: arguments["arguments"]["columns"] for test in model["data_tests"] for name, arguments in test.items()
+        name: arguments["arguments"].get("columns") for test in model["data_tests"] for name, arguments in test.items()
     }
     if tests.get("unique_key") != list(table.key):
         faults.append("unique_key is not the key")

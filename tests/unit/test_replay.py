@@ -163,6 +163,8 @@ def test_ids_follow_from_file_and_row(tmp_path: Path) -> None:
     assert len(set(ids)) == 2
     grown = _messages(_write(tmp_path, "b.csv", text + "2026-11-21,1\n"))
     assert [header(message, ID) for message in grown][:2] == ids
+    next_month = _messages(_write(tmp_path, "d.csv", text.replace("2026-11", "2026-12")))
+    assert not {header(message, ID) for message in next_month} & set(ids)
     other = _messages(_write(tmp_path, "c.csv", text.replace("temperature", "humidity")))
     assert not {header(message, ID) for message in other} & set(ids)
 
