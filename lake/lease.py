@@ -195,6 +195,11 @@ class _S3Store:
             self._files.pipe_file(f"{self._prefix}/{name}", text.encode(), mode="create")
         except FileExistsError:
             return False
+        except OSError:
+            # some servers' word for "it exists already" is one that s3fs does not know
+            if self._files.exists(f"{self._prefix}/{name}"):
+                return False
+            raise
         return True
 
     def rewrite(self, name: str, text: str) -> None:

@@ -64,18 +64,14 @@ class Reader:
     def run(self, statement: str) -> duckdb.DuckDBPyConnection:
         """Run one of `statements`; the result has `description` and `fetchmany`. Raises QueryError."""
         self._make_views(statement)
-        try:
+        with self._explaining():
             return self.connection.execute(statement)
-        except duckdb.Error as error:
-            raise self._explained(error) from error
 
     def save(self, statement: str, path: Path) -> None:
         """Write the result of one of `statements` to the Parquet file that the reader was opened for."""
         self._make_views(statement)
-        try:
+        with self._explaining():
             self.connection.sql(statement).write_parquet(str(path), compression="zstd")
-        except duckdb.Error as error:
-            raise self._explained(error) from error
 
     def mentioned(self, sql: str) -> list[str]:
         """The tables whose names occur in `sql`, with or without their layer."""
@@ -130,10 +126,19 @@ class Reader:
             return None
         return f"delta_scan({_quoted(uri)})"
 
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+        except RuntimeError as error:
+            if "interrupted" not in str(error):
+                raise
+            raise KeyboardInterrupt from error  # this is how DuckDB tells of Ctrl-C
+
     def _explained(self, error: duckdb.Error) -> QueryError:
         """What DuckDB says, and for a table that is not there what is or what to do."""
-        if isinstance(error, duckdb.InterruptException):
-            raise KeyboardInterrupt from error
         missing = _MISSING_TABLE.search(str(error))
         if missing is None:
             return _query_error(error)
