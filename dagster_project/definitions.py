@@ -7,7 +7,7 @@ nothing; a manifest of the dbt project is made when there is none for its presen
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import AssetSelection, Definitions, define_asset_job, in_process_executor
+from dagster import AssetSelection, Definitions, define_asset_job, definitions, in_process_executor
 
 from dagster_project.assets import lake_assets
 from dagster_project.candidates import candidate_assets
@@ -62,3 +62,9 @@ def build_definitions(
         resources={**run_resources(settings, work), **(resource_overrides or {})},
         executor=in_process_executor,
     )
+
+
+@definitions
+def defs() -> Definitions:
+    """What Dagster's own tools load; called by them, so that importing this module reads nothing."""
+    return build_definitions()

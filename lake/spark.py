@@ -33,6 +33,8 @@ NAME = "spark"
 _READY_S = 180.0
 _START_ATTEMPTS = 3
 _FEW_CORES = 4
+# a Kafka header may come twice, and the record must land all the same
+_SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.mapKeyDedupPolicy": "LAST_WIN"}
 _WORTH_COMPILING = 200_000
 
 # a session still open when its server ends makes its client wait for the server as the program exits
@@ -79,7 +81,7 @@ def connect(address: str) -> SparkSession:
     # errors reach the caller as exceptions; this logger repeats them on stderr as JSON
     logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
     try:
-        session = SparkSession.builder.remote(address).config("spark.sql.session.timeZone", "UTC").create()
+        session = SparkSession.builder.remote(address).config(map=_SESSION).create()
     except PySparkException as error:
         raise PlatformError(f"Spark at {address} gives no session: {error}.") from error
     # the default keeps asking a server that is gone for ten minutes, also when the program ends

@@ -14,6 +14,9 @@ from lake.models import Model
 from transforms.clock import is_plausible, with_event_at
 from transforms.reasons import Reason
 
+# JSON's white space; trimming without a list of characters takes blanks only
+WHITE_SPACE = " \t\r\n"
+
 Rule = tuple[Column, Reason, Column]
 """What refuses a record: a condition, the reason code and the detail in words."""
 

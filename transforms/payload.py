@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.models import Model, Telemetry
-from transforms.envelope_rules import Rule, first_of, first_reason, shown
+from transforms.envelope_rules import WHITE_SPACE, Rule, first_of, first_reason, shown
 from transforms.reasons import Reason
 
 _CORRUPT = "_corrupt"
@@ -134,7 +134,7 @@ def _is_plain(payload: Payload, text: Column) -> Column:
         return F.lit(False)
     present = sum((payload.value(t).isNotNull().cast("int") for t in payload.telemetry), F.lit(0))
     colons = F.length(text) - F.length(F.replace(text, F.lit(":"), F.lit("")))
-    return (colons == present) & (F.locate("}", text) == F.length(F.rtrim(text)))
+    return (colons == present) & (F.locate("}", text) == F.length(F.rtrim(text, F.lit(WHITE_SPACE))))
 
 
 def _rules(payload: Payload, text: Column) -> list[Rule]:
@@ -183,7 +183,9 @@ def _is_one_object(text: Column) -> Column:
     Spark's parser stops after the first value; put in brackets, whatever follows it breaks the list or lengthens it.
     """
     listed = F.from_json(F.concat(F.lit("["), text, F.lit("]")), "array<string>", _STRICT)
-    return F.ltrim(text).startswith("{") & (F.size(listed) == 1) & F.json_object_keys(text).isNotNull()
+    return (
+        F.ltrim(text, F.lit(WHITE_SPACE)).startswith("{") & (F.size(listed) == 1) & F.json_object_keys(text).isNotNull()
+    )
 
 
 def _range_rules(telemetry: Telemetry, value: Column) -> list[Rule]:

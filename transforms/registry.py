@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from ingestion.envelope import LIFECYCLE_TYPES, MAINTENANCE_STARTED, REGISTERED, RETIRED, UPDATED
 from lake.tables import SILVER_DEVICES
-from transforms.envelope_rules import Rule, envelope_rules, first_reason, shown
+from transforms.envelope_rules import WHITE_SPACE, Rule, envelope_rules, first_reason, shown
 from transforms.reasons import Reason
 from transforms.repeats import refuse_repeats, repeated_identities
 
@@ -21,7 +21,9 @@ def judge_lifecycle(bronze: DataFrame) -> DataFrame:
     """Every bronze lifecycle row once, with `event` parsed and a `reason` where it is refused."""
     text = F.col("value").cast("string")
     event = F.col("event")
-    is_object = F.ltrim(text).startswith("{") & F.json_object_keys(text).isNotNull() & F.is_valid_utf8(text)
+    is_object = (
+        F.ltrim(text, F.lit(WHITE_SPACE)).startswith("{") & F.json_object_keys(text).isNotNull() & F.is_valid_utf8(text)
+    )
     rules: list[Rule] = [
         *envelope_rules(sorted(LIFECYCLE_TYPES)),
         (
