@@ -14,6 +14,7 @@ from typing import Any
 from dagster import Failure, Field, InitResourceContext, ResourceDefinition, RetryRequested, resource
 from pyspark.sql import SparkSession
 
+from dagster_project.runs import process_tag
 from ingestion.broker import running_broker
 from lake.errors import LakehouseError, LeaseError, PlatformError
 from lake.lease import writer_lease
@@ -117,6 +118,9 @@ def run_resources(settings: Settings, work: Work | None = None) -> dict[str, Any
     }
 )
 def _work(context: InitResourceContext) -> Work:
+    """The memory of a run that the daemon launched."""
+    if context.run is not None and context.instance is not None:
+        context.instance.add_run_tags(context.run.run_id, process_tag())
     return Work(slices=context.resource_config["slices"] or None, accept_gap=context.resource_config["accept_gap"])
 
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dagster import BetaWarning, DagsterInstance, ExecuteInProcessResult, PreviewWarning
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from dagster_project.instance import LOG_NAME, open_instance
 from dagster_project.jobs import JOBS
 from dagster_project.partitions import within
 from dagster_project.resources import Work, run_resources
-from dagster_project.runs import PROCESS_TAG, end_abandoned, process_tag
+from dagster_project.runs import end_abandoned, process_tag
 from lake.errors import LakehouseError, StepError, UsageError
 from lake.settings import Settings
 from lake.verdicts import Verdict
@@ -71,7 +71,7 @@ def run_job(
 
 
 def _execute(settings: Settings, job_name: str, work: Work, instance: DagsterInstance) -> ExecuteInProcessResult:
-    tags = {PROCESS_TAG: process_tag()}
+    tags = process_tag()
     if job_name in JOBS:
         # these need neither assets nor dbt's manifest, whose imports take longer than a small tick
         return JOBS[job_name].execute_in_process(

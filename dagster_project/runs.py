@@ -2,9 +2,11 @@
 
 Belongs here: questions about the instance's runs. Executing one is in `run`.
 
-A run of the command line lives in that command's process. When it is killed, nobody tells Dagster, and a run that never
-ends would block the queue: so the run carries its process in its tags, and whoever comes next looks.
+A run lives in one process. When that is killed, nobody tells Dagster, and a run that never ends would block the queue:
+so a run carries its process in its tags, and whoever comes next looks.
 """
+
+import platform
 
 import psutil
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
@@ -21,10 +23,10 @@ _UNDER_WAY = [
 _CLOCK_SLACK_S = 2.0
 
 
-def process_tag() -> str:
-    """This process, as a tag's value: its id and its start in seconds since 1970."""
+def process_tag() -> dict[str, str]:
+    """This process as a run's tag: its machine, its id and its start in seconds since 1970."""
     process = psutil.Process()
-    return f"{process.pid} {process.create_time():.2f}"
+    return {PROCESS_TAG: f"{platform.node()} {process.pid} {process.create_time():.2f}"}
 
 
 def under_way(instance: DagsterInstance, *jobs: str) -> str | None:
@@ -40,15 +42,15 @@ def end_abandoned(instance: DagsterInstance) -> list[str]:
     for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)):
         tag = run.tags.get(PROCESS_TAG)
         if tag is not None and not _is_alive(tag):
-            instance.report_run_failed(
-                run, "The command that this run belonged to was killed. Nothing is lost: run it again."
-            )
+            instance.report_run_failed(run, "The process of this run was killed. Nothing is lost: run it again.")
             ended.append(run.run_id)
     return ended
 
 
 def _is_alive(tag: str) -> bool:
-    pid, started_at = tag.split()
+    host, pid, started_at = tag.rsplit(" ", 2)
+    if host != platform.node():
+        return True  # only its own machine can tell
     try:
         return abs(psutil.Process(int(pid)).create_time() - float(started_at)) < _CLOCK_SLACK_S
     except psutil.NoSuchProcess:

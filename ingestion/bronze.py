@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from ingestion.envelope import ATTRIBUTES, CONTENT_TYPE
 from lake.commits import append_once, ensure_table, newest_commit, progress_of
 from lake.errors import LandingZoneError, PlatformError
 from lake.settings import Settings
@@ -165,7 +166,8 @@ def bronze_rows(records: DataFrame, ingest_id: int) -> DataFrame:
         records.withColumnRenamed("timestamp", "received_at")
         # one map a record: searching the list for each attribute cost more than all the rest
         .withColumn("attributes", F.map_from_entries("headers"))
-        .withColumns({name: _attribute(name) for name in _ATTRIBUTES})
+        .withColumns({name: _attribute(header) for header, name in _HEADERS.items()})
+        .withColumn("headers", _other_headers())
         .withColumns(
             {
                 "ingest_id": F.lit(ingest_id).cast("bigint"),
@@ -179,7 +181,8 @@ def bronze_rows(records: DataFrame, ingest_id: int) -> DataFrame:
     )
 
 
-_ATTRIBUTES = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_dataschema")
+# Kafka header -> column
+_HEADERS = {name: name for name in ATTRIBUTES} | {CONTENT_TYPE: "content_type"}
 _RFC_3339 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
 
 
@@ -187,6 +190,19 @@ def _attribute(name: str) -> Column:
     """The last header of that name as text; null when it is missing or not UTF-8."""
     text = F.try_element_at("attributes", F.lit(name)).cast("string")
     return F.when(F.is_valid_utf8(text), text)
+
+
+def _other_headers() -> Column:
+    """The headers that the columns do not hold whole; null for an ordinary message.
+
+    Writing all headers again cost more than the rest of a record. A column that is not null has taken one header, so
+    equal counts leave none over.
+    """
+    taken = sum((F.col(name).isNotNull().cast("int") for name in _HEADERS.values()), F.lit(0))
+    names = list(_HEADERS)
+    others = F.filter("headers", lambda h: ~h["key"].isin(names) | ~F.is_valid_utf8(h["value"].cast("string")))
+    is_repeated = F.size("headers") > F.size("attributes")
+    return F.when(F.size("headers") > taken, F.when(is_repeated, F.col("headers")).otherwise(others))
 
 
 def _hour(moment: str) -> Column:

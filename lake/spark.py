@@ -34,7 +34,10 @@ _READY_S = 180.0
 _START_ATTEMPTS = 3
 _FEW_CORES = 4
 # a Kafka header may come twice, and the record must land all the same
-_SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.mapKeyDedupPolicy": "LAST_WIN"}
+_SESSION: dict[str, bool | float | int | str | None] = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+}
 _WORTH_COMPILING = 200_000
 
 # a session still open when its server ends makes its client wait for the server as the program exits

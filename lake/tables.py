@@ -76,7 +76,7 @@ _BRONZE_COLUMNS = (
     *_required(("received_date", "date", "UTC date of received_at")),
     *_optional(
         ("key", "binary", "Kafka key as it came: the device id"),
-        ("headers", "array<struct<key:string,value:binary>>", "Kafka headers as they came"),
+        ("headers", "array<struct<key:string,value:binary>>", "Kafka headers that no column below holds as they came"),
         ("value", "binary", "The payload as it came"),
         ("ce_specversion", "string", "CloudEvents attribute specversion"),
         ("ce_id", "string", "CloudEvents attribute id; with ce_source the identity of the message"),
@@ -85,6 +85,7 @@ _BRONZE_COLUMNS = (
         ("ce_subject", "string", "CloudEvents attribute subject: the component, if any"),
         ("ce_time", "string", "CloudEvents attribute time as it came: the device's clock"),
         ("ce_dataschema", "string", "CloudEvents attribute dataschema: the model's DTMI"),
+        ("content_type", "string", "Header content-type"),
         ("device_id", "string", "The key as text; null when it is missing or not UTF-8"),
         ("measured_at", "timestamp", "ce_time as a timestamp; null when it is not one"),
         ("measured_hour", "bigint", "Hours since 1970 of measured_at; lets readers skip files"),

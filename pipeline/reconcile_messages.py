@@ -7,7 +7,7 @@ A message is found again by (topic, source, id) and by its rank among those of t
 keep their order in Kafka, so the n-th sent is the n-th stored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -22,7 +22,9 @@ from lake.profiles import quoted
 from lake.settings import Settings
 from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, SILVER_DEVICES, SILVER_REJECTED, Table
 
-_PLACE = 'topic, "partition", "offset"'
+_OFFSET = ("topic", "partition", "offset")
+_PLACE = ", ".join(f'"{name}"' for name in _OFFSET)
+_OF_BRONZE = (*_OFFSET, "ce_source", "ce_id", "received_at")
 # how a rejected device, one whose model is not the registered one, or a stray one is told apart
 _REGISTERED = ("device_id", "model_id", "site_id", "in_service_at", "reporting_interval_s")
 
@@ -48,11 +50,12 @@ class Messages:
 
     def prepare(self) -> None:
         """Make the tables `landed` (bronze), `judged` (silver, by offset) and `messages` (what was sent, with both)."""
+        bronze = " UNION ALL ".join(self._rows(table, _OF_BRONZE) for table in (BRONZE_TELEMETRY, BRONZE_LIFECYCLE))
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE landed AS
             SELECT {_PLACE}, ce_source AS source, ce_id AS message_id, received_at,
                 row_number() OVER (PARTITION BY topic, ce_source, ce_id ORDER BY "partition", "offset") AS nth
-            FROM ({self._rows(BRONZE_TELEMETRY)} UNION ALL {self._rows(BRONZE_LIFECYCLE)})""")
+            FROM ({bronze})""")
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE judged AS
             SELECT {_PLACE}, count(*) AS places, min(fate) AS fate, min(clock_status) AS clock_status,
@@ -152,7 +155,7 @@ class Messages:
         extra = f"count(*) FILTER (WHERE simulated.device_id IS NULL) * {int(is_alone)}"
         found = self._one(f"""
             SELECT count(*) FILTER (WHERE {same}) + {extra}
-            FROM (SELECT * FROM ({self._rows(SILVER_DEVICES)}) WHERE is_current) AS known
+            FROM (SELECT * FROM ({self._rows(SILVER_DEVICES, (*_REGISTERED, "is_current"))}) WHERE is_current) AS known
                 LEFT JOIN simulated_devices AS simulated ON known.device_id = simulated.device_id""")
         return len(self.manifest.devices), found
 
@@ -192,22 +195,23 @@ class Messages:
             f"table_name <> CASE model_id{tables} END))"
         )
 
-    def _rows(self, table: Table) -> str:
-        """SQL for a table at its newest version; no rows when it does not exist."""
+    def _rows(self, table: Table, names: Sequence[str]) -> str:
+        """SQL for columns of a table at its newest version; no rows when it does not exist."""
         version = version_of(self.settings, table.name)
         if version is None:
-            columns = ", ".join(f'NULL::{_DUCKDB_TYPES.get(c.type, "VARCHAR")} AS "{c.name}"' for c in table.columns)
-            return f"SELECT {columns} WHERE false"
-        columns = ", ".join(f'"{c.name}"' for c in table.columns if c.type in _DUCKDB_TYPES)
+            types = {column.name: _DUCKDB_TYPES[column.type] for column in table.columns if column.name in names}
+            nulls = ", ".join(f'NULL::{types[name]} AS "{name}"' for name in names)
+            return f"SELECT {nulls} WHERE false"
+        columns = ", ".join(f'"{name}"' for name in names)
         return f"SELECT {columns} FROM {scan(table_uri(self.settings, table.name), version)}"
 
     def _judged_sql(self) -> str:
         selects = [
             f"SELECT {_PLACE}, 'reading' AS fate, clock_status, {quoted(table.name)} AS table_name "
-            f"FROM ({self._rows(table)})"
+            f"FROM ({self._rows(table, (*_OFFSET, 'clock_status'))})"
             for table in silver_tables(self.models.values()).values()
         ]
-        rejected = self._rows(SILVER_REJECTED)
+        rejected = self._rows(SILVER_REJECTED, (*_OFFSET, "reason", "clock_status"))
         selects.append(f"SELECT {_PLACE}, reason AS fate, clock_status, NULL AS table_name FROM ({rejected})")
         return " UNION ALL ".join(selects)
 
@@ -222,11 +226,13 @@ class Messages:
         return int(self._all(sql)[0][0])
 
 
-# nested columns and raw values take no part in a reconciliation
 _DUCKDB_TYPES = {
-    "string": "VARCHAR", "boolean": "BOOLEAN", "int": "INTEGER", "bigint": "BIGINT", "double": "DOUBLE",
-    "date": "DATE", "timestamp": "TIMESTAMPTZ",
-}  # fmt: skip
+    "string": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "int": "INTEGER",
+    "bigint": "BIGINT",
+    "timestamp": "TIMESTAMPTZ",
+}
 
 
 def _as_stored(name: str) -> str:

@@ -29,6 +29,18 @@ from pipeline.report_charts import HeatRow, Series, heat_map, line_chart, strip
 from transforms.reasons import MEANINGS, Reason
 
 _TEMPLATES = Path(__file__).parent / "report_template"
+_SYMBOLS = {
+    "degc": "°C",
+    "pct": "%",
+    "kpa": "kPa",
+    "hpa": "hPa",
+    "v": "V",
+    "a": "A",
+    "w": "W",
+    "kwh": "kWh",
+    "mm_s": "mm/s",
+}
+_HALF = HOUR / 2
 Context = dict[str, Any]
 
 
@@ -48,6 +60,7 @@ def write_report(
             "result": result,
             "publication": publication,
             "published_hours": sum("T" in slice_ for slice_ in publication.slices),
+            "is_held_as_meant": any(line.layer == "gate" and line.meets for line in result.lines),
             **_flow(reader, models, manifest),
             **_charts(reader, models, manifest, result.held_hours),
             **_gate(settings, models, publication),
@@ -98,19 +111,23 @@ def _charts(
         "expected": expected,
         "missing": missing,
         "metric": None,
+        "unit": "",
         "day": None,
     }
     metric = data.main_metric(reader)
     if metric is None:
         return context
-    context["metric"] = metric
+    unit = _SYMBOLS.get(metric[1], metric[1])
+    context |= {"metric": metric, "unit": unit}
     fleet = {each.hour_at: each for each in data.fleet_hours(reader, *metric, hours[0], end)}
     known = [fleet.get(hour) for hour in hours]
     lines = [
         Series("p95", "hot", _values(known, "p95")),
         Series("median", "mild", _values(known, "p50"), _values(known, "low"), _values(known, "high")),
     ]
-    context["fleet"] = Markup(line_chart(hours, lines, metric[1], shaded))
+    # the value of an hour stands at its start, and so does the shade of one that is held
+    around = [(hour - _HALF, hour + _HALF, words) for hour, _, words in shaded]
+    context["fleet"] = Markup(line_chart(hours, lines, unit, around))
     day = data.telling_day(reader, *metric, hours[0], end)
     if day is not None:
         moments = data.buckets_of_day(day.day)
@@ -119,7 +136,7 @@ def _charts(
         line = Series("mean", "mild", _values(found, "mean"), _values(found, "low"), _values(found, "high"))
         ours = [(start, stop, words) for start, stop, words in shaded if start.date() == day.day]
         context["day"] = day
-        context["day_chart"] = Markup(line_chart(moments, [line], metric[1], ours))
+        context["day_chart"] = Markup(line_chart(moments, [line], unit, ours))
     return context
 
 

@@ -16,7 +16,7 @@ from lake.queries import Reader
 from lake.settings import Settings
 from lake.slices import HOUR
 from lake.suites import Check, gold_suite, reading_suite, registry_suite, slice_suite
-from lake.tables import GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED
+from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED
 from lake.verdicts import Verdict, input_version, verdicts_at
 
 MINUTES_A_BUCKET = 10
@@ -209,7 +209,7 @@ def layer_counts(
 ) -> Iterator[tuple[str, Sequence[tuple[str, int]]]]:
     """(layer, its tables with rows) for the picture of the flow."""
     readings = [name for name in silver_tables(models.values()) if name in counts]
-    yield "bronze", [(name, n) for name, n in counts.items() if name.startswith("bronze.")]
+    yield "bronze", [(name, counts.get(name, 0)) for name in (BRONZE_TELEMETRY.name, BRONZE_LIFECYCLE.name)]
     yield "silver", [(name, counts.get(name, 0)) for name in (*readings, SILVER_REJECTED.name, SILVER_DEVICES.name)]
     yield "gold", [(table.name, counts[table.name]) for table in GOLD_TABLES if table.name in counts]
 

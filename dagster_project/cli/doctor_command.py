@@ -11,8 +11,7 @@ import click
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(as_json: bool) -> int:
     """Check what is installed, reachable and configured, and say what to do about what is not.
 
     Starts nothing. Exit code 1 when something is wrong.
@@ -37,4 +36,4 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
             if finding.advice:
                 click.echo(f"{'':7}{'':<{width}}  -> {finding.advice}")
         click.echo(f"\n{len(wrong)} of {len(findings)} need attention." if wrong else "\nAll is well.")
-    ctx.exit(1 if wrong else 0)
+    return 1 if wrong else 0

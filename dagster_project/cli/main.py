@@ -19,7 +19,7 @@ from lake.errors import LakehouseError
 
 INTERRUPTED = 130
 
-# name -> module and function, in the order in which help lists them
+# name -> module and function, in the order in which help lists them; what a function returns is the exit code
 COMMANDS = {
     "demo": "demo_command:demo",
     "up": "up_command:up",

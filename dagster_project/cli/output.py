@@ -84,6 +84,11 @@ def write_json(columns: Sequence[str], rows: Iterable[Row], file: TextIO) -> Non
     file.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
+def moment(value: datetime) -> str:
+    """A time for people: RFC 3339 in UTC, to the second."""
+    return str(spelt(value.replace(microsecond=0)))
+
+
 def duration(span: timedelta) -> str:
     """A span in its two largest units, e.g. `2 h 5 min`."""
     seconds = max(0, round(span.total_seconds()))

@@ -14,8 +14,7 @@ import click
 @click.option("--why", required=True, help="The reason; it stands in the publication and is shown with the data.")
 @click.option("--by", metavar="NAME", help="Who says so. By default the name of this login.")
 @click.option("--later", is_flag=True, help="Leave publishing to the next refresh.")
-@click.pass_context
-def release(ctx: click.Context, slice_: str, why: str, by: str | None, later: bool) -> None:
+def release(slice_: str, why: str, by: str | None, later: bool) -> int:
     """Publish the held SLICE as it is: an hour as 2026-11-20T05, or what `lakehouse status` lists.
 
     It stands for what was found. When the findings change, the slice is judged anew. Exit code 3 when it is still held.
@@ -33,16 +32,19 @@ def release(ctx: click.Context, slice_: str, why: str, by: str | None, later: bo
     click.echo(f"Released {slice_} in {tables}, by {released[0].released_by}: {why}")
     if later:
         click.echo("`lakehouse refresh` publishes it.")
-        return
+        return 0
 
-    from dagster_project.run import run_job
+    from dagster_project.cli.run_output import HELD, print_held, shown_progress
 
-    summary = run_job(settings, "publish", slices=[slice_] if "T" in slice_ else None, progress=click.echo)
-    publication = None if summary.outcome is None else summary.outcome.publication
-    if publication is not None:
-        click.echo(f"Publication {publication.publication_id} has it.")
+    with shown_progress() as progress:
+        progress("Starting")
+        from dagster_project.run import run_job
+
+        summary = run_job(settings, "publish", slices=[slice_] if "T" in slice_ else None, progress=progress)
     held = [verdict for verdict in summary.held if verdict.slice == slice_]
-    for verdict in held:
-        for failure in verdict.failures:
-            click.echo(f"Still held in {verdict.table}: {failure.message}", err=True)
-    ctx.exit(3 if held else 0)
+    publication = None if summary.outcome is None else summary.outcome.publication
+    if held:
+        print_held(held)
+    elif publication is not None:
+        click.echo(f"Publication {publication.publication_id} has it.")
+    return HELD if held else 0

@@ -130,14 +130,14 @@ def _rows(result: "duckdb.DuckDBPyConnection") -> Iterator[tuple[Any, ...]]:
 
 def _notes(reader: "Reader", sql: str) -> Iterator[str]:
     """Which publication gold's figures are of, what it lacks, and what is in it in spite of its verdict."""
-    from dagster_project.cli.output import spelt
+    from dagster_project.cli.output import moment
 
     published = reader.publication
     if published is None or not any(name in published.tables for name in reader.mentioned(sql)):
         return
     held = sorted({str(entry["slice"]) for entry in published.held})
     lacks = f"; {len(held)} slice{'s' if len(held) > 1 else ''} held ({_listed(held)})" if held else ""
-    yield f"publication {published.publication_id} of {spelt(published.published_at)}{lacks}"
+    yield f"publication {published.publication_id} of {moment(published.published_at)}{lacks}"
     released = {(str(entry["slice"]), str(entry["who"]), str(entry["why"])) for entry in published.releases}
     for slice_, who, why in sorted(released):
         yield f"released: {slice_} by {who}: {why}"

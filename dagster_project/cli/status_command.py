@@ -78,7 +78,7 @@ def _print(settings: "Settings", found: "Status", now: datetime) -> None:
 
 
 def _print_publication(found: "Status", now: datetime) -> None:
-    from dagster_project.cli.output import duration, spelt
+    from dagster_project.cli.output import duration, moment
 
     published = found.publication
     if published is None:
@@ -86,7 +86,7 @@ def _print_publication(found: "Status", now: datetime) -> None:
         return
     span = f", hours {published.first_slice} to {published.last_slice}" if published.first_slice else ""
     age = duration(now - published.published_at)
-    click.echo(f"Publication {published.publication_id} of {spelt(published.published_at)}, {age} old{span}")
+    click.echo(f"Publication {published.publication_id} of {moment(published.published_at)}, {age} old{span}")
     by_slice: dict[tuple[str, str, str], list[str]] = {}
     for entry in published.releases:
         by_slice.setdefault((entry["slice"], entry["who"], entry["why"]), []).append(entry["table"])

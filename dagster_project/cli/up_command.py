@@ -30,8 +30,7 @@ _TITLES = {
     help="Port of Dagster's UI. By default LAKEHOUSE_UI_PORT, 3000 or a free one.",
 )
 @click.option("--detach/--foreground", help="Leave all of it running in the background. By default Ctrl-C stops all.")
-@click.pass_context
-def up(ctx: click.Context, simulate: bool, devices: int, port: int | None, detach: bool) -> None:
+def up(simulate: bool, devices: int, port: int | None, detach: bool) -> int:
     """Start the broker, Spark and Dagster, and publish whatever arrives.
 
     Ctrl-C here, or `lakehouse down` in another terminal, stops all of it. What runs already is left as it is.
@@ -61,7 +60,7 @@ def up(ctx: click.Context, simulate: bool, devices: int, port: int | None, detac
         _print_addresses(settings)
         if detach or not started or not is_ours:
             click.echo("`lakehouse down` stops all of it.")
-            return
+            return 0
         click.echo("Ctrl-C stops all of it.")
         is_well = False
         try:
@@ -70,7 +69,7 @@ def up(ctx: click.Context, simulate: bool, devices: int, port: int | None, detac
             click.echo("Stopping …")
             stop_all(settings)
             click.echo("Stopped.")
-    ctx.exit(0 if is_well else 1)
+    return 0 if is_well else 1
 
 
 @click.command()

@@ -65,7 +65,7 @@ def test_the_built_in_models() -> None:
     tables = {model_id: (model.table, model.quality.reporting_interval_s) for model_id, model in models.items()}
     assert tables == {
         "dtmi:lakehouse:energy_meter;1": ("silver.energy_meters", 300),
-        "dtmi:lakehouse:pump;1": ("silver.pumps", 60),
+        "dtmi:lakehouse:pump;1": ("silver.pumps", 300),
         "dtmi:lakehouse:thermostat;1": ("silver.thermostats", 60),
     }
     thermostat = models["dtmi:lakehouse:thermostat;1"]

@@ -1,8 +1,10 @@
 """Queries: what readers see of gold, that they can only read, and what they are told when they cannot."""
 
 import json
+import signal
 from datetime import date, timedelta
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -166,6 +168,17 @@ def made(reader: Reader, sql: str) -> set[str]:
     reader.run(sql)
     names = reader.connection.execute("select view_name from duckdb_views() where not internal").fetchall()
     return {name for (name,) in names}
+
+
+def test_ctrl_c_ends_a_query(lake: Lake) -> None:
+    """A long query ends at once, and as an interruption rather than as an error."""
+    with open_reader(lake.settings, MODELS) as reader:
+        timer = Timer(0.3, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            reader.run("select sum(a.range * b.range) from range(10000000) a, range(1000000) b")
+        timer.join()
+        assert reader.run("select 1").fetchall() == [(1,)]
 
 
 @pytest.fixture

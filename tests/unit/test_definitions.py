@@ -1,0 +1,251 @@
+"""The Dagster definitions, without broker, Spark or dbt: what is declared, and how verdicts and runs are told."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus, Definitions, job, op
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from dagster_project.checks import GATE, evaluations
+from dagster_project.cli.backfill_command import hours_between, runs_over
+from dagster_project.definitions import build_definitions
+from dagster_project.instance import open_instance
+from dagster_project.partitions import HOURS, within
+from dagster_project.resources import Work
+from dagster_project.run import run_job
+from dagster_project.runs import PROCESS_TAG, end_abandoned, process_tag, under_way
+from lake.candidates import HOURLY
+from lake.errors import PlatformError, UsageError
+from lake.model_store import add_model
+from lake.settings import Settings
+from lake.slices import FIRST_PLAUSIBLE_YEAR
+from lake.tables import GOLD_TABLES
+from lake.verdicts import Failure, Verdict
+
+PROBE = {
+    "@context": "dtmi:dtdl:context;2",
+    "@id": "dtmi:test:probe;1",
+    "@type": "Interface",
+    "contents": [{"@type": "Telemetry", "name": "depth", "schema": "double"}],
+}
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def home(folder: Path) -> Settings:
+    """Settings with addresses at which nothing answers."""
+    return Settings(home=folder, lake_uri=str(folder / "lake"), kafka_bootstrap="127.0.0.1:1", spark="sc://127.0.0.1:1")
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
+    """The definitions of an empty home with one added model."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "probe.json").write_text(json.dumps(PROBE))
+    add_model(home(folder), folder / "probe.json")
+    return build_definitions(home(folder))
+
+
+@pytest.fixture(scope="module")
+def graph(definitions: Definitions) -> AssetGraph:
+    """Their assets."""
+    return definitions.resolve_asset_graph()
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> DagsterInstance:
+    """A real instance, as a home has it."""
+    return open_instance(home(tmp_path_factory.mktemp("instance")))
+
+
+def key(path: str) -> AssetKey:
+    return AssetKey(path.split("/"))
+
+
+def test_they_load_in_an_empty_folder_and_leave_it_empty(tmp_path: Path) -> None:
+    """No environment, no broker, no Spark: Dagster finds the definitions all the same, and nothing is written."""
+    found = "len(defs.load_fn().resolve_asset_graph().get_all_asset_keys())"
+    script = f"from dagster_project.definitions import defs; print({found})"
+    plain = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=plain, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > len(GOLD_TABLES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_table_is_an_asset(graph: AssetGraph) -> None:
+    """Topics, bronze, silver (an added model's too), candidates and gold."""
+    expected = {"kafka/telemetry", "kafka/lifecycle", "bronze/telemetry", "bronze/lifecycle"}
+    expected |= {
+        f"silver/{name}" for name in ("thermostats", "energy_meters", "pumps", "probes", "rejected", "devices")
+    }
+    expected |= {f"{layer}/{table.short_name}" for layer in ("candidate", "gold") for table in GOLD_TABLES}
+    found = {each.to_user_string() for each in graph.get_all_asset_keys()}
+    assert {name for name in found if "/stg_" not in name} == expected
+
+
+@pytest.mark.parametrize("table", [table.short_name for table in GOLD_TABLES])
+def test_published_gold_comes_from_the_topics(graph: AssetGraph, table: str) -> None:
+    """Lineage goes from each gold table through dbt, silver and bronze to Kafka."""
+    ancestors = graph.get_ancestor_asset_keys(key(f"gold/{table}"))
+    assert {key(f"candidate/{table}"), key("bronze/lifecycle"), key("kafka/lifecycle")} <= ancestors
+    if table != "devices":
+        assert {key("silver/thermostats"), key("kafka/telemetry")} <= ancestors
+
+
+def test_hourly_candidates_come_from_an_added_model(graph: AssetGraph) -> None:
+    """Whichever silver tables there are, gold is built from them."""
+    for table in HOURLY:
+        assert key("silver/probes") in graph.get(key(f"candidate/{table.short_name}")).parent_keys
+
+
+def test_every_asset_says_what_it_is(graph: AssetGraph) -> None:
+    """Each has a description, an owner, a group and a kind, or the UI shows a name and no more."""
+    for each in graph.get_all_asset_keys():
+        node = graph.get(each)
+        assert node.description, each
+        assert node.owners, each
+        assert node.group_name not in (None, "default"), each
+        assert node.kinds, each
+
+
+def test_a_backfill_is_one_run_of_hours(definitions: Definitions, graph: AssetGraph) -> None:
+    """What a backfill does has hours as partitions and takes all of them in one run."""
+    for name in ("backfill", "backfill_gold"):
+        selected = definitions.resolve_job_def(name).asset_layer.selected_asset_keys
+        assert {key(f"gold/{table.short_name}") for table in HOURLY} <= selected
+        assert (key("silver/thermostats") in selected) == (name == "backfill")
+        for each in selected:
+            assert graph.get(each).partitions_def == HOURS, each
+            assert graph.get(each).backfill_policy.max_partitions_per_run is None, each
+
+
+def test_partition_keys_are_slices() -> None:
+    """From the first plausible year to the hour after this one, spelt as everywhere else."""
+    assert HOURS.get_first_partition_key() == f"{FIRST_PLAUSIBLE_YEAR}-01-01T00"
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H")
+    assert within(["2099-01-01T00", now, "1999-12-31T23", "2026-11-20T05"]) == ["2026-11-20T05", now]
+
+
+def test_only_what_does_not_repeat_work_is_on_by_default(definitions: Definitions) -> None:
+    """Tick, cold and the sensor; warm would do what those do."""
+    repository = definitions.get_repository_def()
+    on = {s.name for s in repository.schedule_defs if s.default_status.value == "RUNNING"}
+    on |= {s.name for s in repository.sensor_defs if s.default_status.value == "RUNNING"}
+    assert on == {"tick", "cold", "stale_slices"}
+
+
+def test_a_verdict_is_a_result_of_its_slice() -> None:
+    """Failing with the reason in words and the partition; of two verdicts on a slice the later is told."""
+    failure = Failure("rejected_share", "", 0.3, 0.05, "30 % were rejected")
+    first = Verdict("silver.pumps", "2026-11-20T05", "{}", False, (failure,), 10, "d", "r", datetime.now(UTC))
+    released = Verdict(
+        "silver.pumps", "2026-11-20T06", "{}", True, (failure,), 9, "d", "r", datetime.now(UTC), "ann", "known"
+    )
+    whole = Verdict("gold.devices", "all", "{}", True, (), 3, "d", "r", datetime.now(UTC))
+    repeated = Verdict("silver.pumps", "2026-11-20T06", "{}", False, (failure,), 9, "d", "r", datetime.now(UTC))
+    found = {(e.asset_key.to_user_string(), e.partition): e for e in evaluations([first, repeated, released, whole])}
+    assert len(found) == 3
+    held = found["silver/pumps", "2026-11-20T05"]
+    assert (held.passed, held.check_name, held.description) == (False, GATE, "30 % were rejected")
+    passed = found["silver/pumps", "2026-11-20T06"]
+    assert passed.passed
+    assert passed.metadata["released_by"].value == "ann"
+    assert found["gold/devices", None].passed
+
+
+def test_the_instance_keeps_to_itself(instance: DagsterInstance) -> None:
+    """No usage reports, one run at a time."""
+    assert instance.get_settings("telemetry") == {"enabled": False}
+    assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
+
+
+@op
+def _nothing() -> None:
+    """A step of the test's own."""
+
+
+@job
+def _small() -> None:
+    _nothing()
+
+
+def test_the_event_log_is_dagsters_own(instance: DagsterInstance) -> None:
+    """What is written over kept connections, Dagster's original storage reads."""
+    result = _small.execute_in_process(instance=instance)
+    original = SqliteEventLogStorage(str(Path(instance.event_log_storage._base_dir)))  # type: ignore[attr-defined]
+    written = [event.message for event in instance.all_logs(result.run_id)]
+    assert [event.message for event in original.get_logs_for_run(result.run_id)] == written
+    assert len(written) > 3
+
+
+def test_a_run_whose_process_is_gone_is_ended(instance: DagsterInstance) -> None:
+    """It would block the queue for ever; one whose process lives is left alone."""
+    alive = instance.create_run_for_job(_small, tags=process_tag(), status=DagsterRunStatus.STARTED)
+    host, pid, _ = process_tag()[PROCESS_TAG].rsplit(" ", 2)
+    tags = {PROCESS_TAG: f"{host} {pid} 1.0"}  # the same pid, of a process of long ago
+    gone = instance.create_run_for_job(_small, tags=tags, status=DagsterRunStatus.STARTED)
+    assert end_abandoned(instance) == [gone.run_id]
+    ended = instance.get_run_by_id(gone.run_id)
+    assert ended is not None
+    assert ended.status is DagsterRunStatus.FAILURE
+    assert under_way(instance, "_small") == "_small"
+    instance.report_run_canceled(alive)
+    assert under_way(instance, "_small") is None
+
+
+def test_a_failure_is_told_in_our_words(tmp_path: Path) -> None:
+    """A service that does not answer ends a run with our error, and the run is shown as failed."""
+    settings = home(tmp_path)
+    with pytest.raises(PlatformError, match=r"sc://127\.0\.0\.1:1"):
+        run_job(settings, "ingest")
+    with open_instance(settings) as instance:
+        assert [run.status for run in instance.get_runs()] == [DagsterRunStatus.FAILURE]
+
+
+def test_only_a_service_that_does_not_answer_is_tried_again() -> None:
+    """Anything else of ours fails the same way twice."""
+    from dagster import Failure as StepFailure
+    from dagster import RetryRequested
+
+    with pytest.raises(RetryRequested), Work().told():
+        raise PlatformError("away")
+    with pytest.raises(StepFailure) as error, Work().told():
+        raise UsageError("never")
+    assert not error.value.allow_retries
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("2026-11-20T05", "2026-11-20T06", ["2026-11-20T05", "2026-11-20T06"]),
+        ("2026-11-20T22", "2026-11-20", ["2026-11-20T22", "2026-11-20T23"]),
+        ("2026-11-20", "2026-11-20T01", ["2026-11-20T00", "2026-11-20T01"]),
+    ],
+)
+def test_a_day_is_its_hours(first: str, last: str, expected: list[str]) -> None:
+    """--from a day begins with its first hour, --to a day ends with its last."""
+    assert hours_between(first, last) == expected
+
+
+@pytest.mark.parametrize(("first", "last"), [("2026-11-20T06", "2026-11-20T05"), ("20.11.2026", "2026-11-21")])
+def test_a_range_that_cannot_be_is_refused(first: str, last: str) -> None:
+    """Backwards, or not a time."""
+    with pytest.raises(UsageError):
+        hours_between(first, last)
+
+
+def test_a_backfill_goes_where_records_are() -> None:
+    """A month a run, from its first to its last hour with records; months without any are left out."""
+    hours = hours_between("2015-01-01", "2026-12-31")
+    runs = runs_over(hours, {"2015-03-01T04", "2026-11-20T05", "2026-11-20T08", "2026-12-01T00"})
+    assert [(run[0], run[-1], len(run)) for run in runs] == [
+        ("2015-03-01T04", "2015-03-01T04", 1),
+        ("2026-11-20T05", "2026-11-20T08", 4),
+        ("2026-12-01T00", "2026-12-01T00", 1),
+    ]
