@@ -13,7 +13,6 @@ from dagster_project.assets import lake_assets
 from dagster_project.candidates import candidate_assets
 from dagster_project.jobs import JOBS
 from dagster_project.manifest import ensure_manifest
-from dagster_project.partitions import HOURS
 from dagster_project.resources import Work, run_resources
 from dagster_project.schedules import SCHEDULES
 from dagster_project.sensors import SENSORS
@@ -45,13 +44,11 @@ def build_definitions(
             BACKFILL,
             selection=silver - AssetSelection.assets(["silver", "devices"]) | gold,
             description="Chosen hours anew from bronze: silver, candidates, gold. What `lakehouse backfill` runs.",
-            partitions_def=HOURS,
         ),
         define_asset_job(
             BACKFILL_GOLD,
             selection=gold,
             description="Chosen hours anew from silver as it is. What `lakehouse backfill --layer gold` runs.",
-            partitions_def=HOURS,
         ),
     ]
     return Definitions(

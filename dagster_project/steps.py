@@ -66,6 +66,11 @@ class Step:
         return models
 
     @property
+    def run_id(self) -> str:
+        """Dagster's id of the run, which the lake's commits carry."""
+        return str(self.context.run.run_id)
+
+    @property
     def work(self) -> Work:
         """The memory of the run."""
         work: Work = self.context.resources.work
@@ -122,7 +127,7 @@ def land(step: Step) -> None:
         step.writer.hold("tick")
         resources = step.context.resources
         records = ingest(
-            resources.spark, step.settings, resources.kafka, run_id=step.context.run_id,
+            resources.spark, step.settings, resources.kafka, run_id=step.run_id,
             accept_gap=step.work.accept_gap, progress=step.say,
         )  # fmt: skip
         step.work.tick = TickReport(records)
@@ -140,7 +145,7 @@ def fill(step: Step) -> None:
         before = silver_versions(step.settings, step.models)
         ingested = {} if step.work.tick is None else step.work.tick.ingested
         report = fill_silver(
-            step.context.resources.spark, step.settings, step.models, run_id=step.context.run_id, progress=step.say
+            step.context.resources.spark, step.settings, step.models, run_id=step.run_id, progress=step.say
         )
         step.work.tick = TickReport(ingested, report.devices_changed, report.rows, report.rejected, report.slices)
         _report_silver(step, before)
@@ -158,7 +163,7 @@ def rebuild(step: Step) -> None:
         step.writer.give_back()  # the rebuild takes it itself
         step.work.rebuilt = rebuild_silver(
             step.context.resources.spark, step.settings, step.models, slices,
-            run_id=step.context.run_id, wait_s=step.writer.wait_s, progress=step.say,
+            run_id=step.run_id, wait_s=step.writer.wait_s, progress=step.say,
         )  # fmt: skip
         _report_silver(step, before)
 
@@ -169,7 +174,7 @@ def build(step: Step) -> bool:
     with work.told():
         step.writer.hold("refresh of gold")
         work.prepared = prepare(
-            step.settings, step.models, run_id=step.context.run_id, now=datetime.now(UTC), slices=step.slices,
+            step.settings, step.models, run_id=step.run_id, now=datetime.now(UTC), slices=step.slices,
             progress=step.say,
         )  # fmt: skip
         work.is_prepared = True
@@ -200,7 +205,7 @@ def publish(step: Step) -> None:
     with work.told():
         step.writer.hold("refresh of gold")
         outcome = finish(
-            step.settings, step.models, work.prepared, run_id=step.context.run_id, now=datetime.now(UTC),
+            step.settings, step.models, work.prepared, run_id=step.run_id, now=datetime.now(UTC),
             progress=step.say,
         )  # fmt: skip
     work.outcome = outcome

@@ -135,7 +135,9 @@ class Reader:
         except RuntimeError as error:
             if "interrupted" not in str(error):
                 raise
-            raise KeyboardInterrupt from error  # this is how DuckDB tells of Ctrl-C
+            # this is how DuckDB tells of Ctrl-C; it lets the query go on in the background, and the next one wait for it
+            self.connection.interrupt()
+            raise KeyboardInterrupt from error
 
     def _explained(self, error: duckdb.Error) -> QueryError:
         """What DuckDB says, and for a table that is not there what is or what to do."""

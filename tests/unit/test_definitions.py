@@ -1,9 +1,6 @@
 """The Dagster definitions, without broker, Spark or dbt: what is declared, and how verdicts and runs are told."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,16 +11,18 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from dagster_project.checks import GATE, evaluations
 from dagster_project.cli.backfill_command import hours_between, runs_over
+from dagster_project.cli.main import run
 from dagster_project.definitions import build_definitions
 from dagster_project.instance import open_instance
 from dagster_project.partitions import HOURS, within
-from dagster_project.resources import Work
+from dagster_project.resources import Work, Writer
 from dagster_project.run import run_job
 from dagster_project.runs import PROCESS_TAG, end_abandoned, process_tag, under_way
 from lake.candidates import HOURLY
-from lake.errors import PlatformError, UsageError
+from lake.errors import LeaseError, PlatformError, UsageError
+from lake.lease import current_holder, writer_lease
 from lake.model_store import add_model
-from lake.settings import Settings
+from lake.settings import Settings, load_settings
 from lake.slices import FIRST_PLAUSIBLE_YEAR
 from lake.tables import GOLD_TABLES
 from lake.verdicts import Failure, Verdict
@@ -34,7 +33,6 @@ PROBE = {
     "@type": "Interface",
     "contents": [{"@type": "Telemetry", "name": "depth", "schema": "double"}],
 }
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def home(folder: Path) -> Settings:
@@ -67,14 +65,10 @@ def key(path: str) -> AssetKey:
     return AssetKey(path.split("/"))
 
 
-def test_they_load_in_an_empty_folder_and_leave_it_empty(tmp_path: Path) -> None:
-    """No environment, no broker, no Spark: Dagster finds the definitions all the same, and nothing is written."""
-    found = "len(defs.load_fn().resolve_asset_graph().get_all_asset_keys())"
-    script = f"from dagster_project.definitions import defs; print({found})"
-    plain = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=plain, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > len(GOLD_TABLES)
+def test_loading_them_touches_nothing(tmp_path: Path) -> None:
+    """They load for an empty home without making it."""
+    settings = load_settings({}, tmp_path)
+    assert build_definitions(settings).resolve_asset_graph().get_all_asset_keys()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -242,10 +236,34 @@ def test_a_range_that_cannot_be_is_refused(first: str, last: str) -> None:
 
 def test_a_backfill_goes_where_records_are() -> None:
     """A month a run, from its first to its last hour with records; months without any are left out."""
-    hours = hours_between("2015-01-01", "2026-12-31")
+    hours = [*hours_between("2015-03-01", "2015-03-31"), *hours_between("2026-10-01", "2026-12-31")]
     runs = runs_over(hours, {"2015-03-01T04", "2026-11-20T05", "2026-11-20T08", "2026-12-01T00"})
     assert [(run[0], run[-1], len(run)) for run in runs] == [
         ("2015-03-01T04", "2015-03-01T04", 1),
         ("2026-11-20T05", "2026-11-20T08", 4),
         ("2026-12-01T00", "2026-12-01T00", 1),
     ]
+
+
+def test_a_backfill_of_nothing_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A range without records is no failure, and starts nothing."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+    assert run(["backfill", "--from", "2026-11-20", "--to", "2026-11-20"]) == 0
+    assert "No records from 2026-11-20T00 to 2026-11-20T23" in capsys.readouterr().out
+    assert not (tmp_path / "home" / "dagster").exists()
+
+
+def test_a_run_waits_for_the_lease_and_names_its_holder(tmp_path: Path) -> None:
+    """Who waits is told for whom; when it takes too long the run ends with that."""
+    told: list[str] = []
+    writer = Writer(home(tmp_path), told.append, wait_s=0.2)
+    with writer_lease(home(tmp_path), "the other one"), pytest.raises(LeaseError, match="the other one"):
+        writer.hold("this one")
+    assert "the other one" in told[0]
+    writer.hold("this one")
+    writer.hold("again, which is no second lease")
+    assert current_holder(home(tmp_path)) is not None
+    writer.give_back()
+    assert current_holder(home(tmp_path)) is None

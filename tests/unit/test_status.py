@@ -38,8 +38,9 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     publications.record(
         lake.settings,
         Publication(
-            publication_id=7, published_at=published_at, tables={DEVICE_LATEST.name: commit_latest(lake)}, inputs=inputs,
-            slices=(H5,), held=(held_entry(VERDICT),), releases=(release,), first_slice=H5, last_slice=H5, models={},
+            publication_id=7, published_at=published_at, tables={DEVICE_LATEST.name: commit_latest(lake)},
+            inputs=inputs, slices=(H5,), held=(held_entry(VERDICT),), releases=(release,), first_slice=H5,
+            last_slice=H5, models={},
             code_version="1", run_id="run",
         ),
     )  # fmt: skip
