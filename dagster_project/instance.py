@@ -50,6 +50,8 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "concurrency": {"runs": {"max_concurrent_runs": 1}},
         # a run whose process is gone is marked as failed, or the queue would wait for it
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 300, "poll_interval_seconds": 30},
+        # how often is for each job to say: a backfill that ends with slices held has nothing to retry
+        "run_retries": {"enabled": True, "max_retries": 0},
         "retention": {"schedule": {"purge_after_days": ticks}, "sensor": {"purge_after_days": ticks}},
         "python_logs": {
             "python_log_level": "INFO",

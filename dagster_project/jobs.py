@@ -13,6 +13,8 @@ from dagster_project import steps
 
 _TICK = {"settings", "models", "work", "writer", "spark"}
 _GOLD = {"settings", "models", "work", "writer"}
+# for runs that the daemon launched; every step is safe to repeat, so the whole of it is
+_RETRIED = {"dagster/max_retries": "2", "dagster/retry_strategy": "ALL_STEPS"}
 
 
 @op(required_resource_keys=_TICK | {"kafka"}, out=Out(Nothing), tags={"kind": "kafka"})
@@ -39,17 +41,25 @@ def gold_publication(context: OpExecutionContext) -> None:
     steps.publish(steps.Step(context))
 
 
-@job(executor_def=in_process_executor, description="One tick: all new messages to bronze and silver.")
+@job(executor_def=in_process_executor, tags=_RETRIED, description="One tick: all new messages to bronze and silver.")
 def ingest() -> None:
     silver_tick(bronze_tick())
 
 
-@job(executor_def=in_process_executor, description="Gold of every stale slice: judged, built, judged and published.")
+@job(
+    executor_def=in_process_executor,
+    tags=_RETRIED,
+    description="Gold of every stale slice: judged, built, judged and published.",
+)
 def publish() -> None:
     gold_publication(candidate_build())
 
 
-@job(executor_def=in_process_executor, description="A tick, then gold of every stale slice: the whole line.")
+@job(
+    executor_def=in_process_executor,
+    tags=_RETRIED,
+    description="A tick, then gold of every stale slice: the whole line.",
+)
 def refresh() -> None:
     gold_publication(candidate_build(silver_tick(bronze_tick())))
 

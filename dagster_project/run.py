@@ -71,7 +71,7 @@ def run_job(
 
 
 def _execute(settings: Settings, job_name: str, work: Work, instance: DagsterInstance) -> ExecuteInProcessResult:
-    tags = process_tag()
+    tags = process_tag() | {"dagster/max_retries": "0"}  # who waits for it decides whether to run it again
     if job_name in JOBS:
         # these need neither assets nor dbt's manifest, whose imports take longer than a small tick
         return JOBS[job_name].execute_in_process(

@@ -3,6 +3,7 @@
 Belongs here: looking whether something has to be done. What is done is in `jobs`.
 """
 
+import hashlib
 from collections.abc import Mapping
 
 from dagster import (
@@ -40,7 +41,8 @@ def stale_slices(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         return SkipReason(f"{busy} is under way.")
     models = known_models(settings)
     versions = silver_versions(settings, models)
-    key = canonical_json({"silver": versions, "models": {name: model.digest for name, model in models.items()}})
+    state = canonical_json({"silver": versions, "models": {name: model.digest for name, model in models.items()}})
+    key = hashlib.sha256(state.encode()).hexdigest()
     if context.cursor == key:
         return SkipReason("Silver is as it was when this was last asked for.")
     found = _what_is_stale(settings, models, versions)
@@ -57,7 +59,7 @@ def _what_is_stale(settings: Settings, models: Mapping[str, Model], versions: Ma
     """In words for a tag; empty for nothing. The registry alone may have moved too."""
     hours = sorted(stale.stale_slices(settings, models).hours)
     if hours:
-        return f"{len(hours)} slices, {hours[0]} to {hours[-1]}"
+        return hours[0] if len(hours) == 1 else f"{len(hours)} slices, {hours[0]} to {hours[-1]}"
     publication = newest(settings)
     published = None if publication is None else publication.inputs.get(SILVER_DEVICES.name)
     return "" if publication is None or versions.get(SILVER_DEVICES.name) == published else "the registry"

@@ -135,7 +135,7 @@ class Reader:
         except RuntimeError as error:
             if "interrupted" not in str(error):
                 raise
-            # this is how DuckDB tells of Ctrl-C; it lets the query go on in the background, and the next one wait for it
+            # so DuckDB tells of Ctrl-C; it lets the query go on in the background, and the next one wait for it
             self.connection.interrupt()
             raise KeyboardInterrupt from error
 

@@ -5,8 +5,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, DagsterInstance, DagsterRunStatus, Definitions, job, op
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
+    Definitions,
+    build_schedule_context,
+    build_sensor_context,
+    job,
+    op,
+    validate_run_config,
+)
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from dagster_project.checks import GATE, evaluations
@@ -14,10 +25,13 @@ from dagster_project.cli.backfill_command import hours_between, runs_over
 from dagster_project.cli.main import run
 from dagster_project.definitions import build_definitions
 from dagster_project.instance import open_instance
+from dagster_project.jobs import publish
 from dagster_project.partitions import HOURS, within
 from dagster_project.resources import Work, Writer
 from dagster_project.run import run_job
 from dagster_project.runs import PROCESS_TAG, end_abandoned, process_tag, under_way
+from dagster_project.schedules import tick
+from dagster_project.sensors import stale_slices
 from lake.candidates import HOURLY
 from lake.errors import LeaseError, PlatformError, UsageError
 from lake.lease import current_holder, writer_lease
@@ -26,6 +40,7 @@ from lake.settings import Settings, load_settings
 from lake.slices import FIRST_PLAUSIBLE_YEAR
 from lake.tables import GOLD_TABLES
 from lake.verdicts import Failure, Verdict
+from tests.small_lake import Lake
 
 PROBE = {
     "@context": "dtmi:dtdl:context;2",
@@ -132,6 +147,42 @@ def test_only_what_does_not_repeat_work_is_on_by_default(definitions: Definition
     on = {s.name for s in repository.schedule_defs if s.default_status.value == "RUNNING"}
     on |= {s.name for s in repository.sensor_defs if s.default_status.value == "RUNNING"}
     assert on == {"tick", "cold", "stale_slices"}
+
+
+def test_chosen_slices_are_run_config(definitions: Definitions) -> None:
+    """What `cold` asks for, and whoever types it into the launchpad, is what the job takes."""
+    config = {"resources": {"work": {"config": {"slices": ["2026-11-20T05"]}}}}
+    assert validate_run_config(definitions.resolve_job_def("publish"), config)
+
+
+def test_the_sensor_asks_once_a_state_of_silver(
+    tmp_path: Path, instance: DagsterInstance, definitions: Definitions
+) -> None:
+    """Nothing for an empty lake; stale slices once, and again when silver has moved; not while a run is under way."""
+    lake = Lake(home(tmp_path))
+
+    def look(cursor: str | None = None) -> SensorExecutionData:
+        resources = {"settings": lake.settings}
+        with build_sensor_context(instance, cursor, resources=resources, definitions=definitions) as context:
+            return stale_slices.evaluate_tick(context)
+
+    assert look().skip_message == "Nothing is stale."
+    lake.fill("2026-11-20T05")
+    lake.write()
+    asked = look()
+    assert [each.tags["lakehouse/stale"] for each in asked.run_requests or ()] == ["2026-11-20T05"]
+    assert not look(asked.cursor).run_requests
+    lake.write()
+    assert len(look(asked.cursor).run_requests or ()) == 1
+    run = instance.create_run_for_job(publish, tags=process_tag(), status=DagsterRunStatus.STARTED)
+    assert look(asked.cursor).skip_message == "publish is under way."
+    instance.report_run_canceled(run)
+
+
+def test_no_tick_without_messages(tmp_path: Path, instance: DagsterInstance) -> None:
+    """Where no broker answers there is nothing to ingest, and no run is started to find that out."""
+    with build_schedule_context(instance, resources={"settings": home(tmp_path)}) as context:
+        assert "No broker" in (tick.evaluate_tick(context).skip_message or "")
 
 
 def test_a_verdict_is_a_result_of_its_slice() -> None:
