@@ -83,7 +83,7 @@ clean: ## remove the installation and every cache, not the lakehouses
 
 .venv/.packages: .venv/.uv requirements/base.txt requirements/dev.txt
 	@echo "Installing $$(grep -c '==' requirements/dev.txt) packages, some 1.5 GB on disk; this takes a few minutes the first time ..."
-	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements/dev.txt || { \
+	@$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt || { \
 		echo "The packages could not be installed (the reason stands above): check the network and the disk, then run make again." >&2; exit 1; }
 	@touch $@
 

@@ -109,11 +109,11 @@ def finish(settings: Settings, models: Models, prepared: Prepared, *, run_id: st
     candidates = candidate_path(settings)
     judgement = judge_gold(settings, models, candidates, run_id=run_id, now=now)
     verdicts = [*prepared.verdicts, *judgement.verdicts]
+    bad = set(judgement.held_hours)
+    passing = [slice_ for slice_ in plan.hours if slice_ not in bad]
+    if plan.hours and not passing:
+        return Outcome(None, [], [], [v for v in verdicts if not v.is_passing], verdicts)
     if judgement.must_rebuild:
-        bad = set(judgement.held_hours)
-        passing = [slice_ for slice_ in plan.hours if slice_ not in bad]
-        if not passing:
-            return Outcome(None, [], [], [v for v in verdicts if not v.is_passing], verdicts)
         progress("gold candidates without the held slices")
         smaller = _plan(passing, bad, prepared.with_records, plan.versions, newest(settings), models)
         write_plan(settings, smaller, keep_built=True)
