@@ -165,7 +165,7 @@ class _StoppingClock:
 def test_a_stopped_run_keeps_what_was_sent(home: Settings, broker: str, landed: Landed) -> None:
     """A run at its own pace waits for each message's time; stopped, its manifest has exactly what is in Kafka."""
     clock = _StoppingClock(START + timedelta(hours=1), 100)
-    options = SimulationOptions(START, devices=4, hours=1.0, speed=60.0)
+    options = SimulationOptions(START, devices=4, hours=1.0, speed=60.0, reporting_interval_s=60)
     summary = simulate(home, broker, options, stop=clock.stop, clock=clock)
     assert summary.is_interrupted
     # sixty times real time: the simulated time sent takes a sixtieth of it on the clock
