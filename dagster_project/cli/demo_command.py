@@ -54,15 +54,15 @@ def demo(devices: int, hours: int, seed: int | None, keep: bool) -> int:
     from lake.settings import load_settings
 
     settings = load_settings()
-    earlier_seeds = demo_home.prepare(settings, keep)
-    seed = _seed(seed, earlier_seeds)
+    before = demo_home.prepare(settings, keep)
+    seed = _seed(seed, before.seeds)
     steps = Steps()
     click.echo(f"The demo's lake is in {settings.home}.\n")
     try:
         summary = _fill(settings, steps, _options(devices, hours, seed), is_new=not keep)
     finally:
         # also what an interrupted demo has sent is the demo's own
-        demo_home.mark(settings, (*earlier_seeds, seed))
+        demo_home.mark(settings, before, seed)
     with steps.step("Compare what was sent with each layer") as step:
         from pipeline.reconcile import reconcile
 
@@ -201,9 +201,10 @@ def _options(devices: int, hours: int, seed: int) -> "SimulationOptions":
 
 
 def _impossible_hour(start: datetime, hours: int) -> int:
-    """An hour amid the first day, so that its day is held and a whole day after it is published."""
+    """An hour amid the first day, or late on the last if the first is short: its day is held, and the one between is
+    published as a whole."""
     of_first_day = min(24 - start.hour, hours)
-    return of_first_day // 2 if of_first_day >= 3 else hours // 2
+    return of_first_day // 2 if of_first_day >= 3 else hours - 2
 
 
 def _check_empty(bootstrap: str) -> None:

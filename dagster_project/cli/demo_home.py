@@ -9,7 +9,7 @@ nothing has landed there since; whatever else is there is somebody's data.
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ingestion.topics import TOPICS
@@ -28,17 +28,18 @@ _NEEDED_BYTES = 3_000_000_000
 class Marker:
     """What the last demo left: which lake it filled, when a message landed last (seconds since 1970), its seeds.
 
-    `ingested` is the version that bronze has come to, a topic.
+    `ingested` is the version that bronze has come to, a topic. With `is_mixed` there are others' messages too.
     """
 
     lake_uri: str
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] = ()
+    is_mixed: bool = False
     landed_at: float | None = None
     ingested: tuple[int | None, ...] = ()
 
 
-def prepare(settings: Settings, keep: bool) -> tuple[int, ...]:
-    """Make the home ready for a demo; returns the seeds of the demos that it holds.
+def prepare(settings: Settings, keep: bool) -> Marker:
+    """Make the home ready for a demo; returns what it holds of earlier ones, for `mark`.
 
     Empties what an earlier demo left, unless `keep`. Raises UsageError when the home holds anything else, or when
     something runs for it; PlatformError when the disk is too full.
@@ -57,26 +58,34 @@ def prepare(settings: Settings, keep: bool) -> tuple[int, ...]:
             "make room, or choose another place with LAKEHOUSE_HOME."
         )
     marker = _read(settings)
+    others = _why_not_ours(settings, marker) if _has_data(settings) else None
     if keep:
-        return () if marker is None else marker.seeds
-    if _has_data(settings):
-        _check_ours(settings, marker)
+        seeds = () if marker is None or marker.lake_uri != settings.lake_uri else marker.seeds
+        return Marker(settings.lake_uri, seeds, is_mixed=others is not None)
+    if others is not None:
+        raise UsageError(
+            f"{settings.home} (lake {settings.lake_uri}) has {others}: choose another home with LAKEHOUSE_HOME, or "
+            "add to this one with `lakehouse demo --keep`."
+        )
     _empty(settings)
-    return ()
+    return Marker(settings.lake_uri)
 
 
-def mark(settings: Settings, seeds: tuple[int, ...]) -> None:
-    """Write down that what this home holds now is the demo's, with these seeds."""
-    marker = Marker(settings.lake_uri, seeds, _landed_at(settings), _ingested(settings))
-    _path(settings).write_text(json.dumps(asdict(marker)) + "\n", encoding="utf-8")
+def mark(settings: Settings, before: Marker, seed: int) -> None:
+    """Write down that a demo with this seed has added to what the home held `before`."""
+    now = replace(before, seeds=(*before.seeds, seed), landed_at=_landed_at(settings), ingested=_ingested(settings))
+    _path(settings).write_text(json.dumps(asdict(now)) + "\n", encoding="utf-8")
 
 
-def _check_ours(settings: Settings, marker: Marker | None) -> None:
-    way_out = "choose another home with LAKEHOUSE_HOME, or add to this one with `lakehouse demo --keep`."
+def _why_not_ours(settings: Settings, marker: Marker | None) -> str | None:
+    """What a home with data holds that no demo put there, in words; None when there is nothing of that kind."""
     if marker is None or marker.lake_uri != settings.lake_uri:
-        raise UsageError(f"{settings.home} (lake {settings.lake_uri}) has data that no demo made: {way_out}")
+        return "data that no demo made"
+    if marker.is_mixed:
+        return "data that no demo made, to which one was added"
     if (_landed_at(settings) or 0.0) > (marker.landed_at or 0.0) or _ingested(settings) != marker.ingested:
-        raise UsageError(f"{settings.home} has received messages since its demo, which would be lost: {way_out}")
+        return "received messages since its demo, which would be lost"
+    return None
 
 
 def _has_data(settings: Settings) -> bool:
@@ -123,6 +132,6 @@ def _path(settings: Settings) -> Path:
 def _read(settings: Settings) -> Marker | None:
     try:
         raw = json.loads(_path(settings).read_text(encoding="utf-8"))
-        return Marker(raw["lake_uri"], tuple(raw["seeds"]), raw["landed_at"], tuple(raw["ingested"]))
+        return Marker(**{**raw, "seeds": tuple(raw["seeds"]), "ingested": tuple(raw["ingested"])})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
