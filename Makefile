@@ -15,7 +15,7 @@ UV := $(BIN)/uv
 NEEDED_DISK_MB := 4000
 NEEDED_MEMORY_MB := 3500
 JAR_KINDS := spark kafka
-DBT_SOURCES := $(shell [ -d dbt ] && find dbt \( -name target -o -name logs -o -name dbt_packages \) -prune -o -type f -print)
+DBT_SOURCES := $(shell find dbt -type f)
 TIMED_TESTS := $(wildcard tests/integration tests/faults tests/end_to_end)
 
 .PHONY: help setup demo test check fix unit integration requirements clean
@@ -23,7 +23,7 @@ TIMED_TESTS := $(wildcard tests/integration tests/faults tests/end_to_end)
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
-setup: .venv/.project .venv/.jars $(if $(DBT_SOURCES),dbt/target/manifest.json) ## install everything into .venv (once)
+setup: .venv/.project .venv/.jars .venv/.manifest ## install everything into .venv (once)
 
 demo: setup ## set up, then run the main job on a simulated fleet
 	@$(BIN)/lakehouse demo
@@ -58,7 +58,7 @@ requirements: .venv/.packages ## pin the newest versions that requirements/*.in 
 	done
 
 clean: ## remove the installation and every cache, not the lakehouses
-	rm -rf .venv dbt/target dbt/logs .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 .venv/.made:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or run make PYTHON=/path/to/python3." >&2; exit 1; }
@@ -96,9 +96,6 @@ clean: ## remove the installation and every cache, not the lakehouses
 	@touch $@
 
 # Dagster reads the lineage of the dbt models from it
-dbt/target/manifest.json: .venv/.project $(DBT_SOURCES)
-	@echo "Reading the dbt project ..."
-	@mkdir -p dbt/target
-	@DBT_SEND_ANONYMOUS_USAGE_STATS=false $(BIN)/dbt -q parse --project-dir dbt --profiles-dir dbt > dbt/target/parse.log 2>&1 || { \
-		tail -n 20 dbt/target/parse.log >&2; echo "The dbt project cannot be read (the reason stands above)." >&2; exit 1; }
+.venv/.manifest: .venv/.project $(DBT_SOURCES)
+	@$(BIN)/python -m dagster_project.manifest
 	@touch $@

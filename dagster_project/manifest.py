@@ -63,3 +63,19 @@ def _parse(target: Path) -> None:
     )
     if done.returncode:
         raise StepError(f"dbt cannot parse {DBT_FOLDER}: {done.stdout.strip() or done.stderr.strip()}")
+
+
+def main() -> int:
+    """`python -m dagster_project.manifest`: what the set-up runs."""
+    try:
+        if not manifest_path().is_file():
+            print("Reading the dbt project ...", flush=True)
+        ensure_manifest()
+    except StepError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

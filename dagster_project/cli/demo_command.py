@@ -58,11 +58,8 @@ def demo(devices: int, hours: int, seed: int | None, keep: bool) -> int:
     seed = _seed(seed, before.seeds)
     steps = Steps()
     click.echo(f"The demo's lake is in {settings.home}.\n")
-    try:
+    with demo_home.marked(settings, before, seed):
         summary = _fill(settings, steps, _options(devices, hours, seed), is_new=not keep)
-    finally:
-        # also what an interrupted demo has sent is the demo's own
-        demo_home.mark(settings, before, seed)
     with steps.step("Compare what was sent with each layer") as step:
         from pipeline.reconcile import reconcile
 

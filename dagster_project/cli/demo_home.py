@@ -9,6 +9,7 @@ nothing has landed there since; whatever else is there is somebody's data.
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -28,18 +29,20 @@ _NEEDED_BYTES = 3_000_000_000
 class Marker:
     """What the last demo left: which lake it filled, when a message landed last (seconds since 1970), its seeds.
 
-    `ingested` is the version that bronze has come to, a topic. With `is_mixed` there are others' messages too.
+    `ingested` is the version that bronze has come to, a topic. With `is_mixed` there are others' messages too; while
+    `is_under_way`, and after a demo that was killed, nobody knows what has landed.
     """
 
     lake_uri: str
     seeds: tuple[int, ...] = ()
     is_mixed: bool = False
+    is_under_way: bool = False
     landed_at: float | None = None
     ingested: tuple[int | None, ...] = ()
 
 
 def prepare(settings: Settings, keep: bool) -> Marker:
-    """Make the home ready for a demo; returns what it holds of earlier ones, for `mark`.
+    """Make the home ready for a demo; returns what it holds of earlier ones, for `marked`.
 
     Empties what an earlier demo left, unless `keep`. Raises UsageError when the home holds anything else, or when
     something runs for it; PlatformError when the disk is too full.
@@ -71,10 +74,15 @@ def prepare(settings: Settings, keep: bool) -> Marker:
     return Marker(settings.lake_uri)
 
 
-def mark(settings: Settings, before: Marker, seed: int) -> None:
-    """Write down that a demo with this seed has added to what the home held `before`."""
-    now = replace(before, seeds=(*before.seeds, seed), landed_at=_landed_at(settings), ingested=_ingested(settings))
-    _path(settings).write_text(json.dumps(asdict(now)) + "\n", encoding="utf-8")
+@contextmanager
+def marked(settings: Settings, before: Marker, seed: int) -> Iterator[None]:
+    """Write down that a demo with this seed fills the home in the block, and in the end how far it came."""
+    marker = replace(before, seeds=(*before.seeds, seed))
+    _write(settings, replace(marker, is_under_way=True))
+    try:
+        yield
+    finally:
+        _write(settings, replace(marker, landed_at=_landed_at(settings), ingested=_ingested(settings)))
 
 
 def _why_not_ours(settings: Settings, marker: Marker | None) -> str | None:
@@ -83,6 +91,8 @@ def _why_not_ours(settings: Settings, marker: Marker | None) -> str | None:
         return "data that no demo made"
     if marker.is_mixed:
         return "data that no demo made, to which one was added"
+    if marker.is_under_way:
+        return None
     if (_landed_at(settings) or 0.0) > (marker.landed_at or 0.0) or _ingested(settings) != marker.ingested:
         return "received messages since its demo, which would be lost"
     return None
@@ -127,6 +137,13 @@ def _empty(settings: Settings) -> None:
 
 def _path(settings: Settings) -> Path:
     return settings.home / "demo.json"
+
+
+def _write(settings: Settings, marker: Marker) -> None:
+    path = _path(settings)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(marker)) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def _read(settings: Settings) -> Marker | None:

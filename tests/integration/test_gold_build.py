@@ -17,7 +17,15 @@ from lake.models import BUILT_IN_MODELS, load_models, silver_tables
 from lake.settings import Settings, inherited_environment
 from lake.slices import slices_of_day
 from lake.tables import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED, Table
-from pipeline.gold import PROJECT_FOLDER, GoldPlan, build_candidates, candidate_path, dbt_environment, write_plan
+from pipeline.gold import (
+    DBT_FOLDER,
+    PROJECT_FOLDER,
+    GoldPlan,
+    build_candidates,
+    candidate_path,
+    dbt_environment,
+    write_plan,
+)
 from tests.small_lake import Row, arrow_table
 
 MODELS = load_models([BUILT_IN_MODELS])
@@ -383,8 +391,9 @@ def test_dbt_by_itself(home: Path, arguments: tuple[str, ...]) -> None:
     """dbt's unit tests pass, and its commands run where no lake and no plan is; the checkout stays clean."""
     settings = Settings(home=home / "bare", lake_uri=str(home / "bare/lake"))
     settings.work_folder.mkdir(parents=True, exist_ok=True)
+    before = sorted(DBT_FOLDER.iterdir())
     result = dbt(settings, *arguments)
     assert result.returncode == 0, result.stdout
-    assert not [name for name in ("target", "logs") if (PROJECT_FOLDER / "dbt" / name).exists()]
+    assert sorted(DBT_FOLDER.iterdir()) == before
     if arguments[0] == "test":
         assert "PASS=5" in result.stdout

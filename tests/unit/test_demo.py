@@ -24,9 +24,11 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", lake_uri=str(tmp_path / "home" / "lake"))
 
 
-def nothing(settings: Settings) -> demo_home.Marker:
-    """What an emptied home holds."""
-    return demo_home.Marker(settings.lake_uri)
+def mark(settings: Settings, seed: int, before: demo_home.Marker | None = None) -> None:
+    """As a demo does that comes to its end; by default it began with an empty home."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with demo_home.marked(settings, before or demo_home.Marker(settings.lake_uri), seed):
+        pass
 
 
 def land(settings: Settings, at: float, content: bytes = b"message") -> None:
@@ -65,10 +67,35 @@ def test_what_a_demo_left_is_emptied(settings: Settings) -> None:
     land(settings, 100.0)
     ingest(settings, 5)
     kept = add_others(settings)
-    demo_home.mark(settings, nothing(settings), 7)
+    mark(settings, 7)
     assert demo_home.prepare(settings, keep=False).seeds == ()
     assert sorted(path.name for path in settings.home.iterdir()) == ["logs", "models"]
     assert all(path.exists() for path in kept)
+
+
+def test_a_demo_that_was_killed_can_be_run_again(settings: Settings) -> None:
+    """What it had sent is its own, although it could not write down how much that was."""
+    with demo_home.marked(settings, demo_home.prepare(settings, keep=False), 7):
+        land(settings, 100.0)
+        killed = (settings.home / "demo.json").read_text()
+    (settings.home / "demo.json").write_text(killed)
+    demo_home.prepare(settings, keep=False)
+    assert not (settings.home / "kafka").exists()
+
+
+def test_a_demo_that_failed_writes_down_how_far_it_came(settings: Settings) -> None:
+    """Messages that land after a failed demo are as safe as after a good one."""
+
+    def fail() -> None:
+        with demo_home.marked(settings, demo_home.prepare(settings, keep=False), 7):
+            land(settings, 100.0)
+            raise PlatformError("no Java")
+
+    with pytest.raises(PlatformError):
+        fail()
+    land(settings, 101.0)
+    with pytest.raises(UsageError, match="since its demo"):
+        demo_home.prepare(settings, keep=False)
 
 
 def test_data_that_no_demo_made_is_refused_and_left(settings: Settings) -> None:
@@ -82,7 +109,7 @@ def test_data_that_no_demo_made_is_refused_and_left(settings: Settings) -> None:
 def test_messages_that_landed_after_the_demo_are_not_lost(settings: Settings) -> None:
     """A demo's home in which something has landed since is refused."""
     land(settings, 100.0)
-    demo_home.mark(settings, nothing(settings), 7)
+    mark(settings, 7)
     land(settings, 101.0)
     with pytest.raises(UsageError, match="since its demo"):
         demo_home.prepare(settings, keep=False)
@@ -91,7 +118,7 @@ def test_messages_that_landed_after_the_demo_are_not_lost(settings: Settings) ->
 def test_records_that_another_broker_brought_are_not_lost(settings: Settings) -> None:
     """Bronze that has come further than the demo took it is refused, also when Kafka's folder tells nothing."""
     ingest(settings, 5)
-    demo_home.mark(settings, nothing(settings), 7)
+    mark(settings, 7)
     ingest(settings, 6)
     with pytest.raises(UsageError, match="since its demo"):
         demo_home.prepare(settings, keep=False)
@@ -100,7 +127,7 @@ def test_records_that_another_broker_brought_are_not_lost(settings: Settings) ->
 def test_a_marker_counts_for_its_own_lake_only(settings: Settings, tmp_path: Path) -> None:
     """The demo of another lake does not allow to empty this one."""
     demo_home.prepare(settings, keep=False)
-    demo_home.mark(settings, nothing(settings), 7)
+    mark(settings, 7)
     other = Settings(home=settings.home, lake_uri=str(tmp_path / "other"))
     ingest(other, 5)
     with pytest.raises(UsageError, match="no demo made"):
@@ -119,12 +146,12 @@ def test_a_broken_marker_protects(settings: Settings) -> None:
 def test_keep_empties_nothing_and_remembers_the_seeds(settings: Settings) -> None:
     """What earlier demos left stays, and may be emptied later."""
     land(settings, 100.0)
-    demo_home.mark(settings, nothing(settings), 7)
+    mark(settings, 7)
     before = demo_home.prepare(settings, keep=True)
     assert before.seeds == (7,)
     assert (settings.home / "kafka" / "data" / "telemetry-3").exists()
     land(settings, 101.0)
-    demo_home.mark(settings, before, 8)
+    mark(settings, 8, before)
     assert demo_home.prepare(settings, keep=True).seeds == (7, 8)
     demo_home.prepare(settings, keep=False)
     assert not (settings.home / "kafka").exists()
@@ -135,12 +162,12 @@ def test_what_a_demo_was_added_to_is_never_emptied(settings: Settings, earlier: 
     """Others' data stays protected after a demo with --keep, and after the next."""
     if earlier:
         demo_home.prepare(settings, keep=False)
-        demo_home.mark(settings, nothing(settings), 6)
+        mark(settings, 6)
     land(settings, 100.0)
     for seed in (7, 8):
         before = demo_home.prepare(settings, keep=True)
         land(settings, 100.0 + seed)
-        demo_home.mark(settings, before, seed)
+        mark(settings, seed, before)
     with pytest.raises(UsageError, match="to which one was added"):
         demo_home.prepare(settings, keep=False)
 
@@ -159,7 +186,7 @@ def test_a_home_in_use_is_refused(settings: Settings) -> None:
 def test_a_full_disk_is_said_before_anything_is_done(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too little room is one sentence, and nothing is emptied."""
     land(settings, 100.0)
-    demo_home.mark(settings, nothing(settings), 7)
+    mark(settings, 7)
     monkeypatch.setattr(demo_home, "_NEEDED_BYTES", 10**18)
     with pytest.raises(PlatformError, match="GB of disk left"):
         demo_home.prepare(settings, keep=False)
