@@ -44,7 +44,7 @@ fix: .venv/.project ## format, and mend what the linter can mend
 	@$(BIN)/ruff check --fix .
 
 unit: setup ## the fast tests: no Kafka, Spark or dbt
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest -n 2 --dist worksteal tests/unit
 
 # a worker takes whole files, so that what a file starts is started once; 2 workers since Spark itself uses every core
 integration: setup ## the tests with a real Kafka, Spark, dbt, Dagster and S3 server

@@ -1,6 +1,7 @@
 """The dbt project's descriptions and SQL follow the table contracts and the house style."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ GOLD = [pytest.param(table, id=table.short_name) for table in GOLD_TABLES]
 MODELS = [pytest.param(path, id=path.stem) for path in MODEL_FILES]
 
 
+@cache
 def _declared() -> dict[str, dict[str, Any]]:
     """Every model that a yml describes, by name."""
     files = [yaml.safe_load(path.read_text()) for path in sorted((DBT / "models").rglob("*.yml"))]
