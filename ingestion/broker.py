@@ -14,7 +14,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from lake import processes
+from lake import class_archives, processes
 from lake.errors import PlatformError
 from lake.jars import ensure, jar_folder
 from lake.java import find_java
@@ -84,16 +84,19 @@ def _start_once(settings: Settings) -> ProcessRecord:
     configuration.write_text(_server_properties(folder / "data", port, controller_port))
     _format(settings, folder, configuration)
     address = f"127.0.0.1:{port}"
-    command = [*_java(settings), "kafka.Kafka", str(configuration)]
+    command = [*_java(settings, is_broker=True), "kafka.Kafka", str(configuration)]
     record = processes.spawn(settings, NAME, command, address)
     with processes.stopped_on_failure(settings, NAME):
         processes.wait_until_ready(settings, record, lambda: answers(address), _READY_S)
     return record
 
 
-def _java(settings: Settings) -> list[str]:
+def _java(settings: Settings, *, is_broker: bool = False) -> list[str]:
+    java = find_java(settings.java_home)
+    jars = sorted(jar_folder("kafka").glob("*.jar"))
     return [
-        str(find_java(settings.java_home)),
+        str(java),
+        *(class_archives.options(settings, NAME, java, jars) if is_broker else []),
         f"-Xms{_HEAP}",
         f"-Xmx{_HEAP}",
         "-XX:+UseSerialGC",

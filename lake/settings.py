@@ -18,6 +18,7 @@ class Settings:
 
     `kafka_bootstrap` None means the embedded broker; `spark` is a master for the embedded Spark Connect server
     (`local[*]`, `spark://…`) or the address of a running one (`sc://…`); `lake_uri` is a folder or `s3://bucket/prefix`.
+    In set-up's rehearsal (`is_rehearsal`, never from the environment) programs write down which classes they load.
     """
 
     home: Path
@@ -32,6 +33,7 @@ class Settings:
     aws_secret_access_key: str | None = None
     aws_session_token: str | None = None
     aws_region: str = "us-east-1"
+    is_rehearsal: bool = False
 
     @property
     def models_folder(self) -> Path:

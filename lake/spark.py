@@ -22,7 +22,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.connect.client.retries import DefaultPolicy
 
-from lake import processes
+from lake import class_archives, processes
 from lake.errors import PlatformError, UsageError
 from lake.jars import ensure
 from lake.java import find_java
@@ -160,7 +160,9 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
     """The server's configuration. Holds no credentials: those go through the environment."""
     cores = os.cpu_count() or 2
     work = settings.work_folder
-    jvm_options = f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'} {_jvm_options(cores)}"
+    java = find_java(settings.java_home)
+    jvm_options = [f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'}", *_jvm_options(cores)]
+    jvm_options += class_archives.options(settings, NAME, java, jars)
     values = {
         "spark.master": settings.spark,
         "spark.driver.memory": settings.spark_memory,
@@ -171,7 +173,7 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
-        "spark.driver.extraJavaOptions": jvm_options.strip(),
+        "spark.driver.extraJavaOptions": " ".join(jvm_options),
         "spark.sql.warehouse.dir": str(work / "warehouse"),
         "spark.local.dir": str(work),
         "spark.sql.catalogImplementation": "in-memory",
@@ -195,10 +197,10 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
     return values
 
 
-def _jvm_options(cores: int) -> str:
+def _jvm_options(cores: int) -> list[str]:
     """On few cores the optimising compiler and parallel collectors take the processor time that the work needs: without
     them starting Spark and a first small commit cost half as much."""
-    return "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" if cores <= _FEW_CORES else ""
+    return ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if cores <= _FEW_CORES else []
 
 
 def interpret_small(spark: SparkSession, records: int) -> None:

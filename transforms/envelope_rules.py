@@ -29,6 +29,14 @@ def first_reason(rules: list[Rule]) -> tuple[Column, Column]:
     return reason, detail
 
 
+def any_of(conditions: list[Column]) -> Column:
+    """True when one of the conditions holds; null counts as false."""
+    result = F.lit(False)
+    for condition in conditions:
+        result = result | F.coalesce(condition, F.lit(False))
+    return result
+
+
 def first_of(conditions: list[Column], values: list[Column], otherwise: Column) -> Column:
     """The value beside the first condition that holds: one flat CASE, as Connect limits nesting."""
     if not conditions:
@@ -48,11 +56,17 @@ def envelope_rules(known_types: list[str]) -> list[Rule]:
     """The rules on the Kafka key, the CloudEvents attributes and the time; the same for every topic."""
     measured = F.col("measured_at")
     has_device = F.col("device_id").isNotNull() & (F.col("device_id") != "")
-    attributes = ("ce_specversion", "ce_id", "ce_source", "ce_type")
-    absent = F.array_compact(F.array(*[F.when(F.coalesce(F.col(a), F.lit("")) == "", F.lit(a)) for a in attributes]))
+    is_absent = {
+        name: F.coalesce(F.col(name), F.lit("")) == "" for name in ("ce_specversion", "ce_id", "ce_source", "ce_type")
+    }
+    absent = F.array_compact(F.array(*[F.when(condition, F.lit(name)) for name, condition in is_absent.items()]))
     return [
         (~has_device, Reason.MISSING_DEVICE, F.lit("the Kafka key is missing, empty or not UTF-8")),
-        (F.size(absent) > 0, Reason.BAD_ENVELOPE, F.concat(F.lit("missing: "), F.concat_ws(", ", absent))),
+        (
+            any_of(list(is_absent.values())),
+            Reason.BAD_ENVELOPE,
+            F.concat(F.lit("missing: "), F.concat_ws(", ", absent)),
+        ),
         (
             ~F.col("ce_type").isin(known_types),
             Reason.BAD_ENVELOPE,
@@ -91,8 +105,16 @@ def judge_envelopes(bronze: DataFrame, devices: DataFrame, models: Mapping[str, 
         .withColumn("model_id", F.coalesce(F.col("ce_dataschema"), registry_model))
         .withColumn("payload_digest", F.xxhash64("value"))
     )
-    reason, detail = first_reason([*envelope_rules([TELEMETRY_TYPE]), *_device_rules(models)])
-    return named.withColumn("reason", reason).withColumn("detail", detail)
+    rules = [*envelope_rules([TELEMETRY_TYPE]), *_device_rules(models)]
+    reason, detail = first_reason(rules)
+    # most records break no rule; only for those that do it is asked which one
+    refused = F.col("_is_refused")
+    return (
+        named.withColumn("_is_refused", any_of([condition for condition, _, _ in rules]))
+        .withColumn("reason", F.when(refused, reason))
+        .withColumn("detail", F.when(refused, detail))
+        .drop("_is_refused")
+    )
 
 
 def _device_rules(models: Mapping[str, Model]) -> list[Rule]:

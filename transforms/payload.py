@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.models import Model, Telemetry
-from transforms.envelope_rules import WHITE_SPACE, Rule, first_of, first_reason, shown
+from transforms.envelope_rules import WHITE_SPACE, Rule, any_of, first_of, first_reason, shown
 from transforms.reasons import Reason
 
 _CORRUPT = "_corrupt"
@@ -88,23 +88,23 @@ def judge_payloads(records: DataFrame, payloads: list[Payload]) -> DataFrame:
         }
     )
     applies = [p.applies() for p in payloads]
-    is_plain = first_of(applies, [_is_plain(p, text) for p in payloads], F.lit(False))
-    # the second pass over the text, only for payloads that the first cannot vouch for
-    keys = F.when(is_open & ~F.coalesce(is_plain, F.lit(False)), F.json_object_keys(text))
-    with_keys = parsed.withColumn("_keys", keys)
-
-    rules: list[Rule] = []
-    for p in payloads:
-        rules += [(p.applies() & condition, code, detail) for condition, code, detail in _rules(p, text)]
+    is_clean = first_of(applies, [_is_clean(p, text) for p in payloads], F.lit(False))
+    is_doubtful = F.col("_is_doubtful")
+    # what follows is for the few records that the first pass over the text cannot vouch for
+    doubted = parsed.withColumn("_is_doubtful", is_open & ~F.coalesce(is_clean, F.lit(False))).withColumn(
+        "_keys", F.when(is_doubtful, F.json_object_keys(text))
+    )
+    verdicts = [first_reason([*_text_rules(p, text), *_value_rules(p, text)]) for p in payloads]
+    nowhere = F.lit("the model has no telemetry at this level")
+    reason = first_of(applies, [code for code, _ in verdicts], F.lit(Reason.NO_TELEMETRY.value))
+    detail = first_of(applies, [words for _, words in verdicts], nowhere)
     no_map = F.lit(None).cast("map<string,string>")
     unknown = first_of(applies, [_unknown_telemetry(p, text) for p in payloads], no_map)
-    nowhere = F.lit("the model has no telemetry at this level")
-    reason, detail = first_reason([*rules, (~_any(applies), Reason.NO_TELEMETRY, nowhere)])
     return (
-        with_keys.withColumn("unknown_telemetry", F.when(is_open, unknown))
-        .withColumn("detail", F.when(is_open, detail).otherwise(F.col("detail")))
-        .withColumn("reason", F.when(is_open, reason).otherwise(F.col("reason")))
-        .drop("_keys")
+        doubted.withColumn("unknown_telemetry", F.when(is_doubtful, unknown))
+        .withColumn("detail", F.when(is_doubtful, detail).otherwise(F.col("detail")))
+        .withColumn("reason", F.when(is_doubtful, reason).otherwise(F.col("reason")))
+        .drop("_keys", "_is_doubtful")
     )
 
 
@@ -124,6 +124,13 @@ def _struct_fields(tree: Mapping[str, Any]) -> str:
     )
 
 
+def _is_clean(payload: Payload, text: Column) -> Column:
+    """True when no rule can refuse the record and no name in it is unknown."""
+    parsed = F.col(payload.column)
+    broken = any_of([condition for condition, _, _ in _value_rules(payload, text)])
+    return parsed.isNotNull() & parsed[_CORRUPT].isNull() & F.is_valid_utf8(text) & _is_plain(payload, text) & ~broken
+
+
 def _is_plain(payload: Payload, text: Column) -> Column:
     """True when the parsed values account for every name in the text, so that no name is unknown or repeated.
 
@@ -137,13 +144,11 @@ def _is_plain(payload: Payload, text: Column) -> Column:
     return (colons == present) & (F.locate("}", text) == F.length(F.rtrim(text, F.lit(WHITE_SPACE))))
 
 
-def _rules(payload: Payload, text: Column) -> list[Rule]:
+def _text_rules(payload: Payload, text: Column) -> list[Rule]:
+    """What may be wrong with the text: its size, its bytes, its names and types."""
     parsed, keys = F.col(payload.column), F.col("_keys")
     limit = payload.model.quality.max_payload_bytes
     is_object = F.coalesce(_is_one_object(text), F.lit(False))
-    numbers = [t for t in payload.telemetry if t.type in ("double", "float")]
-    infinite = _any([F.abs(payload.value(t)) == float("inf") for t in numbers])
-    values = [payload.value(t) for t in payload.telemetry]
     return [
         (
             F.length("value") > limit,
@@ -167,9 +172,18 @@ def _rules(payload: Payload, text: Column) -> list[Rule]:
             Reason.WRONG_TYPE,
             F.concat(F.lit("a value is not of its declared type: "), shown(text)),
         ),
+    ]
+
+
+def _value_rules(payload: Payload, text: Column) -> list[Rule]:
+    """What may be wrong with the values that were parsed."""
+    numbers = [t for t in payload.telemetry if t.type in ("double", "float")]
+    infinite = any_of([F.abs(payload.value(t)) == float("inf") for t in numbers])
+    values = [payload.value(t) for t in payload.telemetry]
+    return [
         (infinite, Reason.WRONG_TYPE, F.concat(F.lit("a number is too large for a double: "), shown(text))),
         (
-            ~_any([value.isNotNull() for value in values]),
+            ~any_of([value.isNotNull() for value in values]),
             Reason.NO_TELEMETRY,
             F.concat(F.lit("none of the declared names has a value: "), shown(text)),
         ),
@@ -210,11 +224,3 @@ def _unknown_telemetry(payload: Payload, text: Column) -> Column:
     everything = F.from_json(text, "map<string,string>", {"allowNonNumericNumbers": "false"})
     kept = F.map_filter(everything, lambda name, _: F.array_contains(unknown, name))
     return F.when(F.size(unknown) > 0, kept)
-
-
-def _any(conditions: list[Column]) -> Column:
-    """True when one of the conditions holds; null counts as false."""
-    result = F.lit(False)
-    for condition in conditions:
-        result = result | F.coalesce(condition, F.lit(False))
-    return result
