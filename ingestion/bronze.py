@@ -153,6 +153,9 @@ def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange) -> D
         .option("endingOffsets", _offsets_json(offsets.topic, offsets.end))
         .option("includeHeaders", "true")
         .option("failOnDataLoss", "true")
+        # at the end of a partition the broker would hold its answer back for half a second, in case more comes
+        .option("kafka.fetch.max.wait.ms", "10")
+        .option("kafka.max.poll.records", "5000")
         .load()
     )
     return bronze_rows(records, offsets.ingest_id)

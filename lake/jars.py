@@ -72,6 +72,8 @@ def wanted(kind: Kind) -> _Kind:
                 Artifact("org.apache.spark", f"spark-token-provider-kafka-0-10_{_SCALA}", spark),
                 Artifact("org.apache.kafka", "kafka-clients", "3.9.2"),
                 Artifact("org.apache.commons", "commons-pool2", "2.13.1"),
+                # Hadoop's own local files fork a chmod for each file and folder
+                Artifact("com.globalmentor", "hadoop-bare-naked-local-fs", "0.1.0"),
             )
         ),
         "kafka": _Kind(

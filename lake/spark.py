@@ -190,6 +190,8 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
         values |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
         # one class path for the one JVM; executors elsewhere are sent the jars instead
         values["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in jars)
+        # 400 small files: 2.7 s instead of 8 to 11
+        values["spark.hadoop.fs.file.impl"] = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
     else:
         values["spark.jars"] = ",".join(str(jar) for jar in jars)
     if settings.is_s3:
