@@ -72,6 +72,18 @@ def read_rows(opened: DeltaTable, where: str | None = None) -> list[dict[str, An
     return [dict(zip(found.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
+def records_by_slice(opened: DeltaTable) -> dict[str, int]:
+    """Records of every slice of a table that is partitioned by event date and hour; read from its log."""
+    files = opened.get_add_actions(flatten=True)
+    records: dict[str, int] = {}
+    if files.num_rows:
+        columns = ("partition.event_date", "partition.event_hour", "num_records")
+        for date, hour, count in zip(*(files[name].to_pylist() for name in columns), strict=True):
+            slice_ = f"{date}T{int(hour):02d}"
+            records[slice_] = records.get(slice_, 0) + (count or 0)
+    return records
+
+
 def ensure_table(settings: Settings, table: Table) -> DeltaTable:
     """The table, created empty after its declaration (as version 0) when it does not exist."""
     opened = open_table(settings, table.name)

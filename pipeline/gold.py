@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from lake.delta import open_table, records_by_slice
 from lake.duck import connect, scan
 from lake.errors import StepError
 from lake.locations import table_uri
@@ -33,9 +34,9 @@ AFTER_HOLDING = ("stg_published_latest+",)
 # the folder that it runs in is on the path, so that dbt finds the plugin of `lake` with or without an installation
 _DBT = "from dbt.cli.main import cli; cli()"
 _PLAN_TABLES = {
-    "slices": "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, has_data BOOLEAN",
+    "slices": "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT, has_data BOOLEAN",
     "days": "day_date DATE",
-    "day_hours": "day_date DATE, slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER",
+    "day_hours": "day_date DATE, slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT",
     "tables": "table_name VARCHAR, uri VARCHAR, version BIGINT",
     "metrics": "table_name VARCHAR, model_ids VARCHAR, column_name VARCHAR, metric_name VARCHAR, unit VARCHAR, "
     "component_name VARCHAR",
@@ -162,11 +163,16 @@ def _plan_rows(
 ) -> dict[str, list[tuple[object, ...]]]:
     tables = [(name, table_uri(settings, name), version) for name, version in sorted(plan.versions.items())]
     existing = {name: _columns(connection, uri, version) for name, uri, version in tables if name.startswith("silver.")}
+    records = _records(settings, plan)
     return {
-        "slices": [(*_hour(slice_), has_data) for slice_, has_data in sorted(plan.hours.items())],
+        "slices": [
+            (*_hour(slice_), records.get(slice_, 0), has_data) for slice_, has_data in sorted(plan.hours.items())
+        ],
         "days": [(date.fromisoformat(day),) for day in sorted(plan.days)],
         "day_hours": [
-            (date.fromisoformat(day), *_hour(slice_)) for day, slices in sorted(plan.days.items()) for slice_ in slices
+            (date.fromisoformat(day), *_hour(slice_), records.get(slice_, 0))
+            for day, slices in sorted(plan.days.items())
+            for slice_ in slices
         ],
         "tables": list(tables),
         "metrics": _metric_rows(plan.models.values(), existing),
@@ -175,6 +181,16 @@ def _plan_rows(
             for model in plan.models.values()
         ],
     }
+
+
+def _records(settings: Settings, plan: GoldPlan) -> dict[str, int]:
+    """Readings of every slice, so that dbt can build many small days at once."""
+    records: dict[str, int] = {}
+    for name in {model.table for model in plan.models.values()} & plan.versions.keys():
+        opened = open_table(settings, name, plan.versions[name])
+        for slice_, count in ({} if opened is None else records_by_slice(opened)).items():
+            records[slice_] = records.get(slice_, 0) + count
+    return records
 
 
 def _hour(slice_: str) -> tuple[object, ...]:

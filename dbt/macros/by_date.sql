@@ -1,10 +1,10 @@
 {#
-  The materialization `by_date`: builds a table one UTC date after the other.
+  The materialization `by_date`: builds a table one UTC date after the other, or some together where they hold little.
 
-  Config `hours` names the relation (event_date, event_hour) of the hours to build. The model's SQL selects them with
-  planned_hours(), which is replaced by a predicate for each date. So memory is bounded by a day of readings however
-  long the backfill is, and the predicate has the form that skips files: delta_scan looks at comparisons of partition
-  columns with constants, not at IN, OR or joins.
+  Config `hours` names the relation (event_date, event_hour, record_count) of the hours to build. The model's SQL selects
+  them with planned_hours(), which is replaced by a predicate for each date or group of dates. So memory is bounded by a
+  day of readings however long the backfill is, and the predicate has the form that skips files: delta_scan looks at
+  comparisons of partition columns with constants, not at IN, OR or joins.
 #}
 {% materialization by_date, adapter='duckdb' %}
     {%- set target = this.incorporate(type='table') -%}
@@ -36,29 +36,50 @@
 {%- endmacro %}
 
 
-{# One predicate a date of `hours`. #}
-{% macro date_predicates(hours) %}
-    {%- set predicates = [] -%}
+{# One predicate a date of `hours`, or a group of dates that follow each other and hold few records together. #}
+{% macro date_predicates(hours, records_together=2000000) %}
     {%- set rows = plan_rows("
         select
             strftime(event_date, '%Y-%m-%d'),
             min(event_hour),
             max(event_hour),
             count(distinct event_hour),
-            string_agg(distinct event_hour::varchar, ', ' order by event_hour::varchar)
+            string_agg(distinct event_hour::varchar, ', ' order by event_hour::varchar),
+            sum(record_count)::bigint
         from " ~ hours ~ "
         group by event_date
         order by event_date
     ") -%}
-    {%- for date, first, last, hour_count, hour_list in rows -%}
-        {%- set parts = ["event_date = date '" ~ date ~ "'"] -%}
-        {%- if hour_count == 1 -%}
-            {%- do parts.append("event_hour = " ~ first) -%}
-        {%- elif hour_count < 24 -%}
-            {%- do parts.append("event_hour between " ~ first ~ " and " ~ last) -%}
-            {%- if hour_count <= last - first -%} {%- do parts.append("event_hour in (" ~ hour_list ~ ")") -%} {%- endif -%}
+    {%- set groups = [] -%}
+    {%- set group = namespace(records=none) -%}
+    {%- for row in rows -%}
+        {%- if group.records is none or group.records + row[5] > records_together -%}
+            {%- do groups.append([]) -%}
+            {%- set group.records = 0 -%}
         {%- endif -%}
-        {%- do predicates.append("(" ~ parts | join(" and ") ~ ")") -%}
+        {%- do groups[-1].append(row) -%}
+        {%- set group.records = group.records + row[5] -%}
+    {%- endfor -%}
+    {%- set predicates = [] -%}
+    {%- for dates in groups -%}
+        {%- do predicates.append(predicate_of_date(*dates[0]) if dates | length == 1
+            else predicate_of_dates(dates[0][0], dates[-1][0], hours)) -%}
     {%- endfor -%}
     {{ return(predicates) }}
 {% endmacro %}
+
+
+{% macro predicate_of_date(date, first, last, hour_count, hour_list, record_count) -%}
+    (event_date = date '{{ date }}'
+    {%- if hour_count == 1 %} and event_hour = {{ first }}
+    {%- elif hour_count < 24 %} and event_hour between {{ first }} and {{ last }}
+        {%- if hour_count <= last - first %} and event_hour in ({{ hour_list }}) {%- endif -%}
+    {%- endif -%}
+    )
+{%- endmacro %}
+
+
+{% macro predicate_of_dates(first, last, hours) -%}
+    (event_date between date '{{ first }}' and date '{{ last }}'
+        and (event_date, event_hour) in (select event_date, event_hour from {{ hours }} as hours))
+{%- endmacro %}

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from lake.errors import StepError
 from lake.locations import table_uri
 from lake.models import BUILT_IN_MODELS, load_models, silver_tables
 from lake.settings import Settings, inherited_environment
-from lake.slices import slices_of_day
+from lake.slices import slice_of, slices_of_day
 from lake.tables import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED, Table
 from pipeline.gold import (
     DBT_FOLDER,
@@ -135,6 +135,12 @@ def dbt(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
     )
+
+
+def statements(settings: Settings) -> int:
+    """How many statements dbt has filled tables with so far; its log is kept from build to build."""
+    log = settings.log_folder / "dbt.log"
+    return log.read_text().count("*/\\ninsert into") if log.exists() else 0
 
 
 def assert_contract(settings: Settings) -> None:
@@ -297,6 +303,23 @@ def test_rebuild_gives_the_same_bits_and_reads_only_its_files(settings: Settings
         built.append([[tuple(map(repr, row.values())) for row in rows_of(settings, name)] for name in tables])
     assert len(built[0][1]) == 6
     assert built[0] == built[1]
+
+
+def test_small_days_are_built_together(settings: Settings) -> None:
+    """Three days in one statement a table; an hour between them that is not planned stays out."""
+    days = [datetime.fromisoformat(f"2026-11-{day}T05:10:00+00:00") for day in (18, 19, 20)]
+    unplanned = [days[1] + timedelta(hours=1), days[1] + timedelta(hours=-5)]
+    readings = [reading("d1", moment, i, temperature_degc=float(i)) for i, moment in enumerate([*days, *unplanned])]
+    versions = {THERMOSTATS.name: write(settings, THERMOSTATS, readings)}
+    hours = {slice_of(moment): True for moment in days}
+    before = statements(settings)
+    build_candidates(settings, plan(settings, hours, versions, days=[str(moment.date()) for moment in days]))
+    assert picked(rows_of(settings, "device_hours"), "hour_at", "value_last") == [
+        (moment.replace(minute=0), float(i)) for i, moment in enumerate(days)
+    ]
+    assert picked(rows_of(settings, "site_days"), "day_date", "reading_count") == [(day.date(), 1) for day in days]
+    # minutes, hours, days, days of sites, what was received and what was refused
+    assert statements(settings) - before == 6
 
 
 def test_latest_of_a_part_equals_a_full_rebuild(settings: Settings) -> None:
