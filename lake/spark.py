@@ -201,8 +201,13 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
 
 def _jvm_options(cores: int) -> list[str]:
     """On few cores the optimising compiler and parallel collectors take the processor time that the work needs: without
-    them starting Spark and a first small commit cost half as much."""
-    return ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if cores <= _FEW_CORES else []
+    them starting Spark and a first small commit cost half as much.
+
+    Without that compiler the JVM keeps 48 MB for compiled code. Spark generates code for every plan and fills them
+    within minutes: then nothing is compiled any more, and in the end Spark dies of it.
+    """
+    few = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=256m"]
+    return few if cores <= _FEW_CORES else []
 
 
 def interpret_small(spark: SparkSession, records: int) -> None:
