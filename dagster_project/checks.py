@@ -54,10 +54,11 @@ def _gate_check(table: str, partitions: PartitionsDefinition[str] | None) -> Ass
 def evaluations(verdicts: Iterable[Verdict]) -> Iterator[AssetCheckEvaluation]:
     """One evaluation for each table and slice; of several verdicts the last.
 
-    Of very many, those are left out that pass a table which has no rows in the slice: there is nothing to look at.
+    Failing ones come last, since the UI shows the last result as the asset's own. Of very many, those are left out that
+    pass a table which has no rows in the slice: there is nothing to look at.
     """
     newest = {(verdict.table, verdict.slice): verdict for verdict in verdicts}
-    for verdict in newest.values():
+    for verdict in sorted(newest.values(), key=lambda each: not each.is_passing):
         if len(newest) > _MANY and verdict.is_passing and verdict.row_count == 0:
             continue
         metadata: dict[str, Any] = {"rows": verdict.row_count, "input_version": verdict.input_version}

@@ -204,6 +204,30 @@ def test_a_verdict_is_a_result_of_its_slice() -> None:
     assert found["gold/devices", None].passed
 
 
+def test_a_held_slice_is_the_last_result() -> None:
+    """The UI shows an asset's last result, so a slice that fails is not hidden by a later hour that passes."""
+    failure = Failure("rejected_share", "", 0.3, 0.05, "30 % were rejected")
+    verdicts = [
+        Verdict("silver.pumps", f"2026-11-20T0{hour}", "{}", hour != 3, () if hour != 3 else (failure,), 10, "d", "r",
+                datetime.now(UTC))
+        for hour in range(6)
+    ]  # fmt: skip
+    assert [each.passed for each in evaluations(verdicts)] == [True] * 5 + [False]
+
+
+def test_of_very_many_slices_the_empty_ones_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has rows or fails is told of however many slices, what has none only of few."""
+    failure = Failure("rejected_share", "", 0.3, 0.05, "30 % were rejected")
+    full, empty, bad = (
+        Verdict("silver.pumps", f"2026-11-20T0{hour}", "{}", hour != 2, () if hour != 2 else (failure,), rows, "d", "r",
+                datetime.now(UTC))
+        for hour, rows in enumerate((10, 0, 0))
+    )  # fmt: skip
+    assert len(list(evaluations([full, empty, bad]))) == 3
+    monkeypatch.setattr("dagster_project.checks._MANY", 2)
+    assert [each.partition for each in evaluations([full, empty, bad])] == [full.slice, bad.slice]
+
+
 def test_the_instance_keeps_to_itself(instance: DagsterInstance) -> None:
     """No usage reports, one run at a time."""
     assert instance.get_settings("telemetry") == {"enabled": False}
