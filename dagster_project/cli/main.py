@@ -32,6 +32,7 @@ COMMANDS = {
     "backfill": "backfill_command:backfill",
     "release": "release_command:release",
     "status": "status_command:status",
+    "missing": "missing_command:missing",
     "sql": "sql_command:sql",
     "doctor": "doctor_command:doctor",
 }
