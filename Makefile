@@ -16,7 +16,7 @@ NEEDED_DISK_MB := 4000
 NEEDED_MEMORY_MB := 3500
 JAR_KINDS := spark kafka
 DBT_SOURCES := $(shell find dbt -type f)
-TIMED_TESTS := $(wildcard tests/integration tests/faults tests/end_to_end)
+TIMED_TESTS := $(wildcard tests/end_to_end tests/faults tests/integration)
 
 .PHONY: help setup demo test check fix unit integration requirements clean
 
@@ -46,7 +46,8 @@ fix: .venv/.project ## format, and mend what the linter can mend
 unit: setup ## the fast tests: no Kafka, Spark or dbt
 	@$(BIN)/pytest -n 2 --dist worksteal tests/unit
 
-# a worker takes whole files, so that what a file starts is started once; 2 workers since Spark itself uses every core
+# a worker takes whole files, so that what a file starts is started once, the long ones first; 2 workers since Spark
+# itself uses every core
 integration: setup ## the tests with a real Kafka, Spark, dbt, Dagster and S3 server
 	@$(BIN)/pytest -n 2 --dist loadfile $(TIMED_TESTS)
 

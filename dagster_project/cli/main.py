@@ -33,6 +33,7 @@ COMMANDS = {
     "release": "release_command:release",
     "status": "status_command:status",
     "missing": "missing_command:missing",
+    "trace": "trace_command:trace",
     "sql": "sql_command:sql",
     "doctor": "doctor_command:doctor",
 }
