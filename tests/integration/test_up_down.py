@@ -150,8 +150,8 @@ def test_down_stops_what_a_killed_up_has_left(lakehouse: Lakehouse) -> None:
     kill(code_server)
     assert any(child.is_running() for child in children)
     result = lakehouse.run("down")
+    # the children may notice by themselves that their parent is gone, so what `down` names of them is chance
     assert result.returncode == 0
-    assert "code-server" in result.stdout
     assert lakehouse.processes() == []
 
 
