@@ -46,10 +46,10 @@ fix: .venv/.project ## format, and mend what the linter can mend
 unit: setup ## the fast tests: no Kafka, Spark or dbt
 	@$(BIN)/pytest -n 2 --dist worksteal tests/unit
 
-# a worker takes whole files, so that what a file starts is started once, the long ones first; 2 workers since Spark
-# itself uses every core
+# a worker takes whole files, so that what a file starts is started once, in the order of TIMED_TESTS, the long ones
+# first; 2 workers since Spark itself uses every core
 integration: setup ## the tests with a real Kafka, Spark, dbt, Dagster and S3 server
-	@$(BIN)/pytest -n 2 --dist loadfile $(TIMED_TESTS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(TIMED_TESTS)
 
 requirements: .venv/.packages ## pin the newest versions that requirements/*.in allow
 	@for name in uv base dev; do \

@@ -181,12 +181,15 @@ def _stop_one(settings: Settings, name: str) -> bool:
 
 
 def _session_of(settings: Settings, name: str) -> int | None:
-    """The session that a recorded program leads or led; None when its number belongs to another program by now."""
+    """The session that a recorded program leads or led; None when its number belongs to another program by now.
+
+    A program that was killed may be a zombie for as long as its new parent does not ask for it; its number is its own.
+    """
     try:
         record = ProcessRecord(**json.loads(processes.record_path(settings, name).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return record.pid if processes.is_alive(record) or not psutil.pid_exists(record.pid) else None
+    return record.pid if processes.is_same(record) or not psutil.pid_exists(record.pid) else None
 
 
 def _members(session: int) -> list[psutil.Process]:

@@ -8,6 +8,7 @@ import fcntl
 import json
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import pyspark
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
 
 from lake.errors import PlatformError
 from lake.java import find_java, share_folder
@@ -49,6 +53,9 @@ _FOUND = re.compile(r"\bfound [^#]+#(\S+) in ")
 _FETCHED = re.compile(r"\[SUCCESSFUL \] [^!]+!(\S+)")
 
 MARKER = "resolved.json"
+# what Java says when it does not know who signed a server's certificate
+_DISTRUST = "PKIX path building failed"
+_PASSWORD = "changeit"
 _SCALA = "2.13"
 _SDK = "software.amazon.awssdk"
 _SDK_VERSION = "2.35.4"
@@ -164,23 +171,48 @@ def _resolve(kind: Kind, progress: Callable[[str], None]) -> None:
 
 def _run_ivy(kind: Kind, scratch: Path, progress: Callable[[str], None]) -> None:
     ivy_jar = next((Path(pyspark.__path__[0]) / "jars").glob("ivy-*.jar"))
-    command = [
-        str(find_java()), "-jar", str(ivy_jar),
-        "-settings", str(scratch / "settings.xml"), "-ivy", str(scratch / "ivy.xml"),
+    arguments = [
+        "-jar", str(ivy_jar), "-settings", str(scratch / "settings.xml"), "-ivy", str(scratch / "ivy.xml"),
         "-retrieve", str(scratch / "jars" / "[artifact]-[revision](-[classifier]).[ext]"),
     ]  # fmt: skip
+    is_done, output = _run_java(arguments, progress)
+    if not is_done and _DISTRUST in "".join(output):
+        trusted = write_truststore(scratch / "trusted.p12")
+        is_done, output = _run_java([*trusted, *arguments], progress)
+    if is_done and any((scratch / "jars").glob("*.jar")):
+        return
+    log = share_folder() / f"ivy-{kind}.log"
+    log.write_text("\n".join(output))
+    raise PlatformError(explain(kind, output, log))
+
+
+def _run_java(arguments: list[str], progress: Callable[[str], None]) -> tuple[bool, list[str]]:
+    """Whether it ended well, and the lines that it printed."""
     output: list[str] = []
+    command = [str(find_java()), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ivy:
         assert ivy.stdout is not None
         for line in ivy.stdout:
             output.append(line.strip())
             if match := _FOUND.search(line) or _FETCHED.search(line):
                 progress(f"  {match.group(1)}")
-    if ivy.returncode == 0 and any((scratch / "jars").glob("*.jar")):
-        return
-    log = share_folder() / f"ivy-{kind}.log"
-    log.write_text("\n".join(output))
-    raise PlatformError(explain(kind, output, log))
+    return ivy.returncode == 0, output
+
+
+def write_truststore(path: Path) -> list[str]:
+    """Write what this machine trusts as a Java trust store; returns the JVM's options that name it.
+
+    A JVM has certificates of its own and does not know those of a company's proxy, which Python takes from the system
+    or from SSL_CERT_FILE.
+    """
+    trusted = ssl.create_default_context().get_ca_certs(binary_form=True)
+    certificates = [
+        PKCS12Certificate(x509.load_der_x509_certificate(der), f"trusted-{number}".encode())
+        for number, der in enumerate(trusted)
+    ]
+    # Java reads no trust store without a password; these certificates are public
+    path.write_bytes(serialize_java_truststore(certificates, BestAvailableEncryption(_PASSWORD.encode())))
+    return [f"-Djavax.net.ssl.trustStore={path}", f"-Djavax.net.ssl.trustStorePassword={_PASSWORD}"]
 
 
 def explain(kind: Kind, output: list[str], log: Path) -> str:
@@ -188,6 +220,11 @@ def explain(kind: Kind, output: list[str], log: Path) -> str:
     text = "\n".join(output)
     if "No space left" in text:
         return f"The jars for {kind} do not fit on the disk of {share_folder()}: free some space and run this again."
+    if _DISTRUST in text:
+        return (
+            f"The jars for {kind} could not be fetched, Maven Central's certificate is signed by an unknown authority: "
+            f"name your network's certificates in SSL_CERT_FILE (a PEM file) and run this again. Details: {log}"
+        )
     if any(word in text for word in ("UnknownHost", "Connection refused", "timed out", "Host ", "SSLHandshake")):
         return (
             f"The jars for {kind} could not be fetched, Maven Central cannot be reached from here: check the network "

@@ -81,9 +81,15 @@ def is_alive(record: ProcessRecord) -> bool:
     if child is not None and child.poll() is not None:
         return False
     try:
-        process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.create_time) < _CLOCK_SLACK_S
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return is_same(record) and psutil.Process(record.pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def is_same(record: ProcessRecord) -> bool:
+    """True when the process with this number is the recorded one, be it a zombie by now."""
+    try:
+        return abs(psutil.Process(record.pid).create_time() - record.create_time) < _CLOCK_SLACK_S
     except psutil.NoSuchProcess:
         return False
 

@@ -1,9 +1,15 @@
 """Jars: what is declared, and when nothing is to be done."""
 
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
 
 from lake import jars
 
@@ -51,6 +57,7 @@ def test_sparks_jars_follow_the_installed_packages() -> None:
     ("output", "sentence"),
     [
         ("UnknownHostException: example", "cannot be reached"),
+        ("SSLHandshakeException: PKIX path building failed: sun…", "signed by an unknown authority"),
         ("java.net.ConnectException: Connection refused", "cannot be reached"),
         ("java.io.IOException: No space left on device", "do not fit on the disk"),
         ("unresolved dependency: a#b;1", "could not be resolved"),
@@ -61,3 +68,20 @@ def test_failure_of_ivy_is_one_sentence(output: str, sentence: str) -> None:
     message = jars.explain("spark", [":: resolving", output], Path("ivy.log"))
     assert sentence in message
     assert "\n" not in message
+
+
+def test_a_network_s_own_certificate_gets_into_the_trust_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What SSL_CERT_FILE names is trusted by Java too: the store holds that certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "The company's proxy")])
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(7).not_valid_before(day).not_valid_after(day + timedelta(days=9000))
+    certificate = builder.add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256())
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    options = jars.write_truststore(tmp_path / "trusted.p12")
+    password = options[1].partition("=")[2].encode()
+    store = pkcs12.load_pkcs12((tmp_path / "trusted.p12").read_bytes(), password)
+    assert certificate in [each.certificate for each in store.additional_certs]
