@@ -114,7 +114,7 @@ _SLICE = _required(
     ("event_at", "timestamp", "The time the record counts for: measured_at, unless the device's clock is judged wrong"),
     ("event_date", "date", "UTC date of event_at"),
     ("event_hour", "int", "UTC hour of event_at, 0 to 23"),
-    ("clock_status", "string", "'ok', 'ahead' or 'behind': what was judged of the device's clock"),
+    ("clock_status", "string", "'ok', 'ahead', 'behind' or 'wrong_unit': what was judged of the device's clock"),
 )
 
 READING_COLUMNS = (
@@ -358,6 +358,21 @@ OPS_PUBLICATIONS = Table(
     partition_by=("published_date",),
 )
 
+OPS_GOLD_FILES = Table(
+    name="ops.gold_files",
+    grain="file that a publication added to a gold table",
+    columns=_required(
+        ("publication_id", "bigint", "The publication that added it"),
+        ("table_name", "string", "The gold table"),
+        ("path", "string", "Where it lies, from the table's folder on"),
+        ("size_bytes", "bigint", "Its length"),
+        ("sha256", "string", "SHA-256 of its bytes when it was published"),
+    ),
+    key=("publication_id", "table_name", "path"),
+    writer="delta-rs",
+    statistics=("publication_id",),
+)
+
 GOLD_TABLES = (DEVICE_MINUTES, DEVICE_HOURS, DEVICE_DAYS, SITE_DAYS, DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES)
 FIXED_TABLES = (
     BRONZE_TELEMETRY,
@@ -367,5 +382,6 @@ FIXED_TABLES = (
     *GOLD_TABLES,
     OPS_VERDICTS,
     OPS_PUBLICATIONS,
+    OPS_GOLD_FILES,
 )
 """Every table that does not follow from a device model."""

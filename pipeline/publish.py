@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from lake import publications
+from lake import gold_files, publications
 from lake.candidates import DAILY, HOURLY, SCHEMA, UNSLICED, WHOLE, Plan, attached, check_tables, read_plan
 from lake.delta import arrow_schema, replace, roll_back
 from lake.errors import GateError, StepError
@@ -83,6 +83,7 @@ def publish(
         code_version=code_version,
         run_id=run_id,
     )
+    gold_files.record(settings, publication.publication_id, previous.tables if previous else {}, tables)
     publications.record(settings, publication)
     return publication
 

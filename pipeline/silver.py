@@ -167,7 +167,7 @@ def _earlier_readings(
             continue
         existing = read_table(spark, settings, table.name).where(F.col("ingest_id") <= done)
         near = existing.where(predicate(slices))
-        parked = existing.where("clock_status IN ('ahead', 'behind')").where(~F.expr(predicate(slices)))
+        parked = existing.where("clock_status <> 'ok'").where(~F.expr(predicate(slices)))
         ours = identities.where(F.col("table_name") == name).drop("table_name")
         found = (
             near.unionByName(parked)

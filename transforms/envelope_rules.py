@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from ingestion.envelope import TELEMETRY_TYPE
 from lake.models import Model
-from transforms.clock import is_plausible, with_event_at
+from transforms.clock import is_plausible, is_wrong_unit, with_event_at
 from transforms.reasons import Reason
 
 # JSON's white space; trimming without a list of characters takes blanks only
@@ -78,7 +78,7 @@ def envelope_rules(known_types: list[str]) -> list[Rule]:
             F.concat(F.lit("ce_time is "), shown(F.col("ce_time"))),
         ),
         (
-            ~is_plausible(measured),
+            ~is_plausible(measured) & ~is_wrong_unit(measured, F.col("received_at")),
             Reason.IMPLAUSIBLE_TIME,
             F.concat(F.lit("ce_time is "), shown(F.col("ce_time"))),
         ),

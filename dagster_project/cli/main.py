@@ -34,6 +34,7 @@ COMMANDS = {
     "status": "status_command:status",
     "missing": "missing_command:missing",
     "trace": "trace_command:trace",
+    "verify": "verify_command:verify",
     "sql": "sql_command:sql",
     "doctor": "doctor_command:doctor",
 }

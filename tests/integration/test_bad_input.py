@@ -1,11 +1,12 @@
 """What becomes of bad input: one table of cases, each sent to a real broker among good messages and ticked once."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pyspark.sql import SparkSession
 
-from ingestion.envelope import DATASCHEMA, ID, SOURCE, SPECVERSION, SUBJECT, TIME, TYPE, Message, with_header
+from ingestion.envelope import DATASCHEMA, ID, SOURCE, SPECVERSION, SUBJECT, TIME, TYPE, Message, rfc3339, with_header
 from lake.settings import Settings
 from tests.landing import reading, registered, rows, run_tick, send
 
@@ -150,11 +151,17 @@ def test_every_bad_message_is_rejected_with_its_reason_and_its_neighbours_arrive
     ) == [({"colour": "red: {}"},)]
 
 
-@pytest.mark.parametrize("case", ["ahead", "behind"])
+@pytest.mark.parametrize("case", ["ahead", "behind", "wrong_unit"])
 def test_a_wrong_clock_is_flagged_and_harms_no_one(spark: SparkSession, settings: Settings, case: str) -> None:
-    """A clock in 2099, or before the device was in service, keeps measured_at and counts when it was received."""
+    """A clock in 2099, before the device was in service, or in 1970 since its seconds were taken for milliseconds,
+    keeps measured_at and counts when it was received."""
     assert settings.kafka_bootstrap is not None
-    moment = {"ahead": "2099-01-01T00:00:00.000Z", "behind": "2015-01-01T00:00:00.000Z"}[case]
+    seconds_as_ms = datetime.fromtimestamp(time.time() / 1000, UTC)
+    moment = {
+        "ahead": "2099-01-01T00:00:00.000Z",
+        "behind": "2015-01-01T00:00:00.000Z",
+        "wrong_unit": rfc3339(seconds_as_ms),
+    }[case]
     send(
         settings.kafka_bootstrap,
         [
@@ -167,7 +174,7 @@ def test_a_wrong_clock_is_flagged_and_harms_no_one(spark: SparkSession, settings
     run_tick(spark, settings)
     send(settings.kafka_bootstrap, [reading("d", "wrong", moment)])
     run_tick(spark, settings)
-    sql = """SELECT message_id, clock_status, year(measured_at) IN (2015, 2099), event_at = received_at
+    sql = """SELECT message_id, clock_status, year(measured_at) IN (1970, 2015, 2099), event_at = received_at
         FROM t ORDER BY message_id"""
     assert rows(settings, "silver.thermostats", sql) == [("right", "ok", False, False), ("wrong", case, True, True)]
     assert rows(settings, "silver.rejected", "SELECT reason, count(*) FROM t GROUP BY ALL") == [("duplicate", 2)]
