@@ -1,9 +1,10 @@
-"""Lifecycle events to `silver.devices`, and judging anew what a change of the registry touches.
+"""Lifecycle events to `silver.devices`, and judging anew what a change of the registry or of the models touches.
 
 Belongs here: reading, committing, and which slices have to be judged again. What an event means is in
 `transforms.registry`. The history is small, so it is computed whole from bronze whenever an event comes.
 """
 
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from lake.commits import append_once, commits_after, ensure_table, progress_of, 
 from lake.settings import Settings
 from lake.slices import runs_of, slice_of, slices_of_runs
 from lake.tables import BRONZE_LIFECYCLE, SILVER_DEVICES, SILVER_REJECTED
+from pipeline.silver import APP_ID as TELEMETRY_APP
 from pipeline.silver import Models, computed, ensure_silver, rebuild_slices
 from transforms.clock import is_plausible
 from transforms.registry import device_history, judge_lifecycle
@@ -71,6 +73,27 @@ def judge_anew(spark: SparkSession, settings: Settings, models: Models, run_id: 
     return slices
 
 
+def judge_new_models(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> list[str]:
+    """Rebuild the slices of records whose model was unknown and is declared by now; returns them.
+
+    Which set of models has been seen to is an application id of `silver.rejected`, so a tick asks no more than its log.
+    """
+    seen = f"models-{hashlib.sha256(' '.join(sorted(models)).encode()).hexdigest()[:16]}"
+    reached = progress_of(settings, SILVER_REJECTED.name, TELEMETRY_APP)
+    if reached < 0 or progress_of(settings, SILVER_REJECTED.name, seen) >= 0:
+        return []
+    every = read_table(spark, settings, SILVER_REJECTED.name)
+    refused = every.where("topic = 'telemetry' AND reason = 'unknown_model'").where(
+        F.col("model_id").isin(list(models))
+    )
+    slices = sorted(row[0] for row in _slices(refused).distinct().collect())
+    if slices:
+        rebuild_slices(spark, settings, models, slices, run_id, closing=(seen, reached))
+    else:
+        append_once(every.limit(0), settings, SILVER_REJECTED, seen, reached, {"step": "models", "run_id": run_id})
+    return slices
+
+
 def _slices_to_judge(
     spark: SparkSession, settings: Settings, tables: list[str], found: list[DeviceChange]
 ) -> Iterable[str]:
@@ -80,7 +103,7 @@ def _slices_to_judge(
     on. A record counts at measured_at or at received_at, so both are taken.
     """
     changed = [change for change in found if change.is_judged_anew]
-    if not changed or progress_of(settings, SILVER_REJECTED.name, "telemetry") < 0:
+    if not changed or progress_of(settings, SILVER_REJECTED.name, TELEMETRY_APP) < 0:
         return []
     refused = read_table(spark, settings, SILVER_REJECTED.name).where("topic = 'telemetry'")
     frames = [_slices(refused.join(_devices(spark, changed), "device_id"))]

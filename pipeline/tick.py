@@ -1,7 +1,8 @@
 """One tick: everything new in Kafka to bronze and silver, in the order that keeps every record judged once.
 
 Belongs here: the order of the steps and the lease around them. The registry comes before telemetry, so that a device's
-first reading finds it registered; slices whose judgement a registry change touches are judged anew last.
+first reading finds it registered; slices whose judgement a change of the registry or of the models touches are judged
+anew last.
 """
 
 import sys
@@ -19,7 +20,7 @@ from lake.settings import Settings
 from lake.slices import day_of
 from lake.spark import interpret_small
 from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, SILVER_REJECTED
-from pipeline.registry import judge_anew, update_registry
+from pipeline.registry import judge_anew, judge_new_models, update_registry
 from pipeline.silver import APP_ID, Models, SilverReport, append_new, rebuild_slices
 
 Progress = Callable[[str], None]
@@ -65,8 +66,8 @@ def ingest(spark: SparkSession, settings: Settings, bootstrap: str, *, run_id: s
 
 def fill_silver(spark: SparkSession, settings: Settings, models: Models, *, run_id: str,
                 progress: Progress = silent) -> TickReport:  # fmt: skip
-    """Bronze to silver: the registry, the new telemetry, and what a registry change puts in doubt. The caller holds
-    the lease."""
+    """Bronze to silver: the registry, the new telemetry, and what a registry change or a new model puts in doubt. The
+    caller holds the lease."""
     progress("silver.devices")
     interpret_small(spark, progress_of(settings, BRONZE_LIFECYCLE.name, INGEST_APP))
     changed = update_registry(spark, settings, models, run_id)
@@ -75,7 +76,8 @@ def fill_silver(spark: SparkSession, settings: Settings, models: Models, *, run_
     interpret_small(spark, progress_of(settings, BRONZE_TELEMETRY.name, INGEST_APP) - done)
     report = append_new(spark, settings, models, run_id)
     anew = judge_anew(spark, settings, models, run_id)
-    slices = sorted({*report.slices, *anew})
+    of_new_models = judge_new_models(spark, settings, models, run_id)
+    slices = sorted({*report.slices, *anew, *of_new_models})
     return TickReport({}, changed, report.rows, report.rejected, slices)
 
 

@@ -141,7 +141,7 @@ def _copy_bronze(spark: SparkSession, settings: Settings, beside: Settings, publ
     ensure_silver(spark, beside, models)
     reached = None if pinned is None else pinned.transaction_version(APP_ID)
     if reached is not None:
-        nothing = read_table(spark, beside, SILVER_REJECTED.name)
+        nothing = read_table(spark, beside, SILVER_REJECTED.name).limit(0)
         append_once(nothing, beside, SILVER_REJECTED, APP_ID, int(reached), {"step": _RUN})
 
 

@@ -32,7 +32,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.BAD_TIME: "ce_time is missing or not an RFC 3339 time",
     Reason.IMPLAUSIBLE_TIME: "ce_time lies before 2000 or after 2099: the device has no clock",
     Reason.UNKNOWN_DEVICE: "The registry has no such device; it is judged again when the device is registered",
-    Reason.UNKNOWN_MODEL: "Neither the message nor the registry names a declared model",
+    Reason.UNKNOWN_MODEL: "No declared model is named by message or registry; it is judged again when it is declared",
     Reason.UNKNOWN_COMPONENT: "The model has no component of that name",
     Reason.TOO_LARGE: "The payload is longer than the model's limit",
     Reason.NOT_JSON: "The payload is not one JSON object in UTF-8",
