@@ -14,6 +14,7 @@ from typing import Any
 
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from lake.locations import delta_options, spark_uri, table_uri
 from lake.settings import Settings
@@ -21,6 +22,8 @@ from lake.slices import predicate, slices_of_runs
 from lake.tables import Table
 
 Metadata = Mapping[str, Any]
+# Delta's names of the numbers that each of our types holds besides its own
+_NARROWER = {"bigint": ("integer",), "double": ("integer", "long")}
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,12 @@ def _ours(entries: list[dict[str, Any]]) -> Iterator[Commit]:
 
 
 def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
-    """Create a table after its contract, or add the columns that it lacks. Column mapping is never used (it reads as
-    all NULL elsewhere)."""
-    name = f"delta.`{spark_uri(settings, table.name)}`"
+    """Create a table after its contract, or add the columns that it lacks and widen the numbers that it now allows.
+
+    Column mapping is never used (it reads as all NULL elsewhere), nor Delta's type widening (others refuse to read it).
+    """
+    uri = spark_uri(settings, table.name)
+    name = f"delta.`{uri}`"
     opened = open_table(settings, table.name)
     if opened is None:
         parts = f"PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
@@ -99,11 +105,28 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
         pairs = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items() if value)
         spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING DELTA {parts} TBLPROPERTIES ({pairs})")
         return
-    existing = {field.name for field in opened.schema().fields}
+    existing = {field.name: str(getattr(field.type, "type", field.type)) for field in opened.schema().fields}
+    wider = [column for column in table.columns if existing.get(column.name) in _NARROWER.get(column.type, ())]
+    if wider:
+        _rewrite(spark, uri, table, {column.name: column.type for column in wider})
     missing = [column for column in table.columns if column.name not in existing]
     if missing:
         columns = ", ".join(f"`{column.name}` {column.type}" for column in missing)
         spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
+
+
+def _rewrite(spark: SparkSession, uri: str, table: Table, wider: Mapping[str, str]) -> None:
+    """Write the table anew with wider columns, in one commit: rows and progress stay as they are."""
+    rows = spark.read.format("delta").load(uri)
+    rows = rows.withColumns({column: F.col(column).cast(type_) for column, type_ in wider.items()})
+    (
+        rows.write.format("delta")
+        .mode("overwrite")
+        .option("overwriteSchema", "true")
+        .option("userMetadata", json.dumps({"step": "widen", "columns": dict(wider)}))
+        .partitionBy(*table.partition_by)
+        .save(uri)
+    )
 
 
 def append_once(
