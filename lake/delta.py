@@ -12,8 +12,8 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
-from lake.errors import StepError
-from lake.locations import delta_options, table_uri
+from lake.errors import PlatformError, StepError
+from lake.locations import delta_options, explain_store, table_uri
 from lake.settings import Settings
 from lake.tables import Table
 
@@ -38,11 +38,19 @@ _HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=F
 
 
 def open_table(settings: Settings, table: str, version: int | None = None) -> DeltaTable | None:
-    """The table at `version` (by default its newest); None when it does not exist."""
+    """The table at `version` (by default its newest); None when it does not exist. Raises StepError, PlatformError."""
+    uri = table_uri(settings, table)
     try:
-        return DeltaTable(table_uri(settings, table), version=version, storage_options=delta_options(settings))
+        return DeltaTable(uri, version=version, storage_options=delta_options(settings))
     except TableNotFoundError:
         return None
+    except DeltaError as error:
+        raise StepError(
+            f"{table} cannot be opened: {' '.join(str(error).split())}. Look at the newest files in {uri}/_delta_log "
+            "and restore the one that is damaged."
+        ) from error
+    except OSError as error:
+        raise PlatformError(explain_store(settings, uri, str(error))) from error
 
 
 def version_of(settings: Settings, table: str) -> int | None:

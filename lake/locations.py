@@ -41,6 +41,21 @@ def delta_options(settings: Settings) -> dict[str, str]:
     return {name: value for name, value in options.items() if value}
 
 
+def explain_store(settings: Settings, uri: str, error: str) -> str:
+    """Why a store does not give or take files, as one sentence, from what an engine says of it."""
+    server = settings.aws_endpoint_url or "Amazon S3"
+    if "NoSuchBucket" in error:
+        bucket = settings.lake_uri.removeprefix("s3://").split("/")[0]
+        return f"There is no bucket {bucket} at {server}: make it, or mend LAKEHOUSE_LAKE_URI ({settings.lake_uri})."
+    if any(word in error for word in ("SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "403 Forbidden")):
+        return f"{server} refuses the keys for {uri}: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    if "169.254.169.254" in error:
+        return f"There are no keys for {server}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    if any(word in error for word in ("Connect", "dns error", "timed out")):
+        return f"{server} does not answer: check the network and AWS_ENDPOINT_URL."
+    return f"{uri} cannot be read or written: {' '.join(error.split())[:300]}. `lakehouse doctor` checks the store."
+
+
 def duckdb_secret(settings: Settings) -> str | None:
     """The `CREATE SECRET` statement that lets DuckDB read the lake; None for a folder."""
     if not settings.is_s3:

@@ -96,6 +96,8 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     env = os.environ if environment is None else environment
     here = Path.cwd() if folder is None else folder
     home = (here / env.get("LAKEHOUSE_HOME", ".lakehouse")).resolve()
+    if home.exists() and not home.is_dir():
+        raise UsageError(f"LAKEHOUSE_HOME is {str(home)!r}, which is a file: give a folder.")
     lake_uri = env.get("LAKEHOUSE_LAKE_URI", "").rstrip("/") or str(home / "lake")
     if "://" not in lake_uri:
         lake_uri = str((here / lake_uri).resolve())
