@@ -3,6 +3,7 @@
 Belongs here: its configuration, start and stop. Topics belong in `topics`, messages in `envelope`.
 """
 
+import re
 import shutil
 import subprocess
 import uuid
@@ -65,21 +66,21 @@ def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
 
 
 def _start(settings: Settings) -> ProcessRecord:
-    """Start it on ports that are free now; another program may take one before the broker does, hence the attempts."""
+    """Start it on ports that are free; another program may take one before the broker does, hence the attempts."""
     ensure("kafka")
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
-            return _start_once(settings)
+            return _start_once(settings, _former_port(settings) if attempt == 1 else processes.free_port())
         except PlatformError as error:
             if attempt == _START_ATTEMPTS or "Address already in use" not in str(error):
                 raise
     raise AssertionError("unreachable")
 
 
-def _start_once(settings: Settings) -> ProcessRecord:
+def _start_once(settings: Settings, port: int) -> ProcessRecord:
     folder = settings.home / "kafka"
     folder.mkdir(parents=True, exist_ok=True)
-    port, controller_port = processes.free_port(), processes.free_port()
+    controller_port = processes.free_port()
     configuration = folder / "server.properties"
     configuration.write_text(_server_properties(folder / "data", port, controller_port))
     _format(settings, folder, configuration)
@@ -89,6 +90,16 @@ def _start_once(settings: Settings) -> ProcessRecord:
     with processes.stopped_on_failure(settings, NAME):
         processes.wait_until_ready(settings, record, lambda: answers(address), _READY_S)
     return record
+
+
+def _former_port(settings: Settings) -> int:
+    """The port of the broker before, where those who are sending look for it; another one if it is taken or unknown."""
+    configuration = settings.home / "kafka" / "server.properties"
+    text = configuration.read_text() if configuration.exists() else ""
+    found = re.search(r"^listeners=PLAINTEXT://127\.0\.0\.1:(\d+)", text, re.MULTILINE)
+    if found is None or processes.is_port_open("127.0.0.1", int(found.group(1))):
+        return processes.free_port()
+    return int(found.group(1))
 
 
 def _java(settings: Settings, *, is_broker: bool = False) -> list[str]:
