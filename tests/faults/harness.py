@@ -1,0 +1,111 @@
+"""Dying at a chosen point: a step in a process of its own, which kills itself or Spark there.
+
+Belongs here: points and processes. Product code knows nothing of this: the function at the point is replaced by one
+that calls it and kills. Which points there are belongs in the cases.
+
+The processes are forked from a server that has imported the pipeline, so that a case does not wait for imports.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from lake.settings import Settings
+
+_PROJECT = ("lake.", "ingestion.", "pipeline.", "dagster_project.")
+_LIMIT_S = 120
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["pipeline.tick", "pipeline.refresh", "lake.validation"])
+
+Step = Callable[[Settings], None]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The `call`-th call of a function (`module.name`): before it, after it, or once it has written a data file.
+
+    `folder`, below the lake, is where `files` looks for that file. `kills` is who dies there: 'self', or the program
+    of that name in the home's run folder.
+    """
+
+    function: str
+    call: int = 1
+    when: Literal["before", "files", "after"] = "before"
+    folder: str = ""
+    kills: str = "self"
+
+
+def run_to(point: Point, step: Step, settings: Settings) -> None:
+    """Run `step` in a process that dies at `point`; fails when it comes to its end instead."""
+    assert run_apart(_step_to, point, step, settings) == -signal.SIGKILL, f"{point} was not come to"
+
+
+def run_apart(target: Callable[..., None], *arguments: Any) -> int:
+    """Run a function of a module in a process of its own; returns the exit code."""
+    process = _processes.Process(target=target, args=arguments)
+    process.start()
+    process.join(_LIMIT_S)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _step_to(point: Point, step: Step, settings: Settings) -> None:
+    arm(point, settings)
+    step(settings)
+
+
+def arm(point: Point, settings: Settings) -> None:
+    """Put the killing function in the place of the one at the point, wherever the project has imported it."""
+    module_name, name = point.function.rsplit(".", 1)
+    real = getattr(import_module(module_name), name)
+    calls = 0
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls != point.call:
+            return real(*arguments, **named)
+        if point.when == "before":
+            _kill(point, settings)
+        if point.when == "files":
+            _at_a_new_file(Path(settings.lake_uri) / point.folder, lambda: _kill(point, settings))
+        result = real(*arguments, **named)
+        _kill(point, settings)
+        return result
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith(_PROJECT) and getattr(module, name, None) is real:
+            setattr(module, name, dying)
+
+
+def _kill(point: Point, settings: Settings) -> None:
+    if point.kills == "self":
+        os.kill(os.getpid(), signal.SIGKILL)
+    from lake.processes import find
+
+    record = find(settings, point.kills)
+    if record is not None:
+        os.kill(record.pid, signal.SIGKILL)
+
+
+def _at_a_new_file(folder: Path, act: Callable[[], None]) -> None:
+    before = set(folder.rglob("*.parquet"))
+
+    def watch() -> None:
+        while not any(path not in before for path in folder.rglob("*.parquet")):
+            time.sleep(0.001)  # what another process writes cannot be awaited
+        act()
+
+    threading.Thread(target=watch, daemon=True).start()
