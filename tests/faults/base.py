@@ -2,8 +2,8 @@
 
 Belongs here: building that lake once and copying it. What is done to a copy belongs in the cases.
 
-One simulation sends everything; the first run is told of half of it, so that the second half brings late readings,
-repeats and registrations to hours that are published already, and one manifest speaks for all.
+One simulation sends everything; the first run is told of half of the telemetry, so that the second half brings late
+readings and repeats to hours that are published already, and one manifest speaks for all.
 """
 
 import shutil
@@ -19,14 +19,14 @@ from pyspark.sql import SparkSession
 from device_sim.faults import DEMO_FAULTS, Period, WrongClock
 from device_sim.run import SimulationOptions, simulate
 from ingestion import bronze
-from ingestion.topics import ensure_topics
+from ingestion.topics import TELEMETRY, ensure_topics
 from lake.models import known_models
 from lake.settings import Settings
 from lake.spark import connect
 from pipeline.refresh import Outcome, refresh_gold
 from pipeline.tick import tick
 
-HOURS = 3
+HOURS = 2
 DEVICES = 6
 _FAULTS = replace(
     DEMO_FAULTS, clock_ahead=WrongClock(0.2), outage=Period(0.2, (0.5, 1.0)), maintenance=Period(0.2, (0.5, 1.0))
@@ -92,7 +92,8 @@ def half_published(settings: Settings) -> Scene:
     real = bronze.broker_offsets
 
     def half(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
-        return {partition: (low, (low + high) // 2) for partition, (low, high) in real(bootstrap, topic).items()}
+        share = 2 if topic == TELEMETRY else 1
+        return {partition: (low, low + (high - low) // share) for partition, (low, high) in real(bootstrap, topic).items()}
 
     with patch.object(bronze, "broker_offsets", half):
         scene.run()
