@@ -89,12 +89,22 @@ def half_published(settings: Settings) -> Scene:
     options = SimulationOptions(start, DEVICES, HOURS, seed=7, faults=_FAULTS)
     summary = simulate(settings, settings.kafka_bootstrap, options)
     scene = Scene(settings, summary.json_path)
-    real = bronze.broker_offsets
-
-    def half(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
-        share = 2 if topic == TELEMETRY else 1
-        return {partition: (low, low + (high - low) // share) for partition, (low, high) in real(bootstrap, topic).items()}
-
-    with patch.object(bronze, "broker_offsets", half):
+    with bounded(1 / 2):
         scene.run()
     return scene
+
+
+@contextmanager
+def bounded(share: float) -> Iterator[None]:
+    """Let ticks see but a share of each telemetry partition."""
+    real = bronze.broker_offsets
+
+    def offsets(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
+        ours = share if topic == TELEMETRY else 1
+        return {
+            partition: (low, low + int((high - low) * ours))
+            for partition, (low, high) in real(bootstrap, topic).items()
+        }
+
+    with patch.object(bronze, "broker_offsets", offsets):
+        yield

@@ -45,8 +45,9 @@ class Point:
 
 
 def run_to(point: Point, step: Step, settings: Settings) -> None:
-    """Run `step` in a process that dies at `point`; fails when it comes to its end instead."""
-    assert run_apart(_step_to, point, step, settings) == -signal.SIGKILL, f"{point} was not come to"
+    """Run `step` in a process that dies at `point`, or fails since another one does; fails when it ends well."""
+    expected = -signal.SIGKILL if point.kills == "self" else 1
+    assert run_apart(_step_to, point, step, settings) == expected, f"{point} was not come to"
 
 
 def run_apart(target: Callable[..., None], *arguments: Any) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from lake import publications
-from lake.duck import connect, scan
 from lake.delta import commit_metadata, version_of
+from lake.duck import connect, scan
 from lake.locations import table_uri
 from lake.models import known_models
 from lake.publications import Publication
@@ -20,7 +20,7 @@ from lake.queries import open_reader
 from lake.settings import Settings
 from lake.slices import day_of
 from lake.tables import GOLD_TABLES
-from pipeline.gold import GoldPlan, build_candidates, candidate_path
+from pipeline.gold import GoldPlan, build_candidates
 from pipeline.reconcile import reconcile
 from pipeline.stale import silences_between, stale_slices
 
@@ -69,7 +69,9 @@ class Invariants:
             models = known_models(settings)
             with_records = stale_slices(settings, models).with_records
             hours = dict.fromkeys(silences_between(with_records), False) | dict.fromkeys(with_records, True)
-            days = {day_of(hour): [h for h in sorted(with_records) if day_of(h) == day_of(hour)] for hour in with_records}
+            days = {
+                day_of(hour): [h for h in sorted(with_records) if day_of(h) == day_of(hour)] for hour in with_records
+            }
             plan = GoldPlan(hours, days, published.inputs, models)
             self._rebuilt[key] = build_candidates(replace(settings, home=home), plan)
         return self._rebuilt[key]
@@ -82,7 +84,9 @@ def assert_whole(settings: Settings, published: Publication) -> None:
         assert version_of(settings, name) == version, f"{name} is pinned at {version} and not at its newest version"
         run_id = commit_metadata(settings, name, version).get("run_id")
         earlier = {p.run_id for p in publications.list_all(settings) if p.tables[name] == version}
-        assert run_id is None or run_id in earlier, f"{name} at {version} was written by {run_id}, which published nothing"
+        assert run_id is None or run_id in earlier, (
+            f"{name} at {version} was written by {run_id}, which published nothing"
+        )
 
 
 def seen(settings: Settings) -> Seen:

@@ -1,9 +1,5 @@
 """The invariants themselves: they hold where nothing went wrong, and a doctored lake breaks each of them."""
 
-from pathlib import Path
-
-import pytest
-
 from tests.faults.base import Scene
 from tests.faults.invariants import Invariants, seen
 

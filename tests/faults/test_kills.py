@@ -94,7 +94,7 @@ OF_A_TICK = (
     ),
     Case(
         "killed between the silver commits",
-        "SIGKILL before the first silver table is written, after it, before `silver.rejected` closes the tick, after that",
+        "SIGKILL before the first silver table is written, after it, and before and after `silver.rejected` closes the tick",
         "each record is in one silver table once",
         # the first attempt brings bronze as well, which is one commit more; three models have a table each
         dying(ticking, Point(_APPEND, 2), Point(_APPEND, 1, "after"), Point(_APPEND, 4), Point(_APPEND, 4, "after")),
@@ -128,9 +128,9 @@ OF_A_PUBLICATION = (
     ),
     Case(
         "killed before the publication record",
-        "SIGKILL before the record is written, and while its file is",
+        "SIGKILL when all gold is committed and the record is not",
         "readers see the publication before, whole",
-        dying(publishing, Point(_RECORD), Point(_RECORD, when="files", folder="ops/publications")),
+        dying(publishing, Point(_RECORD)),
     ),
     Case(
         "killed after the publication record",
