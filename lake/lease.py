@@ -32,7 +32,7 @@ RENEW_S = 20.0
 # A holder on another machine that has not renewed for this long is dead; on this machine its process id tells.
 DEAD_AFTER_S = 120.0
 
-EndWork = Callable[[Iterable[str]], None]
+AwaitWork = Callable[[Iterable[str]], None]
 
 
 @dataclass(frozen=True)
@@ -79,22 +79,22 @@ def writer_lease(settings: Settings, purpose: str, wait_s: float = 0.0) -> Itera
     Waits up to `wait_s` seconds for another holder. The Spark sessions that write are opened before it is taken.
     Raises LeaseError, which names the holder, when it stays held.
     """
-    from lake.operations import end_operations, session_addresses  # asking who holds it must not import Spark
+    from lake.operations import await_operations, session_addresses  # asking who holds it must not import Spark
 
     store: _Store = _S3Store(settings) if settings.is_s3 else _FolderStore(settings)
 
-    def end_work(sessions: Iterable[str]) -> None:
+    def await_work(sessions: Iterable[str]) -> None:
         for session in sessions:
-            end_operations(settings, session)
+            await_operations(settings, session)
 
-    name, holder = _take(store, purpose, wait_s, session_addresses(), end_work)
+    name, holder = _take(store, purpose, wait_s, session_addresses(), await_work)
     stop = threading.Event()
     renewer = threading.Thread(target=_renew, args=(store, name, holder, stop), daemon=True)
     renewer.start()
     try:
         yield
     except BaseException:
-        end_work(holder.sessions)
+        await_work(holder.sessions)
         raise
     finally:
         stop.set()
@@ -110,7 +110,7 @@ def current_holder(settings: Settings) -> Holder | None:
 
 
 def _take(
-    store: _Store, purpose: str, wait_s: float, sessions: tuple[str, ...], end_work: EndWork
+    store: _Store, purpose: str, wait_s: float, sessions: tuple[str, ...], await_work: AwaitWork
 ) -> tuple[str, Holder]:
     deadline = time.monotonic() + wait_s
     while True:
@@ -118,7 +118,7 @@ def _take(
         now = time.time()
         if holder is None or holder.is_dead(now):
             if holder is not None and not holder.released and holder.host == platform.node():
-                end_work(holder.sessions)
+                await_work(holder.sessions)
             process = psutil.Process()
             mine = Holder(platform.node(), process.pid, process.create_time(), purpose, now, now, sessions=sessions)
             name = f"{number + 1:012d}.json"

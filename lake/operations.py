@@ -1,6 +1,6 @@
 """Operations: what Spark still does for a client, be it one that has died.
 
-Belongs here: naming this process's sessions so that another process can reach them, and ending what runs in them. The
+Belongs here: naming this process's sessions so that another process can reach them, and awaiting what runs in them. The
 server and its sessions are in `spark`; when this is needed is for `lease` to say.
 
 Spark goes on with a command whose client was killed, and commits it seconds later: by then the next writer may have
@@ -20,9 +20,8 @@ from lake.errors import PlatformError
 from lake.settings import Settings
 from lake.spark import open_sessions
 
-_END_S = 120.0
+_END_S = 600.0
 _STATE = GetStatusResponse.OperationStatus.OperationState
-_UNDER_WAY = {_STATE.OPERATION_STATE_RUNNING, _STATE.OPERATION_STATE_TERMINATING}
 
 
 def session_addresses() -> tuple[str, ...]:
@@ -30,9 +29,10 @@ def session_addresses() -> tuple[str, ...]:
     return tuple(sorted(_address(server, session.client) for session, server in open_sessions()))
 
 
-def end_operations(settings: Settings, address: str) -> None:
-    """Interrupt what runs in the session at `address` and wait until it has ended, committed or not.
+def await_operations(settings: Settings, address: str) -> None:
+    """Wait until what runs in the session at `address` has ended.
 
+    It is not interrupted: Spark does not tell when an interrupted operation has ended, and a finished one is work done.
     A server that does not answer has died, and its operations with it. Raises PlatformError when they do not end.
     """
     parts = urlsplit(address)
@@ -42,11 +42,10 @@ def end_operations(settings: Settings, address: str) -> None:
     client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2000)])
     deadline = time.monotonic() + _END_S
     try:
-        client.interrupt_all()
         while _are_under_way(client):
             if time.monotonic() > deadline:
                 raise PlatformError(
-                    f"Spark at {parts.netloc} does not end what a process that is gone had asked of it: restart it "
+                    f"Spark at {parts.netloc} still works for a process that is gone, after {_END_S:.0f} s: restart it "
                     "(`lakehouse down` stops the embedded one) and run this again."
                 )
             time.sleep(0.1)
@@ -59,7 +58,7 @@ def end_operations(settings: Settings, address: str) -> None:
 def _are_under_way(client: SparkConnectClient) -> bool:
     # there is no public way to ask
     statuses = client._get_operation_statuses().operation_statuses
-    return any(status.state in _UNDER_WAY for status in statuses)
+    return any(status.state == _STATE.OPERATION_STATE_RUNNING for status in statuses)
 
 
 def _address(server: str, client: SparkConnectClient) -> str:

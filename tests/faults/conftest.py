@@ -4,12 +4,17 @@ Belongs here: what the cases of several modules begin with. How it is built is i
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ingestion.broker import running_broker
+from lake.models import known_models
 from lake.settings import Settings
+from pipeline.gate import judge_gold
+from pipeline.gold import candidate_path, run_dbt
+from pipeline.refresh import prepare
 from tests.faults.base import Scene, half_published
 from tests.faults.invariants import Invariants
 
@@ -36,6 +41,17 @@ def ticked(half: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """All messages are in silver, the second half is not published."""
     scene = half.copy(tmp_path_factory.mktemp("ticked") / "home")
     scene.tick()
+    return scene
+
+
+@pytest.fixture(scope="session")
+def judged(ticked: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A lake whose gold candidate is built and judged, and not published."""
+    scene = ticked.copy(tmp_path_factory.mktemp("judged") / "home")
+    settings, models, now = scene.settings, known_models(scene.settings), datetime.now(UTC)
+    prepare(settings, models, run_id="judged", now=now)
+    run_dbt(settings)
+    judge_gold(settings, models, candidate_path(settings), run_id="judged", now=now)
     return scene
 
 

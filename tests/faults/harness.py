@@ -21,7 +21,7 @@ from typing import Any, Literal
 from lake.settings import Settings
 
 _PROJECT = ("lake.", "ingestion.", "pipeline.", "dagster_project.")
-_LIMIT_S = 120
+_LIMIT_S = 240
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["pipeline.tick", "pipeline.refresh", "lake.validation"])
@@ -42,24 +42,22 @@ class Point:
     when: Literal["before", "files", "after"] = "before"
     folder: str = ""
     kills: str = "self"
+    by: signal.Signals = signal.SIGKILL
 
 
 def run_to(point: Point, step: Step, settings: Settings) -> None:
     """Run `step` in a process that dies at `point`, or fails since another one does; fails when it ends well."""
     expected = -signal.SIGKILL if point.kills == "self" else 1
-    assert run_apart(_step_to, point, step, settings) == expected, f"{point} was not come to"
-
-
-def run_apart(target: Callable[..., None], *arguments: Any) -> int:
-    """Run a function of a module in a process of its own; returns the exit code."""
-    process = _processes.Process(target=target, args=arguments)
-    process.start()
+    process = start_to(point, step, settings)
     process.join(_LIMIT_S)
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-    assert process.exitcode is not None
-    return process.exitcode
+    assert process.exitcode == expected, f"{point} was not come to"
+
+
+def start_to(point: Point, step: Step, settings: Settings) -> multiprocessing.process.BaseProcess:
+    """Begin `step` in a process of its own; it ends with this one."""
+    process = _processes.Process(target=_step_to, args=(point, step, settings), daemon=True)
+    process.start()
+    return process
 
 
 def _step_to(point: Point, step: Step, settings: Settings) -> None:
@@ -93,12 +91,12 @@ def arm(point: Point, settings: Settings) -> None:
 
 def _kill(point: Point, settings: Settings) -> None:
     if point.kills == "self":
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), point.by)
     from lake.processes import find
 
     record = find(settings, point.kills)
     if record is not None:
-        os.kill(record.pid, signal.SIGKILL)
+        os.kill(record.pid, point.by)
 
 
 def _at_a_new_file(folder: Path, act: Callable[[], None]) -> None:

@@ -86,7 +86,7 @@ CASES = (
     Case(
         "Spark goes on for a dead client",
         "SIGKILL to a tick whose bronze commit Spark has not finished, and the next tick at once",
-        "the lease is taken over only when Spark has ended what it did for the dead process: no record lands twice",
+        "the lease is taken over when Spark has ended what it did for the dead process: no record lands twice",
         spark_goes_on,
     ),
 )
