@@ -134,8 +134,8 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
     last, identity = newest_commit(settings, table.name, "offsets"), topic_id(bootstrap, topic)
     if last is not None and last.metadata.get("topic_id", identity) != identity:
         raise LandingZoneError(
-            f"Kafka topic {topic} was created anew since bronze read it up to {_offsets_of(last)}: its offsets are others. "
-            f"Point the lakehouse at the broker it began with, or at an empty lake."
+            f"Kafka topic {topic} was created anew since bronze read it up to {_offsets_of(last)}, so its offsets "
+            f"are others. Point the lakehouse at the broker it began with, or at an empty lake."
         )
     committed, available = _offsets_of(last), broker_offsets(bootstrap, topic)
     gaps = {p: [committed[p], low] for p, (low, _) in available.items() if p in committed and committed[p] < low}

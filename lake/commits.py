@@ -15,7 +15,8 @@ from typing import Any
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
-from lake.locations import delta_options, spark_uri, table_uri
+from lake import delta
+from lake.locations import spark_uri
 from lake.settings import Settings
 from lake.slices import predicate, slices_of_runs
 from lake.tables import Table
@@ -37,11 +38,8 @@ class Commit:
 
 
 def open_table(settings: Settings, table: str) -> DeltaTable | None:
-    """The Delta table as delta-rs sees it now; None when it does not exist."""
-    uri, options = table_uri(settings, table), delta_options(settings)
-    if not DeltaTable.is_deltatable(uri, options):
-        return None
-    return DeltaTable(uri, storage_options=options)
+    """The Delta table as delta-rs sees it now; None when it does not exist. Raises StepError."""
+    return delta.open_table(settings, table)
 
 
 def version_of(settings: Settings, table: str) -> int | None:

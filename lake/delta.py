@@ -38,11 +38,17 @@ _HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=F
 
 
 def open_table(settings: Settings, table: str, version: int | None = None) -> DeltaTable | None:
-    """The table at `version` (by default its newest); None when it does not exist."""
+    """The table at `version` (by default its newest); None when it does not exist. Raises StepError."""
+    uri = table_uri(settings, table)
     try:
-        return DeltaTable(table_uri(settings, table), version=version, storage_options=delta_options(settings))
+        return DeltaTable(uri, version=version, storage_options=delta_options(settings))
     except TableNotFoundError:
         return None
+    except DeltaError as error:
+        raise StepError(
+            f"{table} cannot be opened: {' '.join(str(error).split())}. Restore the damaged file "
+            f"in {uri}/_delta_log, most likely the newest."
+        ) from error
 
 
 def version_of(settings: Settings, table: str) -> int | None:

@@ -24,6 +24,7 @@ from typing import Protocol
 
 import psutil
 
+from lake import processes
 from lake.errors import LeaseError
 from lake.locations import s3fs_options
 from lake.settings import Settings
@@ -31,13 +32,18 @@ from lake.settings import Settings
 RENEW_S = 20.0
 # A holder on another machine that has not renewed for this long is dead; on this machine its process id tells.
 DEAD_AFTER_S = 120.0
+# the machine's start is told in whole seconds, rounded anew each time
+_START_SLACK_S = 2.0
 
 AwaitWork = Callable[[Iterable[str]], None]
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds the lease, for what, since when (seconds since 1970), and the Spark sessions that it had then."""
+    """Who holds the lease, for what, since when (seconds since 1970), and the Spark sessions that it had then.
+
+    `process_started_at` counts from the start of the machine (`boot_id`), which a clock that is set does not change.
+    """
 
     host: str
     pid: int
@@ -47,6 +53,7 @@ class Holder:
     renewed_at: float
     released: bool = False
     sessions: tuple[str, ...] = ()
+    boot_id: str = ""
 
     def is_dead(self, now: float) -> bool:
         """True when the holder has given the lease back or cannot come back to use it."""
@@ -54,8 +61,10 @@ class Holder:
             return True
         if self.host != platform.node():
             return now - self.renewed_at > DEAD_AFTER_S
+        if self.boot_id != processes.boot_id():
+            return True
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.process_started_at) > 1
+            return abs(processes.started_s(psutil.Process(self.pid)) - self.process_started_at) > _START_SLACK_S
         except psutil.NoSuchProcess:
             return True
 
@@ -120,7 +129,10 @@ def _take(
             if holder is not None and not holder.released and holder.host == platform.node():
                 await_work(holder.sessions)
             process = psutil.Process()
-            mine = Holder(platform.node(), process.pid, process.create_time(), purpose, now, now, sessions=sessions)
+            mine = Holder(
+                platform.node(), process.pid, processes.started_s(process), purpose, now, now,
+                sessions=sessions, boot_id=processes.boot_id(),
+            )  # fmt: skip
             name = f"{number + 1:012d}.json"
             if store.create(name, json.dumps(asdict(mine))):
                 for old in store.names():

@@ -54,8 +54,13 @@ def run_to(point: Point, step: Step, settings: Settings) -> None:
 
 
 def start_to(point: Point, step: Step, settings: Settings) -> multiprocessing.process.BaseProcess:
-    """Begin `step` in a process of its own; it ends with this one."""
-    process = _processes.Process(target=_step_to, args=(point, step, settings), daemon=True)
+    """Begin `step`, armed with `point`, in a process of its own."""
+    return start_apart(_step_to, point, step, settings)
+
+
+def start_apart(function: Callable[..., None], *arguments: Any) -> multiprocessing.process.BaseProcess:
+    """Begin a function of a module in a process of its own, which does not outlive this one."""
+    process = _processes.Process(target=function, args=arguments, daemon=True)
     process.start()
     return process
 
@@ -81,7 +86,8 @@ def arm(point: Point, settings: Settings) -> None:
         if point.when == "files":
             _at_a_new_file(Path(settings.lake_uri) / point.folder, lambda: _kill(point, settings))
         result = real(*arguments, **named)
-        _kill(point, settings)
+        if point.when != "before":  # nor is a process to go on whose file was not seen in time
+            _kill(point, settings)
         return result
 
     for module in list(sys.modules.values()):

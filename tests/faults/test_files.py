@@ -25,7 +25,7 @@ from lake.tables import DEVICE_HOURS, DEVICE_MINUTES
 from pipeline.tick import rebuild_silver
 from tests.faults.base import Scene, run_refresh, run_tick
 from tests.faults.catalogue import Case
-from tests.faults.harness import run_apart
+from tests.faults.harness import start_apart
 from tests.faults.invariants import Invariants, seen
 from tests.faults.test_kills import publishing
 
@@ -128,7 +128,9 @@ def building_on_a_full_disk(settings: Settings) -> None:
 def full_for(step: Callable[[Settings], None], scene: Scene, invariants: Invariants) -> None:
     """The step fails as it says, readers see nothing of it, and with room again it is done."""
     before = seen(scene.settings)
-    assert run_apart(step, scene.settings) == 0
+    process = start_apart(step, scene.settings)
+    process.join(240)
+    assert process.exitcode == 0
     assert seen(scene.settings) == before
     scene.refresh()
     invariants.hold(scene.settings, scene.manifest)
@@ -151,7 +153,7 @@ def full_for_spark(scene: Scene, invariants: Invariants) -> None:
     invariants.hold(scene.settings, scene.manifest)
 
 
-_DAMAGES = (("truncated", truncate), ("empty", empty), ("bit-flipped", flip_bits))
+_DAMAGES = (("truncated", truncate), ("empty", empty))
 OF_PUBLISHED = (
     *(
         Case(
@@ -169,7 +171,8 @@ OF_PUBLISHED = (
             "nothing is built of it, with an error that names the table; a backfill of the hour mends it",
             partial(of_silver, damage),
         )
-        for name, damage in _DAMAGES
+        # of gold, whose writer has no checksums, `lakehouse verify` finds it
+        for name, damage in (*_DAMAGES, ("bit-flipped", flip_bits))
     ),
     Case(
         "truncated log entry",

@@ -129,7 +129,8 @@ def retention_passed(scene: Scene, invariants: Invariants, landing: Settings) ->
         first, lost = committed[partition], (highs[partition] - committed[partition]) // 2
         assert lost > 0
         upto = TopicPartition(TELEMETRY, partition, first + lost)
-        AdminClient({"bootstrap.servers": bootstrap}).delete_records([upto])[upto].result()
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin.delete_records([upto])[upto].result()
         gap = rf"partition {partition}: offsets {first} to {first + lost - 1} are gone .*\({lost} records\)"
         version = version_of(ours.settings, BRONZE_TELEMETRY.name)
         with pytest.raises(LandingZoneError, match=gap):
