@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ingestion.envelope import ATTRIBUTES, CONTENT_TYPE
-from lake.commits import append_once, ensure_table, newest_commit, progress_of
+from lake.commits import Commit, append_once, ensure_table, newest_commit, progress_of
 from lake.errors import LandingZoneError, PlatformError
 from lake.settings import Settings
 from lake.spark import interpret_small
@@ -50,10 +51,23 @@ class OffsetRange:
 
 def committed_offsets(settings: Settings, topic: str) -> Offsets:
     """Where the last bronze commit of a topic ended; empty before the first."""
-    commit = newest_commit(settings, BRONZE_TABLES[topic].name, "offsets")
+    return _offsets_of(newest_commit(settings, BRONZE_TABLES[topic].name, "offsets"))
+
+
+def _offsets_of(commit: Commit | None) -> Offsets:
     if commit is None:
         return {}
     return {int(partition): end for partition, (_, end) in commit.metadata["offsets"].items()}
+
+
+def topic_id(bootstrap: str, topic: str) -> str | None:
+    """Kafka's own identity of a topic, which one of the same name made later does not have; None from old brokers."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        described = admin.describe_topics(TopicCollection([topic]), request_timeout=_BROKER_TIMEOUT_S)[topic].result()
+    except KafkaException as error:
+        raise PlatformError(f"Kafka at {bootstrap} does not describe the topic {topic}: {error.args[0]}.") from error
+    return str(described.topic_id) if described.topic_id else None
 
 
 def broker_offsets(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
@@ -117,7 +131,13 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
     table = BRONZE_TABLES[topic]
     interpret_small(spark, 0)
     ensure_table(spark, settings, table)
-    committed, available = committed_offsets(settings, topic), broker_offsets(bootstrap, topic)
+    last, identity = newest_commit(settings, table.name, "offsets"), topic_id(bootstrap, topic)
+    if last is not None and last.metadata.get("topic_id", identity) != identity:
+        raise LandingZoneError(
+            f"Kafka topic {topic} was created anew since bronze read it up to {_offsets_of(last)}, so its offsets "
+            f"are others. Point the lakehouse at the broker it began with, or at an empty lake."
+        )
+    committed, available = _offsets_of(last), broker_offsets(bootstrap, topic)
     gaps = {p: [committed[p], low] for p, (low, _) in available.items() if p in committed and committed[p] < low}
     if accept_gap:
         committed |= {p: low for p, (_, low) in gaps.items()}
@@ -132,6 +152,7 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
     metadata: dict[str, Any] = {
         "step": "ingest",
         "offsets": {p: [offsets.start[p], offsets.end[p]] for p in offsets.end},
+        "topic_id": identity,
         "run_id": run_id,
     }
     if accept_gap and gaps:

@@ -3,6 +3,9 @@
 Belongs here: taking, keeping and giving back the lease, and taking over one whose holder is dead. Spark's LogStore is
 safe within one JVM only, and on S3 it loses commits silently when two drivers write, so this is not a courtesy.
 
+Spark may still be working for a holder that is dead, or was interrupted: so the lease names the holder's Spark
+sessions, and nobody goes on, nor gives it back, before what runs in them has ended.
+
 The lease is the highest numbered file in `<lake>/_lease/`. To take it a process creates the next number exclusively,
 which exactly one of several can; only the holder ever rewrites its own file, so there is no race to lose.
 """
@@ -13,7 +16,7 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +24,7 @@ from typing import Protocol
 
 import psutil
 
+from lake import processes
 from lake.errors import LeaseError
 from lake.locations import s3fs_options
 from lake.settings import Settings
@@ -28,11 +32,18 @@ from lake.settings import Settings
 RENEW_S = 20.0
 # A holder on another machine that has not renewed for this long is dead; on this machine its process id tells.
 DEAD_AFTER_S = 120.0
+# the machine's start is told in whole seconds, rounded anew each time
+_START_SLACK_S = 2.0
+
+AwaitWork = Callable[[Iterable[str]], None]
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds the lease, for what, and since when (seconds since 1970)."""
+    """Who holds the lease, for what, since when (seconds since 1970), and the Spark sessions that it had then.
+
+    `process_started_at` counts from the start of the machine (`boot_id`), which a clock that is set does not change.
+    """
 
     host: str
     pid: int
@@ -41,6 +52,8 @@ class Holder:
     taken_at: float
     renewed_at: float
     released: bool = False
+    sessions: tuple[str, ...] = ()
+    boot_id: str = ""
 
     def is_dead(self, now: float) -> bool:
         """True when the holder has given the lease back or cannot come back to use it."""
@@ -48,8 +61,10 @@ class Holder:
             return True
         if self.host != platform.node():
             return now - self.renewed_at > DEAD_AFTER_S
+        if self.boot_id != processes.boot_id():
+            return True
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.process_started_at) > 1
+            return abs(processes.started_s(psutil.Process(self.pid)) - self.process_started_at) > _START_SLACK_S
         except psutil.NoSuchProcess:
             return True
 
@@ -70,15 +85,26 @@ class _Store(Protocol):
 def writer_lease(settings: Settings, purpose: str, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the lease of the lake while the block runs, renewing it in the background.
 
-    Waits up to `wait_s` seconds for another holder. Raises LeaseError, which names the holder, when it stays held.
+    Waits up to `wait_s` seconds for another holder. The Spark sessions that write are opened before it is taken.
+    Raises LeaseError, which names the holder, when it stays held.
     """
+    from lake.operations import await_operations, session_addresses  # asking who holds it must not import Spark
+
     store: _Store = _S3Store(settings) if settings.is_s3 else _FolderStore(settings)
-    name, holder = _take(store, purpose, wait_s)
+
+    def await_work(sessions: Iterable[str]) -> None:
+        for session in sessions:
+            await_operations(settings, session)
+
+    name, holder = _take(store, purpose, wait_s, session_addresses(), await_work)
     stop = threading.Event()
     renewer = threading.Thread(target=_renew, args=(store, name, holder, stop), daemon=True)
     renewer.start()
     try:
         yield
+    except BaseException:
+        await_work(holder.sessions)
+        raise
     finally:
         stop.set()
         renewer.join()
@@ -92,14 +118,21 @@ def current_holder(settings: Settings) -> Holder | None:
     return None if holder is None or holder.is_dead(time.time()) else holder
 
 
-def _take(store: _Store, purpose: str, wait_s: float) -> tuple[str, Holder]:
+def _take(
+    store: _Store, purpose: str, wait_s: float, sessions: tuple[str, ...], await_work: AwaitWork
+) -> tuple[str, Holder]:
     deadline = time.monotonic() + wait_s
     while True:
         number, holder = _newest(store)
         now = time.time()
         if holder is None or holder.is_dead(now):
+            if holder is not None and not holder.released and holder.host == platform.node():
+                await_work(holder.sessions)
             process = psutil.Process()
-            mine = Holder(platform.node(), process.pid, process.create_time(), purpose, now, now)
+            mine = Holder(
+                platform.node(), process.pid, processes.started_s(process), purpose, now, now,
+                sessions=sessions, boot_id=processes.boot_id(),
+            )  # fmt: skip
             name = f"{number + 1:012d}.json"
             if store.create(name, json.dumps(asdict(mine))):
                 for old in store.names():

@@ -94,6 +94,17 @@ def is_same(record: ProcessRecord) -> bool:
         return False
 
 
+def started_s(process: psutil.Process) -> float:
+    """When a process started, in seconds since the machine did: setting the clock moves the time of both."""
+    return process.create_time() - psutil.boot_time()
+
+
+def boot_id() -> str:
+    """What tells this run of the machine from the one before; empty where the system does not say."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""
+
+
 def spawn(
     settings: Settings,
     name: str,

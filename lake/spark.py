@@ -45,7 +45,8 @@ _SESSION: dict[str, bool | float | int | str | None] = {
 }
 
 # a session still open when its server ends makes its client wait for the server as the program exits
-_sessions: weakref.WeakSet[SparkSession] = weakref.WeakSet()
+# its value is where the server listens
+_sessions: weakref.WeakKeyDictionary[SparkSession, str] = weakref.WeakKeyDictionary()
 
 
 @contextmanager
@@ -93,8 +94,13 @@ def connect(address: str) -> SparkSession:
         raise PlatformError(f"Spark at {address} gives no session: {error}.") from error
     # the default keeps asking a server that is gone for ten minutes, also when the program ends
     session.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2000)])
-    _sessions.add(session)
+    _sessions[session] = f"{parts.scheme}://{parts.hostname}:{parts.port or 15002}"
     return session
+
+
+def open_sessions() -> list[tuple[SparkSession, str]]:
+    """The sessions of this process that have not been stopped, each with its server's address."""
+    return [(session, address) for session, address in _sessions.items() if not session.client.is_closed]
 
 
 def needed_memory_mb(settings: Settings) -> int:

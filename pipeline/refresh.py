@@ -9,6 +9,7 @@ from datetime import datetime
 
 from lake.commits import progress_of, version_of
 from lake.lease import writer_lease
+from lake.page_checks import check_pages
 from lake.publications import Publication, newest
 from lake.settings import Settings
 from lake.slices import day_of
@@ -78,6 +79,9 @@ def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, s
     if not hours and not registry_moved:
         return None
     progress(f"judging {len(hours)} slices of silver")
+    for name, version in inputs.items():
+        if name != SILVER_DEVICES.name:
+            check_pages(settings, name, version, set(hours))
     judgement = judge_silver(
         settings,
         models,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lake.table_docs import tables_markdown
+from tests.faults.catalogue import cases, faults_markdown
 from transforms.reasons import MEANINGS, Reason
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -18,3 +19,15 @@ def test_every_reason_is_explained() -> None:
     lines = (DOCS / "messages.md").read_text().splitlines()
     rows = [f"| `{reason.value}` | {MEANINGS[reason]} |" for reason in Reason]
     assert [line for line in lines if line in rows] == rows
+
+
+def test_the_page_of_faults_is_made_from_the_cases() -> None:
+    """docs/faults.md is what `python -m tests.faults.catalogue` prints now."""
+    made = faults_markdown()
+    assert (DOCS / "faults.md").read_text() == made, "run: python -m tests.faults.catalogue > docs/faults.md"
+
+
+def test_every_fault_has_a_name_of_its_own() -> None:
+    """A case is found by its name."""
+    names = [case.name for _, ours in cases() for case in ours]
+    assert len(set(names)) == len(names) > 0

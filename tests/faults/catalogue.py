@@ -1,0 +1,64 @@
+"""The fault catalogue: what a case is, and the page that lists them all.
+
+Belongs here: the form of a case, collecting the cases of the modules beside this one, docs/faults.md. A case itself,
+and how its fault is brought about, belongs in a test module.
+
+    python -m tests.faults.catalogue > docs/faults.md
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+# in the order of the line; a new module of cases is added here
+MODULES = {
+    "landing_zone": "Kafka",
+    "spark": "Spark",
+    "kills": "Killed at a boundary",
+    "writers": "Writers and clocks",
+    "files": "Files and disks",
+    "s3": "S3",
+}
+
+_HEADER = """# Faults
+
+Made from `tests/faults/` by `python -m tests.faults.catalogue`; change the cases, not this page.
+
+Each case is a test on the real parts. After each the step is run again, and one function checks the lake against what
+the simulator says that it sent: every message is there once, gold equals a rebuild of all slices from silver, and one
+publication pins a readable version of every gold table. Readers are asked between the fault and the second run, too.
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault: what is done, what must hold, and the function that does it and shows that it holds."""
+
+    name: str
+    injection: str
+    holds: str
+    prove: Callable[..., None]
+
+    def __str__(self) -> str:
+        return self.name.replace(" ", "_")
+
+
+def cases() -> Iterator[tuple[str, tuple[Case, ...]]]:
+    """The title and the cases of every module."""
+    for name, title in MODULES.items():
+        module: Any = import_module(f"tests.faults.test_{name}")
+        yield title, module.CASES
+
+
+def faults_markdown() -> str:
+    """docs/faults.md."""
+    parts = [_HEADER]
+    for title, ours in cases():
+        rows = "\n".join(f"| {case.name} | {case.injection} | {case.holds} |" for case in ours)
+        parts.append(f"## {title}\n\n| case | what is done | what must hold |\n| --- | --- | --- |\n{rows}\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(faults_markdown(), end="")

@@ -1,0 +1,76 @@
+"""Fixtures of the fault catalogue: the base lakes, built once a session, and a copy of one for each case.
+
+Belongs here: what the cases of several modules begin with. How it is built is in `base`.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingestion.broker import running_broker
+from lake.models import known_models
+from lake.settings import Settings
+from pipeline.gate import judge_gold
+from pipeline.gold import candidate_path, run_dbt
+from pipeline.refresh import prepare
+from tests.faults.base import Scene, half_published
+from tests.faults.invariants import Invariants
+
+
+@pytest.fixture(scope="session")
+def landing_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A broker of its own, whose topics no other test empties; `kafka_bootstrap` is its address."""
+    home = tmp_path_factory.mktemp("landing")
+    settings = Settings(home=home, lake_uri=str(home / "lake"))
+    with running_broker(settings) as bootstrap:
+        yield Settings(home=home, lake_uri=str(home / "lake"), kafka_bootstrap=bootstrap)
+
+
+@pytest.fixture(scope="session")
+def half(landing_home: Settings, spark_address: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Half of the messages are published, the others are in Kafka."""
+    home = tmp_path_factory.mktemp("half")
+    settings = Settings(home, str(home / "lake"), landing_home.kafka_bootstrap, spark_address)
+    return half_published(settings)
+
+
+@pytest.fixture(scope="session")
+def ticked(half: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """All messages are in silver, the second half is not published."""
+    scene = half.copy(tmp_path_factory.mktemp("ticked") / "home")
+    scene.tick()
+    return scene
+
+
+@pytest.fixture(scope="session")
+def judged(ticked: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A lake whose gold candidate is built and judged, and not published."""
+    scene = ticked.copy(tmp_path_factory.mktemp("judged") / "home")
+    settings, models, now = scene.settings, known_models(scene.settings), datetime.now(UTC)
+    prepare(settings, models, run_id="judged", now=now)
+    run_dbt(settings)
+    judge_gold(settings, models, candidate_path(settings), run_id="judged", now=now)
+    return scene
+
+
+@pytest.fixture(scope="session")
+def published(ticked: Scene, invariants: Invariants, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """All messages are published."""
+    scene = ticked.copy(tmp_path_factory.mktemp("published") / "home")
+    scene.refresh()
+    invariants.hold(scene.settings, scene.manifest)
+    return scene
+
+
+@pytest.fixture(scope="session")
+def invariants(tmp_path_factory: pytest.TempPathFactory) -> Invariants:
+    """What every case ends with."""
+    return Invariants(tmp_path_factory.mktemp("rebuilt"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Where a case copies its lake to."""
+    return tmp_path / "home"

@@ -1,0 +1,238 @@
+"""Files that are damaged, and disks that are full.
+
+Belongs here: what becomes of bytes on disk. A published figure is either right or an error.
+"""
+
+import resource
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+from deltalake import DeltaTable
+from pyspark.errors import PySparkException
+
+from dagster_project.run import run_job
+from lake.errors import LakehouseError, StepError
+from lake.locations import table_uri
+from lake.models import known_models
+from lake.processes import find
+from lake.settings import Settings
+from lake.spark import NAME, connect, running_spark
+from lake.tables import DEVICE_HOURS, DEVICE_MINUTES
+from pipeline.tick import rebuild_silver
+from tests.faults.base import Scene, run_refresh, run_tick
+from tests.faults.catalogue import Case
+from tests.faults.harness import start_apart
+from tests.faults.invariants import Invariants, seen
+from tests.faults.test_kills import publishing
+
+Damage = Callable[[Path], None]
+
+
+def truncate(path: Path) -> None:
+    """Keep the first half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    """Keep nothing."""
+    path.write_bytes(b"")
+
+
+def flip_bits(path: Path) -> None:
+    """Change one byte in the middle of the data pages."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0x10
+    path.write_bytes(content)
+
+
+def newest_file(settings: Settings, table: str) -> tuple[Path, str]:
+    """A file that the newest version of a table reads, the largest, and the hour that it holds."""
+    opened = DeltaTable(table_uri(settings, table))
+    files = opened.get_add_actions(flatten=True)
+    columns = ("size_bytes", "path", "partition.event_date", "partition.event_hour")
+    _, path, date, hour = max(zip(*(files[name].to_pylist() for name in columns), strict=True))
+    return Path(table_uri(settings, table)) / path, f"{date}T{int(hour):02d}"
+
+
+def of_gold(damage: Damage, scene: Scene, invariants: Invariants) -> None:
+    """Readers get an error, and the hour built anew replaces the file."""
+    before = seen(scene.settings)
+    path, hour = newest_file(scene.settings, DEVICE_MINUTES.name)
+    damage(path)
+    with pytest.raises(LakehouseError, match=r"device_minutes"):
+        seen(scene.settings)
+    run_job(scene.settings, "publish", slices=[hour])
+    assert {**seen(scene.settings), "publication": 2} == before
+    invariants.hold(scene.settings, scene.manifest)
+
+
+def of_silver(damage: Damage, scene: Scene, invariants: Invariants) -> None:
+    """Gold cannot be built of it; judged anew from bronze, it can."""
+    settings, before = scene.settings, seen(scene.settings)
+    path, hour = newest_file(settings, "silver.thermostats")
+    damage(path)
+    with pytest.raises(StepError, match=r"thermostats"):
+        run_job(settings, "publish", slices=[hour])
+    assert seen(settings) == before
+    with scene.session() as session:
+        rebuild_silver(session, settings, known_models(settings), [hour], run_id="rebuild")
+    scene.refresh()
+    assert {**seen(settings), "publication": 2} == before
+    invariants.hold(settings, scene.manifest)
+
+
+def of_a_log(scene: Scene, invariants: Invariants) -> None:
+    """The newest entries of a gold table and of a silver table."""
+    before = seen(scene.settings)
+    for table, reads in ((DEVICE_HOURS.name, seen), ("silver.thermostats", run_refresh)):
+        entry = max((Path(table_uri(scene.settings, table)) / "_delta_log").glob("*.json"))
+        content = entry.read_bytes()
+        truncate(entry)
+        with pytest.raises(LakehouseError, match=table):
+            reads(scene.settings)
+        entry.write_bytes(content)
+    assert seen(scene.settings) == before
+    invariants.hold(scene.settings, scene.manifest)
+
+
+def without_last_checkpoint(scene: Scene, invariants: Invariants) -> None:
+    """Checkpoints themselves are there."""
+    for log in Path(scene.settings.lake_uri).rglob("_delta_log"):
+        DeltaTable(str(log.parent)).create_checkpoint()
+        (log / "_last_checkpoint").unlink()
+    scene.run()
+    invariants.hold(scene.settings, scene.manifest)
+
+
+_FULL_BYTES = 4096
+
+
+def publishing_on_a_full_disk(settings: Settings) -> None:
+    """A step whose files end at a few kilobytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FULL_BYTES, resource.RLIM_INFINITY))
+    with pytest.raises(StepError, match=r"gold\.\w+ could not be written and is as it was"):
+        publishing(settings)
+
+
+def building_on_a_full_disk(settings: Settings) -> None:
+    """A step whose candidate database has no room."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100 * _FULL_BYTES, resource.RLIM_INFINITY))
+    with pytest.raises(LakehouseError, match="candidate"):
+        run_refresh(settings)
+
+
+def full_for(step: Callable[[Settings], None], scene: Scene, invariants: Invariants) -> None:
+    """The step fails as it says, readers see nothing of it, and with room again it is done."""
+    before = seen(scene.settings)
+    process = start_apart(step, scene.settings)
+    process.join(240)
+    assert process.exitcode == 0
+    assert seen(scene.settings) == before
+    scene.refresh()
+    invariants.hold(scene.settings, scene.manifest)
+
+
+def full_for_spark(scene: Scene, invariants: Invariants) -> None:
+    """Spark's files end at a few kilobytes for one tick."""
+    settings, before = replace(scene.settings, spark="local[2]"), seen(scene.settings)
+    with running_spark(settings) as address:
+        record = find(settings, NAME)
+        assert record is not None
+        spark = psutil.Process(record.pid)
+        spark.rlimit(psutil.RLIMIT_FSIZE, (_FULL_BYTES, resource.RLIM_INFINITY))
+        with pytest.raises(PySparkException):
+            run_tick(settings, connect(address))
+        assert seen(settings) == before
+        spark.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        run_tick(settings, connect(address))
+    scene.refresh()
+    invariants.hold(scene.settings, scene.manifest)
+
+
+_DAMAGES = (("truncated", truncate), ("empty", empty))
+OF_PUBLISHED = (
+    *(
+        Case(
+            f"{name} file in gold",
+            f"a {name} data file of `gold.device_minutes`",
+            "readers get an error that names the table, no figure; a backfill of the hour mends it",
+            partial(of_gold, damage),
+        )
+        for name, damage in _DAMAGES
+    ),
+    *(
+        Case(
+            f"{name} file in silver",
+            f"a {name} data file of `silver.thermostats`",
+            "nothing is built of it, with an error that names the table; a backfill of the hour mends it",
+            partial(of_silver, damage),
+        )
+        # of gold, whose writer has no checksums, `lakehouse verify` finds it
+        for name, damage in (*_DAMAGES, ("bit-flipped", flip_bits))
+    ),
+    Case(
+        "truncated log entry",
+        "the newest entry of a table's `_delta_log` cut in half, of gold and of silver",
+        "readers and writers get an error that names the table; the entry restored, all is as before",
+        of_a_log,
+    ),
+    Case(
+        "last checkpoint missing",
+        "`_last_checkpoint` deleted in every table",
+        "all goes on",
+        without_last_checkpoint,
+    ),
+)
+OF_A_TICK = (
+    Case(
+        "disk full for Spark",
+        "RLIMIT_FSIZE of 4 KB on Spark's JVM during a tick",
+        "the tick fails, readers see the publication before; with room again a tick takes all",
+        full_for_spark,
+    ),
+)
+OF_A_REFRESH = (
+    Case(
+        "disk full for the candidates",
+        "RLIMIT_FSIZE of 400 KB on the process that builds gold",
+        "the refresh says so, readers see the publication before; with room again a refresh publishes",
+        partial(full_for, building_on_a_full_disk),
+    ),
+)
+OF_A_PUBLICATION = (
+    Case(
+        "disk full for gold",
+        "RLIMIT_FSIZE of 4 KB on the process that commits gold",
+        "the error names the table, readers see the publication before; with room again a refresh publishes",
+        partial(full_for, publishing_on_a_full_disk),
+    ),
+)
+CASES = (*OF_PUBLISHED, *OF_A_TICK, *OF_A_REFRESH, *OF_A_PUBLICATION)
+
+
+@pytest.mark.parametrize("case", OF_PUBLISHED, ids=str)
+def test_of_a_published_lake(case: Case, published: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds."""
+    case.prove(published.copy(home), invariants)
+
+
+@pytest.mark.parametrize("case", OF_A_TICK, ids=str)
+def test_of_a_tick(case: Case, half: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds."""
+    case.prove(half.copy(home), invariants)
+
+
+@pytest.mark.parametrize("case", OF_A_REFRESH, ids=str)
+def test_of_a_refresh(case: Case, ticked: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds."""
+    case.prove(ticked.copy(home), invariants)
+
+
+@pytest.mark.parametrize("case", OF_A_PUBLICATION, ids=str)
+def test_of_a_publication(case: Case, judged: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds."""
+    case.prove(judged.copy(home), invariants)

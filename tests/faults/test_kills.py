@@ -1,0 +1,147 @@
+"""SIGKILL at every boundary of the line: the process that runs a step dies there, and the next one goes on.
+
+Belongs here: the points at which Python dies. Spark's death is in `test_spark`, half written files in `test_files`.
+
+A case kills one attempt after the other on the same lake, each further on, since that is what a crash loop does. To add
+a boundary, add a point to a case or a case to CASES.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lake.models import known_models
+from lake.settings import Settings
+from lake.spark import connect
+from lake.tables import GOLD_TABLES
+from pipeline.gold import candidate_path
+from pipeline.publish import publish
+from tests.faults.base import Scene, run_refresh, run_tick
+from tests.faults.catalogue import Case
+from tests.faults.harness import Point, Step, run_to
+from tests.faults.invariants import Invariants, seen
+
+_APPEND, _COMMIT, _RECORD = "lake.commits.append_once", "pipeline.publish._replace", "lake.publications.record"
+
+
+def ticking(settings: Settings) -> None:
+    """A step: one tick."""
+    run_tick(settings, connect(settings.spark))
+
+
+def refreshing(settings: Settings) -> None:
+    """A step: gold of what is stale."""
+    run_refresh(settings)
+
+
+def publishing(settings: Settings) -> None:
+    """A step: publishing the candidate that is built and judged."""
+    models = known_models(settings)
+    publish(settings, models, candidate_path(settings), run_id="killed", now=datetime.now(UTC), code_version="1")
+
+
+def killed(scene: Scene, invariants: Invariants, step: Step, *points: Point) -> None:
+    """Kill one attempt at each point, then run the line to its end."""
+    before = seen(scene.settings)
+    for point in points:
+        run_to(point, step, scene.settings)
+        assert seen(scene.settings) == before, f"readers see something of the run killed at {point}"
+    scene.run()
+    invariants.hold(scene.settings, scene.manifest)
+
+
+def killed_after_the_record(scene: Scene, invariants: Invariants) -> None:
+    """Readers have moved, and running again publishes nothing anew."""
+    run_to(Point(_RECORD, when="after"), publishing, scene.settings)
+    after = seen(scene.settings)
+    assert after["publication"] == 2
+    assert scene.refresh() is None
+    assert seen(scene.settings) == after
+    invariants.hold(scene.settings, scene.manifest)
+
+
+def dying(step: Step, *points: Point) -> Callable[[Scene, Invariants], None]:
+    """The proof of a case that kills a step at points."""
+    return lambda scene, invariants: killed(scene, invariants, step, *points)
+
+
+OF_A_TICK = (
+    Case(
+        "killed around the bronze commit",
+        "SIGKILL before the bronze commit, while Spark writes its files, and after it",
+        "each Kafka record is in bronze once",
+        dying(
+            ticking,
+            Point(_APPEND),
+            Point(_APPEND, when="files", folder="bronze/telemetry"),
+            Point("ingestion.bronze.ingest_topic", when="after"),
+        ),
+    ),
+    Case(
+        "killed between the silver commits",
+        "SIGKILL before and after the first silver commit, and before and after `silver.rejected` closes the tick",
+        "each record is in one silver table once",
+        # the first attempt brings bronze as well, which is one commit more; three models have a table each
+        dying(ticking, Point(_APPEND, 2), Point(_APPEND, 1, "after"), Point(_APPEND, 4), Point(_APPEND, 4, "after")),
+    ),
+)
+OF_A_REFRESH = (
+    Case(
+        "killed before gold is built",
+        "SIGKILL before silver's verdicts are stored, after that, and before dbt builds",
+        "the next refresh judges and builds the same slices",
+        dying(
+            refreshing,
+            Point("lake.verdicts.record_verdicts"),
+            Point("lake.verdicts.record_verdicts", when="after"),
+            Point("pipeline.gold.run_dbt"),
+        ),
+    ),
+)
+OF_A_PUBLICATION = (
+    Case(
+        "killed while a gold file is written",
+        "SIGKILL when delta-rs has written the first file of a gold table",
+        "the file counts nowhere",
+        dying(publishing, Point(_COMMIT, when="files", folder="gold"), Point(_COMMIT, 3, "files", "gold")),
+    ),
+    Case(
+        "killed between the gold commits",
+        "SIGKILL before the first gold commit and after each, one attempt after the other",
+        "readers see the publication before, whole; what was committed and not published is rolled back",
+        dying(publishing, Point(_COMMIT), *(Point(_COMMIT, call, "after") for call in range(1, len(GOLD_TABLES) + 1))),
+    ),
+    Case(
+        "killed before the publication record",
+        "SIGKILL when all gold is committed and the record is not",
+        "readers see the publication before, whole",
+        dying(publishing, Point(_RECORD)),
+    ),
+    Case(
+        "killed after the publication record",
+        "SIGKILL right after the record",
+        "readers have moved to the new publication, whole; running again publishes nothing anew",
+        killed_after_the_record,
+    ),
+)
+CASES = (*OF_A_TICK, *OF_A_REFRESH, *OF_A_PUBLICATION)
+
+
+@pytest.mark.parametrize("case", OF_A_TICK, ids=str)
+def test_of_a_tick(case: Case, half: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds, of a lake with messages waiting in Kafka."""
+    case.prove(half.copy(home), invariants)
+
+
+@pytest.mark.parametrize("case", OF_A_REFRESH, ids=str)
+def test_of_a_refresh(case: Case, ticked: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds, of a lake with unpublished silver."""
+    case.prove(ticked.copy(home), invariants)
+
+
+@pytest.mark.parametrize("case", OF_A_PUBLICATION, ids=str)
+def test_of_a_publication(case: Case, judged: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds, of a lake whose candidate passed."""
+    case.prove(judged.copy(home), invariants)

@@ -1,0 +1,98 @@
+"""Spark dies, or goes on for a client that has died.
+
+Belongs here: faults of the Spark server, which the cases start for themselves where they kill it.
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ingestion import bronze
+from ingestion.topics import TELEMETRY
+from lake.commits import version_of
+from lake.settings import Settings
+from lake.spark import NAME, connect, running_spark
+from lake.tables import BRONZE_TELEMETRY
+from tests.faults.base import Scene, bounded, run_tick
+from tests.faults.catalogue import Case
+from tests.faults.harness import Point, run_to
+from tests.faults.invariants import Invariants, seen
+
+_APPEND = "lake.commits.append_once"
+_HELD_UP_MS = 10
+_HELD_UP_S = 6.0
+
+
+def ticking_on_its_own(settings: Settings) -> None:
+    """A step: one tick on the home's Spark."""
+    with running_spark(settings) as address:
+        run_tick(settings, connect(address))
+
+
+def slow_ticking(settings: Settings) -> None:
+    """A step: a tick of three quarters of the messages, which Spark takes seconds to write."""
+    append = bronze.append_once
+
+    def slowly(rows: DataFrame, *arguments: Any) -> None:
+        sleep = F.expr(f"reflect('java.lang.Thread', 'sleep', cast({_HELD_UP_MS} AS bigint)) IS NOT NULL")
+        append(rows.where(sleep), *arguments)
+
+    with bounded(3 / 4), patch.object(bronze, "append_once", slowly):
+        run_tick(settings, connect(settings.spark))
+
+
+def spark_killed(scene: Scene, invariants: Invariants) -> None:
+    """On a Spark of the case's own, started again by whoever needs it."""
+    settings = replace(scene.settings, spark="local[2]")
+    before = seen(settings)
+    for call, when in ((1, "files"), (2, "after")):
+        run_to(Point(_APPEND, call, when, "bronze/telemetry", kills=NAME), ticking_on_its_own, settings)
+        assert seen(settings) == before
+    scene.run()
+    invariants.hold(scene.settings, scene.manifest)
+
+
+def spark_goes_on(scene: Scene, invariants: Invariants) -> None:
+    """The next tick reads how far bronze has come, and the killed one's commit would land only then."""
+    run_to(Point(_APPEND, when="files", folder="bronze/telemetry"), slow_ticking, scene.settings)
+    left_at = version_of(scene.settings, BRONZE_TELEMETRY.name)
+    offsets = bronze.broker_offsets
+
+    def hesitant(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
+        deadline = time.monotonic() + (_HELD_UP_S if topic == TELEMETRY else 0)
+        while version_of(scene.settings, BRONZE_TELEMETRY.name) == left_at and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return offsets(bootstrap, topic)
+
+    with patch.object(bronze, "broker_offsets", hesitant):
+        scene.tick()
+    scene.refresh()
+    invariants.hold(scene.settings, scene.manifest)
+
+
+CASES = (
+    Case(
+        "Spark killed in a tick",
+        "SIGKILL to Spark's JVM while it writes bronze files, and again between two silver commits",
+        "the tick fails; the next one starts Spark and takes up what each table has",
+        spark_killed,
+    ),
+    Case(
+        "Spark goes on for a dead client",
+        "SIGKILL to a tick whose bronze commit Spark has not finished, and the next tick at once",
+        "the lease is taken over when Spark has ended what it did for the dead process: no record lands twice",
+        spark_goes_on,
+    ),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_spark(case: Case, half: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds."""
+    case.prove(half.copy(home), invariants)
