@@ -15,12 +15,16 @@ from typing import Any
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
+from lake.delta import LAYOUT_OPERATIONS
 from lake.locations import delta_options, spark_uri, table_uri
 from lake.settings import Settings
 from lake.slices import predicate, slices_of_runs
 from lake.tables import Table
 
 Metadata = Mapping[str, Any]
+
+# publications pin old versions, so Delta may not cut the log by its age: upkeep does, which knows the pins
+_KEEP_LOG = "delta.enableExpiredLogCleanup"
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,16 @@ def commits_after(settings: Settings, table: str, version: int) -> list[Commit]:
     return list(_ours(opened.history(limit=opened.version() - version)))
 
 
+def is_changed_since(settings: Settings, table: str, version: int) -> bool:
+    """True unless there is no commit after `version`, or the log shows that all of them left the rows as they are."""
+    opened = open_table(settings, table)
+    later = 0 if opened is None else opened.version() - version
+    if opened is None or later <= 0:
+        return False
+    entries = opened.history(limit=later)
+    return len(entries) < later or any(entry.get("operation") not in LAYOUT_OPERATIONS for entry in entries)
+
+
 def newest_commit(settings: Settings, table: str, key: str, page: int = 20) -> Commit | None:
     """The newest commit whose metadata has `key`; None when the table or its log has none."""
     opened = open_table(settings, table)
@@ -95,10 +109,13 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
         properties = {
             "delta.checkpointInterval": "50",
             "delta.dataSkippingStatsColumns": ",".join(table.statistics),
+            _KEEP_LOG: "false",
         }
         pairs = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items() if value)
         spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING DELTA {parts} TBLPROPERTIES ({pairs})")
         return
+    if opened.metadata().configuration.get(_KEEP_LOG) != "false":
+        spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{_KEEP_LOG}' = 'false')")
     existing = {field.name for field in opened.schema().fields}
     missing = [column for column in table.columns if column.name not in existing]
     if missing:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lake.delta import append, arrow_schema, canonical_json, open_table, read_rows
+from lake.delta import HOOKS, WRITER, append, arrow_schema, canonical_json, open_table, read_rows
 from lake.errors import UsageError
 from lake.settings import Settings
 from lake.tables import OPS_PUBLICATIONS
@@ -76,6 +76,13 @@ def record(settings: Settings, publication: Publication) -> None:
     row |= {name: canonical_json(row[name]) for name in _JSON_COLUMNS}
     metadata = {"step": "publication", "publication_id": publication.publication_id}
     append(settings, OPS_PUBLICATIONS, pa.Table.from_pylist([row], schema=arrow_schema(OPS_PUBLICATIONS)), metadata)
+
+
+def forget(settings: Settings, before_id: int) -> None:
+    """Take out the publications below an id: from this commit on nothing keeps the versions that they pin."""
+    opened = open_table(settings, OPS_PUBLICATIONS.name)
+    if opened is not None:
+        opened.delete(f"publication_id < {before_id}", writer_properties=WRITER, post_commithook_properties=HOOKS)
 
 
 def _known_ids(opened: DeltaTable) -> tuple[int | None, int | None]:

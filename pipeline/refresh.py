@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lake.commits import progress_of, version_of
+from lake.commits import is_changed_since, progress_of, version_of
 from lake.lease import writer_lease
 from lake.publications import Publication, newest
 from lake.settings import Settings
@@ -72,8 +72,8 @@ def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, s
     held = {verdict.slice for verdict in latest_failures(settings) if verdict.slice in known}
     hours = sorted({*stale.hours, *held, *(slice_ for slice_ in slices or () if slice_ in known)})
     publication = newest(settings)
-    registry_moved = (
-        publication is not None and publication.inputs.get(SILVER_DEVICES.name) != inputs[SILVER_DEVICES.name]
+    registry_moved = publication is not None and is_changed_since(
+        settings, SILVER_DEVICES.name, publication.inputs.get(SILVER_DEVICES.name, -1)
     )
     if not hours and not registry_moved:
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 
-from lake.commits import commits_after, open_table
+from lake.commits import commits_after, is_changed_since, open_table
 from lake.models import Model
 from lake.publications import Publication, newest
 from lake.settings import Settings
@@ -74,7 +74,7 @@ def _touched(
 ) -> dict[str, str]:
     """Slices that commits after the published version touched; all of them where the log does not reach back."""
     published = -1 if publication is None else publication.inputs.get(table, -1)
-    if version <= published:
+    if version <= published or (published >= 0 and not is_changed_since(settings, table, published)):
         return {}
     commits = commits_after(settings, table, published) if published >= 0 else []
     if not commits:

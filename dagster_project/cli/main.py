@@ -35,6 +35,7 @@ COMMANDS = {
     "missing": "missing_command:missing",
     "trace": "trace_command:trace",
     "sql": "sql_command:sql",
+    "upkeep": "upkeep_command:upkeep",
     "doctor": "doctor_command:doctor",
 }
 
