@@ -24,7 +24,7 @@ from lake.tables import Table
 Metadata = Mapping[str, Any]
 
 # publications pin old versions, so Delta may not cut the log by its age: upkeep does, which knows the pins
-_KEEP_LOG = "delta.enableExpiredLogCleanup"
+KEEP_LOG = "delta.enableExpiredLogCleanup"
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
         properties = {
             "delta.checkpointInterval": "50",
             "delta.dataSkippingStatsColumns": ",".join(table.statistics),
-            _KEEP_LOG: "false",
+            KEEP_LOG: "false",
         }
         pairs = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items() if value)
         spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING DELTA {parts} TBLPROPERTIES ({pairs})")
         return
-    if opened.metadata().configuration.get(_KEEP_LOG) != "false":
-        spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{_KEEP_LOG}' = 'false')")
+    if opened.metadata().configuration.get(KEEP_LOG) != "false":
+        spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')")
     existing = {field.name for field in opened.schema().fields}
     missing = [column for column in table.columns if column.name not in existing]
     if missing:

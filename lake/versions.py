@@ -99,6 +99,25 @@ def droppable_log(lying: TableFiles, oldest: int) -> list[StoredFile]:
     return [file for version, found in lying.log.items() if bases and version < bases[-1] for file in found]
 
 
+def superseded(files: LakeFiles, table: str, opened: DeltaTable, newest: DeltaTable) -> list[StoredFile]:
+    """Every file of a table but what the versions from the opened to the newest one consist of.
+
+    The opened version has a checkpoint, and no version in between reads files of its own.
+    """
+    folder = table.replace(".", "/")
+    kept = paths_of(opened) | paths_of(newest)
+    found = []
+    for file in files.under(folder):
+        path = file.path.removeprefix(f"{folder}/")
+        entry = _ENTRY.fullmatch(file.name) if path.startswith("_delta_log/") else None
+        is_log = path == "_delta_log/_last_checkpoint" or (
+            entry is not None and int(entry.group(1)) >= opened.version()
+        )
+        if not is_log and _data_path(path) not in kept:
+            found.append(file)
+    return found
+
+
 def checkpoint(files: LakeFiles, opened: DeltaTable, table: str) -> None:
     """Write a checkpoint at the opened version."""
     opened.create_checkpoint()

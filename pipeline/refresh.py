@@ -48,13 +48,19 @@ def refresh_gold(settings: Settings, models: Models, *, run_id: str, now: dateti
                  progress: Progress = silent) -> Outcome | None:  # fmt: skip
     """Rebuild, judge and publish what is stale, and `slices`; None when there is nothing to do."""
     with writer_lease(settings, "refresh of gold", wait_s):
-        prepared = prepare(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
-        if prepared is None:
-            return None
-        if prepared.plan is not None:
-            progress("gold candidates")
-            run_dbt(settings, (), progress)
-        return finish(settings, models, prepared, run_id=run_id, now=now, progress=progress)
+        return publish_stale(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
+
+
+def publish_stale(settings: Settings, models: Models, *, run_id: str, now: datetime,
+                  slices: Sequence[str] | None = None, progress: Progress = silent) -> Outcome | None:  # fmt: skip
+    """The same for a caller that holds the lease."""
+    prepared = prepare(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
+    if prepared is None:
+        return None
+    if prepared.plan is not None:
+        progress("gold candidates")
+        run_dbt(settings, (), progress)
+    return finish(settings, models, prepared, run_id=run_id, now=now, progress=progress)
 
 
 def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, slices: Sequence[str] | None = None,

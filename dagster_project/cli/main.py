@@ -36,6 +36,7 @@ COMMANDS = {
     "trace": "trace_command:trace",
     "sql": "sql_command:sql",
     "upkeep": "upkeep_command:upkeep",
+    "erase": "erase_command:erase",
     "doctor": "doctor_command:doctor",
 }
 
