@@ -9,6 +9,7 @@ step needs to resume. So the lake says itself what is stale, whatever becomes of
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +168,16 @@ def replace_all(rows: DataFrame, settings: Settings, table: Table, app_id: str, 
         .option("userMetadata", json.dumps(metadata))
         .save(spark_uri(settings, table.name))
     )
+
+
+@contextmanager
+def commit_metadata(spark: SparkSession, metadata: Metadata) -> Iterator[None]:
+    """The commits of statements inside the block carry this metadata."""
+    spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", json.dumps(metadata))
+    try:
+        yield
+    finally:
+        spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
 
 
 def read_table(spark: SparkSession, settings: Settings, table: str) -> DataFrame:

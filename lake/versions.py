@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
+from lake.errors import StepError
 from lake.files import LakeFiles, StoredFile
 
 _ENTRY = re.compile(r"\.?(\d{20})\.(.+)")
@@ -83,7 +84,12 @@ def unread_files(
     lives = dict.fromkeys(paths_of(oldest), (oldest.version(), newest + 1))
     for version in range(oldest.version() + 1, newest + 1):
         commit = lying.commit(version)
-        for action in [] if commit is None else _actions(files.read(commit.path)):
+        if commit is None:
+            raise StepError(
+                f"{lying.folder} lacks commit {version} in its log, so nobody can tell which files are in use. Nothing "
+                "of it was deleted: restore the log from a copy, or let the publications before that commit go."
+            )
+        for action in _actions(files.read(commit.path)):
             for path in _paths(action, "remove"):
                 lives[path] = (lives.get(path, (0, 0))[0], version)
             for path in _paths(action, "add"):

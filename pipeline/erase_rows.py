@@ -8,18 +8,15 @@ is, when its record is. So the layers still add up. Silver goes first: as long a
 finds its rows again. Each table's last commit names nothing, and carries on what earlier ones said of the progress.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from ingestion.bronze import BRONZE_TABLES
 from lake import erasures
-from lake.commits import KEEP_LOG, newest_commit, read_table, version_of
+from lake.commits import KEEP_LOG, commit_metadata, newest_commit, read_table, version_of
 from lake.erasures import Erasure
 from lake.errors import UsageError
 from lake.locations import spark_uri
@@ -29,7 +26,6 @@ from lake.settings import Settings
 from lake.slices import runs_of, slice_of
 from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, SILVER_DEVICES, SILVER_REJECTED
 
-_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _PLACE = ["topic", "partition", "offset"]
 _RECORDS = "erased_records"
 
@@ -57,17 +53,17 @@ def erase_rows(
     for name, found in rows.items():
         slices = [row["slice"] for row in found]
         if slices:
-            with _said(spark, {"step": "erasure", "slices": runs_of(slices)}):
+            with commit_metadata(spark, {"step": "erasure", "slices": runs_of(slices)}):
                 _take_out(spark, settings, name)
     if first is not None:
         since = slice_of(datetime.fromtimestamp(first / 1_000_000, UTC))
-        with _said(spark, {"step": "erasure", "intervals": [[since, None]]}):
+        with commit_metadata(spark, {"step": "erasure", "intervals": [[since, None]]}):
             spark.sql(
                 f"DELETE FROM {_named(settings, SILVER_DEVICES.name)} WHERE device_id = {_text(device_id)}"
             ).collect()
     for table in BRONZE_TABLES.values():
         if counts[table.name]:
-            with _said(spark, {"step": "erasure"}):
+            with commit_metadata(spark, {"step": "erasure"}):
                 _take_out(spark, settings, table.name)
     for name in (*rows, SILVER_DEVICES.name, *(table.name for table in BRONZE_TABLES.values())):
         _close(spark, settings, name)
@@ -118,18 +114,8 @@ def _close(spark: SparkSession, settings: Settings, table: str) -> None:
     """A commit that names nothing and says how far bronze has come, for the log to begin with."""
     commit = newest_commit(settings, table, "offsets")
     offsets = {} if commit is None else {"offsets": commit.metadata["offsets"]}
-    with _said(spark, {"step": "erasure", **offsets}):
+    with commit_metadata(spark, {"step": "erasure", **offsets}):
         spark.sql(f"ALTER TABLE {_named(settings, table)} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')").collect()
-
-
-@contextmanager
-def _said(spark: SparkSession, metadata: Mapping[str, Any]) -> Iterator[None]:
-    """The commits of the block carry this metadata."""
-    spark.conf.set(_METADATA, json.dumps(metadata))
-    try:
-        yield
-    finally:
-        spark.conf.unset(_METADATA)
 
 
 def _named(settings: Settings, table: str) -> str:

@@ -1,15 +1,16 @@
-"""Upkeep: small files compacted, files and log entries that nothing needs deleted, old publications let go.
+"""Upkeep: old rows dropped, small files compacted, files and log entries that nothing needs deleted.
 
 Belongs here: what is kept and for how long, and the order of the steps. How a table's files and log are read is in
 `lake.versions`, compaction in `lake.compaction`.
 
-No step changes a row that a reader sees, and each is safe to repeat: publications are let go before the files that they
-pin, so that a publication that is listed can be read, whenever upkeep is killed.
+No step changes a row of published gold, and each is safe to repeat: publications are let go before the files that they
+pin, so that a publication that is listed can be read, whenever upkeep is killed. Tables come in the order of the
+layers: bronze says which slices are final before silver loses any.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
@@ -22,6 +23,7 @@ from lake.delta import open_table
 from lake.files import LakeFiles, StoredFile
 from lake.models import Model, silver_tables
 from lake.publications import Publication
+from lake.retention import cutoffs, drop_before, has_before
 from lake.settings import Settings
 from lake.tables import FIXED_TABLES, SILVER_DEVICES, SILVER_REJECTED, Table
 from lake.versions import checkpoint, current_at, droppable_log, table_files, unread_files
@@ -34,9 +36,11 @@ _COMMITS_WITHOUT_CHECKPOINT = 20
 
 @dataclass(frozen=True)
 class TableUpkeep:
-    """What there is to do in a table: files to compact, data files and log files to delete, a checkpoint to write."""
+    """What there is to do in a table: rows of days before `drop_before` to take out, files to compact, data files and
+    log files to delete, a checkpoint to write."""
 
     table: Table
+    drop_before: date | None
     compaction: Compaction
     unread: tuple[StoredFile, ...]
     log: tuple[StoredFile, ...]
@@ -45,7 +49,7 @@ class TableUpkeep:
     @property
     def is_nothing(self) -> bool:
         """True when the table is in order."""
-        return not (self.compaction.dates or self.unread or self.log or self.needs_checkpoint)
+        return not (self.drop_before or self.compaction.dates or self.unread or self.log or self.needs_checkpoint)
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,11 @@ def plan_upkeep(settings: Settings, models: Mapping[str, Model], *, now: datetim
     kept = _kept(everything, now - timedelta(days=settings.keep_publications_days))
     expired = tuple(each.publication_id for each in everything if each not in kept)
     plans = []
+    drops = cutoffs(settings, (*silver_tables(models.values()), SILVER_REJECTED.name), now)
     for table in every_table(models):
         opened = open_table(settings, table.name)
         if opened is not None:
-            plans.append(_table_plan(settings, table, opened, kept, now))
+            plans.append(_table_plan(settings, table, opened, kept, drops.get(table.name), now))
     return Upkeep(tuple(plans), expired)
 
 
@@ -81,6 +86,8 @@ def upkeep(settings: Settings, spark: SparkSession, models: Mapping[str, Model],
         if each.is_nothing:
             continue
         progress(each.table.name)
+        if each.drop_before is not None:
+            drop_before(spark, settings, each.table.name, each.drop_before)
         opened = open_table(settings, each.table.name)
         assert opened is not None
         compact(settings, spark, each.table, opened, each.compaction)
@@ -104,7 +111,7 @@ def _kept(everything: Sequence[Publication], cutoff: datetime) -> list[Publicati
 
 
 def _table_plan(
-    settings: Settings, table: Table, opened: DeltaTable, kept: Sequence[Publication], now: datetime
+    settings: Settings, table: Table, opened: DeltaTable, kept: Sequence[Publication], drop: date | None, now: datetime
 ) -> TableUpkeep:
     files = LakeFiles(settings)
     lying = table_files(files, table.name)
@@ -117,6 +124,7 @@ def _table_plan(
     progress = {since, *pinned, *_progress_versions(settings, table)}
     return TableUpkeep(
         table,
+        drop if drop is not None and has_before(opened, table.name, drop) else None,
         due(opened, table, now.astimezone(UTC).date()),
         tuple(unread_files(files, lying, oldest, newest, pinned, since, before)),
         tuple(droppable_log(lying, min(progress))),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from lake.errors import StepError
+from lake.errors import StepError, UsageError
 
 _SHOWN = 5
 
@@ -38,6 +38,8 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
     from lake.settings import load_settings
 
     settings = load_settings()
+    if not device.strip():
+        raise UsageError("Name the device: an empty id is none.")
     if not yes:
         click.confirm(f"Erase {device} and withdraw all earlier publications? This cannot be undone.", abort=True)
     with shown_progress() as progress:

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from pipeline.upkeep import TableUpkeep, Upkeep
 
-_MB = 2**20
+_SHOWN = ("compacted_files", "compacted_bytes", "deleted_files", "deleted_bytes", "deleted_log_files")
 
 
 @click.command()
@@ -24,7 +24,8 @@ def upkeep(dry_run: bool, as_json_: bool) -> int:
 
     Whatever a kept publication pins stays readable: those of the last LAKEHOUSE_KEEP_PUBLICATIONS_DAYS days (30), and
     the newest. Files out of use stay for LAKEHOUSE_KEEP_FILES_HOURS hours (24), for those who are still reading them.
-    No figure changes. `lakehouse up` does it each night.
+    Rows of bronze and silver are dropped when LAKEHOUSE_KEEP_BRONZE_DAYS or LAKEHOUSE_KEEP_SILVER_DAYS say so. No
+    published figure changes. `lakehouse up` does it each night.
 
     \b
     Examples:
@@ -65,6 +66,7 @@ def _as_json(found: "Upkeep", is_dry_run: bool) -> dict[str, Any]:
 
 def _figures(each: "TableUpkeep") -> dict[str, Any]:
     return {
+        "drop_rows_before": None if each.drop_before is None else str(each.drop_before),
         "compacted_files": each.compaction.files,
         "compacted_bytes": each.compaction.size_bytes,
         "deleted_files": len(each.unread),
@@ -78,13 +80,12 @@ def _print(found: "Upkeep", is_dry_run: bool) -> None:
     from dagster_project.cli.output import print_table
 
     rows = [
-        (each.table.name, each.compaction.files, round(each.compaction.size_bytes / _MB, 1), len(each.unread),
-         round(sum(file.size_bytes for file in each.unread) / _MB, 1), len(each.log))
-        for each in found.tables
+        (each.table.name, each.drop_before, *(figures[name] for name in _SHOWN))
+        for each, figures in ((each, _figures(each)) for each in found.tables)
         if not each.is_nothing
-    ]  # fmt: skip
+    ]
     if rows:
-        print_table(("table", "compacted", "MB", "deleted", "MB deleted", "log deleted"), rows)
+        print_table(("table", "drop_rows_before", *_SHOWN), rows)
     if found.expired:
         click.echo(f"Publications let go: {found.expired[0]} to {found.expired[-1]}.")
     if not rows and not found.expired:

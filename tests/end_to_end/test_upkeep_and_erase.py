@@ -81,7 +81,9 @@ def test_upkeep_keeps_what_is_pinned_and_erasure_keeps_nothing(settings: Setting
     messages = [registered(device, START) for device in (ERASED, NEIGHBOUR, LONGER)]
     for minute in range(0, 120, 5):
         at = START + timedelta(minutes=minute)
-        messages += [reading(device, f"{device}-{minute}", at, 20.0 + minute / 10) for device in (ERASED, NEIGHBOUR, LONGER)]
+        messages += [
+            reading(device, f"{device}-{minute}", at, 20.0 + minute / 10) for device in (ERASED, NEIGHBOUR, LONGER)
+        ]
     messages.append(reading(ERASED, "broken", START, b'{"of":"t-1"'))
     send(settings.kafka_bootstrap, messages)
     publish(settings, spark)
