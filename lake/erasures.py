@@ -22,7 +22,8 @@ FOLDER = "_erasures"
 @dataclass
 class Erasure:
     """One erasure. `tables` maps a table to rows removed and its versions before and after; `files` lists what was
-    deleted with its SHA-256; `slices` are what was rebuilt; `withdrawn` are publications that cannot be read any more.
+    deleted with its SHA-256. `slices` are what was rebuilt, `not_rebuilt` the days of which sums over devices still
+    count it, since they are held or bronze has lost their records. `withdrawn` publications cannot be read any more.
     """
 
     erasure_id: str
@@ -35,6 +36,7 @@ class Erasure:
     publication: int | None = None
     withdrawn: list[int] = field(default_factory=list)
     slices: list[str] = field(default_factory=list)
+    not_rebuilt: list[str] = field(default_factory=list)
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     files: list[dict[str, Any]] = field(default_factory=list)
     kafka: str = ""

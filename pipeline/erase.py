@@ -7,11 +7,13 @@ The order keeps readers on a whole publication, and lets a killed erasure be gon
 
 1. everything that waits in Kafka comes in, so that what is erased is all there is
 2. silver, then bronze: rows leave by ordinary commits that name the slices they touch
-3. gold is rebuilt, judged and published as after any change; from here on no reader sees the device
+3. gold is rebuilt, judged and published as after any change; where that cannot be, the rows of the device are taken
+   out of what was published; from here on no reader sees the device
 4. older publications are withdrawn, then old files and log entries go; each stands in the certificate first
 5. every file that is left is read, and the certificate is closed
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -23,10 +25,9 @@ from pyspark.sql import SparkSession
 from ingestion.purge import purge
 from ingestion.topics import LIFECYCLE, LIFECYCLE_RETENTION_DAYS, TELEMETRY, TELEMETRY_RETENTION_DAYS
 from lake import erasures, publications
-from lake.delta import arrow_schema, open_table, read_rows, replace
+from lake.delta import HOOKS, WRITER, arrow_schema, ensure_table, open_table, read_rows, replace, roll_back
 from lake.duck import connect, scan
 from lake.erasures import Erasure
-from lake.errors import StepError
 from lake.files import LakeFiles
 from lake.lease import writer_lease
 from lake.locations import table_uri
@@ -66,7 +67,7 @@ def erase(
 ) -> Erasure:
     """Erase a device; returns its certificate, which is closed (`finished_at`) when nothing names the device any more.
 
-    Raises UsageError when the lake has no row of it, StepError when a held slice still counts it in published gold.
+    Raises UsageError when the lake has no row of it.
     """
     mentions, now = Mentions(device_id), clock()
     with writer_lease(settings, "erasure"):
@@ -81,7 +82,8 @@ def erase(
         if outcome is not None and outcome.publication is not None:
             erasure.slices = sorted({*erasure.slices, *outcome.publication.slices})
         published = publications.newest(settings)
-        _check_published(settings, device_id, published)
+        if published is not None:
+            published = _publish_without(settings, device_id, published, erasure, now)
         progress("verdicts and publications")
         _redact_verdicts(settings, mentions)
         _withdraw(settings, mentions, published, erasure)
@@ -135,14 +137,33 @@ def _published_rows(settings: Settings, device_id: str, published: Publication |
     return counts
 
 
-def _check_published(settings: Settings, device_id: str, published: Publication | None) -> None:
+def _publish_without(
+    settings: Settings, device_id: str, published: Publication, erasure: Erasure, now: datetime
+) -> Publication:
+    """Take out what is left of the device in published gold, and publish that: rows of slices that could not be
+    rebuilt, since they are held or final. Sums over devices stay there, and the certificate names the days.
+    """
     left = [name for name, count in _published_rows(settings, device_id, published).items() if count]
-    if left and published is not None:
-        held = ", ".join(sorted({str(entry["slice"]) for entry in published.held})) or "none"
-        raise StepError(
-            f"Published gold still counts the device in {', '.join(left)}, since slices are held and keep what was "
-            f"last published ({held}). Mend or release them, and run the erasure again: it goes on where it is."
-        )
+    if not left:
+        return published
+    tables, condition = dict(published.tables), f"device_id = '{device_id.replace(chr(39), chr(39) * 2)}'"
+    days: set[str] = set()
+    for table in (each for each in _OF_DEVICES if each.name in left):
+        roll_back(settings, table, published.tables[table.name])
+        opened = ensure_table(settings, table)
+        if table.partition_by:
+            days |= {str(row["event_date"]) for row in read_rows(opened, condition)}
+        opened.delete(condition, writer_properties=WRITER, post_commithook_properties=HOOKS)
+        # the commit before has the id in its condition; this one names nothing, and is what the log will begin with
+        opened.alter.set_table_properties({"delta.checkpointInterval": "50"})
+        tables[table.name] = opened.version()
+    erasure.not_rebuilt = sorted({*erasure.not_rebuilt, *days})
+    erasures.save(settings, erasure)
+    without = dataclasses.replace(
+        published, publication_id=published.publication_id + 1, published_at=now, tables=tables, slices=()
+    )
+    publications.record(settings, without)
+    return without
 
 
 def _redact_verdicts(settings: Settings, mentions: Mentions) -> None:

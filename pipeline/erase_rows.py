@@ -112,7 +112,8 @@ def _take_out(spark: SparkSession, settings: Settings, table: str) -> None:
 
 def _close(spark: SparkSession, settings: Settings, table: str) -> None:
     """A commit that names nothing and says how far bronze has come, for the log to begin with."""
-    commit = newest_commit(settings, table, "offsets")
+    is_bronze = any(table == each.name for each in BRONZE_TABLES.values())
+    commit = newest_commit(settings, table, "offsets") if is_bronze else None
     offsets = {} if commit is None else {"offsets": commit.metadata["offsets"]}
     with commit_metadata(spark, {"step": "erasure", **offsets}):
         spark.sql(f"ALTER TABLE {_named(settings, table)} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')").collect()

@@ -72,5 +72,8 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
     click.echo(f"Proof: {done.scan['files']:,} files, {done.scan['bytes']:,} bytes were read and none names it.")
     if done.publication is not None:
         click.echo(f"Publication {done.publication} is without it; {len(done.withdrawn)} earlier ones are withdrawn.")
+    if done.not_rebuilt:
+        days = ", ".join(done.not_rebuilt)
+        click.echo(f"gold.site_days still counts it in {days}: held hours, or hours of which bronze lost its records.")
     click.echo(f"Kafka: {done.kafka}")
     click.echo(f"Certificate: {settings.lake_uri}/{done.path}")

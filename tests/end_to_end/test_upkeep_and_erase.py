@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,10 @@ from pipeline.refresh import refresh_gold
 from pipeline.silver import APP_ID
 from pipeline.stale import stale_slices
 from tests.end_to_end.lakehouse import COMMAND, lakehouse
-from tests.landing import reading, registered, rows, run_tick, send
+from tests.landing import reading, registered, run_tick, send
 
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
+NEXT = START + timedelta(days=1)
 ERASED, NEIGHBOUR, LONGER = "t-1", "t-2", "t-1-b"
 ASKED = ("erase", ERASED, "--why", f"{ERASED} was sold", "--by", "ada", "--yes")
 
@@ -79,11 +80,8 @@ def test_upkeep_keeps_what_is_pinned_and_erasure_keeps_nothing(settings: Setting
     """Upkeep moves no figure of the kept publication; erasure leaves no byte that names the device, and all others'."""
     assert settings.kafka_bootstrap is not None
     messages = [registered(device, START) for device in (ERASED, NEIGHBOUR, LONGER)]
-    for minute in range(0, 120, 5):
-        at = START + timedelta(minutes=minute)
-        messages += [
-            reading(device, f"{device}-{minute}", at, 20.0 + minute / 10) for device in (ERASED, NEIGHBOUR, LONGER)
-        ]
+    for at in (start + timedelta(minutes=minute) for start in (START, NEXT) for minute in range(0, 60, 5)):
+        messages += [reading(device, f"{device}-{at:%d-%M}", at, 21.5) for device in (ERASED, NEIGHBOUR, LONGER)]
     messages.append(reading(ERASED, "broken", START, b'{"of":"t-1"'))
     send(settings.kafka_bootstrap, messages)
     publish(settings, spark)
@@ -106,7 +104,9 @@ def test_upkeep_keeps_what_is_pinned_and_erasure_keeps_nothing(settings: Setting
     again = json.loads(lakehouse(at_once, "upkeep", "--dry-run", "--json").output)
     assert again["tables"]["silver.thermostats"]["compacted_files"] == 0
 
-    # erasure, killed half way
+    # erasure, killed half way, while an hour is held that was published with the device in it
+    impossible = [reading(NEIGHBOUR, f"impossible-{n}", NEXT + timedelta(minutes=n), 999.0) for n in range(30)]
+    send(settings.kafka_bootstrap, impossible)
     assert naming(settings)
     others = published(settings, f"device_id <> '{ERASED}'")
     kill_at(settings, "old files of gold.device_hours")
@@ -121,10 +121,7 @@ def test_upkeep_keeps_what_is_pinned_and_erasure_keeps_nothing(settings: Setting
     assert {name: found for name, found in after.items() if name != SITE_DAYS.name} == {
         name: found for name, found in others.items() if name != SITE_DAYS.name
     }
-    counted = rows(
-        settings, SITE_DAYS.name, "SELECT device_count, reading_count FROM t WHERE metric_name = 'temperature'"
-    )
-    assert counted == [(2, 49)]
+    assert counted(after) == {START.date(): (2, 25), NEXT.date(): (3, 36)}
     assert stale_slices(settings, known_models(settings)).hours == {}
     check_certificate(settings, said.output)
     refused = lakehouse(settings, "sql", "--as-of", "2", "SELECT 1", exit_codes=[2])
@@ -135,14 +132,17 @@ def test_upkeep_keeps_what_is_pinned_and_erasure_keeps_nothing(settings: Setting
     assert progress_of(settings, BRONZE_TELEMETRY.name, INGEST) == progress_of(settings, SILVER_REJECTED.name, APP_ID)
     send(settings.kafka_bootstrap, [reading(NEIGHBOUR, "next", START + timedelta(minutes=8), 25.0)])
     publish(settings, spark)
-    counted = rows(
-        settings, SITE_DAYS.name, "SELECT device_count, reading_count FROM t WHERE metric_name = 'temperature'"
-    )
-    assert counted == [(2, 50)]
+    assert counted(published(settings))[START.date()] == (2, 26)
     assert "certifies its erasure" in lakehouse(settings, *ASKED, exit_codes=[2]).errors
     planted = Path(settings.lake_uri) / "gold" / "device_hours" / "note.txt"
     planted.write_text(f"seen at {ERASED}.")
     assert naming(settings) == ["gold/device_hours/note.txt"]
+
+
+def counted(gold: dict[str, list[Any]]) -> dict[date, tuple[int, int]]:
+    """Devices and readings of each day's temperature."""
+    named = [dict(zip(SITE_DAYS.column_names, row, strict=True)) for row in gold[SITE_DAYS.name]]
+    return {row["day_date"]: (row["device_count"], row["reading_count"]) for row in named}
 
 
 def check_certificate(settings: Settings, said: str) -> None:
@@ -150,12 +150,13 @@ def check_certificate(settings: Settings, said: str) -> None:
     (erasure,) = erasures.list_all(settings)
     assert erasure.is_of(ERASED)
     assert erasure.finished_at is not None
-    assert (erasure.who, erasure.why, erasure.publication, erasure.withdrawn) == ("ada", "[erased] was sold", 3, [2])
+    assert (erasure.who, erasure.why, erasure.publication, erasure.withdrawn) == ("ada", "[erased] was sold", 4, [2, 3])
     assert erasure.tables["bronze.telemetry"]["rows_removed"] == 25
     assert erasure.tables["silver.thermostats"]["rows_removed"] == 24
     assert erasure.tables["silver.rejected"]["rows_removed"] == 1
     assert erasure.tables["silver.devices"]["rows_removed"] == 1
     assert {f"{START:%Y-%m-%dT%H}", f"{START:%Y-%m-%d}"} <= set(erasure.slices)
+    assert erasure.not_rebuilt == [f"{NEXT:%Y-%m-%d}"]
     lying = {file.path for file in LakeFiles(settings).under()}
     assert all(len(entry["sha256"]) == 64 and entry["path"] not in lying for entry in erasure.files)
     assert {entry["path"].split("/")[0] for entry in erasure.files} == {"bronze", "silver", "gold", "ops"}
