@@ -14,6 +14,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+# some writers cut bounds at this length
+_BOUND_BYTES = 64
 _STAND_IN = "[erased]"
 
 
@@ -99,5 +101,6 @@ def _footer(metadata: Any) -> Iterator[bytes]:
 def _bounds(statistics: Any) -> Iterable[bytes]:
     if statistics is None or not statistics.has_min_max:
         return ()
-    bounds = (statistics.min, statistics.max)
-    return [each if isinstance(each, bytes) else each.encode() for each in bounds if isinstance(each, bytes | str)]
+    bounds = [each.encode() if isinstance(each, str) else each for each in (statistics.min, statistics.max)]
+    # cut short, a bound may end within a longer id; where it ends with this one, the values have it too
+    return [each + b"-" if len(each) >= _BOUND_BYTES else each for each in bounds if isinstance(each, bytes)]

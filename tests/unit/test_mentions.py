@@ -2,10 +2,12 @@
 
 import json
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from pyarrow import parquet
 
 from lake.mentions import Mentions
@@ -68,3 +70,12 @@ def test_a_planted_id_is_found_in_a_footer() -> None:
     bounded = parquet.ParquetFile(BytesIO(file_of(pa.table({"device_id": [DEVICE, "z"]}))))
     assert bounded.metadata.row_group(0).column(0).statistics.min == DEVICE
     assert not MENTIONS.in_file("part-0.parquet", file_of(pa.table({"device_id": ["a", "z"], "n": [1, 2]})))
+
+
+def test_a_bound_that_was_cut_within_a_longer_id_is_no_mention(tmp_path: Path) -> None:
+    """delta-rs keeps 64 bytes of a bound, which may end after the first part of a longer id."""
+    filling = "x" * 57 + "/"
+    write_deltalake(tmp_path, pa.table({"path": [f"{filling}{DEVICE}0"]}))
+    (file,) = tmp_path.glob("*.parquet")
+    assert parquet.ParquetFile(file).metadata.row_group(0).column(0).statistics.min == filling + DEVICE
+    assert not MENTIONS.in_file(file.name, file.read_bytes())
