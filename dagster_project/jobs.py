@@ -1,8 +1,8 @@
 """Jobs: the runs that choose their slices themselves.
 
-Belongs here: the order of the steps in `ingest`, `publish` and `refresh`. They have no partitions to choose: what is
-new or stale is done, and reported slice by slice to the assets. To do chosen slices again, launch a backfill of silver,
-candidate and gold assets; that is what `lakehouse backfill` does.
+Belongs here: the order of the steps in `ingest`, `publish` and `refresh`, and upkeep. They have no partitions to
+choose: what is new or stale is done, and reported slice by slice to the assets. To do chosen slices again, launch a
+backfill of silver, candidate and gold assets; that is what `lakehouse backfill` does.
 
 All gold tables move together in one publication, so there is one path for warm and cold tables: the schedules differ.
 """
@@ -41,6 +41,12 @@ def gold_publication(context: OpExecutionContext) -> None:
     steps.publish(steps.Step(context))
 
 
+@op(required_resource_keys=_TICK, tags={"kind": "deltalake"})
+def lake_upkeep(context: OpExecutionContext) -> None:
+    """Small files compacted, what nothing needs any more deleted."""
+    steps.keep_up(steps.Step(context))
+
+
 @job(executor_def=in_process_executor, tags=_RETRIED, description="One tick: all new messages to bronze and silver.")
 def ingest() -> None:
     silver_tick(bronze_tick())
@@ -64,4 +70,13 @@ def refresh() -> None:
     gold_publication(candidate_build(silver_tick(bronze_tick())))
 
 
-JOBS: dict[str, JobDefinition] = {each.name: each for each in (ingest, publish, refresh)}
+@job(
+    executor_def=in_process_executor,
+    tags=_RETRIED,
+    description="Small files compacted, what no kept publication needs any more deleted.",
+)
+def upkeep() -> None:
+    lake_upkeep()
+
+
+JOBS: dict[str, JobDefinition] = {each.name: each for each in (ingest, publish, refresh, upkeep)}

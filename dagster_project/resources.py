@@ -24,6 +24,7 @@ from lake.spark import connect, running_spark
 from pipeline.refresh import Outcome, Prepared
 from pipeline.silver import SilverReport
 from pipeline.tick import Progress, TickReport, silent
+from pipeline.upkeep import Upkeep
 
 LEASE_WAIT_S = 1800.0
 _RETRY_AFTER_S = 15
@@ -47,6 +48,7 @@ class Work:
     is_prepared: bool = False
     prepared: Prepared | None = None
     outcome: Outcome | None = None
+    upkeep: Upkeep | None = None
     is_held: bool = False
     error: LakehouseError | None = None
 

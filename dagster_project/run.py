@@ -23,6 +23,7 @@ from lake.verdicts import Verdict
 from pipeline.refresh import Outcome
 from pipeline.silver import SilverReport
 from pipeline.tick import Progress, TickReport, silent
+from pipeline.upkeep import Upkeep
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -36,6 +37,7 @@ class RunSummary:
     tick: TickReport | None = None
     rebuilt: SilverReport | None = None
     outcome: Outcome | None = None
+    upkeep: Upkeep | None = None
 
     @property
     def held(self) -> list[Verdict]:
@@ -51,7 +53,7 @@ def run_job(
     accept_gap: bool = False,
     progress: Progress = silent,
 ) -> RunSummary:
-    """Execute `ingest`, `publish`, `refresh`, `backfill` or `backfill_gold` in this process.
+    """Execute `ingest`, `publish`, `refresh`, `upkeep`, `backfill` or `backfill_gold` in this process.
 
     A backfill does all hours from the first to the last of `slices`; for the others they are done besides what is
     stale. Held slices are no failure. Raises LakehouseError (the step's own, or StepError for what nobody foresaw), and
@@ -67,7 +69,7 @@ def run_job(
             raise KeyboardInterrupt
     if not result.success and not work.is_held:
         raise work.error or _unforeseen(settings, result)
-    return RunSummary(result.run_id, work.tick, work.rebuilt, work.outcome)
+    return RunSummary(result.run_id, work.tick, work.rebuilt, work.outcome, work.upkeep)
 
 
 def _execute(settings: Settings, job_name: str, work: Work, instance: DagsterInstance) -> ExecuteInProcessResult:

@@ -6,6 +6,7 @@ Belongs here: when. What runs is in `jobs`. With `tick`, `cold` and the sensor f
 - tick: each minute, new messages to bronze and silver; skipped while there are none
 - warm: every five minutes, the whole line; an alternative to tick and sensor for those who want one run for all
 - cold: each hour, the newest slice is judged again, since a fleet that fell silent is seen by the clock alone
+- daily: each night, upkeep
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from dagster import (
     schedule,
 )
 
-from dagster_project.jobs import ingest, publish, refresh
+from dagster_project.jobs import ingest, publish, refresh, upkeep
 from dagster_project.runs import under_way
 from dagster_project.waiting import waiting_messages
 from lake.models import Model, known_models
@@ -72,7 +73,19 @@ def cold(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     return RunRequest(run_config={"resources": {"work": {"config": {"slices": [newest]}}}})
 
 
-SCHEDULES: list[ScheduleDefinition] = [tick, warm, cold]
+@schedule(
+    job=upkeep,
+    cron_schedule="30 2 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Upkeep each night: small files compacted, what no kept publication needs any more deleted.",
+)
+def daily(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+    """Ask for upkeep unless it is under way."""
+    busy = under_way(context.instance, upkeep.name)
+    return SkipReason(f"{busy} is under way.") if busy else RunRequest()
+
+
+SCHEDULES: list[ScheduleDefinition] = [tick, warm, cold, daily]
 
 
 def _newest_slice_that_ages(settings: Settings, models: Mapping[str, Model]) -> str | None:

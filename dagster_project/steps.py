@@ -40,6 +40,7 @@ from pipeline.gold import run_dbt
 from pipeline.refresh import Outcome, finish, prepare
 from pipeline.stale import silver_versions, stale_slices
 from pipeline.tick import TickReport, fill_silver, ingest, rebuild_silver
+from pipeline.upkeep import upkeep
 
 Context = AssetExecutionContext | OpExecutionContext
 _NAMED_IN_FAILURE = 3
@@ -215,6 +216,15 @@ def publish(step: Step) -> None:
     if asked:
         work.is_held = True
         raise Failure(_held_message(asked, outcome.held, len(step.partitions)), allow_retries=False)
+
+
+def keep_up(step: Step) -> None:
+    """Upkeep of every table."""
+    with step.work.told():
+        step.writer.hold("upkeep")
+        step.work.upkeep = upkeep(
+            step.settings, step.context.resources.spark, step.models, now=datetime.now(UTC), progress=step.say
+        )
 
 
 def _report_silver(step: Step, before: Mapping[str, int]) -> None:

@@ -9,6 +9,7 @@ step needs to resume. So the lake says itself what is stale, whatever becomes of
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lake import delta
+from lake.delta import LAYOUT_OPERATIONS
 from lake.locations import spark_uri
 from lake.settings import Settings
 from lake.slices import predicate, slices_of_runs
@@ -25,6 +27,9 @@ from lake.tables import Table
 Metadata = Mapping[str, Any]
 # Delta's names of the numbers that each of our types holds besides its own
 _NARROWER = {"bigint": ("integer",), "double": ("integer", "long")}
+
+# publications pin old versions, so Delta may not cut the log by its age: upkeep does, which knows the pins
+KEEP_LOG = "delta.enableExpiredLogCleanup"
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,16 @@ def commits_after(settings: Settings, table: str, version: int) -> list[Commit]:
     return list(_ours(opened.history(limit=opened.version() - version)))
 
 
+def is_changed_since(settings: Settings, table: str, version: int) -> bool:
+    """True unless there is no commit after `version`, or the log shows that all of them left the rows as they are."""
+    opened = open_table(settings, table)
+    later = 0 if opened is None else opened.version() - version
+    if opened is None or later <= 0:
+        return False
+    entries = opened.history(limit=later)
+    return len(entries) < later or any(entry.get("operation") not in LAYOUT_OPERATIONS for entry in entries)
+
+
 def newest_commit(settings: Settings, table: str, key: str, page: int = 20) -> Commit | None:
     """The newest commit whose metadata has `key`; None when the table or its log has none."""
     opened = open_table(settings, table)
@@ -99,10 +114,13 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
         properties = {
             "delta.checkpointInterval": "50",
             "delta.dataSkippingStatsColumns": ",".join(table.statistics),
+            KEEP_LOG: "false",
         }
         pairs = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items() if value)
         spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING DELTA {parts} TBLPROPERTIES ({pairs})")
         return
+    if opened.metadata().configuration.get(KEEP_LOG) != "false":
+        spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')")
     existing = {field.name: str(getattr(field.type, "type", field.type)) for field in opened.schema().fields}
     wider = [column for column in table.columns if existing.get(column.name) in _NARROWER.get(column.type, ())]
     if wider:
@@ -171,6 +189,16 @@ def replace_all(rows: DataFrame, settings: Settings, table: Table, app_id: str, 
         .option("userMetadata", json.dumps(metadata))
         .save(spark_uri(settings, table.name))
     )
+
+
+@contextmanager
+def commit_metadata(spark: SparkSession, metadata: Metadata) -> Iterator[None]:
+    """The commits of statements inside the block carry this metadata."""
+    spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", json.dumps(metadata))
+    try:
+        yield
+    finally:
+        spark.conf.unset("spark.databricks.delta.commitInfo.userMetadata")
 
 
 def read_table(spark: SparkSession, settings: Settings, table: str) -> DataFrame:

@@ -31,10 +31,10 @@ _ARROW_TYPES = {
 }
 _ATTEMPTS = 5
 # These rearrange or drop files and leave the rows as they are: a version after them reads the same.
-_LAYOUT_OPERATIONS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "FSCK"})
-_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+LAYOUT_OPERATIONS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "FSCK"})
+WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 # Publications pin old versions, so a writer never drops old log entries by itself: upkeep does, which knows the pins.
-_HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
 def open_table(settings: Settings, table: str, version: int | None = None) -> DeltaTable | None:
@@ -142,7 +142,7 @@ def roll_back(settings: Settings, table: Table, version: int) -> int:
     """
     opened = ensure_table(settings, table)
     later = opened.version() - version
-    if later > 0 and any(entry.get("operation") not in _LAYOUT_OPERATIONS for entry in opened.history(limit=later)):
+    if later > 0 and any(entry.get("operation") not in LAYOUT_OPERATIONS for entry in opened.history(limit=later)):
         opened.restore(version)
     return opened.version()
 
@@ -165,9 +165,9 @@ def _write(
                 rows(),
                 mode=mode,  # type: ignore[arg-type]  # its overloads take one mode each
                 predicate=predicate,
-                writer_properties=_WRITER,
+                writer_properties=WRITER,
                 commit_properties=properties,
-                post_commithook_properties=_HOOKS,
+                post_commithook_properties=HOOKS,
             )
             return target.version()
         except CommitFailedError as error:

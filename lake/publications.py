@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from lake.delta import append, arrow_schema, canonical_json, open_table, read_rows
+from lake.delta import HOOKS, WRITER, append, arrow_schema, canonical_json, open_table, read_rows
+from lake.erasures import withdrawal_of
 from lake.errors import UsageError
 from lake.settings import Settings
 from lake.tables import OPS_PUBLICATIONS
@@ -54,10 +55,16 @@ def newest(settings: Settings) -> Publication | None:
 
 
 def get(settings: Settings, publication_id: int) -> Publication:
-    """One publication. Raises UsageError naming those that there are."""
+    """One publication. Raises UsageError naming those that there are, and why an earlier one is no longer."""
     opened = open_table(settings, OPS_PUBLICATIONS.name)
     found = None if opened is None else _read(opened, publication_id)
     if opened is None or found is None:
+        erasure = withdrawal_of(settings, publication_id)
+        if erasure is not None:
+            raise UsageError(
+                f"Publication {publication_id} can no longer be read: a device that it pinned was erased on "
+                f"{erasure.started_at[:10]}, as {settings.lake_uri}/{erasure.path} certifies."
+            )
         known = "nothing has been published yet" if opened is None else _shown_ids(opened)
         raise UsageError(f"There is no publication {publication_id}: {known}.")
     return found
@@ -76,6 +83,13 @@ def record(settings: Settings, publication: Publication) -> None:
     row |= {name: canonical_json(row[name]) for name in _JSON_COLUMNS}
     metadata = {"step": "publication", "publication_id": publication.publication_id}
     append(settings, OPS_PUBLICATIONS, pa.Table.from_pylist([row], schema=arrow_schema(OPS_PUBLICATIONS)), metadata)
+
+
+def forget(settings: Settings, before_id: int) -> None:
+    """Take out the publications below an id: from this commit on nothing keeps the versions that they pin."""
+    opened = open_table(settings, OPS_PUBLICATIONS.name)
+    if opened is not None:
+        opened.delete(f"publication_id < {before_id}", writer_properties=WRITER, post_commithook_properties=HOOKS)
 
 
 def _known_ids(opened: DeltaTable) -> tuple[int | None, int | None]:

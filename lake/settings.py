@@ -18,6 +18,9 @@ class Settings:
 
     `kafka_bootstrap` None means the embedded broker; `spark` is a master for the embedded Spark Connect server
     (`local[*]`, `spark://…`) or the address of a running one (`sc://…`); `lake_uri` is a folder or `s3://bucket/prefix`.
+    Upkeep keeps publications for `keep_publications_days`, and files that no version needs any more for
+    `keep_files_hours`, since somebody may still be reading them; rows of bronze telemetry and of silver for
+    `keep_bronze_days` and `keep_silver_days`, None being for ever.
     In set-up's rehearsal (`is_rehearsal`, never from the environment) programs write down which classes they load.
     """
 
@@ -33,6 +36,10 @@ class Settings:
     aws_secret_access_key: str | None = None
     aws_session_token: str | None = None
     aws_region: str = "us-east-1"
+    keep_publications_days: int = 30
+    keep_files_hours: int = 24
+    keep_bronze_days: int | None = None
+    keep_silver_days: int | None = None
     is_rehearsal: bool = False
 
     @property
@@ -74,6 +81,10 @@ class Settings:
             "LAKEHOUSE_SPARK_MEMORY": self.spark_memory,
             "LAKEHOUSE_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
             "LAKEHOUSE_UI_PORT": None if self.ui_port is None else str(self.ui_port),
+            "LAKEHOUSE_KEEP_PUBLICATIONS_DAYS": str(self.keep_publications_days),
+            "LAKEHOUSE_KEEP_FILES_HOURS": str(self.keep_files_hours),
+            "LAKEHOUSE_KEEP_BRONZE_DAYS": None if self.keep_bronze_days is None else str(self.keep_bronze_days),
+            "LAKEHOUSE_KEEP_SILVER_DAYS": None if self.keep_silver_days is None else str(self.keep_silver_days),
             "JAVA_HOME": None if self.java_home is None else str(self.java_home),
             "AWS_ENDPOINT_URL": self.aws_endpoint_url,
             "AWS_ACCESS_KEY_ID": self.aws_access_key_id,
@@ -118,6 +129,10 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         aws_access_key_id=env.get("AWS_ACCESS_KEY_ID") or None,
         aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY") or None,
         aws_session_token=env.get("AWS_SESSION_TOKEN") or None,
+        keep_publications_days=_number(env, "LAKEHOUSE_KEEP_PUBLICATIONS_DAYS", "30"),
+        keep_files_hours=_number(env, "LAKEHOUSE_KEEP_FILES_HOURS", "24"),
+        keep_bronze_days=_days(env, "LAKEHOUSE_KEEP_BRONZE_DAYS"),
+        keep_silver_days=_days(env, "LAKEHOUSE_KEEP_SILVER_DAYS"),
         aws_region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
     )
 
@@ -129,6 +144,10 @@ KNOWN_VARIABLES = (
     "LAKEHOUSE_SPARK",
     "LAKEHOUSE_SPARK_MEMORY",
     "LAKEHOUSE_UI_PORT",
+    "LAKEHOUSE_KEEP_PUBLICATIONS_DAYS",
+    "LAKEHOUSE_KEEP_FILES_HOURS",
+    "LAKEHOUSE_KEEP_BRONZE_DAYS",
+    "LAKEHOUSE_KEEP_SILVER_DAYS",
     # set for dbt by the gold build
     "LAKEHOUSE_CANDIDATE_DB",
 )
@@ -143,6 +162,17 @@ def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]
 def inherited_environment(added: Mapping[str, str]) -> dict[str, str]:
     """The environment for a child process: this process's own with `added` on top."""
     return {**os.environ, **added}
+
+
+def _days(env: Mapping[str, str], name: str) -> int | None:
+    return _number(env, name) if env.get(name) else None
+
+
+def _number(env: Mapping[str, str], name: str, default: str = "") -> int:
+    text = env.get(name) or default
+    if not text.isascii() or not text.isdigit():
+        raise UsageError(f"{name} is {text!r}: give a whole number, 0 or more.")
+    return int(text)
 
 
 def _port(env: Mapping[str, str], name: str) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lake.commits import progress_of, version_of
+from lake.commits import is_changed_since, progress_of, version_of
 from lake.lease import writer_lease
 from lake.page_checks import check_pages
 from lake.publications import Publication, newest
@@ -49,13 +49,19 @@ def refresh_gold(settings: Settings, models: Models, *, run_id: str, now: dateti
                  progress: Progress = silent) -> Outcome | None:  # fmt: skip
     """Rebuild, judge and publish what is stale, and `slices`; None when there is nothing to do."""
     with writer_lease(settings, "refresh of gold", wait_s):
-        prepared = prepare(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
-        if prepared is None:
-            return None
-        if prepared.plan is not None:
-            progress("gold candidates")
-            run_dbt(settings, (), progress)
-        return finish(settings, models, prepared, run_id=run_id, now=now, progress=progress)
+        return publish_stale(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
+
+
+def publish_stale(settings: Settings, models: Models, *, run_id: str, now: datetime,
+                  slices: Sequence[str] | None = None, progress: Progress = silent) -> Outcome | None:  # fmt: skip
+    """The same for a caller that holds the lease."""
+    prepared = prepare(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
+    if prepared is None:
+        return None
+    if prepared.plan is not None:
+        progress("gold candidates")
+        run_dbt(settings, (), progress)
+    return finish(settings, models, prepared, run_id=run_id, now=now, progress=progress)
 
 
 def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, slices: Sequence[str] | None = None,
@@ -73,8 +79,8 @@ def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, s
     held = {verdict.slice for verdict in latest_failures(settings) if verdict.slice in known}
     hours = sorted({*stale.hours, *held, *(slice_ for slice_ in slices or () if slice_ in known)})
     publication = newest(settings)
-    registry_moved = (
-        publication is not None and publication.inputs.get(SILVER_DEVICES.name) != inputs[SILVER_DEVICES.name]
+    registry_moved = publication is not None and is_changed_since(
+        settings, SILVER_DEVICES.name, publication.inputs.get(SILVER_DEVICES.name, -1)
     )
     if not hours and not registry_moved:
         return None

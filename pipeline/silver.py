@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from ingestion.bronze import APP_ID as INGEST_APP
 from lake.commits import append_once, ensure_table, open_table, progress_of, read_table, replace_slices
 from lake.models import Model, silver_tables
+from lake.retention import final_before
 from lake.settings import Settings
 from lake.slices import predicate, runs_of, slice_start
 from lake.tables import BRONZE_TELEMETRY, SILVER_DEVICES, SILVER_REJECTED, Table
@@ -77,8 +78,13 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
     """Judge the bronze telemetry of these slices anew and replace them in every silver table.
 
     `closing` is an application and transaction version to record with the last commit: the caller's own progress.
-    Takes bronze up to where silver has come, so that what is not ticked yet is not counted twice later.
+    Takes bronze up to where silver has come, so that what is not ticked yet is not counted twice later. Final slices,
+    of which bronze no longer has all records, stay as they are.
     """
+    final_until = final_before(settings)
+    slices = [slice_ for slice_ in slices if slice_ >= final_until]
+    if not slices:
+        return SilverReport()
     tables = ensure_silver(spark, settings, models)
     done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
     bronze = read_table(spark, settings, BRONZE_TELEMETRY.name).where(F.col("ingest_id") <= done)

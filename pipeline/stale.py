@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 
-from lake.commits import commits_after, open_table
+from lake.commits import commits_after, is_changed_since, open_table
 from lake.models import Model
 from lake.publications import Publication, newest
+from lake.retention import final_before
 from lake.settings import Settings
 from lake.slices import HOUR, slice_of, slice_start, slices_between
 from lake.tables import SILVER_DEVICES, SILVER_REJECTED
@@ -25,7 +26,7 @@ MAX_SILENCE = timedelta(days=31)
 class Stale:
     """Slices whose inputs changed after the gold that was built from them, each with the reasons.
 
-    `with_records` are all slices of silver that have records now, stale or not.
+    `with_records` are all slices of silver that have records now, stale or not, and can be built from bronze.
     """
 
     hours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -40,7 +41,7 @@ def silver_versions(settings: Settings, models: Mapping[str, Model]) -> dict[str
 
 
 def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
-    """What has changed since the newest publication; everything before the first one."""
+    """What has changed since the newest publication; everything before the first one. Final slices never are stale."""
     publication = newest(settings)
     versions = silver_versions(settings, models)
     sliced = [name for name in versions if name != SILVER_DEVICES.name]
@@ -56,7 +57,11 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     known = with_records | set(silences_between(with_records))
     for slice_ in _moved(settings, publication, known):
         reasons.setdefault(slice_, []).append("the registry changed")
-    return Stale({slice_: tuple(reasons[slice_]) for slice_ in sorted(reasons)}, with_records)
+    final = final_before(settings)
+    return Stale(
+        {slice_: tuple(reasons[slice_]) for slice_ in sorted(reasons) if slice_ >= final},
+        frozenset(slice_ for slice_ in with_records if slice_ >= final),
+    )
 
 
 def silences_between(with_records: Iterable[str]) -> list[str]:
@@ -74,7 +79,7 @@ def _touched(
 ) -> dict[str, str]:
     """Slices that commits after the published version touched; all of them where the log does not reach back."""
     published = -1 if publication is None else publication.inputs.get(table, -1)
-    if version <= published:
+    if version <= published or (published >= 0 and not is_changed_since(settings, table, published)):
         return {}
     commits = commits_after(settings, table, published) if published >= 0 else []
     if not commits:

@@ -36,6 +36,8 @@ COMMANDS = {
     "trace": "trace_command:trace",
     "verify": "verify_command:verify",
     "sql": "sql_command:sql",
+    "upkeep": "upkeep_command:upkeep",
+    "erase": "erase_command:erase",
     "doctor": "doctor_command:doctor",
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lake.settings import Settings
 
-_COMMAND = "import sys; from dagster_project.cli import main; sys.exit(main())"
+COMMAND = "import sys; from dagster_project.cli import main; sys.exit(main())"
 _LIMIT_S = 420
 
 
@@ -28,7 +28,7 @@ def lakehouse(settings: Settings, *arguments: str, exit_codes: Sequence[int] = (
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LAKEHOUSE_", "AWS_"))}
     environment |= settings.child_environment()
     done = subprocess.run(
-        [sys.executable, "-c", _COMMAND, *arguments],
+        [sys.executable, "-c", COMMAND, *arguments],
         env=environment,
         capture_output=True,
         text=True,

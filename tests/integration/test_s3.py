@@ -10,13 +10,18 @@ import pytest
 import s3fs
 from deltalake import DeltaTable, write_deltalake
 
-from lake import duck
+from lake import duck, erasures, publications
+from lake.delta import open_table
+from lake.files import LakeFiles
 from lake.locations import delta_options, s3fs_options, spark_uri, table_uri
 from lake.processes import find
 from lake.settings import Settings
 from lake.spark import NAME, connect, running_spark
+from lake.versions import checkpoint, superseded
 from pipeline.doctor import check_lake
+from pipeline.upkeep import plan_upkeep, upkeep
 from tests.s3server import S3Server, running_s3_server
+from tests.unit.test_upkeep import LATER, NO_SPARK, TABLE, devices_at, publication, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +107,27 @@ def test_doctor_tells_good_keys_from_wrong_ones(server: S3Server, home: Settings
     missing = check_lake(replace(home, lake_uri="s3://no-such-bucket/lake"))
     assert not missing.is_ok
     assert "no-such-bucket" in missing.found
+
+
+def test_upkeep_and_the_end_of_a_tables_history(home: Settings) -> None:
+    """Publications go with their files, pinned versions still read, and a table can be left with one version."""
+    rewrite(home, 3)
+    for number, age_days in ((1, 40), (2, 5)):
+        publications.record(home, publication(number, age_days, {TABLE.name: number}))
+    plan = plan_upkeep(home, {}, now=LATER)
+    assert upkeep(home, NO_SPARK, {}, now=LATER, progress=lambda _: None) == plan
+    assert plan.expired == (1,)
+    assert [len(each.unread) for each in plan.tables if each.table == TABLE] == [1]
+    assert [devices_at(home, version) for version in (2, 3)] == [["d2"], ["d3"]]
+
+    files = LakeFiles(home)
+    newest = open_table(home, TABLE.name)
+    assert newest is not None
+    checkpoint(files, newest, TABLE.name)
+    old = superseded(files, TABLE.name, newest, newest)
+    assert len([file for file in old if file.name.endswith(".parquet")]) == 1
+    files.delete(file.path for file in old)
+    assert devices_at(home) == ["d3"]
+    erasure = erasures.begin(home, "d2", who="ada", why="asked", now=LATER)
+    erasures.save(home, erasure)
+    assert erasures.list_all(home) == [erasure]

@@ -142,11 +142,11 @@ def test_partition_keys_are_slices() -> None:
 
 
 def test_only_what_does_not_repeat_work_is_on_by_default(definitions: Definitions) -> None:
-    """Tick, cold and the sensor; warm would do what those do."""
+    """Tick, cold, upkeep and the sensor; warm would do what those do."""
     repository = definitions.get_repository_def()
     on = {s.name for s in repository.schedule_defs if s.default_status.value == "RUNNING"}
     on |= {s.name for s in repository.sensor_defs if s.default_status.value == "RUNNING"}
-    assert on == {"tick", "cold", "stale_slices"}
+    assert on == {"tick", "cold", "daily", "stale_slices"}
 
 
 def test_chosen_slices_are_run_config(definitions: Definitions) -> None:

@@ -1,0 +1,106 @@
+"""Mentions: whether stored bytes name a device.
+
+Belongs here: the rule that tells a device's id from a longer id that contains it, looking into each kind of file that a
+lake has, and taking an id out of text. What is done about a mention belongs to `pipeline.erase`.
+
+Parquet files are read, all text and binary columns of them, and so are the statistics and key-value pairs of their
+footers; anything else is searched as it lies.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+# some writers cut bounds at this length
+_BOUND_BYTES = 64
+_STAND_IN = "[erased]"
+
+
+def pattern_of(device_id: str) -> str:
+    """A regular expression, of Python and of Java, for the id where it is no part of a longer one.
+
+    Letters, digits, `_` and `-` make an id longer, and so does a point between them.
+    """
+    before = r"(?<![A-Za-z0-9_-])(?<![A-Za-z0-9_-]\.)"
+    return f"{before}{re.escape(device_id)}(?![A-Za-z0-9_-])(?!\\.[A-Za-z0-9_-])"
+
+
+class Mentions:
+    """Looks for one device's id."""
+
+    def __init__(self, device_id: str) -> None:
+        self._plain = device_id.encode()
+        self._bytes = re.compile(pattern_of(device_id).encode())
+        self._text = re.compile(pattern_of(device_id))
+
+    def redacted(self, text: str) -> str:
+        """The text with another word in the id's place."""
+        return self._text.sub(_STAND_IN, text)
+
+    def masked(self, data: bytes) -> bytes:
+        """The bytes with as many asterisks in the id's place, so that what comes after stays where it is."""
+        return self._bytes.sub(b"*" * len(self._plain), data)
+
+    def in_file(self, name: str, data: bytes) -> bool:
+        """True when a file of that name and content names the device."""
+        if not name.endswith(".parquet") or name.startswith("."):
+            return self.in_bytes(data)
+        file = parquet.ParquetFile(pa.BufferReader(data))
+        return any(map(self.in_bytes, _footer(file.metadata))) or any(self._in_array(each) for each in _arrays(file))
+
+    def in_bytes(self, data: bytes) -> bool:
+        """True when the bytes name the device."""
+        return self._plain in data and self._bytes.search(data) is not None
+
+    def _in_array(self, array: pa.Array) -> bool:
+        # the values lie end to end in one buffer: only where the id occurs in it are they looked at one by one
+        if not any(buffer is not None and self._plain in buffer.to_pybytes() for buffer in array.buffers()[1:]):
+            return False
+        values = (value for value in array.to_pylist() if value is not None)
+        return any(self.in_bytes(value if isinstance(value, bytes) else value.encode()) for value in values)
+
+
+def _arrays(file: Any) -> Iterator[pa.Array]:
+    """The text and binary values of a Parquet file, those inside of lists, maps and structs too."""
+    for group in range(file.metadata.num_row_groups):
+        # with threads pyarrow frees buffers after the interpreter has gone
+        for column in file.read_row_group(group, use_threads=False).columns:
+            for chunk in column.chunks:
+                yield from _leaves(chunk)
+
+
+def _leaves(array: pa.Array) -> Iterator[pa.Array]:
+    kind = array.type
+    if pa.types.is_struct(kind):
+        for part in array.flatten():
+            yield from _leaves(part)
+    elif pa.types.is_map(kind):
+        yield from _leaves(array.keys)
+        yield from _leaves(array.items)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        yield from _leaves(array.values)
+    elif pa.types.is_dictionary(kind):
+        yield from _leaves(array.dictionary)
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind):
+        yield array
+
+
+def _footer(metadata: Any) -> Iterator[bytes]:
+    """The texts of a footer: key-value pairs, and the bounds of each column of each row group."""
+    for pair in (metadata.metadata or {}).items():
+        yield from pair
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for place in range(row_group.num_columns):
+            yield from _bounds(row_group.column(place).statistics)
+
+
+def _bounds(statistics: Any) -> Iterable[bytes]:
+    if statistics is None or not statistics.has_min_max:
+        return ()
+    bounds = [each.encode() if isinstance(each, str) else each for each in (statistics.min, statistics.max)]
+    # cut short, a bound may end within a longer id; where it ends with this one, the values have it too
+    return [each + b"-" if len(each) >= _BOUND_BYTES else each for each in bounds if isinstance(each, bytes)]
