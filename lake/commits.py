@@ -192,7 +192,7 @@ def replace_all(rows: DataFrame, settings: Settings, table: Table, app_id: str, 
 
 
 @contextmanager
-def commit_metadata(spark: SparkSession, metadata: Metadata) -> Iterator[None]:
+def committing(spark: SparkSession, metadata: Metadata) -> Iterator[None]:
     """The commits of statements inside the block carry this metadata."""
     spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", json.dumps(metadata))
     try:

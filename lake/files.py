@@ -4,6 +4,7 @@ Belongs here: listing, reading, writing and deleting by a path relative to the l
 version is in `versions`; nothing here knows Delta.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,18 @@ class LakeFiles:
             self._system.mv(f"{target}.draft", target)
         else:
             self._system.pipe_file(target, data)
+
+    def digest(self, path: str) -> tuple[int, str]:
+        """Length and SHA-256 of a file. Raises FileNotFoundError."""
+        with self._system.open(f"{self._root}/{path}", "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return file.tell(), digest
+
+    def delete_folder(self, folder: str) -> None:
+        """Delete a folder and all below it; one that is not there is no error."""
+        place = f"{self._root}/{folder}"
+        if self._system.exists(place):
+            self._system.rm(place, recursive=True)
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete files; one that is gone already is no error."""

@@ -4,17 +4,17 @@ Belongs here: recording the SHA-256 of the files that a publication adds, and fi
 the rows in them should be is for `pipeline.verify` to compute.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from lake.delta import append, arrow_schema, open_table, read_rows
-from lake.locations import file_root, file_system
+from lake.files import LakeFiles
 from lake.publications import Publication
 from lake.settings import Settings
 from lake.tables import OPS_GOLD_FILES
+from lake.versions import paths_of
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ def record(settings: Settings, publication_id: int, before: Mapping[str, int], t
 
     Raises StepError.
     """
-    rows = []
+    files, rows = LakeFiles(settings), []
     for table, version in sorted(tables.items()):
         known = _paths(settings, table, before[table]) if table in before else set()
         for path in sorted(_paths(settings, table, version) - known):
-            size, sha256 = _digest(settings, table, path)
+            size, sha256 = files.digest(_place(table, path))
             rows.append({"publication_id": publication_id, "table_name": table, "path": path,
                          "size_bytes": size, "sha256": sha256})  # fmt: skip
     if rows:
@@ -51,12 +51,12 @@ def damaged(settings: Settings, publication: Publication) -> list[Damage]:
     recorded: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         recorded.setdefault((row["table_name"], row["path"]), set()).add(row["sha256"])
-    found = []
+    files, found = LakeFiles(settings), []
     for table, version in sorted(publication.tables.items()):
         for path in sorted(_paths(settings, table, version)):
             expected = recorded.get((table, path))
             try:
-                actual = _digest(settings, table, path)[1]
+                actual = files.digest(_place(table, path))[1]
             except FileNotFoundError:
                 found.append(Damage(table, path, "is gone"))
                 continue
@@ -68,14 +68,9 @@ def damaged(settings: Settings, publication: Publication) -> list[Damage]:
 
 
 def _paths(settings: Settings, table: str, version: int) -> set[str]:
-    """Paths of the files of a table at a version, from its folder on."""
     opened = open_table(settings, table, version)
-    return set() if opened is None else set(opened.get_add_actions(flatten=True)["path"].to_pylist())
+    return set() if opened is None else paths_of(opened)
 
 
-def _digest(settings: Settings, table: str, path: str) -> tuple[int, str]:
-    """Length and SHA-256 of a file. Raises FileNotFoundError."""
-    place = f"{file_root(settings)}/{table.replace('.', '/')}/{path}"
-    with file_system(settings).open(place, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return file.tell(), digest
+def _place(table: str, path: str) -> str:
+    return f"{table.replace('.', '/')}/{path}"

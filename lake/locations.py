@@ -4,13 +4,10 @@ Belongs here: the mapping from a table's name to a path or address for Spark, de
 credentials each wants. Reading or writing tables belongs in `commits`, `queries` and the steps.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from lake.settings import Settings
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
 
 
 def table_uri(settings: Settings, table: str) -> str:
@@ -72,18 +69,6 @@ def duckdb_secret(settings: Settings) -> str | None:
         parts.append("URL_STYLE 'path'")
         parts.append(f"USE_SSL {str(endpoint.scheme == 'https').lower()}")
     return f"CREATE OR REPLACE SECRET lakehouse ({', '.join(parts)})"
-
-
-def file_system(settings: Settings) -> "AbstractFileSystem":
-    """The lake's files as they are, for what is no table's business; paths begin with `file_root`."""
-    import fsspec  # takes a while, and few commands need it
-
-    return fsspec.filesystem("s3" if settings.is_s3 else "file", **s3fs_options(settings) if settings.is_s3 else {})
-
-
-def file_root(settings: Settings) -> str:
-    """The lake's place in `file_system`."""
-    return settings.lake_uri.removeprefix("s3://")
 
 
 def s3fs_options(settings: Settings) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lake.commits import commit_metadata, open_table
+from lake.commits import committing, open_table
 from lake.errors import UsageError
 from lake.locations import spark_uri
 from lake.settings import Settings
@@ -57,7 +57,7 @@ def drop_before(spark: SparkSession, settings: Settings, table: str, day: date) 
     if table == BRONZE_TELEMETRY.name and final_before(settings) < str(day):
         spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{_FINAL_BEFORE}' = '{day}')").collect()
     # without slices: what was made of these rows stays as it is
-    with commit_metadata(spark, {"step": "retention"}):
+    with committing(spark, {"step": "retention"}):
         spark.sql(f"DELETE FROM {name} WHERE {column} < DATE '{first}'").collect()
 
 

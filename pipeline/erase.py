@@ -14,7 +14,6 @@ The order keeps readers on a whole publication, and lets a killed erasure be gon
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +23,7 @@ from pyspark.sql import SparkSession
 
 from ingestion.purge import purge
 from ingestion.topics import LIFECYCLE, LIFECYCLE_RETENTION_DAYS, TELEMETRY, TELEMETRY_RETENTION_DAYS
-from lake import erasures, publications
+from lake import erasures, gold_files, publications
 from lake.delta import HOOKS, WRITER, arrow_schema, ensure_table, open_table, read_rows, replace, roll_back
 from lake.duck import connect, scan
 from lake.erasures import Erasure
@@ -162,6 +161,7 @@ def _publish_without(
     without = dataclasses.replace(
         published, publication_id=published.publication_id + 1, published_at=now, tables=tables, slices=()
     )
+    gold_files.record(settings, without.publication_id, published.tables, tables)
     publications.record(settings, without)
     return without
 
@@ -218,7 +218,7 @@ def _delete_history(settings: Settings, table: Table, published: Publication | N
     known = {entry["path"] for entry in erasure.files}
     for file in old:
         if file.path not in known:
-            digest = hashlib.sha256(files.read(file.path)).hexdigest()
+            digest = files.digest(file.path)[1]
             erasure.files.append({"path": file.path, "bytes": file.size_bytes, "sha256": digest})
     figures = erasure.tables.setdefault(table.name, {"rows_removed": 0, "version_before": newest.version()})
     figures["version_after"] = opened.version()

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from ingestion.bronze import BRONZE_TABLES
 from lake import erasures
-from lake.commits import KEEP_LOG, commit_metadata, newest_commit, read_table, version_of
+from lake.commits import KEEP_LOG, committing, newest_commit, read_table, version_of
 from lake.erasures import Erasure
 from lake.errors import UsageError
 from lake.locations import spark_uri
@@ -53,17 +53,17 @@ def erase_rows(
     for name, found in rows.items():
         slices = [row["slice"] for row in found]
         if slices:
-            with commit_metadata(spark, {"step": "erasure", "slices": runs_of(slices)}):
+            with committing(spark, {"step": "erasure", "slices": runs_of(slices)}):
                 _take_out(spark, settings, name)
     if first is not None:
         since = slice_of(datetime.fromtimestamp(first / 1_000_000, UTC))
-        with commit_metadata(spark, {"step": "erasure", "intervals": [[since, None]]}):
+        with committing(spark, {"step": "erasure", "intervals": [[since, None]]}):
             spark.sql(
                 f"DELETE FROM {_named(settings, SILVER_DEVICES.name)} WHERE device_id = {_text(device_id)}"
             ).collect()
     for table in BRONZE_TABLES.values():
         if counts[table.name]:
-            with commit_metadata(spark, {"step": "erasure"}):
+            with committing(spark, {"step": "erasure"}):
                 _take_out(spark, settings, table.name)
     for name in (*rows, SILVER_DEVICES.name, *(table.name for table in BRONZE_TABLES.values())):
         _close(spark, settings, name)
@@ -115,7 +115,7 @@ def _close(spark: SparkSession, settings: Settings, table: str) -> None:
     is_bronze = any(table == each.name for each in BRONZE_TABLES.values())
     commit = newest_commit(settings, table, "offsets") if is_bronze else None
     offsets = {} if commit is None else {"offsets": commit.metadata["offsets"]}
-    with commit_metadata(spark, {"step": "erasure", **offsets}):
+    with committing(spark, {"step": "erasure", **offsets}):
         spark.sql(f"ALTER TABLE {_named(settings, table)} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')").collect()
 
 

@@ -19,10 +19,12 @@ from lake.commits import append_once, ensure_table, read_table
 from lake.delta import open_table, records_by_slice
 from lake.duck import scan
 from lake.errors import StepError
+from lake.files import LakeFiles
 from lake.gold_files import Damage
 from lake.lease import writer_lease
-from lake.locations import file_root, file_system, table_uri
+from lake.locations import table_uri
 from lake.publications import Publication
+from lake.retention import final_before
 from lake.settings import Settings
 from lake.slices import day_of, predicate, slices_of_day
 from lake.spark import interpret_small
@@ -54,7 +56,8 @@ class Comparison:
     """A table as it is pinned against the rebuilt one.
 
     `differing` counts the rows that only one of them has; `examples` are the first such rows, `side` saying which.
-    `problem` says why it could not be compared. `left_out` slices are held, so their rows are of earlier publications.
+    `problem` says why it could not be compared. `left_out` slices are held or final: their rows are of earlier
+    publications, or bronze no longer has what they were made of.
     """
 
     table: str
@@ -93,7 +96,8 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
     ours = {model_id: model for model_id, model in models.items() if model_id in publication.models}
     with _beside(settings) as beside:
         _copy_bronze(spark, settings, beside, publication, ours, progress)
-        _rebuild_silver(spark, settings, beside, publication, ours, progress)
+        final = final_before(settings)
+        _rebuild_silver(spark, settings, beside, publication, ours, final, progress)
         held = {str(entry["slice"]) for entry in publication.held}
         plan = _plan(beside, ours, held)
         progress("gold")
@@ -101,10 +105,11 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
         progress("comparing")
         with attached(beside, candidates) as connection:
             silver = [
-                _compare(connection, name, _pinned(settings, publication, name), scan(table_uri(beside, name), version))
+                _compare(connection, name, _pinned(settings, publication, name), scan(table_uri(beside, name), version),
+                         _since(final) if name != SILVER_DEVICES.name else "true")
                 for name, version in plan.versions.items()
-            ]
-            gold = [_compare_gold(connection, settings, publication, table, held) for table in GOLD_TABLES]
+            ]  # fmt: skip
+            gold = [_compare_gold(connection, settings, publication, table, held, final) for table in GOLD_TABLES]
     return Verification(publication, (*silver, *gold), damages, tuple(_notes(publication, models, code_version)))
 
 
@@ -121,10 +126,8 @@ def _beside(settings: Settings) -> Iterator[Settings]:
 
 
 def _sweep(beside: Settings) -> None:
-    files = file_system(beside)
     for layer in ("bronze", "silver"):
-        if files.exists(f"{file_root(beside)}/{layer}"):
-            files.rm(f"{file_root(beside)}/{layer}", recursive=True)
+        LakeFiles(beside).delete_folder(layer)
 
 
 def _copy_bronze(spark: SparkSession, settings: Settings, beside: Settings, publication: Publication, models: Models,
@@ -146,14 +149,16 @@ def _copy_bronze(spark: SparkSession, settings: Settings, beside: Settings, publ
 
 
 def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, publication: Publication,
-                    models: Models, progress: Progress) -> None:  # fmt: skip
+                    models: Models, final: str, progress: Progress) -> None:  # fmt: skip
+    """Slices before `final` are left out, as bronze no longer has all of them."""
     progress(SILVER_DEVICES.name)
     update_registry(spark, beside, models, _RUN)
     records: dict[str, int] = {}
     for name, version in publication.inputs.items():
         opened = None if name == SILVER_DEVICES.name else open_table(settings, name, version)
         for slice_, count in ({} if opened is None else records_by_slice(opened)).items():
-            records[slice_] = records.get(slice_, 0) + count
+            if slice_ >= final:
+                records[slice_] = records.get(slice_, 0) + count
     for slices in _portions(records):
         progress(f"silver {slices[0]} to {slices[-1]}")
         interpret_small(spark, sum(records[slice_] for slice_ in slices))
@@ -161,7 +166,7 @@ def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, p
     copied = read_table(spark, beside, BRONZE_TELEMETRY.name).count()
     tables = {model.table for model in models.values()} | {SILVER_REJECTED.name}
     judged = sum(read_table(spark, beside, name).where("topic = 'telemetry'").count() for name in tables)
-    if judged != copied:
+    if judged != copied and not final:
         raise StepError(
             f"Of {copied} messages that publication {publication.publication_id} was made of {copied - judged} lie in "
             "hours of which its silver has nothing: run `lakehouse status`, then `lakehouse backfill` those hours."
@@ -194,17 +199,21 @@ def _plan(beside: Settings, models: Models, held: set[str]) -> GoldPlan:
 
 
 def _compare_gold(connection: duckdb.DuckDBPyConnection, settings: Settings, publication: Publication, table: Table,
-                  held: set[str]) -> Comparison:  # fmt: skip
-    """A gold table less what is held: those rows, and the newest ones a device, may be of an earlier publication."""
-    if held and table not in (*HOURLY, *DAILY):
+                  held: set[str], final: str) -> Comparison:  # fmt: skip
+    """A gold table less what is held or final: those rows, and the newest ones a device, may be of an earlier one."""
+    if (held or final) and table not in (*HOURLY, *DAILY):
         return Comparison(table.name, left_out=(UNSLICED,))
     days = sorted({day_of(slice_) for slice_ in held})
     hours = sorted(held) if table in HOURLY else [hour for day in days for hour in slices_of_day(day)]
-    left_out = hours if table in HOURLY else days
-    others = f"NOT ({predicate(hours)})"
+    left_out = ([f"all before {final}"] if final else []) + (hours if table in HOURLY else days)
+    others = f"NOT ({predicate(hours)})" + (f" AND {_since(final)}" if table in (*HOURLY, *DAILY) else "")
     pinned = _pinned(settings, publication, table.name)
     rebuilt = f"{SCHEMA}.{table.short_name}"
     return replace(_compare(connection, table.name, pinned, rebuilt, others), left_out=tuple(left_out))
+
+
+def _since(final: str) -> str:
+    return f"event_date >= DATE '{final}'" if final else "true"
 
 
 def _pinned(settings: Settings, publication: Publication, table: str) -> str | None:

@@ -21,7 +21,8 @@ def verify(publication: int | None, as_json: bool) -> int:
     """Rebuild a publication from bronze, beside the lake, and compare it row by row; without a number the newest.
 
     Also hashes the files of gold that it pins. Exits with 1 when anything is not as it was published, and shows the
-    first differences. What is held was not published, so it is left out.
+    first differences. What is held was not published, and of final
+    hours bronze has lost records, so both are left out.
 
     \b
     Examples:
@@ -59,7 +60,10 @@ def _print(result: "Verification") -> None:
     number = result.publication.publication_id
     click.echo(f"Publication {number} of {as_text(result.publication.published_at)}, rebuilt from bronze")
     rows = [
-        [each.table, f"{each.rows:,}", f"{each.differing:,}", _remark(each.left_out)] for each in result.comparisons
+        [each.table, f"{each.rows:,}", f"{each.differing:,}", _remark(each.left_out)]
+        if each.left_out != ("all",)
+        else [each.table, "", "", _remark(each.left_out)]
+        for each in result.comparisons
     ]
     print_table(["table", "rows", "differing", "remark"], rows)
     for note in result.notes:
@@ -85,7 +89,7 @@ def _print(result: "Verification") -> None:
 def _remark(left_out: tuple[str, ...]) -> str:
     if not left_out:
         return ""
-    return "not compared while hours are held" if left_out == ("all",) else f"without {', '.join(left_out)}: held"
+    return "not compared while hours are held or final" if left_out == ("all",) else f"without {', '.join(left_out)}"
 
 
 def _print_json(result: "Verification") -> None:
