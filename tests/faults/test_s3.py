@@ -16,6 +16,7 @@ from pyspark.errors import PySparkException
 from lake import publications
 from lake.errors import LakehouseError
 from lake.locations import s3fs_options
+from lake.spark import connect, running_spark
 from tests.faults.base import Scene, run_refresh, run_tick
 from tests.faults.catalogue import Case
 from tests.faults.invariants import Invariants, seen
