@@ -2,15 +2,22 @@
 
 Belongs here: passing requests on and spoiling chosen ones. Which ones, and what must hold, belongs in `test_s3`.
 
-Signatures cover the Host header, so that goes through as it came.
+It is a process of its own, since delta-rs lets no other thread of Python run while it waits for an answer. It takes a
+rule a line and answers each with what the one before has spoilt. Signatures cover the Host header, so that goes through
+as it came.
+
+    python -m tests.faults.proxy http://127.0.0.1:9000
 """
 
 import http.client
+import json
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
@@ -18,23 +25,72 @@ from urllib.parse import urlsplit
 Fault = Literal["500", "503", "slow", "lost"]
 """An error of the server, its word for too many requests, an answer after a while, or none for what was done."""
 
-_SLOW_S = 0.5
+_SLOW_S = 0.2
 _OF_THE_CONNECTION = {"connection", "transfer-encoding", "keep-alive", "expect"}
 
 
 @dataclass
+class Rule:
+    """Spoil each `every`-th request (0 none), or the first commit of the table in the folder `commit_of`."""
+
+    fault: Fault = "500"
+    every: int = 0
+    commit_of: str = ""
+    asked: int = 0
+    spoilt: list[str] = field(default_factory=list)
+
+    def spoils(self, method: str, path: str) -> bool:
+        """Whether this request is spoilt, which is noted."""
+        self.asked += 1
+        is_commit = (
+            method == "PUT" and f"/{self.commit_of}/_delta_log/" in path and path.split("?")[0].endswith(".json")
+        )
+        does = not self.spoilt and is_commit if self.commit_of else bool(self.every) and self.asked % self.every == 0
+        if does:
+            self.spoilt.append(f"{method} {path}")
+        return does
+
+
+@dataclass(frozen=True)
 class Proxy:
-    """Where it listens; `spoil` says of a method and path what is done to a request, None passes it on."""
+    """A running proxy and where it listens."""
 
     endpoint: str
-    spoil: Callable[[str, str], Fault | None] = lambda method, path: None
-    spoilt: list[str] = field(default_factory=list)
+    process: subprocess.Popen[str]
+
+    @contextmanager
+    def spoiling(self, rule: Rule) -> Iterator[None]:
+        """Let `rule` hold in the block, which must meet it."""
+        self._tell(rule)
+        try:
+            yield
+        finally:
+            spoilt = self._tell(Rule())
+        assert spoilt, f"nothing was asked for that {rule} spoils"
+
+    def _tell(self, rule: Rule) -> list[str]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(asdict(rule)), file=self.process.stdin, flush=True)
+        spoilt: list[str] = json.loads(self.process.stdout.readline())
+        return spoilt
 
 
 @contextmanager
 def running_proxy(server: str) -> Iterator[Proxy]:
     """A proxy in front of the S3 server at the address `server`, while the block runs."""
+    command = [sys.executable, "-m", "tests.faults.proxy", server]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield Proxy(process.stdout.readline().strip(), process)
+        assert process.stdin is not None
+        process.stdin.close()  # at which it ends
+
+
+def serve(server: str) -> None:
+    """Be the proxy until stdin ends."""
     target = urlsplit(server).netloc
+    rules = [Rule()]
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -43,10 +99,9 @@ def running_proxy(server: str) -> Iterator[Proxy]:
             """Nothing on stderr."""
 
         def _pass(self) -> None:
-            fault = proxy.spoil(self.command, self.path)
+            rule = rules[-1]
+            fault = rule.fault if rule.spoils(self.command, self.path) else None
             body = self._body()
-            if fault is not None:
-                proxy.spoilt.append(f"{fault} {self.command} {self.path}")
             if fault in ("500", "503"):
                 self._answer(int(fault), {}, b"<Error><Code>SlowDown</Code></Error>" if fault == "503" else b"")
                 return
@@ -100,11 +155,13 @@ def running_proxy(server: str) -> Iterator[Proxy]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         listening.daemon_threads = True
-        proxy = Proxy(f"http://127.0.0.1:{listening.server_address[1]}")
-        thread = threading.Thread(target=listening.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            listening.shutdown()
-            thread.join()
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        print(f"http://127.0.0.1:{listening.server_address[1]}", flush=True)
+        for line in sys.stdin:
+            rules.append(Rule(**json.loads(line)))
+            print(json.dumps(rules[-2].spoilt), flush=True)
+        listening.shutdown()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

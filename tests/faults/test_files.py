@@ -23,7 +23,7 @@ from lake.settings import Settings
 from lake.spark import NAME, connect, running_spark
 from lake.tables import DEVICE_HOURS, DEVICE_MINUTES
 from pipeline.tick import rebuild_silver
-from tests.faults.base import Scene, run_refresh, run_tick
+from tests.faults.base import Scene, bounded, run_refresh, run_tick
 from tests.faults.catalogue import Case
 from tests.faults.harness import start_apart
 from tests.faults.invariants import Invariants, seen
@@ -143,6 +143,9 @@ def full_for_spark(scene: Scene, invariants: Invariants) -> None:
         record = find(settings, NAME)
         assert record is not None
         spark = psutil.Process(record.pid)
+        # a JVM that cannot unpack its libraries at their first use never can
+        with bounded(3 / 4):
+            run_tick(settings, connect(address))
         spark.rlimit(psutil.RLIMIT_FSIZE, (_FULL_BYTES, resource.RLIM_INFINITY))
         with pytest.raises(PySparkException):
             run_tick(settings, connect(address))

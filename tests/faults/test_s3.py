@@ -3,22 +3,24 @@
 Belongs here: faults of the store, brought about by `proxy` in front of a real server, on a copy of a lake in a bucket.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 import pytest
 import s3fs
+from pyspark.errors import PySparkException
 
 from lake import publications
 from lake.errors import LakehouseError
 from lake.locations import s3fs_options
-from tests.faults.base import Scene, run_refresh
+from lake.spark import connect, running_spark
+from tests.faults.base import Scene, run_refresh, run_tick
 from tests.faults.catalogue import Case
 from tests.faults.invariants import Invariants, seen
-from tests.faults.proxy import Fault, Proxy, running_proxy
+from tests.faults.proxy import Proxy, Rule, running_proxy
 from tests.faults.test_kills import publishing
 from tests.s3server import S3Server, running_s3_server
 
@@ -45,90 +47,87 @@ def in_a_bucket(scene: Scene, server: S3Server, proxy: Proxy) -> Scene:
     )
 
 
-def every_third(fault: Fault) -> Callable[[str, str], Fault | None]:
-    """Spoil each third request, whatever it is."""
-    numbers = count(1)
-    return lambda method, path: fault if next(numbers) % 3 == 0 else None
-
-
-def all_of_them(fault: Fault) -> Callable[[str, str], Fault | None]:
-    """Spoil every request."""
-    return lambda method, path: fault
-
-
-def first_commit_of(*tables: str) -> Callable[[str, str], Fault | None]:
-    """Lose the answer to the first commit of each table."""
-    left = set(tables)
-
-    def spoil(method: str, path: str) -> Fault | None:
-        table = next((table for table in left if f"/{table}/_delta_log/" in path), None)
-        if method != "PUT" or table is None or not path.split("?")[0].endswith(".json"):
-            return None
-        left.discard(table)
-        return "lost"
-
-    return spoil
-
-
-def published_through(
-    spoil: Callable[[], Callable[[str, str], Fault | None]], scene: Scene, invariants: Invariants, proxy: Proxy
-) -> None:
-    """Publish once through the fault; what fails says so and is done again."""
+def published_through(rule: Rule, scene: Scene, invariants: Invariants, proxy: Proxy) -> None:
+    """Publish once through the fault; what fails says so in a sentence, and a refresh makes up for it."""
     before = seen(scene.settings)
-    proxy.spoilt.clear()
-    proxy.spoil = spoil()
-    try:
+    with proxy.spoiling(rule), suppress(LakehouseError):
         publishing(scene.settings)
-    except LakehouseError as error:
-        print(error)
-    finally:
-        proxy.spoil = lambda method, path: None
-    assert proxy.spoilt
-    assert seen(scene.settings)["publication"] in (1, 2)
-    assert seen(scene.settings)["publication"] == 2 or seen(scene.settings) == before
+    after = seen(scene.settings)
+    assert after == before or after["publication"] == 2
     run_refresh(scene.settings)
-    ids = [each.publication_id for each in publications.list_all(scene.settings)]
-    assert ids == [1, 2]
+    assert [each.publication_id for each in publications.list_all(scene.settings)] == [1, 2]
     invariants.hold(scene.settings, scene.manifest)
 
 
-CASES = (
+def ticked_through(rule: Rule, scene: Scene, invariants: Invariants, proxy: Proxy) -> None:
+    """A tick by a Spark of the case's own, which alone knows of this server; then another one."""
+    with running_spark(scene.settings) as address:
+        with proxy.spoiling(rule), suppress(PySparkException):
+            run_tick(scene.settings, connect(address))
+        run_tick(scene.settings, connect(address))
+    run_refresh(scene.settings)
+    invariants.hold(scene.settings, scene.manifest)
+
+
+OF_A_PUBLICATION = (
     Case(
         "S3 answers 500",
         "each third request while gold is published is answered 500",
         "the engines ask again, or the step fails and readers see the publication before",
-        partial(published_through, partial(every_third, "500")),
+        partial(published_through, Rule("500", every=3)),
     ),
     Case(
         "S3 answers 503",
         "each third request while gold is published is answered 503 SlowDown",
         "the engines ask again, or the step fails and readers see the publication before",
-        partial(published_through, partial(every_third, "503")),
+        partial(published_through, Rule("503", every=3)),
     ),
     Case(
         "S3 is slow",
-        "each answer comes half a second late",
+        "each answer comes 0.2 s late",
         "all is published",
-        partial(published_through, partial(all_of_them, "slow")),
+        partial(published_through, Rule("slow", every=1)),
     ),
     Case(
         "S3 loses the answer to a gold commit",
         "the connection is closed when the commit of `gold.device_hours` is stored",
         "one publication is made, with that commit counted once",
-        partial(published_through, partial(first_commit_of, "gold/device_hours")),
+        partial(published_through, Rule("lost", commit_of="gold/device_hours")),
     ),
     Case(
         "S3 loses the answer to the publication record",
         "the connection is closed when the record is stored",
         "there is one record of that number",
-        partial(published_through, partial(first_commit_of, "ops/publications")),
+        partial(published_through, Rule("lost", commit_of="ops/publications")),
     ),
 )
 
+OF_A_TICK = (
+    Case(
+        "S3 loses the answer to a bronze commit",
+        "the connection is closed when Spark's commit to `bronze.telemetry` is stored",
+        "no record lands twice",
+        partial(ticked_through, Rule("lost", commit_of="bronze/telemetry")),
+    ),
+    Case(
+        "S3 loses the answer to a silver commit",
+        "the connection is closed when Spark's commit to `silver.thermostats` is stored",
+        "no reading is there twice",
+        partial(ticked_through, Rule("lost", commit_of="silver/thermostats")),
+    ),
+)
+CASES = (*OF_A_PUBLICATION, *OF_A_TICK)
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_publishing(
+
+@pytest.mark.parametrize("case", OF_A_PUBLICATION, ids=str)
+def test_of_a_publication(
     case: Case, judged: Scene, home: Path, invariants: Invariants, server: S3Server, proxy: Proxy
 ) -> None:
     """What the case says holds, of gold that is published into a bucket."""
     case.prove(in_a_bucket(judged.copy(home), server, proxy), invariants, proxy)
+
+
+@pytest.mark.parametrize("case", OF_A_TICK, ids=str)
+def test_of_a_tick(case: Case, half: Scene, home: Path, invariants: Invariants, server: S3Server, proxy: Proxy) -> None:
+    """What the case says holds, of messages that are waiting for a lake in a bucket."""
+    case.prove(in_a_bucket(half.copy(home), server, proxy), invariants, proxy)
