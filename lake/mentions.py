@@ -7,6 +7,7 @@ Parquet files are read, all text and binary columns of them, and so are the stat
 footers; anything else is searched as it lies.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -19,22 +20,31 @@ _BOUND_BYTES = 64
 _STAND_IN = "[erased]"
 
 
-def pattern_of(device_id: str) -> str:
-    """A regular expression, of Python and of Java, for the id where it is no part of a longer one.
+def pattern_of(*spellings: str) -> str:
+    """A regular expression, of Python and of Java, for a spelling where it is no part of a longer id.
 
     Letters, digits, `_` and `-` make an id longer, and so does a point between them.
     """
-    before = r"(?<![A-Za-z0-9_-])(?<![A-Za-z0-9_-]\.)"
-    return f"{before}{re.escape(device_id)}(?![A-Za-z0-9_-])(?!\\.[A-Za-z0-9_-])"
+    # JSON writes the end of a line as a backslash and a letter
+    before = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))(?<![A-Za-z0-9_-]\.)"
+    return f"{before}(?:{'|'.join(map(re.escape, spellings))})(?![A-Za-z0-9_-])(?!\\.[A-Za-z0-9_-])"
+
+
+def spellings_of(device_id: str) -> list[str]:
+    """The id as it is, as JSON writes it, and as JSON in JSON does, which the statistics in a Delta log are."""
+    once = [json.dumps(device_id, ensure_ascii=is_ascii)[1:-1] for is_ascii in (False, True)]
+    twice = [json.dumps(text, ensure_ascii=False)[1:-1] for text in once]
+    return sorted({device_id, *once, *twice}, key=len, reverse=True)
 
 
 class Mentions:
     """Looks for one device's id."""
 
     def __init__(self, device_id: str) -> None:
-        self._plain = device_id.encode()
-        self._bytes = re.compile(pattern_of(device_id).encode())
-        self._text = re.compile(pattern_of(device_id))
+        spellings = spellings_of(device_id)
+        self._spellings = [spelling.encode() for spelling in spellings]
+        self._bytes = re.compile(pattern_of(*spellings).encode())
+        self._text = re.compile(pattern_of(*spellings))
 
     def redacted(self, text: str) -> str:
         """The text with another word in the id's place."""
@@ -42,7 +52,7 @@ class Mentions:
 
     def masked(self, data: bytes) -> bytes:
         """The bytes with as many asterisks in the id's place, so that what comes after stays where it is."""
-        return self._bytes.sub(b"*" * len(self._plain), data)
+        return self._bytes.sub(lambda found: b"*" * len(found[0]), data)
 
     def in_file(self, name: str, data: bytes) -> bool:
         """True when a file of that name and content names the device."""
@@ -53,11 +63,14 @@ class Mentions:
 
     def in_bytes(self, data: bytes) -> bool:
         """True when the bytes name the device."""
-        return self._plain in data and self._bytes.search(data) is not None
+        return self._may_name(data) and self._bytes.search(data) is not None
+
+    def _may_name(self, data: bytes) -> bool:
+        return any(spelling in data for spelling in self._spellings)
 
     def _in_array(self, array: pa.Array) -> bool:
         # the values lie end to end in one buffer: only where the id occurs in it are they looked at one by one
-        if not any(buffer is not None and self._plain in buffer.to_pybytes() for buffer in array.buffers()[1:]):
+        if not any(buffer is not None and self._may_name(buffer.to_pybytes()) for buffer in array.buffers()[1:]):
             return False
         values = (value for value in array.to_pylist() if value is not None)
         return any(self.in_bytes(value if isinstance(value, bytes) else value.encode()) for value in values)

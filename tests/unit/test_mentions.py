@@ -25,7 +25,8 @@ def file_of(table: pa.Table, **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "text", ["pump-1", '{"id":"pump-1"}', "/devices/pump-1", "of pump-1.", "pump-1: bad", "a\x00pump-1\x00"]
+    "text",
+    ["pump-1", '{"id":"pump-1"}', "/devices/pump-1", "of pump-1.", "pump-1: bad", "a\x00pump-1\x00", '"a\\npump-1"'],
 )
 def test_an_id_is_found_between_other_characters(text: str) -> None:
     """Quotes, slashes, full stops and binary neighbours do not hide it; it is taken out, and masked at its length."""
@@ -79,3 +80,15 @@ def test_a_bound_that_was_cut_within_a_longer_id_is_no_mention(tmp_path: Path) -
     (file,) = tmp_path.glob("*.parquet")
     assert parquet.ParquetFile(file).metadata.row_group(0).column(0).statistics.min == filling + DEVICE
     assert not MENTIONS.in_file(file.name, file.read_bytes())
+
+
+@pytest.mark.parametrize("device", ['q"z', "x\\E", "ü-1", "漢字", "d'1", "a b#c&~", "$a^", "50%"])
+def test_an_id_is_found_as_json_spells_it(device: str) -> None:
+    """Plain, in a commit's JSON, in the statistics in it, and in the log of a program that writes ASCII only."""
+    mentions = Mentions(device)
+    stats = json.dumps({"minValues": {"device_id": device}}, ensure_ascii=False)
+    for text in (device, stats, json.dumps({"add": {"stats": stats}}, ensure_ascii=False), json.dumps({"id": device})):
+        assert mentions.in_bytes(text.encode())
+        assert mentions.redacted(text).count("[erased]") == 1
+        assert len(mentions.masked(text.encode())) == len(text.encode())
+    assert not mentions.in_bytes(f"{device}0".encode())
