@@ -30,6 +30,7 @@ _COMMAND = [sys.executable, "-c", "import sys; from dagster_project.cli import m
 _DEVICES = 100
 _SPEED = 60  # an hour of device time a minute
 _LIMIT_S = 900
+_ENOUGH = 8
 _SUMS = """SELECT (SELECT sum(reading_count) FROM gold.device_minutes)
     IS NOT DISTINCT FROM (SELECT sum(reading_count) FROM gold.device_hours) AS meets"""
 # what a command may say that found another one writing, or a program that a fault has just ended
@@ -190,6 +191,9 @@ class Soak:
     def check_flatness(self) -> None:
         """The second half takes no more than the first: what leaks in minutes would fill a machine in a month."""
         half = len(self.samples) // 2
+        if half < _ENOUGH:
+            print(f"{len(self.samples)} samples are too few to tell what grows")
+            return
         early, late = self.samples[half // 4 : half], self.samples[half:]
         for name, slack in (("memory_mb", 400), ("processes", 8), ("open_files", 300), ("work_files", 60)):
             first, second = (max(getattr(each, name) for each in part) for part in (early, late))
