@@ -41,6 +41,7 @@ from pipeline.gold import candidate_path
 from pipeline.refresh import publish_stale
 from pipeline.tick import Progress, fill_silver, ingest
 from pipeline.upkeep import every_table
+from pipeline.verify import lake_beside
 
 _KAFKA_STAYS = (
     f"Kafka still has the device's messages, {TELEMETRY} up to {TELEMETRY_RETENTION_DAYS} days and {LIFECYCLE} up to "
@@ -69,7 +70,8 @@ def erase(
     Raises UsageError when the lake has no row of it.
     """
     mentions, now = Mentions(device_id), clock()
-    with writer_lease(settings, "erasure"):
+    # a verification copies bronze beside the lake: none may be under way, and what a killed one left goes
+    with writer_lease(settings, "erasure"), lake_beside(settings):
         run_id = f"erasure-{now:%Y%m%dT%H%M%SZ}"
         ingest(spark, settings, bootstrap, run_id=run_id, progress=progress)
         fill_silver(spark, settings, models, run_id=run_id, progress=progress)

@@ -114,8 +114,9 @@ def _close(spark: SparkSession, settings: Settings, table: str) -> None:
     """A commit that names nothing and says how far bronze has come, for the log to begin with."""
     is_bronze = any(table == each.name for each in BRONZE_TABLES.values())
     commit = newest_commit(settings, table, "offsets") if is_bronze else None
-    offsets = {} if commit is None else {"offsets": commit.metadata["offsets"]}
-    with committing(spark, {"step": "erasure", **offsets}):
+    known = {} if commit is None else commit.metadata
+    reached = {name: known[name] for name in ("offsets", "topic_id") if name in known}
+    with committing(spark, {"step": "erasure", **reached}):
         spark.sql(f"ALTER TABLE {_named(settings, table)} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')").collect()
 
 

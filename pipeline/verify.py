@@ -94,7 +94,7 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
     progress("hashing the files of gold")
     damages = tuple(gold_files.damaged(settings, publication))
     ours = {model_id: model for model_id, model in models.items() if model_id in publication.models}
-    with _beside(settings) as beside:
+    with lake_beside(settings) as beside:
         _copy_bronze(spark, settings, beside, publication, ours, progress)
         final = final_before(settings)
         _rebuild_silver(spark, settings, beside, publication, ours, final, progress)
@@ -114,8 +114,11 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
 
 
 @contextmanager
-def _beside(settings: Settings) -> Iterator[Settings]:
-    """A lake of its own beside the lake, empty now and gone afterwards; one that was killed is swept out first."""
+def lake_beside(settings: Settings) -> Iterator[Settings]:
+    """A lake of its own beside the lake, empty now and gone afterwards; what a killed verification left goes first.
+
+    Only one at a time: raises LeaseError while another process has it.
+    """
     beside = replace(settings, home=settings.work_folder / _RUN, lake_uri=f"{settings.lake_uri}/_{_RUN}")
     with writer_lease(beside, "verification of a publication"):
         _sweep(beside)

@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
+from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
 
 from ingestion.broker import running_broker
 from ingestion.topics import TOPICS, ensure_topics
 from lake.settings import Settings
 from lake.spark import connect, running_spark
+
+# how long an example takes says how busy the machine is
+hypothesis_settings.register_profile("unhurried", deadline=None)
+hypothesis_settings.load_profile("unhurried")
 
 
 def _home(folder: Path) -> Settings:

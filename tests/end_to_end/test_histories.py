@@ -155,7 +155,6 @@ def test_every_history_ends_in_the_figures_that_the_rules_say(
 
     @hypothesis_settings(
         max_examples=_EXAMPLES,
-        deadline=None,
         derandomize=True,
         phases=[Phase.generate],  # to shrink a history would take hours; its steps are printed
         suppress_health_check=list(HealthCheck),

@@ -28,6 +28,7 @@ from pipeline.erase import scan_files
 from pipeline.refresh import refresh_gold
 from pipeline.silver import APP_ID
 from pipeline.stale import stale_slices
+from pipeline.verify import verify
 from tests.end_to_end.lakehouse import COMMAND, lakehouse
 from tests.landing import reading, registered, run_tick, send
 
@@ -127,6 +128,12 @@ def test_upkeep_keeps_what_is_pinned_and_erasure_keeps_nothing(settings: Setting
     refused = lakehouse(settings, "sql", "--as-of", "2", "SELECT 1", exit_codes=[2])
     assert "can no longer be read" in refused.errors
     assert erasures.list_all(settings)[0].path in refused.errors
+
+    # what is published is what bronze gives now
+    publication = newest(settings)
+    assert publication is not None
+    result = verify(spark, settings, known_models(settings), publication, code_version=publication.code_version)
+    assert result.is_same, result
 
     # the line goes on where it was
     assert progress_of(settings, BRONZE_TELEMETRY.name, INGEST) == progress_of(settings, SILVER_REJECTED.name, APP_ID)
