@@ -76,6 +76,15 @@ def run_tick(settings: Settings, session: SparkSession, *, accept_gap: bool = Fa
     tick(session, settings, settings.kafka_bootstrap, models, run_id=run_id, accept_gap=accept_gap)
 
 
+def tick_on(address: str, settings: Settings) -> None:
+    """One tick on a server. Its session is stopped: while one is open, PySpark takes a later one's results for its."""
+    session = connect(address)
+    try:
+        run_tick(settings, session)
+    finally:
+        session.stop()
+
+
 def run_refresh(settings: Settings, run_id: str = "refresh") -> Outcome | None:
     """Gold of what is stale."""
     return refresh_gold(settings, known_models(settings), run_id=run_id, now=datetime.now(UTC))

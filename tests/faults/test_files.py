@@ -20,10 +20,10 @@ from lake.locations import table_uri
 from lake.models import known_models
 from lake.processes import find
 from lake.settings import Settings
-from lake.spark import NAME, connect, running_spark
+from lake.spark import NAME, running_spark
 from lake.tables import DEVICE_HOURS, DEVICE_MINUTES
 from pipeline.tick import rebuild_silver
-from tests.faults.base import Scene, bounded, run_refresh, run_tick
+from tests.faults.base import Scene, bounded, run_refresh, tick_on
 from tests.faults.catalogue import Case
 from tests.faults.harness import start_apart
 from tests.faults.invariants import Invariants, seen
@@ -145,13 +145,13 @@ def full_for_spark(scene: Scene, invariants: Invariants) -> None:
         spark = psutil.Process(record.pid)
         # a JVM that cannot unpack its libraries at their first use never can
         with bounded(3 / 4):
-            run_tick(settings, connect(address))
+            tick_on(address, settings)
         spark.rlimit(psutil.RLIMIT_FSIZE, (_FULL_BYTES, resource.RLIM_INFINITY))
         with pytest.raises(PySparkException):
-            run_tick(settings, connect(address))
+            tick_on(address, settings)
         assert seen(settings) == before
         spark.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        run_tick(settings, connect(address))
+        tick_on(address, settings)
     scene.refresh()
     invariants.hold(scene.settings, scene.manifest)
 

@@ -16,8 +16,8 @@ from pyspark.errors import PySparkException
 from lake import publications
 from lake.errors import LakehouseError
 from lake.locations import s3fs_options
-from lake.spark import connect, running_spark
-from tests.faults.base import Scene, run_refresh, run_tick
+from lake.spark import running_spark
+from tests.faults.base import Scene, run_refresh, tick_on
 from tests.faults.catalogue import Case
 from tests.faults.invariants import Invariants, seen
 from tests.faults.proxy import Proxy, Rule, running_proxy
@@ -63,8 +63,8 @@ def ticked_through(rule: Rule, scene: Scene, invariants: Invariants, proxy: Prox
     """A tick by a Spark of the case's own, which alone knows of this server; then another one."""
     with running_spark(scene.settings) as address:
         with proxy.spoiling(rule), suppress(PySparkException):
-            run_tick(scene.settings, connect(address))
-        run_tick(scene.settings, connect(address))
+            tick_on(address, scene.settings)
+        tick_on(address, scene.settings)
     run_refresh(scene.settings)
     invariants.hold(scene.settings, scene.manifest)
 
