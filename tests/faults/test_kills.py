@@ -7,7 +7,8 @@ a boundary, add a point to a case or a case to CASES.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,15 @@ from lake.spark import connect
 from lake.tables import GOLD_TABLES
 from pipeline.gold import candidate_path
 from pipeline.publish import publish
+from pipeline.tick import silent
+from pipeline.upkeep import upkeep
 from tests.faults.base import Scene, run_refresh, run_tick
 from tests.faults.catalogue import Case
-from tests.faults.harness import Point, Step, run_to
+from tests.faults.harness import Point, Step, run_to, start_apart
 from tests.faults.invariants import Invariants, seen
 
+DAY = timedelta(days=1)
+_FORGET, _COMPACT = "lake.publications.forget", "lake.compaction.compact"
 _APPEND, _COMMIT, _RECORD = "lake.commits.append_once", "pipeline.publish._replace", "lake.publications.record"
 
 
@@ -59,6 +64,28 @@ def killed_after_the_record(scene: Scene, invariants: Invariants) -> None:
     assert after["publication"] == 2
     assert scene.refresh() is None
     assert seen(scene.settings) == after
+    invariants.hold(scene.settings, scene.manifest)
+
+
+def upkeeping(settings: Settings) -> None:
+    """A step: upkeep of tomorrow, which lets go all but the newest publication and what only others need."""
+    at_once, tomorrow = replace(settings, keep_publications_days=0, keep_files_hours=0), datetime.now(UTC) + DAY
+    upkeep(at_once, connect(settings.spark), known_models(settings), now=tomorrow, progress=silent)
+
+
+def killed_in_upkeep(scene: Scene, invariants: Invariants) -> None:
+    """Readers see what they saw, whatever upkeep has come to; in the end nothing is left to do."""
+    before = seen(scene.settings)
+    for point in (
+        Point(_FORGET), Point(_FORGET, when="after"), Point(_COMPACT, 1, "files"), Point(_COMPACT, 1, "after"),
+        # each attempt but these leaves a table less to do
+        Point(_COMPACT, 2), Point(_COMPACT, 2, "after"), Point(_COMPACT, 2),
+    ):  # fmt: skip
+        run_to(point, upkeeping, scene.settings)
+        assert seen(scene.settings) == before, f"readers see something of the upkeep killed at {point}"
+    start_apart(upkeeping, scene.settings).join()
+    assert seen(scene.settings) == before
+    scene.run()
     invariants.hold(scene.settings, scene.manifest)
 
 
@@ -126,7 +153,16 @@ OF_A_PUBLICATION = (
         killed_after_the_record,
     ),
 )
-CASES = (*OF_A_TICK, *OF_A_REFRESH, *OF_A_PUBLICATION)
+OF_UPKEEP = (
+    Case(
+        "killed in upkeep",
+        "SIGKILL before and after publications are let go, before and after tables are compacted, while files are "
+        "written, and before files are deleted",
+        "readers see the newest publication as it was, whole; run again, upkeep goes on",
+        killed_in_upkeep,
+    ),
+)
+CASES = (*OF_A_TICK, *OF_A_REFRESH, *OF_A_PUBLICATION, *OF_UPKEEP)
 
 
 @pytest.mark.parametrize("case", OF_A_TICK, ids=str)
@@ -145,3 +181,9 @@ def test_of_a_refresh(case: Case, ticked: Scene, home: Path, invariants: Invaria
 def test_of_a_publication(case: Case, judged: Scene, home: Path, invariants: Invariants) -> None:
     """What the case says holds, of a lake whose candidate passed."""
     case.prove(judged.copy(home), invariants)
+
+
+@pytest.mark.parametrize("case", OF_UPKEEP, ids=str)
+def test_of_upkeep(case: Case, published: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds, of a lake with two publications."""
+    case.prove(published.copy(home), invariants)
