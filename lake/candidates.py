@@ -14,6 +14,7 @@ import duckdb
 from lake.duck import connect
 from lake.errors import StepError
 from lake.settings import Settings
+from lake.sql_text import quoted
 from lake.tables import GOLD_TABLES, Table
 
 SCHEMA = "candidate.gold"
@@ -49,7 +50,7 @@ def attached(settings: Settings, candidates: Path) -> Iterator[duckdb.DuckDBPyCo
         raise StepError(f"There is no gold candidate at {candidates}: build gold first (lakehouse refresh).")
     connection = connect(settings)
     try:
-        connection.execute(f"ATTACH '{str(candidates).replace(chr(39), chr(39) * 2)}' AS candidate (READ_ONLY)")
+        connection.execute(f"ATTACH {quoted(str(candidates))} AS candidate (READ_ONLY)")
         yield connection
     except duckdb.IOException as error:
         raise StepError(f"The gold candidate {candidates} cannot be read: {error}. Build gold again.") from error

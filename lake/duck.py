@@ -12,6 +12,7 @@ import duckdb
 from lake.errors import PlatformError
 from lake.locations import duckdb_secret
 from lake.settings import Settings
+from lake.sql_text import quoted
 
 # nothing is ever downloaded, and nothing is loaded from a user's home
 _CONFIG = {
@@ -44,7 +45,7 @@ def configure(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None
     for name in ("delta", "httpfs") if settings.is_s3 else ("delta",):
         path = extension_path(name)
         try:
-            connection.execute(f"LOAD {_quoted(str(path))}")
+            connection.execute(f"LOAD {quoted(str(path))}")
         except duckdb.Error as error:
             raise PlatformError(f"DuckDB cannot load {path}: {error}. Install the requirements again.") from error
     connection.execute("SET TimeZone = 'UTC'")
@@ -74,8 +75,4 @@ def scan(uri: str, version: int) -> str:
     Add predicates that compare the partition columns with constants (`=`, `between`): `IN`, `OR`, joins and timestamps
     skip no files.
     """
-    return f"delta_scan({_quoted(uri)}, version={int(version)})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return f"delta_scan({quoted(uri)}, version={int(version)})"

@@ -20,12 +20,12 @@ from lake.profiles import (
     create_slices,
     declared_profile,
     fetch,
-    quoted,
     sliced_scan,
     window_scan,
 )
 from lake.settings import Settings
 from lake.slices import slices_of_day
+from lake.sql_text import quoted
 from lake.suites import period_column
 from lake.tables import (
     DEVICE_COMPLETENESS,

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lake.settings import Settings
+from lake.sql_text import quoted
 
 
 def table_uri(settings: Settings, table: str) -> str:
@@ -57,15 +58,15 @@ def duckdb_secret(settings: Settings) -> str | None:
     """The `CREATE SECRET` statement that lets DuckDB read the lake; None for a folder."""
     if not settings.is_s3:
         return None
-    parts = ["TYPE s3", f"REGION {_quoted(settings.aws_region)}", f"SCOPE {_quoted(settings.lake_uri)}"]
+    parts = ["TYPE s3", f"REGION {quoted(settings.aws_region)}", f"SCOPE {quoted(settings.lake_uri)}"]
     if settings.aws_access_key_id and settings.aws_secret_access_key:
-        parts.append(f"KEY_ID {_quoted(settings.aws_access_key_id)}")
-        parts.append(f"SECRET {_quoted(settings.aws_secret_access_key)}")
+        parts.append(f"KEY_ID {quoted(settings.aws_access_key_id)}")
+        parts.append(f"SECRET {quoted(settings.aws_secret_access_key)}")
     if settings.aws_session_token:
-        parts.append(f"SESSION_TOKEN {_quoted(settings.aws_session_token)}")
+        parts.append(f"SESSION_TOKEN {quoted(settings.aws_session_token)}")
     if settings.aws_endpoint_url:
         endpoint = urlsplit(settings.aws_endpoint_url)
-        parts.append(f"ENDPOINT {_quoted(endpoint.netloc)}")
+        parts.append(f"ENDPOINT {quoted(endpoint.netloc)}")
         parts.append("URL_STYLE 'path'")
         parts.append(f"USE_SSL {str(endpoint.scheme == 'https').lower()}")
     return f"CREATE OR REPLACE SECRET lakehouse ({', '.join(parts)})"
@@ -80,7 +81,3 @@ def s3fs_options(settings: Settings) -> dict[str, Any]:
         "endpoint_url": settings.aws_endpoint_url,
         "client_kwargs": {"region_name": settings.aws_region},
     }
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -17,6 +17,7 @@ from lake.duck import scan
 from lake.locations import table_uri
 from lake.settings import Settings
 from lake.slices import day_of, runs_of, slice_start
+from lake.sql_text import quoted
 from lake.tables import Table
 
 # A branch of the scan costs some 10 ms, whatever it reads; more gaps than this between the slices are read over.
@@ -130,11 +131,6 @@ def words(pairs: Iterable[tuple[str, str]]) -> str:
     """SQL for the words, of pairs (aggregate condition, word), whose condition holds, joined by commas."""
     cases = ", ".join(f"CASE WHEN {condition} THEN {quoted(word)} END" for condition, word in pairs)
     return f"concat_ws(', ', {cases})" if cases else "''"
-
-
-def quoted(text: str) -> str:
-    """A string as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _box(first_day: int, last_day: int, first_hour: int, last_hour: int) -> str:

@@ -23,6 +23,7 @@ from lake.locations import table_uri
 from lake.models import Model, silver_tables
 from lake.publications import Publication
 from lake.settings import Settings
+from lake.sql_text import quoted
 from lake.tables import FIXED_TABLES, GOLD_TABLES
 
 LAYERS = ("gold", "silver", "bronze", "ops")
@@ -124,7 +125,7 @@ class Reader:
             return scan(uri, pinned[name])
         if name in _GOLD or version_of(self.settings, name) is None:
             return None
-        return f"delta_scan({_quoted(uri)})"
+        return f"delta_scan({quoted(uri)})"
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -192,10 +193,10 @@ def _shut_in(connection: duckdb.DuckDBPyConnection, settings: Settings, output: 
     values = {
         "search_path": "'gold'",
         # by default what does not fit in memory goes to a folder where the command runs
-        "temp_directory": _quoted(str(settings.work_folder / "sql")),
+        "temp_directory": quoted(str(settings.work_folder / "sql")),
         "enable_progress_bar": str(is_shown).lower(),
-        "allowed_directories": f"[{_quoted(settings.lake_uri + '/')}]",
-        "allowed_paths": f"[{'' if output is None else _quoted(str(output))}]",
+        "allowed_directories": f"[{quoted(settings.lake_uri + '/')}]",
+        "allowed_paths": f"[{'' if output is None else quoted(str(output))}]",
         "enable_external_access": "false",
         "lock_configuration": "true",
     }
@@ -204,10 +205,6 @@ def _shut_in(connection: duckdb.DuckDBPyConnection, settings: Settings, output: 
     for name, value in values.items():
         # not as parameters: binding one imports pandas, which takes longer than a small query
         connection.execute(f"SET {name} = {value}")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _query_error(error: duckdb.Error) -> QueryError:

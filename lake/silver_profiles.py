@@ -23,7 +23,6 @@ from lake.profiles import (
     declared_profile,
     fetch,
     hour_number,
-    quoted,
     repeats,
     sliced_scan,
     window_scan,
@@ -31,6 +30,7 @@ from lake.profiles import (
 )
 from lake.settings import Settings
 from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
+from lake.sql_text import quoted
 from lake.tables import BRONZE_TELEMETRY, SILVER_DEVICES, SILVER_REJECTED, Table
 
 REPEAT_REASONS = ("duplicate", "conflict")

@@ -19,6 +19,7 @@ from lake import publications
 from lake.delta import append, arrow_schema, canonical_json, open_table, read_rows, version_of
 from lake.errors import UsageError
 from lake.settings import Settings
+from lake.sql_text import quoted
 from lake.tables import OPS_VERDICTS
 
 
@@ -68,7 +69,7 @@ def record_verdicts(settings: Settings, verdicts: Sequence[Verdict]) -> None:
 
 def verdicts_at(settings: Settings, version: str) -> dict[tuple[str, str], Verdict]:
     """The verdict that counts for each (table, slice) judged at the input version `version`."""
-    return _counting(_read(settings, f"input_version = {_quoted(version)}"))
+    return _counting(_read(settings, f"input_version = {quoted(version)}"))
 
 
 def passing(settings: Settings, table: str, slices: Collection[str], version: str) -> set[str]:
@@ -153,12 +154,8 @@ def _counting(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Verdict]:
 
 def _among(slices: Collection[str]) -> str:
     """SQL condition; the bounds let files be skipped by their statistics."""
-    first, last = _quoted(min(slices)), _quoted(max(slices))
-    return f"slice >= {first} AND slice <= {last} AND slice IN ({', '.join(map(_quoted, sorted(slices)))})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    first, last = quoted(min(slices)), quoted(max(slices))
+    return f"slice >= {first} AND slice <= {last} AND slice IN ({', '.join(map(quoted, sorted(slices)))})"
 
 
 def _read(settings: Settings, where: str) -> list[Verdict]:

@@ -34,6 +34,7 @@ from lake.mentions import Mentions
 from lake.models import Model
 from lake.publications import Publication
 from lake.settings import Settings
+from lake.sql_text import quoted
 from lake.tables import GOLD_TABLES, OPS_PUBLICATIONS, OPS_VERDICTS, Table
 from lake.versions import checkpoint, superseded
 from pipeline.erase_rows import erase_rows
@@ -147,7 +148,7 @@ def _publish_without(
     left = [name for name, count in _published_rows(settings, device_id, published).items() if count]
     if not left:
         return published
-    tables, condition = dict(published.tables), f"device_id = '{device_id.replace(chr(39), chr(39) * 2)}'"
+    tables, condition = dict(published.tables), f"device_id = {quoted(device_id)}"
     days: set[str] = set()
     for table in (each for each in _OF_DEVICES if each.name in left):
         roll_back(settings, table, published.tables[table.name])

@@ -24,6 +24,7 @@ from lake.locations import table_uri
 from lake.models import Model
 from lake.settings import Settings, inherited_environment
 from lake.slices import slice_start
+from lake.sql_text import quoted
 
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
 DBT_FOLDER = PROJECT_FOLDER / "dbt"
@@ -95,7 +96,7 @@ def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) 
     with connect(settings) as connection:
         rows = _plan_rows(settings, plan, connection)
         try:
-            connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS candidate")
+            connection.execute(f"ATTACH {quoted(str(path))} AS candidate")
         except duckdb.IOException as error:
             raise StepError(f"The gold candidate {path} is in use: wait for the other build. ({error})") from error
         connection.execute("CREATE SCHEMA IF NOT EXISTS candidate.plan")

@@ -18,10 +18,11 @@ from lake.delta import version_of
 from lake.duck import scan
 from lake.locations import table_uri
 from lake.models import Model, silver_tables
-from lake.profiles import HOUR_MICROS, hour_number, quoted
+from lake.profiles import HOUR_MICROS, hour_number
 from lake.publications import Publication
 from lake.settings import Settings
 from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, day_of, predicate
+from lake.sql_text import quoted
 from pipeline.reconcile_messages import Difference
 
 COMPLETENESS = (

@@ -18,8 +18,8 @@ from lake.delta import version_of
 from lake.duck import scan
 from lake.locations import table_uri
 from lake.models import Model, silver_tables
-from lake.profiles import quoted
 from lake.settings import Settings
+from lake.sql_text import quoted
 from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, SILVER_DEVICES, SILVER_REJECTED, Table
 
 _OFFSET = ("topic", "partition", "offset")

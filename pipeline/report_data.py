@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from lake.models import Model, silver_tables
-from lake.profiles import quoted
 from lake.publications import Publication
 from lake.queries import Reader
 from lake.settings import Settings
 from lake.slices import HOUR
+from lake.sql_text import quoted
 from lake.suites import Check, gold_suite, reading_suite, registry_suite, slice_suite
 from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED
 from lake.verdicts import Verdict, input_version, verdicts_at

@@ -15,6 +15,7 @@ from lake.publications import Publication
 from lake.queries import Reader, open_reader
 from lake.settings import Settings
 from lake.slices import HOUR, day_of
+from lake.sql_text import quoted
 from lake.tables import (
     DEVICE_COMPLETENESS,
     DEVICE_DAYS,
@@ -73,7 +74,7 @@ class RowTrace:
 
 def trace_message(settings: Settings, models: Models, topic: str, partition: int, offset: int) -> MessageTrace:
     """Follow a Kafka record up. Raises UsageError when bronze does not have it."""
-    place = f'topic = {_quoted(topic)} AND "partition" = {partition} AND "offset" = {offset}'
+    place = f'topic = {quoted(topic)} AND "partition" = {partition} AND "offset" = {offset}'
     with open_reader(settings, models) as reader:
         message = _message(reader, topic, place, partition, offset)
         table, row = _silver_row(reader, models, message, place)
@@ -122,7 +123,7 @@ def trace_row(settings: Settings, models: Models, table_name: str, key: Mapping[
         refused: list[Row] = []
         if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
             columns = ", ".join(f'"{name}"' for name in (*_OFFSET, "event_at", "reason", "detail"))
-            of_device = f"{period} AND topic = 'telemetry' AND device_id = {_quoted(row['device_id'])}"
+            of_device = f"{period} AND topic = 'telemetry' AND device_id = {quoted(row['device_id'])}"
             refused = _rows(reader, f"SELECT {columns} FROM silver.rejected WHERE {of_device} ORDER BY event_at")
         slices = [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
         verdicts = _verdicts(reader, table, slices, sorted({str(each["silver_table"]) for each in readings}))
@@ -161,9 +162,9 @@ def _silver_row(reader: Reader, models: Models, message: Row, place: str) -> tup
 def _gold_rows(reader: Reader, model: Model, reading: Row) -> list[tuple[str, Row]]:
     """The published rows that a reading counts in, table by table."""
     metrics = [t for t in model.telemetry if t.is_metric and reading.get(t.column) is not None]
-    names = ", ".join(_quoted(telemetry.metric_name) for telemetry in metrics)
+    names = ", ".join(quoted(telemetry.metric_name) for telemetry in metrics)
     metric = f"metric_name IN ({names})" if names else "false"
-    device = f"device_id = {_quoted(reading['device_id'])}"
+    device = f"device_id = {quoted(reading['device_id'])}"
     at, day, hour = reading["event_at"], f"event_date = DATE '{reading['event_date']}'", reading["event_hour"]
     minute = at.astimezone(UTC).replace(second=0, microsecond=0)
     in_hour = f"{day} AND event_hour = {hour}"
@@ -211,12 +212,12 @@ def _readings(reader: Reader, models: Models, table: Table, row: Row, period: st
         value = f"coalesce({', '.join(columns)})" if columns else "NULL"
         where = period if not columns else f"{period} AND {value} IS NOT NULL"
         if table == SITE_DAYS:
-            at_site = f"event_date = DATE '{row['event_date']}' AND site_id = {_quoted(row['site_id'])}"
+            at_site = f"event_date = DATE '{row['event_date']}' AND site_id = {quoted(row['site_id'])}"
             where += (
                 f" AND (device_id, event_hour) IN (SELECT device_id, event_hour FROM gold.device_hours WHERE {at_site})"
             )
         else:
-            where += f" AND device_id = {_quoted(row['device_id'])}"
+            where += f" AND device_id = {quoted(row['device_id'])}"
         named = ", ".join(f'"{each}"' for each in _READING)
         found += _rows(
             reader, f"SELECT '{name}' AS silver_table, {named}, {value} AS value FROM {name} WHERE {where} ORDER BY ALL"
@@ -243,8 +244,8 @@ def _verdicts(reader: Reader, table: Table, slices: list[str], silver: list[str]
     """The newest verdict on each slice that the row depends on, in its own table and in silver."""
     if "ops.verdicts" not in reader.existing():
         return []
-    tables = ", ".join(_quoted(name) for name in (table.name, *silver, SILVER_REJECTED.name))
-    wanted = ", ".join(_quoted(slice_) for slice_ in slices)
+    tables = ", ".join(quoted(name) for name in (table.name, *silver, SILVER_REJECTED.name))
+    wanted = ", ".join(quoted(slice_) for slice_ in slices)
     columns = "table_name, slice, is_passing, row_count, input_version, run_id, checked_at, released_by, release_reason"
     return _rows(
         reader,
@@ -280,15 +281,11 @@ def _literal(name: str, kind: str, text: str) -> str:
             return repr(float(text))
     except ValueError as error:
         raise UsageError(f"{name} is a {kind}, and {text!r} is none.") from error
-    return _quoted(text)
+    return quoted(text)
 
 
 def _moment(moment: datetime) -> str:
     return f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _shown(key: Mapping[str, str]) -> str:

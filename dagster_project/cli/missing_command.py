@@ -56,16 +56,16 @@ def missing(first: str, last: str, device: str | None, form: str) -> None:
     from lake.queries import open_reader
     from lake.settings import load_settings
     from lake.slices import slice_start
+    from lake.sql_text import quoted
 
     hours = hours_between(first, last)
     first_at, last_at = slice_start(hours[0]), slice_start(hours[-1])
-    quoted = None if device is None else device.replace("'", "''")
     question = _GAPS.format(
         first_date=first_at.date(),
         last_date=last_at.date(),
         first_at=first_at.isoformat(),
         last_at=last_at.isoformat(),
-        of_device="" if quoted is None else f"AND device_id = '{quoted}'",
+        of_device="" if device is None else f"AND device_id = {quoted(device)}",
     )
     settings = load_settings()
     with open_reader(settings, known_models(settings)) as reader:
