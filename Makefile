@@ -18,7 +18,7 @@ JAR_KINDS := spark kafka
 DBT_SOURCES := $(shell find dbt -type f)
 TIMED_TESTS := $(wildcard tests/end_to_end tests/faults tests/integration)
 
-.PHONY: help setup demo test check fix unit integration soak requirements clean
+.PHONY: help setup demo test check fix unit integration bench soak requirements clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -51,12 +51,16 @@ unit: setup ## the fast tests: no Kafka, Spark or dbt
 integration: setup ## the tests with a real Kafka, Spark, dbt, Dagster and S3 server
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(TIMED_TESTS)
 
+bench: setup ## side-by-side measurements, results in bench/results; QUICK=1 does all of it small
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/bench.txt
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(NAMES)
+
 MINUTES ?= 30
 soak: setup ## random faults under load for MINUTES (30), from SEED, then the invariants
 	@$(BIN)/python -m tests.soak $(MINUTES) $(SEED)
 
 requirements: .venv/.packages ## pin the newest versions that requirements/*.in allow
-	@for name in uv base dev; do \
+	@for name in uv base dev bench; do \
 		echo "Resolving requirements/$$name.in ..."; \
 		(cd requirements && ../$(UV) pip compile -q --upgrade --universal --python-version 3.11 --no-strip-extras \
 			--generate-hashes --no-header $$name.in -o $$name.txt); \

@@ -1,0 +1,64 @@
+"""Ingest: a full topic to bronze and silver, with every guarantee, beside a script by hand and DuckDB on bare JSON.
+
+Belongs here: filling the topic, and the sides. The limit has no Kafka, no keys and one table: it only parses.
+"""
+
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from bench import by_hand
+from bench.harness import Result, Side, take_turns
+from device_sim.faults import Delayed, Faults
+from device_sim.run import SimulationOptions, plan, simulate
+from ingestion.broker import running_broker
+from lake.models import known_models
+from lake.settings import Settings
+from lake.spark import connect, running_spark
+from pipeline.tick import tick
+
+_DEVICES = 1000
+_AN_HOUR = 80_000  # messages of so many devices of three models, about
+_FAULTS = Faults(repeated=Delayed(0.01), corrupt={"truncated": 0.001})
+
+
+def run(folder: Path, is_quick: bool) -> Result:
+    """Some 5 million messages and 5 rounds; quick 160,000 and 3."""
+    settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
+    hours = (160_000 if is_quick else 5_000_000) / _AN_HOUR
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=int(hours) + 6)
+    options = SimulationOptions(start, _DEVICES, hours, faults=_FAULTS)
+    with running_broker(settings) as bootstrap, running_spark(settings) as address:
+        sent = simulate(settings, bootstrap, options)
+        models = known_models(settings)
+        fleet = plan(settings, options, datetime.now(UTC)).fleet
+        model_of = pl.DataFrame([(d.device_id, d.model.model_id) for d in fleet], ["key", "model_id"], orient="row")
+        lines = folder / "payloads.json"
+        payloads = by_hand.read_topic(bootstrap, "telemetry")["value"].cast(pl.String, strict=False)
+        lines.write_text("\n".join(text for text in payloads if text and text.endswith("}")))
+        spark = connect(address)
+        lake = folder / "lake"
+
+        def ours() -> object:
+            place = replace(settings, home=lake, lake_uri=str(lake))
+            return dict(sorted(tick(spark, place, bootstrap, models, run_id="bench").rows.items()))
+
+        def script() -> object:
+            return dict(sorted(by_hand.ingest(bootstrap, lake, models, model_of).items()))
+
+        def limit() -> object:
+            duckdb.sql(f"COPY (FROM read_json('{lines}', format = 'newline_delimited')) TO '{lake}.parquet'")
+            return None
+
+        def emptied() -> None:
+            shutil.rmtree(lake, ignore_errors=True)
+
+        sides = [Side("lakehouse", ours, emptied), Side("script by hand", script, emptied), Side("DuckDB, bare", limit)]
+        times = take_turns(sides, 3 if is_quick else 5)
+    count = sum(sent.fates.values())
+    goal = "twice the script's messages a second, a fifth of the limit"
+    return Result("ingest", "Kafka to bronze and silver", count, "messages", times, goal)

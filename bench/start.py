@@ -1,0 +1,34 @@
+"""Start: how long one waits for a small answer, of the command as a user runs it.
+
+Belongs here: short commands on a small published lake. `make demo` is timed by hand.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.harness import Result, Side, take_turns
+
+_COMMAND = [sys.executable, "-c", "import sys; from dagster_project.cli import main; sys.exit(main())"]
+_COMMANDS = {
+    "--help": ["--help"],
+    "sql of one row": ["sql", "SELECT 1"],
+    "status": ["status"],
+}
+
+
+def run(folder: Path, is_quick: bool) -> Result:
+    """Five rounds of each, quick or not."""
+    environment = os.environ | {"LAKEHOUSE_HOME": str(folder)}
+
+    def asking(arguments: list[str]) -> Side:
+        name = " ".join(arguments)
+
+        def work() -> None:
+            subprocess.run([*_COMMAND, *arguments], env=environment, check=True, capture_output=True)
+
+        return Side(name, work)
+
+    times = take_turns([asking(arguments) for arguments in _COMMANDS.values()], 5)
+    return Result("start", "a command to its end", 1, "commands", times, "help 0.3 s, sql of one row 1 s")
