@@ -9,6 +9,7 @@ Spark runs as a process of its own so that every command, and every Dagster run,
 import logging
 import os
 import re
+import shutil
 import sys
 import weakref
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ from lake.processes import ProcessRecord
 from lake.settings import Settings
 
 NAME = "spark"
+SCRATCH = ("blockmgr-", "spark-")
+"""How the folders begin that Spark makes in the work folder, and deletes when it ends by itself."""
 _READY_S = 180.0
 _START_ATTEMPTS = 3
 _FEW_CORES = 4
@@ -119,6 +122,7 @@ def _start(settings: Settings) -> ProcessRecord:
             f"Spark may take {needed} MB of memory and {available} MB are available: close programs, or set "
             "LAKEHOUSE_SPARK_MEMORY lower (1g is enough for small lakes)."
         )
+    sweep_scratch(settings)
     kinds = [ensure("spark")] + ([ensure("s3")] if settings.is_s3 else [])
     jars = [jar for folder in kinds for jar in sorted(folder.glob("*.jar"))]
     for attempt in range(1, _START_ATTEMPTS + 1):
@@ -128,6 +132,13 @@ def _start(settings: Settings) -> ProcessRecord:
             if attempt == _START_ATTEMPTS or "bind" not in str(error).lower():
                 raise
     raise AssertionError("unreachable")
+
+
+def sweep_scratch(settings: Settings) -> None:
+    """Delete what a Spark that was killed has left, which may be gigabytes; none may be running for this home."""
+    for path in settings.work_folder.glob("*-*"):
+        if path.name.startswith(SCRATCH) and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _start_once(settings: Settings, jars: list[Path]) -> ProcessRecord:

@@ -34,6 +34,7 @@ from lake.mentions import Mentions
 from lake.models import Model
 from lake.publications import Publication
 from lake.settings import Settings
+from lake.spark import SCRATCH  # what a running Spark keeps there goes when it ends
 from lake.sql_text import quoted
 from lake.tables import GOLD_TABLES, OPS_PUBLICATIONS, OPS_VERDICTS, Table
 from lake.versions import checkpoint, superseded
@@ -48,8 +49,6 @@ _KAFKA_STAYS = (
     f"Kafka still has the device's messages, {TELEMETRY} up to {TELEMETRY_RETENTION_DAYS} days and {LIFECYCLE} up to "
     f"{LIFECYCLE_RETENTION_DAYS}. Bronze goes on behind them and does not read them again."
 )
-# what a running Spark keeps there goes when it ends
-_SPARK_SCRATCH = ("blockmgr-", "spark-")
 _OF_DEVICES = tuple(table for table in GOLD_TABLES if "device_id" in table.column_names)
 
 
@@ -243,7 +242,7 @@ def _clean_home(settings: Settings, mentions: Mentions) -> None:
 def _home_files(settings: Settings) -> list[Path]:
     folders = (settings.work_folder, settings.log_folder)
     found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [path for path in found if not any(part.startswith(_SPARK_SCRATCH) for part in path.parts)]
+    return [path for path in found if not any(part.startswith(SCRATCH) for part in path.parts)]
 
 
 def _purge(settings: Settings, bootstrap: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from lake.errors import UsageError
 from lake.settings import Settings
-from lake.spark import needed_memory_mb, spark_configuration
+from lake.spark import needed_memory_mb, spark_configuration, sweep_scratch
 
 FOLDER = Settings(home=Path("/home"), lake_uri="/home/lake")
 S3 = replace(
@@ -49,3 +49,14 @@ def test_memory_that_is_no_size_is_refused() -> None:
     """A wrong size is named before a JVM meets it."""
     with pytest.raises(UsageError, match="LAKEHOUSE_SPARK_MEMORY is 'much'"):
         needed_memory_mb(replace(FOLDER, spark_memory="much"))
+
+
+def test_what_a_killed_spark_has_left_is_swept_out(tmp_path: Path) -> None:
+    """Its scratch folders go; the candidate and whatever else is in the work folder stays."""
+    settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
+    for name in ("blockmgr-1/0d/shuffle.data", "spark-2/jars/a.jar", "dbt/run/x.sql", "candidate.duckdb", "spark-3"):
+        path = settings.work_folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    sweep_scratch(settings)
+    assert {path.name for path in settings.work_folder.iterdir()} == {"dbt", "candidate.duckdb", "spark-3"}
