@@ -28,6 +28,9 @@ DEFAULT_UI_PORT = 3000
 _PROJECT = Path(__file__).resolve().parent.parent
 _DEFINITIONS = "dagster_project.definitions"
 _YEAR_H = 8760
+# the server that has the definitions ends when its proxy is silent for so long, 30 s by default, and nobody starts it
+# again: a machine that sleeps or is very busy must not end it
+_YEAR_S = str(_YEAR_H * 3600)
 _QUERY = """{
   workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
     __typename ... on PythonError { className message } } } } }
@@ -47,7 +50,7 @@ def start_code_server(settings: Settings) -> ProcessRecord:
         port = processes.free_port()
         arguments = ["-m", "dagster", "code-server", "start", "-m", _DEFINITIONS, "-d", str(_PROJECT)]
         arguments += ["--host", "127.0.0.1", "--port", str(port), "--location-name", _DEFINITIONS]
-        arguments += ["--use-python-environment-entry-point"]
+        arguments += ["--use-python-environment-entry-point", "--heartbeat-ttl", _YEAR_S]
         server = {"host": "127.0.0.1", "port": port, "location_name": _DEFINITIONS}
         _workspace(settings).write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
         return _spawn(settings, CODE_SERVER, arguments, f"127.0.0.1:{port}")

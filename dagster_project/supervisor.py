@@ -7,7 +7,6 @@ Programs outlive a supervisor that is killed: their records say so, and `stop_al
 started.
 """
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -170,37 +169,7 @@ def _stop(settings: Settings, names: Sequence[str]) -> list[str]:
 
 def _stop_one(settings: Settings, name: str) -> bool:
     with processes.exclusive(settings, name):
-        session = _session_of(settings, name)
-        was_running = processes.stop(settings, name)
-        # what a program that crashed had started goes on without it
-        orphans = [] if session is None else _members(session)
-        for orphan in orphans:
-            orphan.kill()
-        psutil.wait_procs(orphans, timeout=5)
-    return was_running or bool(orphans)
-
-
-def _session_of(settings: Settings, name: str) -> int | None:
-    """The session that a recorded program leads or led; None when its number belongs to another program by now.
-
-    A program that was killed may be a zombie for as long as its new parent does not ask for it; its number is its own.
-    """
-    try:
-        record = ProcessRecord(**json.loads(processes.record_path(settings, name).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-    return record.pid if processes.is_same(record) or not psutil.pid_exists(record.pid) else None
-
-
-def _members(session: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
-            continue
-    return found
+        return processes.stop_family(settings, name)
 
 
 @contextmanager

@@ -177,6 +177,20 @@ def stop(settings: Settings, name: str, timeout_s: float = _STOP_S) -> bool:
     return record is not None
 
 
+def stop_family(settings: Settings, name: str) -> bool:
+    """Stop a program and all that it has started, also when it has crashed and they go on without it.
+
+    False when there was nothing to stop.
+    """
+    session = _session_of(settings, name)
+    was_running = stop(settings, name)
+    orphans = [] if session is None else _members(session)
+    for orphan in orphans:
+        orphan.kill()
+    psutil.wait_procs(orphans, timeout=5)
+    return was_running or bool(orphans)
+
+
 def keep(settings: Settings, record: ProcessRecord) -> ProcessRecord:
     """Mark a running program as kept: the command that started it leaves it to `down`."""
     kept = replace(record, is_kept=True)
@@ -198,6 +212,8 @@ def start_kept(settings: Settings, name: str, start: Callable[[], ProcessRecord]
     with exclusive(settings, name):
         record = find(settings, name)
         is_new = record is None
+        if is_new:
+            stop_family(settings, name)
         return keep(settings, record if record is not None else start()), is_new
 
 
@@ -289,6 +305,29 @@ def _write(settings: Settings, record: ProcessRecord) -> None:
     partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(asdict(record)))
     partial.replace(path)
+
+
+def _session_of(settings: Settings, name: str) -> int | None:
+    """The session that a recorded program leads or led; None when its number belongs to another program by now.
+
+    A program that was killed may be a zombie for as long as its new parent does not ask for it; its number is its own.
+    """
+    try:
+        record = ProcessRecord(**json.loads(record_path(settings, name).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return record.pid if is_same(record) or not psutil.pid_exists(record.pid) else None
+
+
+def _members(session: int) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            continue
+    return found
 
 
 def _end(record: ProcessRecord, timeout_s: float) -> None:

@@ -203,3 +203,18 @@ def test_free_port_is_free_and_below_the_ports_of_connections() -> None:
     port = processes.free_port()
     assert 20000 <= port < 30000
     assert not processes.is_port_open("127.0.0.1", port)
+
+
+def test_what_a_crashed_program_had_started_ends_before_the_next_one(home: Settings) -> None:
+    """`up` starts a program that was killed again, and its children do not stay beside those of the new one."""
+    parent = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    start = _starter(home, [sys.executable, "-c", parent])
+    first, _ = processes.start_kept(home, "nap", start)
+    log = processes.log_path(home, "nap")
+    processes.wait_until_ready(home, first, lambda: log.read_text().strip().isdigit(), 20)
+    child = psutil.Process(int(log.read_text()))
+    psutil.Process(first.pid).kill()
+    second, is_new = processes.start_kept(home, "nap", start)
+    assert is_new
+    assert second.pid != first.pid
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
