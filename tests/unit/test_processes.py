@@ -213,7 +213,9 @@ def test_what_a_crashed_program_had_started_ends_before_the_next_one(home: Setti
     log = processes.log_path(home, "nap")
     processes.wait_until_ready(home, first, lambda: log.read_text().strip().isdigit(), 20)
     child = psutil.Process(int(log.read_text()))
-    psutil.Process(first.pid).kill()
+    killed = psutil.Process(first.pid)
+    killed.kill()
+    killed.wait(20)
     second, is_new = processes.start_kept(home, "nap", start)
     assert is_new
     assert second.pid != first.pid
