@@ -16,6 +16,7 @@ from bench.harness import Result, Side, take_turns
 from device_sim.faults import Delayed, Faults
 from device_sim.run import SimulationOptions, plan, simulate
 from ingestion.broker import running_broker
+from ingestion.topics import ensure_topics
 from lake.models import known_models
 from lake.settings import Settings
 from lake.spark import connect, running_spark
@@ -33,6 +34,7 @@ def run(folder: Path, is_quick: bool) -> Result:
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=int(hours) + 6)
     options = SimulationOptions(start, _DEVICES, hours, faults=_FAULTS)
     with running_broker(settings) as bootstrap, running_spark(settings) as address:
+        ensure_topics(bootstrap)
         sent = simulate(settings, bootstrap, options)
         models = known_models(settings)
         fleet = plan(settings, options, datetime.now(UTC)).fleet
