@@ -32,9 +32,9 @@ publication pins a readable version of every gold table. Readers are asked betwe
 
 _FOOTER = """## Soak
 
-`make soak MINUTES=30 SEED=7` does such things at random to a lakehouse under load (100 devices at 60 times real time, all
-of `up` running): commands and programs killed, the broker paused, two writers at once, backfills, upkeep. Readers are
-asked after each; at the end come the checks above, `verify`, and whether memory, processes and files have grown.
+`make soak MINUTES=30 SEED=7` does such things at random to a lakehouse under load (100 devices at 60 times real time,
+all of `up` running): commands and programs killed, the broker paused, two writers at once, backfills, upkeep. Readers
+are asked after each; at the end come the checks above, `verify`, and whether memory, processes and files have grown.
 
 2026-11-23, 15 minutes, seed 20261123, two cores: 27 actions, no violation. All processes together had 3.7 GB at most.
 """
