@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from lake.candidates import DAILY, HOURLY, attached
-from lake.commits import commits_after, open_table
+from lake.commits import commits_after
+from lake.delta import open_table
 from lake.settings import Settings
 from lake.tables import GOLD_TABLES
 from pipeline.gold import candidate_path

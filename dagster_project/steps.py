@@ -29,7 +29,7 @@ from dagster_project.partitions import asset_key, gold_partitions
 from dagster_project.resources import Work, Writer
 from ingestion.bronze import BRONZE_TABLES
 from lake.candidates import UNSLICED
-from lake.commits import version_of
+from lake.delta import version_of
 from lake.errors import StepError
 from lake.models import Model
 from lake.settings import Settings

@@ -13,12 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lake import delta
-from lake.delta import LAYOUT_OPERATIONS
+from lake.delta import LAYOUT_OPERATIONS, open_table
 from lake.locations import spark_uri
 from lake.settings import Settings
 from lake.slices import predicate, slices_of_runs
@@ -43,17 +41,6 @@ class Commit:
     def slices(self) -> list[str]:
         """The slices that the commit touched."""
         return slices_of_runs(self.metadata.get("slices", []))
-
-
-def open_table(settings: Settings, table: str) -> DeltaTable | None:
-    """The Delta table as delta-rs sees it now; None when it does not exist. Raises StepError."""
-    return delta.open_table(settings, table)
-
-
-def version_of(settings: Settings, table: str) -> int | None:
-    """The newest version of a table; None when it does not exist."""
-    opened = open_table(settings, table)
-    return None if opened is None else opened.version()
 
 
 def progress_of(settings: Settings, table: str, app_id: str) -> int:

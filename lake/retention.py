@@ -14,7 +14,8 @@ from datetime import date, datetime, timedelta
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from lake.commits import committing, open_table
+from lake.commits import committing
+from lake.delta import open_table
 from lake.errors import UsageError
 from lake.locations import spark_uri
 from lake.settings import Settings

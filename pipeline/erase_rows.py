@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 
 from ingestion.bronze import BRONZE_TABLES
 from lake import erasures
-from lake.commits import KEEP_LOG, committing, newest_commit, read_table, version_of
+from lake.commits import KEEP_LOG, committing, newest_commit, read_table
+from lake.delta import version_of
 from lake.erasures import Erasure
 from lake.errors import UsageError
 from lake.locations import spark_uri

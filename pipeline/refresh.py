@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lake.commits import is_changed_since, progress_of, version_of
+from lake.commits import is_changed_since, progress_of
+from lake.delta import version_of
 from lake.lease import writer_lease
 from lake.page_checks import check_pages
 from lake.publications import Publication, newest

@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from ingestion.bronze import APP_ID as INGEST_APP
-from lake.commits import append_once, ensure_table, open_table, progress_of, read_table, replace_slices
+from lake.commits import append_once, ensure_table, progress_of, read_table, replace_slices
+from lake.delta import open_table
 from lake.models import Model, silver_tables
 from lake.retention import final_before
 from lake.settings import Settings

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 
-from lake.commits import commits_after, is_changed_since, open_table
+from lake.commits import commits_after, is_changed_since
+from lake.delta import open_table
 from lake.models import Model
 from lake.publications import Publication, newest
 from lake.retention import final_before

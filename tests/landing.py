@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
 from ingestion.envelope import REGISTERED, Message, TelemetryEnvelope, lifecycle_message, rfc3339
-from lake.commits import version_of
+from lake.delta import version_of
 from lake.duck import connect, scan
 from lake.locations import table_uri
 from lake.models import known_models

@@ -22,7 +22,8 @@ from ingestion import broker
 from ingestion.bronze import APP_ID, OffsetRange, broker_offsets, committed_offsets, read_records
 from ingestion.topics import TELEMETRY, TOPICS, ensure_topics
 from lake import processes
-from lake.commits import append_once, newest_commit, progress_of, version_of
+from lake.commits import append_once, newest_commit, progress_of
+from lake.delta import version_of
 from lake.errors import LandingZoneError
 from lake.processes import ProcessRecord
 from lake.settings import Settings

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from ingestion import bronze
 from ingestion.topics import TELEMETRY
-from lake.commits import version_of
+from lake.delta import version_of
 from lake.settings import Settings
 from lake.spark import NAME, connect, running_spark
 from lake.tables import BRONZE_TELEMETRY
