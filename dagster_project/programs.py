@@ -19,6 +19,7 @@ from typing import Any
 
 from lake import processes
 from lake.errors import PlatformError
+from lake.ports import free_port, is_port_open
 from lake.processes import ProcessRecord
 from lake.settings import Settings, inherited_environment
 
@@ -47,7 +48,7 @@ def start_code_server(settings: Settings) -> ProcessRecord:
         prepare_instance(settings)
         for name in (DAEMON, WEBSERVER):
             processes.stop(settings, name)
-        port = processes.free_port()
+        port = free_port()
         arguments = ["-m", "dagster", "code-server", "start", "-m", _DEFINITIONS, "-d", str(_PROJECT)]
         arguments += ["--host", "127.0.0.1", "--port", str(port), "--location-name", _DEFINITIONS]
         arguments += ["--use-python-environment-entry-point", "--heartbeat-ttl", _YEAR_S]
@@ -87,7 +88,7 @@ def choose_ui_port(settings: Settings, wished: int | None) -> int:
     """A port for the UI. Raises PlatformError when one was asked for and is taken."""
     port = wished or settings.ui_port
     if port is None:
-        return DEFAULT_UI_PORT if _can_bind(DEFAULT_UI_PORT) else processes.free_port()
+        return DEFAULT_UI_PORT if _can_bind(DEFAULT_UI_PORT) else free_port()
     if not _can_bind(port):
         raise PlatformError(
             f"Port {port} is taken by another program: give another one with --port or LAKEHOUSE_UI_PORT, or none."
@@ -98,7 +99,7 @@ def choose_ui_port(settings: Settings, wished: int | None) -> int:
 def accepts(address: str) -> bool:
     """True when `host:port` takes connections."""
     host, port = address.rsplit(":", 1)
-    return processes.is_port_open(host, int(port))
+    return is_port_open(host, int(port))
 
 
 @dataclass(frozen=True)

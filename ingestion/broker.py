@@ -19,6 +19,7 @@ from lake import class_archives, processes
 from lake.errors import PlatformError
 from lake.jars import ensure, jar_folder
 from lake.java import find_java
+from lake.ports import free_port, is_port_open
 from lake.processes import ProcessRecord
 from lake.settings import Settings
 
@@ -70,7 +71,7 @@ def _start(settings: Settings) -> ProcessRecord:
     ensure("kafka")
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
-            return _start_once(settings, _former_port(settings) if attempt == 1 else processes.free_port())
+            return _start_once(settings, _former_port(settings) if attempt == 1 else free_port())
         except PlatformError as error:
             if attempt == _START_ATTEMPTS or "Address already in use" not in str(error):
                 raise
@@ -80,7 +81,7 @@ def _start(settings: Settings) -> ProcessRecord:
 def _start_once(settings: Settings, port: int) -> ProcessRecord:
     folder = settings.home / "kafka"
     folder.mkdir(parents=True, exist_ok=True)
-    controller_port = processes.free_port()
+    controller_port = free_port()
     configuration = folder / "server.properties"
     configuration.write_text(_server_properties(folder / "data", port, controller_port))
     _format(settings, folder, configuration)
@@ -97,8 +98,8 @@ def _former_port(settings: Settings) -> int:
     configuration = settings.home / "kafka" / "server.properties"
     text = configuration.read_text() if configuration.exists() else ""
     found = re.search(r"^listeners=PLAINTEXT://127\.0\.0\.1:(\d+)", text, re.MULTILINE)
-    if found is None or processes.is_port_open("127.0.0.1", int(found.group(1))):
-        return processes.free_port()
+    if found is None or is_port_open("127.0.0.1", int(found.group(1))):
+        return free_port()
     return int(found.group(1))
 
 

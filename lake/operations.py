@@ -15,8 +15,8 @@ from pyspark.sql.connect.client import SparkConnectClient
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.proto import GetStatusResponse
 
-from lake import processes
 from lake.errors import PlatformError
+from lake.ports import is_port_open
 from lake.settings import Settings
 from lake.spark import open_sessions
 
@@ -36,7 +36,7 @@ def await_operations(settings: Settings, address: str) -> None:
     A server that does not answer has died, and its operations with it. Raises PlatformError when they do not end.
     """
     parts = urlsplit(address)
-    if not processes.is_port_open(parts.hostname or "", parts.port or 0):
+    if not is_port_open(parts.hostname or "", parts.port or 0):
         return
     client = SparkConnectClient(address + _secrets(settings))
     client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2000)])

@@ -10,10 +10,8 @@ on `run/<name>.users`, which the system drops however the user ends. One that `u
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -267,33 +265,6 @@ def sigterm_as_exit() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def free_port() -> int:
-    """A TCP port that is free on loopback now.
-
-    Below the range from which systems take the ports of outgoing connections, so none of those takes it meanwhile.
-    """
-    for _ in range(100):
-        port = 20000 + secrets.randbelow(10000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise PlatformError(
-        "No free TCP port was found on 127.0.0.1 from 20000 to 29999: stop some programs and try again."
-    )
-
-
-def is_port_open(host: str, port: int, timeout_s: float = 5.0) -> bool:
-    """True when something accepts TCP connections there."""
-    try:
-        with socket.create_connection((host, port), timeout=timeout_s):
-            return True
-    except OSError:
-        return False
 
 
 def _exit(signum: int, _frame: FrameType | None) -> None:

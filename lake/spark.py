@@ -27,6 +27,7 @@ from lake import class_archives, processes
 from lake.errors import PlatformError, UsageError
 from lake.jars import ensure
 from lake.java import find_java
+from lake.ports import free_port, is_port_open
 from lake.processes import ProcessRecord
 from lake.settings import Settings
 
@@ -87,7 +88,7 @@ def stop_spark(settings: Settings) -> bool:
 def connect(address: str) -> SparkSession:
     """A new session on a Spark Connect server, in UTC; its user stops it. Raises PlatformError when none answers."""
     parts = urlsplit(address)
-    if not processes.is_port_open(parts.hostname or "", parts.port or 15002):
+    if not is_port_open(parts.hostname or "", parts.port or 15002):
         raise PlatformError(f"Spark does not answer at {address}: `lakehouse doctor` says what runs and what does not.")
     # errors reach the caller as exceptions; this logger repeats them on stderr as JSON
     logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
@@ -142,7 +143,7 @@ def sweep_scratch(settings: Settings) -> None:
 
 
 def _start_once(settings: Settings, jars: list[Path]) -> ProcessRecord:
-    port = processes.free_port()
+    port = free_port()
     settings.work_folder.mkdir(parents=True, exist_ok=True)
     configuration = settings.work_folder / "spark.conf"
     values = spark_configuration(settings, jars, port)
@@ -158,7 +159,7 @@ def _start_once(settings: Settings, jars: list[Path]) -> ProcessRecord:
     address = f"sc://127.0.0.1:{port}"
     record = processes.spawn(settings, NAME, command, address, _environment(settings, spark_home))
     with processes.stopped_on_failure(settings, NAME):
-        processes.wait_until_ready(settings, record, lambda: processes.is_port_open("127.0.0.1", port), _READY_S)
+        processes.wait_until_ready(settings, record, lambda: is_port_open("127.0.0.1", port), _READY_S)
         _warm_up(address)
     return record
 

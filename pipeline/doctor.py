@@ -24,6 +24,7 @@ from lake.jars import Kind, is_complete
 from lake.java import find_java, java_version
 from lake.locations import s3fs_options
 from lake.models import known_models
+from lake.ports import is_port_open
 from lake.settings import Settings, unknown_variables
 
 NEEDED_DISK_MB = 1000
@@ -190,7 +191,7 @@ def check_spark(settings: Settings) -> Finding:
         address = record.address
         advice = f"Run `lakehouse down`, then look at {processes.log_path(settings, spark.NAME)}."
     parts = urlsplit(address)
-    if processes.is_port_open(parts.hostname or "", parts.port or (15002 if parts.scheme == "sc" else 7077)):
+    if is_port_open(parts.hostname or "", parts.port or (15002 if parts.scheme == "sc" else 7077)):
         return Finding("spark", True, f"answers at {address}")
     return Finding("spark", False, f"does not answer at {address}", advice)
 
@@ -199,7 +200,7 @@ def check_ui_port(settings: Settings) -> Finding:
     """A port that was asked for is free, or the webserver's own."""
     if settings.ui_port is None:
         return Finding("ui port", True, "chosen when it starts")
-    if processes.find(settings, "webserver") is None and processes.is_port_open("127.0.0.1", settings.ui_port, 1.0):
+    if processes.find(settings, "webserver") is None and is_port_open("127.0.0.1", settings.ui_port, 1.0):
         return Finding("ui port", False, f"{settings.ui_port} is taken by another program", "Set LAKEHOUSE_UI_PORT.")
     return Finding("ui port", True, str(settings.ui_port))
 

@@ -14,6 +14,7 @@ from lake import processes
 from lake.jars import ensure
 from lake.java import find_java
 from lake.locations import s3fs_options
+from lake.ports import free_port, is_port_open
 from lake.settings import Settings
 
 NAME = "s3proxy"
@@ -56,7 +57,7 @@ def running_s3_server(folder: Path) -> Iterator[S3Server]:
     jar = next(ensure("s3proxy").glob("*.jar"))
     objects = folder / "objects"
     objects.mkdir(parents=True)
-    port = processes.free_port()
+    port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     configuration = folder / "s3proxy.properties"
     configuration.write_text(
@@ -71,7 +72,7 @@ def running_s3_server(folder: Path) -> Iterator[S3Server]:
     command = [str(find_java()), "-Xmx256m", "-jar", str(jar), "--properties", str(configuration)]
     record = processes.spawn(owner, NAME, command, endpoint)
     try:
-        processes.wait_until_ready(owner, record, lambda: processes.is_port_open("127.0.0.1", port), 60)
+        processes.wait_until_ready(owner, record, lambda: is_port_open("127.0.0.1", port), 60)
         yield S3Server(endpoint)
     finally:
         processes.stop(owner, NAME)

@@ -198,13 +198,6 @@ def test_log_of_the_run_before_is_kept(home: Settings) -> None:
     assert log.with_name("nap.log.1").read_text() == "first\n"
 
 
-def test_free_port_is_free_and_below_the_ports_of_connections() -> None:
-    """A port that is handed out takes no connection yet."""
-    port = processes.free_port()
-    assert 20000 <= port < 30000
-    assert not processes.is_port_open("127.0.0.1", port)
-
-
 def test_what_a_crashed_program_had_started_ends_before_the_next_one(home: Settings) -> None:
     """`up` starts a program that was killed again, and its children do not stay beside those of the new one."""
     parent = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
