@@ -50,6 +50,10 @@ class LakeFiles:
         start = len(self._root) + 1
         return [StoredFile(path[start:], int(info["size"]), _modified_at(info)) for path, info in sorted(found.items())]
 
+    def open(self, path: str) -> Any:
+        """A file to read from, in binary. Raises FileNotFoundError."""
+        return self._system.open(f"{self._root}/{path}", "rb")
+
     def read(self, path: str) -> bytes:
         """The whole of a file."""
         return bytes(self._system.cat_file(f"{self._root}/{path}"))
@@ -66,7 +70,7 @@ class LakeFiles:
 
     def digest(self, path: str) -> tuple[int, str]:
         """Length and SHA-256 of a file. Raises FileNotFoundError."""
-        with self._system.open(f"{self._root}/{path}", "rb") as file:
+        with self.open(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return file.tell(), digest
 

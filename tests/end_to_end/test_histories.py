@@ -156,7 +156,7 @@ def test_every_history_ends_in_the_figures_that_the_rules_say(
     @hypothesis_settings(
         max_examples=_EXAMPLES,
         derandomize=True,
-        phases=[Phase.generate],  # to shrink a history would take hours; its steps are printed
+        phases=[Phase.generate],  # shrinking runs histories by the dozen; the steps are printed
         suppress_health_check=list(HealthCheck),
     )
     @given(st.lists(_STEPS, min_size=4, max_size=8))

@@ -27,7 +27,7 @@ from tests.faults.base import Scene, bounded, run_refresh, tick_on
 from tests.faults.catalogue import Case
 from tests.faults.harness import start_apart
 from tests.faults.invariants import Invariants, seen
-from tests.faults.test_kills import publishing
+from tests.faults.steps import publishing
 
 Damage = Callable[[Path], None]
 
@@ -161,7 +161,7 @@ OF_PUBLISHED = (
     *(
         Case(
             f"{name} file in gold",
-            f"a {name} data file of `gold.device_minutes`",
+            f"{name} data file of `gold.device_minutes`",
             "readers get an error that names the table, no figure; a backfill of the hour mends it",
             partial(of_gold, damage),
         )
@@ -170,7 +170,7 @@ OF_PUBLISHED = (
     *(
         Case(
             f"{name} file in silver",
-            f"a {name} data file of `silver.thermostats`",
+            f"{name} data file of `silver.thermostats`",
             "nothing is built of it, with an error that names the table; a backfill of the hour mends it",
             partial(of_silver, damage),
         )

@@ -17,34 +17,17 @@ from lake.models import known_models
 from lake.settings import Settings
 from lake.spark import connect
 from lake.tables import GOLD_TABLES
-from pipeline.gold import candidate_path
-from pipeline.publish import publish
 from pipeline.tick import silent
 from pipeline.upkeep import upkeep
-from tests.faults.base import Scene, run_refresh, run_tick
+from tests.faults.base import Scene
 from tests.faults.catalogue import Case
 from tests.faults.harness import Point, Step, run_to, start_apart
 from tests.faults.invariants import Invariants, seen
+from tests.faults.steps import publishing, refreshing, ticking
 
 DAY = timedelta(days=1)
 _FORGET, _COMPACT = "lake.publications.forget", "lake.compaction.compact"
 _APPEND, _COMMIT, _RECORD = "lake.commits.append_once", "pipeline.publish._replace", "lake.publications.record"
-
-
-def ticking(settings: Settings) -> None:
-    """A step: one tick."""
-    run_tick(settings, connect(settings.spark))
-
-
-def refreshing(settings: Settings) -> None:
-    """A step: gold of what is stale."""
-    run_refresh(settings)
-
-
-def publishing(settings: Settings) -> None:
-    """A step: publishing the candidate that is built and judged."""
-    models = known_models(settings)
-    publish(settings, models, candidate_path(settings), run_id="killed", now=datetime.now(UTC), code_version="1")
 
 
 def killed(scene: Scene, invariants: Invariants, step: Step, *points: Point) -> None:

@@ -34,7 +34,7 @@ from tests.faults.base import Scene
 from tests.faults.catalogue import Case
 from tests.faults.harness import Point, start_to
 from tests.faults.invariants import Invariants, seen
-from tests.faults.test_kills import ticking
+from tests.faults.steps import ticking
 
 _PAUSE_S = 5.0
 
@@ -104,7 +104,7 @@ def replayed(scene: Scene, invariants: Invariants, landing: Settings) -> None:
 
 
 def created_anew(scene: Scene, invariants: Invariants, landing: Settings) -> None:
-    """Another topic of the same name, empty first and then with more messages than bronze has read."""
+    """Another topic of the same name, empty, while bronze has read the former one up to some offset."""
     version = version_of(scene.settings, BRONZE_TELEMETRY.name)
     with own_broker(scene, landing) as ours:
         bootstrap = ours.settings.kafka_bootstrap

@@ -21,7 +21,7 @@ from tests.faults.base import Scene, run_refresh, tick_on
 from tests.faults.catalogue import Case
 from tests.faults.invariants import Invariants, seen
 from tests.faults.proxy import Proxy, Rule, running_proxy
-from tests.faults.test_kills import publishing
+from tests.faults.steps import publishing
 from tests.s3server import S3Server, running_s3_server
 
 
@@ -85,7 +85,7 @@ OF_A_PUBLICATION = (
     Case(
         "S3 is slow",
         "each answer comes 0.2 s late",
-        "all is published",
+        "the step takes longer, or fails and readers see the publication before",
         partial(published_through, Rule("slow", every=1)),
     ),
     Case(

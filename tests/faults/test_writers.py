@@ -27,7 +27,7 @@ from tests.faults.base import Scene
 from tests.faults.catalogue import Case
 from tests.faults.harness import Point, run_to, start_apart, start_to
 from tests.faults.invariants import Invariants, seen
-from tests.faults.test_kills import publishing, refreshing
+from tests.faults.steps import publishing, refreshing
 
 _STEP_S = 3600.0
 

@@ -1,0 +1,29 @@
+"""Steps: what a process of a case's own does, to its end or to the point at which it dies.
+
+Belongs here: steps that cases of several modules take. One that a single module needs stands there.
+"""
+
+from datetime import UTC, datetime
+
+from lake.models import known_models
+from lake.settings import Settings
+from lake.spark import connect
+from pipeline.gold import candidate_path
+from pipeline.publish import publish
+from tests.faults.base import run_refresh, run_tick
+
+
+def ticking(settings: Settings) -> None:
+    """A step: one tick."""
+    run_tick(settings, connect(settings.spark))
+
+
+def refreshing(settings: Settings) -> None:
+    """A step: gold of what is stale."""
+    run_refresh(settings)
+
+
+def publishing(settings: Settings) -> None:
+    """A step: publishing the candidate that is built and judged."""
+    models = known_models(settings)
+    publish(settings, models, candidate_path(settings), run_id="killed", now=datetime.now(UTC), code_version="1")
