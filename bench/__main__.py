@@ -12,7 +12,16 @@ from pathlib import Path
 
 from bench.harness import store
 
-BENCHES = {"start": "start", "simulate": "send", "tick": "tick", "ingest": "ingest"}
+BENCHES = {
+    "start": "start",
+    "simulate": "send",
+    "tick": "tick",
+    "ingest": "ingest",
+    "gold": "gold",
+    "backfill": "backfill",
+    "query": "query",
+    "freshness": "freshness",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,9 +36,10 @@ def main(arguments: Sequence[str]) -> int:
     for name in chosen.names or BENCHES:
         print(f"{name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
-            result = import_module(f"bench.{BENCHES[name]}").run(Path(folder), chosen.quick)
-        print("\n".join(result.lines()), flush=True)
-        store(result, chosen.quick)
+            results = import_module(f"bench.{BENCHES[name]}").run(Path(folder), chosen.quick)
+        for result in results:
+            print("\n".join(result.lines()), flush=True)
+            store(result, chosen.quick)
     return 0
 
 

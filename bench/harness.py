@@ -21,11 +21,12 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Side:
-    """Who does the work. `prepare` is not timed; what `work` returns must be the same for all sides, None excepted."""
+    """Who does the work. `prepare` and `answer` are not timed; all sides must agree on the answer, None excepted."""
 
     name: str
     work: Callable[[], object]
     prepare: Callable[[], object] = lambda: None
+    answer: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ class Times:
     def median(self) -> float:
         """The middle one."""
         return median(self.seconds)
+
+    @property
+    def p99(self) -> float:
+        """What one in a hundred exceeds; of few rounds the slowest."""
+        ordered = sorted(self.seconds)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,8 @@ class Result:
         """One line a side: median, spread, rate, and how many times our rate it is."""
         ours = self.sides[0].median
         return [
-            f"{self.bench:<10} {each.side:<22} {each.median:>9.3f} s  ({min(each.seconds):.3f} to "
-            f"{max(each.seconds):.3f})  {self.amount / each.median:>12,.0f} {self.unit}/s  x {ours / each.median:.2f}"
+            f"{self.bench:<10} {each.side:<22} {each.median:>9.3f} s  ({min(each.seconds):.3f} to {each.p99:.3f})"
+            f"  {self.amount / each.median:>12,.0f} {self.unit}/s  x {ours / each.median:.2f}"
             for each in self.sides
         ]
 
@@ -74,8 +81,9 @@ def take_turns(sides: Sequence[Side], rounds: int) -> tuple[Times, ...]:
         for side in sides:
             side.prepare()
             began = time.perf_counter()
-            answer = side.work()
+            side.work()
             seconds = time.perf_counter() - began
+            answer = side.answer()
             if answer is not None:
                 answers[side.name] = answer
             if number:

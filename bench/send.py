@@ -15,7 +15,7 @@ from ingestion.topics import ensure_topics
 from lake.settings import Settings
 
 
-def run(folder: Path, is_quick: bool) -> Result:
+def run(folder: Path, is_quick: bool) -> list[Result]:
     """A million messages and 5 rounds; quick 150,000 and 3."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
     hours = 24 if is_quick else 160
@@ -40,4 +40,4 @@ def run(folder: Path, is_quick: bool) -> Result:
 
         sides = [Side("lakehouse simulate", ours), Side("producer, fixed bytes", bare)]
         times = take_turns(sides, 3 if is_quick else 5)
-    return Result("simulate", "messages to Kafka", count, "messages", times, "two thirds of the bare producer")
+    return [Result("simulate", "messages to Kafka", count, "messages", times, "two thirds of the bare producer")]

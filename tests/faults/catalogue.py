@@ -17,6 +17,7 @@ MODULES = {
     "spark": "Spark",
     "kills": "Killed at a boundary",
     "writers": "Writers and clocks",
+    "daemon": "Dagster's daemon",
     "files": "Files and disks",
     "s3": "S3",
 }

@@ -1,0 +1,50 @@
+"""Backfill: what `lakehouse backfill` takes for a day, by the number of days, and for a day of a large fleet.
+
+Belongs here: making those days and timing the job: silver judged anew from bronze, gold built and published.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bench.harness import Result, Times
+from bench.made import SteadyFleet, fill
+from dagster_project.run import run_job
+from lake.settings import Settings
+from lake.slices import slice_of, slices_between
+from lake.spark import connect, running_spark
+
+
+def run(folder: Path, is_quick: bool) -> list[Result]:
+    """1, 7 and 30 days of 104 devices at 60 s, and one of 1,000 at 10 s, 3 rounds; quick 1 and 3, and 72 at 10 s."""
+    days = (1, 3) if is_quick else (1, 7, 30)
+    goal = "seconds a day at 30 days within 1.1 times those at 1"
+    slope = _timed(folder / "many", SteadyFleet(_start(max(days)), 104, 60), days, 1 if is_quick else 3)
+    by_days = Result("backfill", "a day of 104 devices at 60 s", 104 * 1440, "readings", slope, goal)
+    large = SteadyFleet(_start(1), 72 if is_quick else 1000, 10)
+    once = _timed(folder / "large", large, (1,), 1 if is_quick else 3)
+    what = f"a day of {large.devices} devices at 10 s"
+    return [by_days, Result("backfill-day", what, large.readings(24), "readings", once, "under 2 minutes")]
+
+
+def _start(days: int) -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days + 1)
+
+
+def _timed(home: Path, fleet: SteadyFleet, days: tuple[int, ...], rounds: int) -> tuple[Times, ...]:
+    """Seconds a day of backfills of so many days, in turn, on one lake."""
+    settings = Settings(home=home, lake_uri=str(home / "lake"))
+    with running_spark(settings) as address:
+        spark = connect(address)
+        for day in range(max(days)):
+            fill(spark, settings, fleet, day * 24, 24)
+        spark.stop()
+        run_job(settings, "publish")
+        seconds: dict[int, list[float]] = {count: [] for count in days}
+        for _ in range(rounds):
+            for count in days:
+                began = time.perf_counter()
+                last = fleet.start + timedelta(days=count, hours=-1)
+                run_job(settings, "backfill", slices=slices_between(slice_of(fleet.start), slice_of(last)))
+                seconds[count].append((time.perf_counter() - began) / count)
+    return tuple(Times(f"of {count} days" if count > 1 else "of 1 day", tuple(of)) for count, of in seconds.items())

@@ -1,0 +1,115 @@
+"""Freshness: from the moment at which a message was sent to the publication that has it, with all of `up` running.
+
+Belongs here: the steady load, and looking when a publication appears that was built from it. A message is in a
+publication when the silver version that it pins has its ingest.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import quantiles
+
+import psutil
+
+from bench.harness import Result, Times
+from device_sim.producer import MessageProducer
+from ingestion.broker import NAME as BROKER
+from ingestion.envelope import REGISTERED, TelemetryEnvelope, lifecycle_message, rfc3339
+from ingestion.topics import ensure_topics
+from lake.duck import connect, scan
+from lake.locations import table_uri
+from lake.processes import find
+from lake.publications import newest
+from lake.settings import Settings
+
+_COMMAND = [sys.executable, "-c", "import sys; from dagster_project.cli import main; sys.exit(main())"]
+_TABLE = "silver.thermostats"
+_RATE = 2000
+_LAST_S = 240
+
+
+def run(folder: Path, is_quick: bool) -> list[Result]:
+    """2,000 messages a second for 10 minutes; quick for 2."""
+    settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
+    environment = os.environ | {"LAKEHOUSE_HOME": str(settings.home)}
+    subprocess.run([*_COMMAND, "up", "--detach"], env=environment, check=True, capture_output=True)
+    try:
+        record = find(settings, BROKER)
+        assert record is not None
+        ensure_topics(record.address)
+        load = threading.Thread(target=_send, args=(record.address, 120 if is_quick else 600))
+        load.start()
+        ages, memory_mb = _watch(settings, load)
+    finally:
+        subprocess.run([*_COMMAND, "down"], env=environment, check=True, capture_output=True)
+    cuts = quantiles(ages, n=100)
+    goal = f"p95 under 60 s, p99 under 90 s: {cuts[94]:.1f} s and {cuts[98]:.1f} s; {memory_mb:,} MB at most"
+    return [Result("freshness", "sent to published", 1, "messages", (Times("lakehouse", tuple(ages)),), goal)]
+
+
+def _send(bootstrap: str, seconds: int) -> None:
+    """A reading a second of each of 2,000 devices, spread over the second."""
+    producer = MessageProducer(bootstrap)
+    began = datetime.now(UTC)
+    attributes: dict[str, str | int] = {"model_id": "dtmi:lakehouse:thermostat;1", "reporting_interval_s": 1}
+    for number in range(_RATE):
+        kind = lifecycle_message(f"d-{number}", f"r-{number}", REGISTERED, rfc3339(began), attributes)
+        producer.send(kind)
+    envelopes = [TelemetryEnvelope(f"d-{number}") for number in range(_RATE)]
+    start = time.monotonic()
+    for turn in range(seconds * 10):
+        time.sleep(max(0.0, start + turn / 10 - time.monotonic()))  # the load is one of time
+        now = rfc3339(datetime.now(UTC))
+        for envelope in envelopes[turn % 10 :: 10]:
+            producer.send(envelope.message(f"{turn}", now, b'{"temperature":21.5,"humidity":40}'))
+        producer.poll()
+    producer.flush()
+    producer.check()
+
+
+def _watch(settings: Settings, load: threading.Thread) -> tuple[list[float], int]:
+    """Seconds to the publication that has it, of every hundredth message; and the memory of all processes, in MB."""
+    ages: list[float] = []
+    seen, last_ingest, memory = 0, -1, 0
+    ended_at = None
+    while ended_at is None or time.monotonic() < ended_at + _LAST_S:
+        if ended_at is None and not load.is_alive():
+            ended_at = time.monotonic()
+        publication = newest(settings)
+        if publication is not None and publication.publication_id != seen:
+            seen, at = publication.publication_id, time.time()
+            version = publication.inputs.get(_TABLE, 0)
+            with connect(settings) as connection:
+                rows = connection.sql(
+                    f"SELECT epoch(received_at), ingest_id FROM {scan(table_uri(settings, _TABLE), version)} "
+                    f'WHERE ingest_id > {last_ingest} AND "offset" % 100 = 0'
+                ).fetchall()
+            ages += [at - float(received) for received, _ in rows]
+            last_ingest = max([last_ingest, *(ingest for _, ingest in rows)])
+        elif ended_at is not None and last_ingest >= _bronze(settings):
+            break
+        memory = max(memory, _memory_mb(settings))
+        time.sleep(0.5)  # a publication announces itself by its record alone
+    return ages, memory
+
+
+def _bronze(settings: Settings) -> int:
+    from ingestion.bronze import APP_ID
+    from lake.commits import progress_of
+
+    return progress_of(settings, "bronze.telemetry", APP_ID)
+
+
+def _memory_mb(settings: Settings) -> int:
+    total = 0
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("LAKEHOUSE_HOME") == str(settings.home):
+                total += process.memory_info().rss
+        except psutil.Error:
+            continue
+    return total // 2**20

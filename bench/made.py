@@ -1,0 +1,123 @@
+"""A made lake: bronze and silver of a steady fleet, without the hours that sending its messages would take.
+
+Belongs here: records as Kafka would hand them to Spark, made by Spark itself. They go through the same columns, judging
+and commits as records that were sent. Devices are thermostats that report on time; what else comes is `ingest`'s.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from ingestion import envelope
+from ingestion.bronze import APP_ID, BRONZE_TABLES, bronze_rows
+from lake.commits import append_once, ensure_table
+from lake.models import known_models
+from lake.settings import Settings
+from lake.spark import interpret_small
+from pipeline.tick import fill_silver
+
+_MODEL = "dtmi:lakehouse:thermostat;1"
+_PARTITIONS = 8
+_SITES = 20
+_RECORDS_A_FILE = 500_000
+
+
+@dataclass(frozen=True)
+class SteadyFleet:
+    """So many devices (a multiple of 8), each reporting every `interval_s` seconds from `start` on."""
+
+    start: datetime
+    devices: int
+    interval_s: int
+
+    def readings(self, hours: int) -> int:
+        """How many come in so many hours."""
+        return self.devices * (hours * 3600 // self.interval_s)
+
+
+def fill(spark: SparkSession, settings: Settings, fleet: SteadyFleet, first_hour: int, hours: int) -> int:
+    """Bring the readings of `hours`, from `first_hour` after the fleet's start, to bronze and silver; returns them.
+
+    The first call registers the devices too. Calls follow one another without a gap.
+    """
+    first, last = fleet.readings(first_hour), fleet.readings(first_hour + hours)
+    if first == 0:
+        _append(spark, settings, "lifecycle", _registrations(spark, fleet), fleet.devices)
+    _append(spark, settings, "telemetry", _readings(spark, fleet, first, last), last)
+    fill_silver(spark, settings, known_models(settings), run_id="bench")
+    return last - first
+
+
+def _append(spark: SparkSession, settings: Settings, topic: str, records: DataFrame, end: int) -> None:
+    table = BRONZE_TABLES[topic]
+    ensure_table(spark, settings, table)
+    interpret_small(spark, end)
+    metadata = {"step": "ingest", "offsets": {0: [0, end]}, "run_id": "bench"}
+    append_once(bronze_rows(records, end), settings, table, APP_ID, end, metadata)
+
+
+def _readings(spark: SparkSession, fleet: SteadyFleet, first: int, last: int) -> DataFrame:
+    """Reading `id` is of device `id % devices`; its offset counts the readings of the devices of its partition."""
+    rows = spark.range(first, last, 1, max(1, (last - first) // _RECORDS_A_FILE))
+    device, turn = F.col("id") % fleet.devices, F.expr(f"id div {fleet.devices}")
+    moment = F.timestamp_millis(F.lit(int(fleet.start.timestamp() * 1000)) + turn * (fleet.interval_s * 1000))
+    # uneven, and the same in every run
+    temperature = F.round(F.lit(20) + F.pmod(F.hash("id"), F.lit(1000)) / 100, 2)
+    humidity = F.round(F.lit(30) + F.pmod(F.hash(F.col("id") + 7), F.lit(3000)) / 100, 2)
+    payload = F.format_string('{"temperature":%s,"humidity":%s}', temperature.cast("string"), humidity.cast("string"))
+    return _records(
+        rows,
+        "telemetry",
+        device,
+        offset=turn * (fleet.devices // _PARTITIONS) + F.floor(device / _PARTITIONS),
+        moment=moment,
+        message_id=F.concat(F.lit("m-"), F.col("id").cast("string")),
+        kind=envelope.TELEMETRY_TYPE,
+        payload=payload,
+    )
+
+
+def _registrations(spark: SparkSession, fleet: SteadyFleet) -> DataFrame:
+    rows = spark.range(0, fleet.devices, 1, 1)
+    payload = F.format_string(
+        f'{{"model_id":"{_MODEL}","site_id":"site-%02d","reporting_interval_s":{fleet.interval_s}}}',
+        F.col("id") % _SITES,
+    )
+    return _records(
+        rows,
+        "lifecycle",
+        F.col("id"),
+        offset=F.floor(F.col("id") / _PARTITIONS),
+        moment=F.timestamp_millis(F.lit(int(fleet.start.timestamp() * 1000))),
+        message_id=F.concat(F.lit("r-"), F.col("id").cast("string")),
+        kind=envelope.REGISTERED,
+        payload=payload,
+    )
+
+
+def _records(
+    rows: DataFrame, topic: str, device: Column, *, offset: Column, moment: Column, message_id: Column,
+    kind: str, payload: Column,
+) -> DataFrame:  # fmt: skip
+    """Rows as Spark's Kafka source has them."""
+    name = F.format_string("d-%05d", device)
+    headers = {
+        envelope.SPECVERSION: F.lit("1.0"),
+        envelope.ID: message_id,
+        envelope.SOURCE: F.concat(F.lit(envelope.source_of("")), name),
+        envelope.TYPE: F.lit(kind),
+        envelope.TIME: F.date_format(moment, "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"),
+        envelope.CONTENT_TYPE: F.lit("application/json"),
+    }
+    entries = [F.struct(F.lit(k).alias("key"), v.cast("binary").alias("value")) for k, v in headers.items()]
+    return rows.select(
+        F.lit(topic).alias("topic"),
+        (device % _PARTITIONS).cast("int").alias("partition"),
+        offset.cast("bigint").alias("offset"),
+        (moment + F.expr("INTERVAL 2 SECONDS")).alias("timestamp"),
+        name.cast("binary").alias("key"),
+        payload.cast("binary").alias("value"),
+        F.array(*entries).alias("headers"),
+    )

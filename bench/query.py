@@ -1,0 +1,106 @@
+"""Query: what analysts ask of gold, beside ClickHouse in process (chdb) and DuckDB on plain Parquet of the same rows.
+
+Belongs here: the questions, the plain files, and p50 and p99 of many askings. Ours is a reader as `lakehouse sql` opens
+it, with its publication, asked again and again.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import chdb
+import duckdb
+
+from bench.harness import Result, Side, take_turns
+from bench.made import SteadyFleet, fill
+from lake.duck import connect as connect_duckdb
+from lake.duck import scan
+from lake.locations import table_uri
+from lake.models import known_models
+from lake.publications import newest
+from lake.queries import open_reader
+from lake.settings import Settings
+from lake.spark import connect, running_spark
+from pipeline.refresh import refresh_gold
+
+_TABLES = ("device_latest", "device_minutes", "device_hours", "site_days", "device_completeness")
+_QUESTIONS = {
+    "last state": "SELECT metric_name, value_last FROM {device_latest} WHERE device_id = 'd-00042' ORDER BY 1",
+    "a device's day": "SELECT minute_at, value_mean FROM {device_minutes} WHERE device_id = 'd-00042'"
+    " AND metric_name = 'temperature' AND event_date = '{day}' ORDER BY minute_at",
+    "fleet p95 by hour": "SELECT hour_at, max(value_p95) AS p95, sum(reading_count) AS n FROM {device_hours}"
+    " WHERE metric_name = 'temperature' GROUP BY hour_at ORDER BY hour_at",
+    "top 10 sites": "SELECT site_id, sum(value_mean * reading_count) / sum(reading_count) AS mean FROM {site_days}"
+    " WHERE metric_name = 'temperature' GROUP BY site_id ORDER BY mean DESC, site_id LIMIT 10",
+    "missing hours": "SELECT device_id, count(*) AS n FROM {device_completeness} WHERE missing_count > 0"
+    " GROUP BY device_id ORDER BY n DESC, device_id LIMIT 20",
+}
+
+
+def run(folder: Path, is_quick: bool) -> list[Result]:
+    """30 days of 200 devices at 60 s, asked 100 times; quick 2 days of 72, asked 30 times."""
+    settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
+    days, devices = (2, 72) if is_quick else (30, 200)
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days + 1)
+    fleet = SteadyFleet(start, devices, 60)
+    with running_spark(settings) as address:
+        spark = connect(address)
+        for day in range(days):
+            fill(spark, settings, fleet, day * 24, 24)
+    refresh_gold(settings, known_models(settings), run_id="bench", now=datetime.now(UTC))
+    plain = folder / "plain"
+    _plain_copy(settings, plain)
+    asked = f"{start + timedelta(days=days // 2):%Y-%m-%d}"
+    with open_reader(settings, known_models(settings)) as reader, duckdb.connect() as bare:
+
+        def ours(sql: str) -> list[tuple[object, ...]]:
+            (statement,) = reader.statements(sql.format(day=asked, **{name: f"gold.{name}" for name in _TABLES}))
+            return reader.run(statement).fetchall()
+
+        def in_duckdb(sql: str) -> list[tuple[object, ...]]:
+            files = {name: f"read_parquet('{plain}/{name}/*.parquet')" for name in _TABLES}
+            return bare.sql(sql.format(day=asked, **files)).fetchall()
+
+        def in_chdb(sql: str) -> list[list[object]]:
+            files = {name: f"file('{plain}/{name}/*.parquet', Parquet)" for name in _TABLES}
+            answer = str(chdb.query(sql.format(day=asked, **files), "JSONCompactEachRow"))  # type: ignore[no-untyped-call]
+            return [json.loads(line) for line in answer.splitlines()]
+
+        results = []
+        for name, sql in _QUESTIONS.items():
+            sides = [
+                _side("lakehouse", ours, sql), _side("chdb", in_chdb, sql), _side("DuckDB, Parquet", in_duckdb, sql)
+            ]  # fmt: skip
+            times = take_turns(sides, 30 if is_quick else 100)
+            bench = f"query-{name.replace(' ', '-').replace(chr(39), '')}"
+            results.append(Result(bench, name, 1, "answers", times, "p99 ahead of both"))
+    return results
+
+
+def _side(name: str, ask: Callable[[str], list], sql: str) -> Side:  # type: ignore[type-arg]
+    rows: list[object] = []
+
+    def work() -> None:
+        rows[:] = ask(sql)
+
+    return Side(name, work, answer=lambda: len(rows))
+
+
+def _plain_copy(settings: Settings, plain: Path) -> None:
+    """The published rows as Parquet files, one a day and in the order of our files where a table has days."""
+    publication = newest(settings)
+    assert publication is not None
+    with connect_duckdb(settings) as connection:
+        for name in _TABLES:
+            (plain / name).mkdir(parents=True)
+            source = scan(table_uri(settings, f"gold.{name}"), publication.tables[f"gold.{name}"])
+            columns = [row[0] for row in connection.sql(f"DESCRIBE FROM {source}").fetchall()]
+            days = [None]
+            if "event_date" in columns and name != "device_latest":
+                days = [row[0] for row in connection.sql(f"SELECT DISTINCT event_date FROM {source}").fetchall()]
+            for day in days:
+                where = f"WHERE event_date = DATE '{day}'" if day else ""
+                connection.execute(
+                    f"COPY (FROM {source} {where} ORDER BY ALL) TO '{plain}/{name}/{day}.parquet' (COMPRESSION zstd)"
+                )

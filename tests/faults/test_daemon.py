@@ -1,0 +1,126 @@
+"""Dagster's daemon dies, or the run that it has started.
+
+Belongs here: faults of what runs by itself. The cases start Dagster as `lakehouse up` does, on the Kafka and the Spark
+of the other cases, and await what it does of its own accord.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from dagster import DagsterRunStatus
+
+from dagster_project.instance import open_instance
+from dagster_project.programs import DAEMON
+from lake import processes, publications
+from lake.models import known_models
+from lake.settings import Settings
+from pipeline.stale import stale_slices
+from tests.end_to_end.lakehouse import lakehouse
+from tests.faults.base import Scene
+from tests.faults.catalogue import Case
+from tests.faults.invariants import Invariants, seen
+
+_LIMIT_S = 240.0
+
+
+def awaited(is_so: Callable[[], bool], what: str) -> None:
+    """Wait until it is so; what another process does cannot be waited for otherwise."""
+    deadline = time.monotonic() + _LIMIT_S
+    while not is_so():
+        assert time.monotonic() < deadline, f"{what} has not come in {_LIMIT_S:.0f} s"
+        time.sleep(0.1)
+
+
+def daemon(settings: Settings) -> psutil.Process:
+    """The daemon that runs."""
+    record = processes.find(settings, DAEMON)
+    assert record is not None
+    return psutil.Process(record.pid)
+
+
+def run_processes(settings: Settings) -> list[psutil.Process]:
+    """The processes of this home in which Dagster executes runs."""
+    found = []
+    for process in psutil.process_iter(["environ", "cmdline"]):
+        is_ours = (process.info["environ"] or {}).get("LAKEHOUSE_HOME") == str(settings.home)
+        if is_ours and any("spawn_main" in word for word in process.info["cmdline"] or ()):
+            found.append(process)
+    return found
+
+
+@contextmanager
+def stopped_run(settings: Settings) -> Iterator[psutil.Process]:
+    """All of `up`, and the first run of its daemon standing still."""
+    try:
+        lakehouse(settings, "up", "--detach")
+        awaited(lambda: bool(run_processes(settings)), "a run")
+        (process,) = run_processes(settings)
+        process.suspend()
+        yield process
+    finally:
+        for process in run_processes(settings):
+            process.resume()
+        lakehouse(settings, "down")
+
+
+def all_is_published(settings: Settings) -> bool:
+    """Whether a publication after the first one has everything."""
+    return len(publications.list_all(settings)) > 1 and not stale_slices(settings, known_models(settings)).hours
+
+
+def statuses(settings: Settings) -> list[DagsterRunStatus]:
+    """How the runs of this home have ended, the first one first."""
+    with open_instance(settings) as instance:
+        return [run.status for run in reversed(instance.get_runs())]
+
+
+def daemon_killed(scene: Scene, invariants: Invariants) -> None:
+    """The run goes on without it, and another daemon goes on with the line."""
+    before = seen(scene.settings)
+    with stopped_run(scene.settings) as run:
+        daemon(scene.settings).kill()
+        run.resume()
+        psutil.wait_procs([run], timeout=_LIMIT_S)
+        assert seen(scene.settings) == before
+        lakehouse(scene.settings, "up", "--detach")
+        awaited(lambda: all_is_published(scene.settings), "a publication")
+        assert set(statuses(scene.settings)[:2]) == {DagsterRunStatus.SUCCESS}
+    invariants.hold(scene.settings, scene.manifest)
+
+
+def run_killed(scene: Scene, invariants: Invariants) -> None:
+    """The daemon notices, and starts the run again."""
+    with stopped_run(scene.settings) as run:
+        run.kill()
+        awaited(lambda: all_is_published(scene.settings), "a publication")
+        first, *others = statuses(scene.settings)
+        assert first is DagsterRunStatus.FAILURE
+        assert DagsterRunStatus.SUCCESS in others
+    invariants.hold(scene.settings, scene.manifest)
+
+
+CASES = (
+    Case(
+        "daemon killed in a run",
+        "SIGKILL to Dagster's daemon while the tick that it has started is under way, and `lakehouse up` again",
+        "the run comes to its end without the daemon, the next daemon publishes what it has brought",
+        daemon_killed,
+    ),
+    Case(
+        "the daemon's run killed",
+        "SIGKILL to the process of a tick that the daemon has started",
+        "the daemon marks it as failed, starts it again and publishes, without anybody's doing",
+        run_killed,
+    ),
+)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_daemon(case: Case, half: Scene, home: Path, invariants: Invariants) -> None:
+    """What the case says holds."""
+    case.prove(half.copy(home), invariants)
