@@ -46,7 +46,7 @@ _BARE = {
     "devices": "SELECT * FROM devices",
 }
 _CHECKED = ("device_minutes", "device_hours", "device_days", "site_days")
-_CHECK = "SELECT count(*), sum(reading_count)::BIGINT, round(sum(value_max), 1) FROM {}"
+_CHECK = "SELECT count(*), sum(reading_count)::BIGINT, sum(value_max::DECIMAL(18, 2)) FROM {}"
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:

@@ -43,9 +43,10 @@ def start_code_server(settings: Settings) -> ProcessRecord:
     """The code server that runs, or a new one; what was told the address of the one before is stopped."""
 
     def start() -> ProcessRecord:
-        from dagster_project.instance import prepare_instance
+        from dagster_project.instance import open_instance
 
-        prepare_instance(settings)
+        # makes the databases of a new home: of programs that start together and each make them, one fails
+        open_instance(settings).dispose()
         for name in (DAEMON, WEBSERVER):
             processes.stop(settings, name)
         port = free_port()

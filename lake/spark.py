@@ -37,7 +37,7 @@ SCRATCH = ("blockmgr-", "spark-")
 _READY_S = 180.0
 _START_ATTEMPTS = 3
 _FEW_CORES = 4
-_WORTH_COMPILING = 200_000
+_WORTH_COMPILING = 30_000
 _SESSION: dict[str, bool | float | int | str | None] = {
     "spark.sql.session.timeZone": "UTC",
     # a Kafka header may come twice, and the record must land all the same
@@ -218,20 +218,20 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
 
 
 def _jvm_options(cores: int) -> list[str]:
-    """On few cores the optimising compiler and parallel collectors take the processor time that the work needs: without
-    them starting Spark and a first small commit cost half as much.
+    """On few cores parallel collectors take the processor time that the work needs.
 
-    Without that compiler the JVM keeps 48 MB for compiled code. Spark generates code for every plan and fills them
-    within minutes: then nothing is compiled any more, and in the end Spark dies of it.
+    The optimising compiler stays on: without it a first tick costs a tenth less, and every later one twice as much.
+    Spark generates code for every plan, which in the end fills what the JVM keeps for compiled code, and then it dies.
     """
-    few = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=256m"]
+    few = ["-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=256m"]
     return few if cores <= _FEW_CORES else []
 
 
 def interpret_small(spark: SparkSession, records: int) -> None:
     """Let the session interpret its plans when there is little to compute, and compile them when there is much.
 
-    Compiling a plan's Java costs seconds, whatever the rows; it pays from some hundred thousand rows on.
+    Compiling a plan's Java costs seconds, whatever the rows. A warm tick of 26,000 readings takes 9 s either way, one
+    of 78,000 takes 13 s interpreted and 10 s compiled.
     """
     is_small = records < _WORTH_COMPILING
     spark.conf.set("spark.sql.codegen.wholeStage", str(not is_small).lower())

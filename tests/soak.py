@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from lake.ports import free_port
 from lake.processes import find
 from lake.settings import Settings
 from tests.faults.invariants import Invariants
@@ -67,7 +68,7 @@ class Soak:
         self.chance = random.Random(self.seed)
         self.settings = Settings(home=self.home, lake_uri=str(self.home / "lake"))
         ours = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")}
-        self.environment = ours | {"LAKEHOUSE_HOME": str(self.home)}
+        self.environment = ours | {"LAKEHOUSE_HOME": str(self.home), "LAKEHOUSE_UI_PORT": str(free_port())}
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Begin a command, in a session of its own so that it can be killed with all that it started."""

@@ -17,6 +17,7 @@ from dagster_project.instance import open_instance
 from dagster_project.programs import DAEMON
 from lake import processes, publications
 from lake.models import known_models
+from lake.ports import free_port
 from lake.settings import Settings
 from pipeline.stale import stale_slices
 from tests.end_to_end.lakehouse import lakehouse
@@ -56,7 +57,7 @@ def run_processes(settings: Settings) -> list[psutil.Process]:
 def stopped_run(settings: Settings) -> Iterator[psutil.Process]:
     """All of `up`, and the first run of its daemon standing still."""
     try:
-        lakehouse(settings, "up", "--detach")
+        lakehouse(settings, "up", "--detach", "--port", str(free_port()))
         awaited(lambda: bool(run_processes(settings)), "a run")
         (process,) = run_processes(settings)
         process.suspend()
