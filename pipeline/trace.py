@@ -22,6 +22,7 @@ from lake.tables import (
     DEVICE_HOURS,
     DEVICE_LATEST,
     DEVICE_MINUTES,
+    DEVICES,
     GOLD_TABLES,
     SILVER_DEVICES,
     SILVER_REJECTED,
@@ -40,8 +41,8 @@ _PERIODS = {
     SITE_DAYS.name: ("day_date", timedelta(days=1)),
     DEVICE_COMPLETENESS.name: ("hour_at", HOUR),
     DEVICE_LATEST.name: ("event_at", timedelta(microseconds=1)),
+    DEVICES.name: ("last_event_at", timedelta(microseconds=1)),
 }
-_TRACED = tuple(table for table in GOLD_TABLES if table.name in _PERIODS)
 _OFFSET = ("topic", "partition", "offset")
 _READING = ("device_id", "event_at", "measured_at", "received_at", "clock_status", "source", "message_id", *_OFFSET)
 
@@ -62,13 +63,17 @@ class MessageTrace:
 
 @dataclass(frozen=True)
 class RowTrace:
-    """Where a published gold row comes from: the readings and refused records of its period, and its verdicts."""
+    """Where a published gold row comes from: the readings and refused records of its period, and its verdicts.
+
+    `registry` are the device's records in `silver.devices`, of a row of `gold.devices` alone.
+    """
 
     table: str
     row: Row
     publication: Publication
     readings: tuple[Row, ...] = ()
     refused: tuple[Row, ...] = ()
+    registry: tuple[Row, ...] = ()
     verdicts: tuple[Row, ...] = field(default=())
 
 
@@ -84,7 +89,9 @@ def trace_message(settings: Settings, models: Models, topic: str, partition: int
     if table == SILVER_REJECTED.name:
         return MessageTrace(message, table, row, why_not=f"rejected, {row['reason']}: {row['detail'] or 'no detail'}")
     if table == SILVER_DEVICES.name:
-        return MessageTrace(message, table, row, why_not="a lifecycle record is no reading; it places and dates them")
+        with open_reader(settings, models) as reader:
+            gold = _published_devices(reader, row)
+        return MessageTrace(message, table, row, gold, "a lifecycle record is no reading; it places and dates them")
     if publication is None:
         return MessageTrace(message, table, row, why_not="nothing has been published yet: `lakehouse refresh`")
     slice_ = f"{row['event_date']}T{row['event_hour']:02d}"
@@ -103,9 +110,9 @@ def trace_message(settings: Settings, models: Models, topic: str, partition: int
 
 def trace_row(settings: Settings, models: Models, table_name: str, key: Mapping[str, str]) -> RowTrace:
     """Follow a published gold row down; `key` names it by its columns. Raises UsageError when it names none or many."""
-    table = next((each for each in _TRACED if table_name in (each.name, each.short_name)), None)
+    table = next((each for each in GOLD_TABLES if table_name in (each.name, each.short_name)), None)
     if table is None:
-        raise UsageError(f"{table_name} is not traced by its key; these are: {', '.join(t.name for t in _TRACED)}.")
+        raise UsageError(f"{table_name} is no table of gold; these are: {', '.join(t.name for t in GOLD_TABLES)}.")
     with open_reader(settings, models) as reader:
         publication = reader.publication
     if publication is None:
@@ -113,21 +120,40 @@ def trace_row(settings: Settings, models: Models, table_name: str, key: Mapping[
     with open_reader(settings, models, as_of=publication.publication_id) as reader:
         row = _one(reader, table, key)
         column, length = _PERIODS[table.name]
-        start = (
-            row[column]
-            if isinstance(row[column], datetime)
-            else datetime.combine(row[column], datetime.min.time(), UTC)
-        )
-        period = _period(start, length)
+        start = _start(row[column])
+        period = "false" if start is None else _period(start, length)
         readings = _readings(reader, models, table, row, period)
         refused: list[Row] = []
+        registry = _registry(reader, row["device_id"]) if table == DEVICES else []
         if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
             columns = ", ".join(f'"{name}"' for name in (*_OFFSET, "event_at", "reason", "detail"))
             of_device = f"{period} AND topic = 'telemetry' AND device_id = {quoted(row['device_id'])}"
             refused = _rows(reader, f"SELECT {columns} FROM silver.rejected WHERE {of_device} ORDER BY event_at")
-        slices = [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
-        verdicts = _verdicts(reader, table, slices, sorted({str(each["silver_table"]) for each in readings}))
-    return RowTrace(table.name, row, publication, tuple(readings), tuple(refused), tuple(verdicts))
+        slices = ["all"] if start is None else [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
+        silver = {str(each["silver_table"]) for each in readings} | ({SILVER_DEVICES.name} if registry else set())
+        verdicts = _verdicts(reader, table, slices, sorted(silver))
+    return RowTrace(table.name, row, publication, tuple(readings), tuple(refused), tuple(registry), tuple(verdicts))
+
+
+def _start(value: datetime | date | None) -> datetime | None:
+    if value is None or isinstance(value, datetime):
+        return value
+    return datetime.combine(value, datetime.min.time(), UTC)
+
+
+def _registry(reader: Reader, device_id: str) -> list[Row]:
+    """The device's records over time, each with the lifecycle message that it came in."""
+    columns = ", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)
+    return _rows(
+        reader, f"SELECT {columns} FROM silver.devices WHERE device_id = {quoted(device_id)} ORDER BY valid_from"
+    )
+
+
+def _published_devices(reader: Reader, record: Row) -> tuple[tuple[str, Row], ...]:
+    if reader.publication is None:
+        return ()
+    found = _rows(reader, f"SELECT * FROM gold.devices WHERE device_id = {quoted(record['device_id'])}")
+    return tuple((DEVICES.name, row) for row in found)
 
 
 def _message(reader: Reader, topic: str, place: str, partition: int, offset: int) -> Row:

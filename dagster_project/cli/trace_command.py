@@ -82,6 +82,10 @@ def _print_row(trace: "RowTrace") -> None:
     print_table(columns, [[row[name] for name in columns] for row in trace.readings[:_SHOWN]])
     if len(trace.readings) > _SHOWN:
         click.echo(f"The first {_SHOWN}; --json gives all of them.", err=True)
+    if trace.registry:
+        click.echo(f"\nIts registry: {len(trace.registry):,} records")
+        of_registry = ("valid_from", "status", "model_id", "site_id", "topic", "partition", "offset")
+        print_table(of_registry, [[row[name] for name in of_registry] for row in trace.registry])
     if trace.refused:
         click.echo(f"\nRefused in its period: {len(trace.refused):,} records")
         of_refused = ("event_at", "reason", "detail", "topic", "partition", "offset")

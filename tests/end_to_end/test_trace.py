@@ -82,6 +82,13 @@ def test_messages_and_figures_lead_to_each_other(settings: Settings) -> None:
         assert late in {(each["topic"], each["partition"], each["offset"]) for each in traced.readings}
         assert len(traced.readings) == row.get("reading_count", row.get("received_count"))
 
+    of_device = trace_row(settings, known_models(settings), "gold.devices", {"device_id": "t-2"})
+    (registration,) = of_device.registry
+    assert [each["event_at"] for each in of_device.readings] == [of_device.row["last_event_at"]]
+    assert {verdict["table_name"] for verdict in of_device.verdicts} >= {"gold.devices", "silver.devices"}
+    place = (registration["topic"], registration["partition"], registration["offset"])
+    assert up(settings, place).gold == (("gold.devices", of_device.row),)
+
     shown = lakehouse(settings, "trace", "--message", ":".join(map(str, late)))
     assert "It counts in 5 rows of gold" in shown.output
     key = [f"{name}={value}" for name, value in key_of(*followed.gold[1]).items()]

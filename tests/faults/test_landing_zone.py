@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import psutil
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from ingestion import broker
@@ -104,7 +104,7 @@ def replayed(scene: Scene, invariants: Invariants, landing: Settings) -> None:
 
 
 def created_anew(scene: Scene, invariants: Invariants, landing: Settings) -> None:
-    """Another topic of the same name, empty, while bronze has read the former one up to some offset."""
+    """Another topic of the same name, empty first and then with more records than bronze has read of the former."""
     version = version_of(scene.settings, BRONZE_TELEMETRY.name)
     with own_broker(scene, landing) as ours:
         bootstrap = ours.settings.kafka_bootstrap
@@ -112,8 +112,14 @@ def created_anew(scene: Scene, invariants: Invariants, landing: Settings) -> Non
         empty_topics(bootstrap)
         with pytest.raises(LandingZoneError, match="telemetry was created anew since bronze read it up to"):
             ours.tick()
-        with pytest.raises(LandingZoneError, match="created anew"):
-            ours.tick(accept_gap=True)
+        producer = Producer({"bootstrap.servers": bootstrap})
+        for partition, end in committed_offsets(scene.settings, TELEMETRY).items():
+            for _ in range(end + 1):
+                producer.produce(TELEMETRY, b"{}", partition=partition)
+        assert producer.flush(30) == 0
+        for accept_gap in (False, True):
+            with pytest.raises(LandingZoneError, match="created anew"):
+                ours.tick(accept_gap=accept_gap)
     assert version_of(scene.settings, BRONZE_TELEMETRY.name) == version
     scene.run()
     invariants.hold(scene.settings, scene.manifest)
@@ -178,7 +184,7 @@ OF_WAITING_MESSAGES = (
     ),
     Case(
         "topic created anew",
-        "both topics deleted and created again under their names",
+        "both topics deleted and created again under their names, empty and then with more records than before",
         "the tick stops, says so and up to where bronze has read; nothing is skipped, nor with `--accept-gap`",
         created_anew,
     ),
