@@ -64,7 +64,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
 
         def in_chdb(sql: str) -> list[list[object]]:
             files = {name: f"file('{plain}/{name}/*.parquet', Parquet)" for name in _TABLES}
-            answer = str(chdb.query(sql.format(day=asked, **files), "JSONCompactEachRow"))  # type: ignore[no-untyped-call]
+            answer = str(chdb.query(sql.format(day=asked, **files), "JSONCompactEachRow"))
             return [json.loads(line) for line in answer.splitlines()]
 
         results = []
