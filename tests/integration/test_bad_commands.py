@@ -77,7 +77,7 @@ CASES = (
     Case("a trace of nothing", "trace", "Give a gold table"),
     Case("a place that is none", "trace --message telemetry-0-17", "is not TOPIC:PARTITION:OFFSET"),
     Case("a message that there is not", "trace --message telemetry:0:99", "bronze has no telemetry:0:99"),
-    Case("a trace of an unknown table", "trace gold.hours device_id=x", "gold.hours is not traced"),
+    Case("a trace of an unknown table", "trace gold.hours device_id=x", "gold.hours is no table of gold"),
     Case("a trace before any publication", "trace gold.device_hours device_id=x", "Nothing has been published yet",
          settings={"LAKEHOUSE_HOME": "{folder}/empty"}),
     Case("a verification before any publication", "verify", "Nothing has been published yet",
