@@ -38,7 +38,7 @@ all of `up` running): commands and programs killed, the broker paused, two write
 are asked after each; at the end come the checks above, `verify`, and whether memory, processes and files have grown.
 
 2026-11-23, 30 minutes, seed 20261130, two cores: 72 actions, 44 of them kills, no violation. All processes together had
-3.4 GB at most (3.1 in the first half) and 875 open files (771); there were never more than nine.
+3.4 GB at most (3.1 in the first half) and 875 open files (771), in nine processes at most.
 """
 
 
