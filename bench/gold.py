@@ -5,6 +5,7 @@ partitions, no commits, no publication, and each table's percentiles, means and 
 """
 
 import shutil
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from lake.locations import table_uri
 from lake.models import known_models
 from lake.publications import newest
 from lake.settings import Settings
-from lake.spark import connect, running_spark
+from lake.spark import connect, interpret_small, running_spark
 from lake.tables import GOLD_TABLES
 from pipeline.refresh import refresh_gold
 
@@ -95,6 +96,7 @@ def _sides(spark: SparkSession, settings: Settings, fleet: SteadyFleet, out: Pat
                 connection.execute(f"COPY ({query}) TO '{out}/{name}.parquet'")
 
     def bare_spark() -> None:
+        interpret_small(spark, sys.maxsize)  # filling the lake may have told the session not to compile
         for name, table in (("readings", "silver.thermostats"), ("devices", "silver.devices")):
             spark.read.format("delta").load(table_uri(settings, table)).createOrReplaceTempView(name)
         spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW long AS {_LONG}")

@@ -44,16 +44,16 @@ def fill(spark: SparkSession, settings: Settings, fleet: SteadyFleet, first_hour
     """
     first, last = fleet.readings(first_hour), fleet.readings(first_hour + hours)
     if first == 0:
-        _append(spark, settings, "lifecycle", _registrations(spark, fleet), fleet.devices)
-    _append(spark, settings, "telemetry", _readings(spark, fleet, first, last), last)
+        _append(spark, settings, "lifecycle", _registrations(spark, fleet), fleet.devices, fleet.devices)
+    _append(spark, settings, "telemetry", _readings(spark, fleet, first, last), last - first, last)
     fill_silver(spark, settings, known_models(settings), run_id="bench")
     return last - first
 
 
-def _append(spark: SparkSession, settings: Settings, topic: str, records: DataFrame, end: int) -> None:
+def _append(spark: SparkSession, settings: Settings, topic: str, records: DataFrame, count: int, end: int) -> None:
     table = BRONZE_TABLES[topic]
     ensure_table(spark, settings, table)
-    interpret_small(spark, end)
+    interpret_small(spark, count)
     metadata = {"step": "ingest", "offsets": {0: [0, end]}, "run_id": "bench"}
     append_once(bronze_rows(records, end), settings, table, APP_ID, end, metadata)
 
