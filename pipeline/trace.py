@@ -6,8 +6,7 @@ the command; nothing is computed anew here, rows are only looked up.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import UTC, timedelta
 
 from lake.errors import UsageError
 from lake.models import Model
@@ -29,8 +28,8 @@ from lake.tables import (
     SITE_DAYS,
     Table,
 )  # fmt: skip
+from pipeline.trace_sql import Row, literal, rows_of, start_of, timestamp, within
 
-Row = dict[str, Any]
 Models = Mapping[str, Model]
 
 # the column that a table's period begins at, and how long the period is
@@ -100,7 +99,7 @@ def trace_message(settings: Settings, models: Models, topic: str, partition: int
         return MessageTrace(message, table, row, why_not=f"its hour {slice_} is held: see `lakehouse status`")
     with open_reader(settings, models, as_of=publication.publication_id) as past:
         day = f"event_date = DATE '{row['event_date']}' AND {place}"
-        if table not in past.existing() or not _rows(past, f"SELECT 1 AS one FROM {table} WHERE {day}"):
+        if table not in past.existing() or not rows_of(past, f"SELECT 1 AS one FROM {table} WHERE {day}"):
             return MessageTrace(message, table, row, why_not=f"its hour {slice_} is stale: `lakehouse refresh`")
         gold = tuple(_gold_rows(past, models[row["model_id"]], row))
     day_waits = day_of(slice_) in {day_of(each) for each in held}
@@ -120,31 +119,25 @@ def trace_row(settings: Settings, models: Models, table_name: str, key: Mapping[
     with open_reader(settings, models, as_of=publication.publication_id) as reader:
         row = _one(reader, table, key)
         column, length = _PERIODS[table.name]
-        start = _start(row[column])
-        period = "false" if start is None else _period(start, length)
+        start = start_of(row[column])
+        period = "false" if start is None else within(start, length)
         readings = _readings(reader, models, table, row, period)
         refused: list[Row] = []
         registry = _registry(reader, row["device_id"]) if table == DEVICES else []
         if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
             columns = ", ".join(f'"{name}"' for name in (*_OFFSET, "event_at", "reason", "detail"))
             of_device = f"{period} AND topic = 'telemetry' AND device_id = {quoted(row['device_id'])}"
-            refused = _rows(reader, f"SELECT {columns} FROM silver.rejected WHERE {of_device} ORDER BY event_at")
+            refused = rows_of(reader, f"SELECT {columns} FROM silver.rejected WHERE {of_device} ORDER BY event_at")
         slices = ["all"] if start is None else [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
         silver = {str(each["silver_table"]) for each in readings} | ({SILVER_DEVICES.name} if registry else set())
         verdicts = _verdicts(reader, table, slices, sorted(silver))
     return RowTrace(table.name, row, publication, tuple(readings), tuple(refused), tuple(registry), tuple(verdicts))
 
 
-def _start(value: datetime | date | None) -> datetime | None:
-    if value is None or isinstance(value, datetime):
-        return value
-    return datetime.combine(value, datetime.min.time(), UTC)
-
-
 def _registry(reader: Reader, device_id: str) -> list[Row]:
     """The device's records over time, each with the lifecycle message that it came in."""
     columns = ", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)
-    return _rows(
+    return rows_of(
         reader, f"SELECT {columns} FROM silver.devices WHERE device_id = {quoted(device_id)} ORDER BY valid_from"
     )
 
@@ -152,7 +145,7 @@ def _registry(reader: Reader, device_id: str) -> list[Row]:
 def _published_devices(reader: Reader, record: Row) -> tuple[tuple[str, Row], ...]:
     if reader.publication is None:
         return ()
-    found = _rows(reader, f"SELECT * FROM gold.devices WHERE device_id = {quoted(record['device_id'])}")
+    found = rows_of(reader, f"SELECT * FROM gold.devices WHERE device_id = {quoted(record['device_id'])}")
     return tuple((DEVICES.name, row) for row in found)
 
 
@@ -160,9 +153,9 @@ def _message(reader: Reader, topic: str, place: str, partition: int, offset: int
     name = f"bronze.{topic}"
     if name not in reader.existing():
         raise UsageError(f"There is no {name}: messages are named TOPIC:PARTITION:OFFSET, as telemetry:0:17.")
-    found = _rows(reader, f"SELECT * FROM {name} WHERE {place}")
+    found = rows_of(reader, f"SELECT * FROM {name} WHERE {place}")
     if not found:
-        last = _rows(reader, f'SELECT max("offset") AS last FROM {name} WHERE "partition" = {partition}')[0]["last"]
+        last = rows_of(reader, f'SELECT max("offset") AS last FROM {name} WHERE "partition" = {partition}')[0]["last"]
         has = "nothing" if last is None else f"records up to {last}"
         raise UsageError(f"bronze has no {topic}:{partition}:{offset}; of partition {partition} it has {has}.")
     return found[0]
@@ -175,11 +168,11 @@ def _silver_row(reader: Reader, models: Models, message: Row, place: str) -> tup
     names = [SILVER_REJECTED.name, *sorted({model.table for model in models.values()})]
     for name in (each for each in names if each in existing):
         for day in days:
-            found = _rows(reader, f"SELECT * FROM {name} WHERE event_date = DATE '{day}' AND {place}")
+            found = rows_of(reader, f"SELECT * FROM {name} WHERE event_date = DATE '{day}' AND {place}")
             if found:
                 return name, found[0]
     if SILVER_DEVICES.name in existing:
-        found = _rows(reader, f"SELECT * FROM {SILVER_DEVICES.name} WHERE {place}")
+        found = rows_of(reader, f"SELECT * FROM {SILVER_DEVICES.name} WHERE {place}")
         if found:
             return SILVER_DEVICES.name, found[0]
     return None, None
@@ -196,19 +189,19 @@ def _gold_rows(reader: Reader, model: Model, reading: Row) -> list[tuple[str, Ro
     in_hour = f"{day} AND event_hour = {hour}"
     site = f"(SELECT any_value(site_id) FROM gold.device_hours WHERE {in_hour} AND {device})"
     wanted = {
-        DEVICE_MINUTES: f"{in_hour} AND {device} AND {metric} AND minute_at = {_moment(minute)}",
+        DEVICE_MINUTES: f"{in_hour} AND {device} AND {metric} AND minute_at = {timestamp(minute)}",
         DEVICE_HOURS: f"{in_hour} AND {device} AND {metric}",
         DEVICE_DAYS: f"{day} AND {device} AND {metric}",
         SITE_DAYS: f"{day} AND {metric} AND site_id = coalesce({site}, 'unknown')",
         DEVICE_COMPLETENESS: f"{in_hour} AND {device}",
-        DEVICE_LATEST: f"{device} AND {metric} AND event_at = {_moment(at)}",
+        DEVICE_LATEST: f"{device} AND {metric} AND event_at = {timestamp(at)}",
     }
     existing = set(reader.existing())
     return [
         (table.name, row)
         for table, where in wanted.items()
         if table.name in existing
-        for row in _rows(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL")
+        for row in rows_of(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL")
     ]
 
 
@@ -218,8 +211,8 @@ def _one(reader: Reader, table: Table, key: Mapping[str, str]) -> Row:
     if unknown or not key:
         raise UsageError(f"Name a row of {table.name} by {', '.join(f'{name}=…' for name in table.key)}"
                          + (f"; there is no column {unknown[0]}." if unknown else "."))  # fmt: skip
-    where = " AND ".join(f'"{name}" = {_literal(name, types[name], text)}' for name, text in key.items())
-    found = _rows(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL LIMIT 2")
+    where = " AND ".join(f'"{name}" = {literal(name, types[name], text)}' for name, text in key.items())
+    found = rows_of(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL LIMIT 2")
     if not found:
         raise UsageError(f"Publication {_id(reader)} has no row of {table.name} where {_shown(key)}.")
     if len(found) > 1:
@@ -245,7 +238,7 @@ def _readings(reader: Reader, models: Models, table: Table, row: Row, period: st
         else:
             where += f" AND device_id = {quoted(row['device_id'])}"
         named = ", ".join(f'"{each}"' for each in _READING)
-        found += _rows(
+        found += rows_of(
             reader, f"SELECT '{name}' AS silver_table, {named}, {value} AS value FROM {name} WHERE {where} ORDER BY ALL"
         )
     return sorted(found, key=lambda each: (each["event_at"], each["partition"], each["offset"]))
@@ -273,45 +266,12 @@ def _verdicts(reader: Reader, table: Table, slices: list[str], silver: list[str]
     tables = ", ".join(quoted(name) for name in (table.name, *silver, SILVER_REJECTED.name))
     wanted = ", ".join(quoted(slice_) for slice_ in slices)
     columns = "table_name, slice, is_passing, row_count, input_version, run_id, checked_at, released_by, release_reason"
-    return _rows(
+    return rows_of(
         reader,
         f"SELECT {columns} FROM ops.verdicts WHERE table_name IN ({tables}) AND slice IN ({wanted})"
         " QUALIFY row_number() OVER (PARTITION BY table_name, slice ORDER BY verdict_id DESC) = 1"
         " ORDER BY table_name, slice",
     )
-
-
-def _period(start: datetime, length: timedelta) -> str:
-    """SQL for the readings of a period; the date stands alone, as delta_scan skips files by it."""
-    within = f"event_at >= {_moment(start)} AND event_at < {_moment(start + length)}"
-    hour = f" AND event_hour = {start.astimezone(UTC).hour}" if length <= HOUR else ""
-    return f"event_date = DATE '{start.astimezone(UTC).date()}'{hour} AND {within}"
-
-
-def _rows(reader: Reader, sql: str) -> list[Row]:
-    result = reader.run(reader.statements(sql)[0])
-    names = [column[0] for column in result.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-
-
-def _literal(name: str, kind: str, text: str) -> str:
-    try:
-        if kind == "timestamp":
-            moment = datetime.fromisoformat(text)
-            return _moment(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-        if kind == "date":
-            return f"DATE '{date.fromisoformat(text)}'"
-        if kind in ("int", "bigint"):
-            return str(int(text))
-        if kind == "double":
-            return repr(float(text))
-    except ValueError as error:
-        raise UsageError(f"{name} is a {kind}, and {text!r} is none.") from error
-    return quoted(text)
-
-
-def _moment(moment: datetime) -> str:
-    return f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'"
 
 
 def _shown(key: Mapping[str, str]) -> str:
