@@ -21,6 +21,7 @@ from pipeline.tick import fill_silver
 _MODEL = "dtmi:lakehouse:thermostat;1"
 _PARTITIONS = 8
 _SITES = 20
+_HALTING = 10  # every tenth device sends half of what its registration promises
 _RECORDS_A_FILE = 500_000
 
 
@@ -81,9 +82,9 @@ def _readings(spark: SparkSession, fleet: SteadyFleet, first: int, last: int) ->
 
 def _registrations(spark: SparkSession, fleet: SteadyFleet) -> DataFrame:
     rows = spark.range(0, fleet.devices, 1, 1)
+    promised_s = F.when(F.col("id") % _HALTING == 0, fleet.interval_s // 2).otherwise(fleet.interval_s)
     payload = F.format_string(
-        f'{{"model_id":"{_MODEL}","site_id":"site-%02d","reporting_interval_s":{fleet.interval_s}}}',
-        F.col("id") % _SITES,
+        f'{{"model_id":"{_MODEL}","site_id":"site-%02d","reporting_interval_s":%d}}', F.col("id") % _SITES, promised_s
     )
     return _records(
         rows,

@@ -5,12 +5,12 @@ it, with its publication, asked again and again.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import chdb
 import duckdb
+from chdb.session import Session
 
 from bench.harness import Result, Side, take_turns
 from bench.made import SteadyFleet, fill
@@ -52,7 +52,11 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     plain = folder / "plain"
     _plain_copy(settings, plain)
     asked = f"{start + timedelta(days=days // 2):%Y-%m-%d}"
-    with open_reader(settings, known_models(settings)) as reader, duckdb.connect() as bare:
+    with (
+        open_reader(settings, known_models(settings)) as reader,
+        duckdb.connect(config={"TimeZone": "UTC"}) as bare,
+        Session() as clickhouse,
+    ):
 
         def ours(sql: str) -> list[tuple[object, ...]]:
             (statement,) = reader.statements(sql.format(day=asked, **{name: f"gold.{name}" for name in _TABLES}))
@@ -64,7 +68,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
 
         def in_chdb(sql: str) -> list[list[object]]:
             files = {name: f"file('{plain}/{name}/*.parquet', Parquet)" for name in _TABLES}
-            answer = str(chdb.query(sql.format(day=asked, **files), "JSONCompactEachRow"))
+            answer = str(clickhouse.query(sql.format(day=asked, **files), "JSONCompactEachRow"))
             return [json.loads(line) for line in answer.splitlines()]
 
         results = []
@@ -78,13 +82,22 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     return results
 
 
-def _side(name: str, ask: Callable[[str], list], sql: str) -> Side:  # type: ignore[type-arg]
-    rows: list[object] = []
+def _side(name: str, ask: Callable[[str], Sequence[Sequence[object]]], sql: str) -> Side:
+    rows: list[Sequence[object]] = []
 
     def work() -> None:
         rows[:] = ask(sql)
 
-    return Side(name, work, answer=lambda: len(rows))
+    return Side(name, work, answer=lambda: [[_plain(value) for value in row] for row in rows])
+
+
+def _plain(value: object) -> object:
+    """A value as all three can give it: sums of fractions differ in their last digits, times in their spelling."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, int | float):
+        return round(float(value), 6)
+    return str(value).removesuffix(".000000")
 
 
 def _plain_copy(settings: Settings, plain: Path) -> None:

@@ -17,7 +17,7 @@ import duckdb
 
 from lake import publications
 from lake.delta import version_of
-from lake.duck import connect, scan
+from lake.duck import connect
 from lake.errors import QueryError
 from lake.locations import table_uri
 from lake.models import Model, silver_tables
@@ -82,7 +82,7 @@ class Reader:
 
     def existing(self) -> list[str]:
         """The tables that can be read now."""
-        return [name for name in self.tables if self._source(name) is not None]
+        return [name for name in self.tables if self._exists(name)]
 
     def _check(self, statement: duckdb.Statement) -> None:
         kind = statement.type.name
@@ -108,24 +108,30 @@ class Reader:
 
     def _make_views(self, sql: str) -> None:
         for name in self.mentioned(sql):
-            source = None if name in self._made else self._source(name)
-            if source is not None:
-                try:
-                    self.connection.execute(f"CREATE VIEW {name} AS FROM {source}")
-                except duckdb.Error as error:
-                    raise QueryError(f"{name} cannot be read: {_first_lines(error)}") from error
-                self._made.add(name)
+            if name in self._made or not self._exists(name):
+                continue
+            try:
+                self.connection.execute(f"CREATE VIEW {name} AS FROM {self._source(name)}")
+            except duckdb.Error as error:
+                raise QueryError(f"{name} cannot be read: {_first_lines(error)}") from error
+            self._made.add(name)
 
-    def _source(self, name: str) -> str | None:
-        uri = table_uri(self.settings, name)
-        pinned: Mapping[str, int] = {}
-        if self.publication is not None:
-            pinned = {**self.publication.tables, **(self.publication.inputs if self.is_past else {})}
-        if name in pinned:
-            return scan(uri, pinned[name])
-        if name in _GOLD or version_of(self.settings, name) is None:
-            return None
-        return f"delta_scan({quoted(uri)})"
+    def _exists(self, name: str) -> bool:
+        return name in self._pinned() or (name not in _GOLD and version_of(self.settings, name) is not None)
+
+    def _source(self, name: str) -> str:
+        """What to read; a table at a version is attached, so that its log is read once and not in every query."""
+        uri, version = table_uri(self.settings, name), self._pinned().get(name)
+        if version is None:
+            return f"delta_scan({quoted(uri)})"
+        catalog = f'"{name} at {version}"'
+        self.connection.execute(f"ATTACH {quoted(uri)} AS {catalog} (TYPE delta, VERSION {version})")
+        return catalog
+
+    def _pinned(self) -> Mapping[str, int]:
+        if self.publication is None:
+            return {}
+        return {**self.publication.tables, **(self.publication.inputs if self.is_past else {})}
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
