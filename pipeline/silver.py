@@ -23,7 +23,7 @@ from lake.settings import Settings
 from lake.slices import predicate, runs_of, slice_start
 from lake.tables import BRONZE_TELEMETRY, SILVER_DEVICES, SILVER_REJECTED, Table
 from transforms.registry import judging_facts
-from transforms.repeats import refuse_repeats, repeated_identities
+from transforms.repeats import identity_pool, refuse_repeats, repeated_hashes, repeated_identities
 from transforms.silver import judge_telemetry, readings, rejected
 
 APP_ID = "telemetry"
@@ -56,10 +56,9 @@ def append_new(spark: SparkSession, settings: Settings, models: Models, run_id: 
     counts = _counts(judged)
     touched = _slices_by_table(counts)
     earlier = _earlier_readings(spark, settings, tables, judged, touched, done)
-    repeated = computed(repeated_identities(judged, earlier))
+    repeated = _repeated(judged, earlier)
     final = refuse_repeats(judged, repeated)
-    # most ticks have no repeat, and then what was counted before stands
-    report = _report(counts if repeated.isEmpty() else _counts(final))
+    report = _report(counts if repeated is None else _counts(final))
     metadata = {"step": "tick", "ingest_id": target, "run_id": run_id}
     for table in tables.values():
         slices = touched.get(table.name, [])
@@ -105,7 +104,7 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         candidates = bronze.where(wanted)
     commit = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
     judged = computed(judge_telemetry(candidates, facts, models))
-    final = refuse_repeats(judged, computed(repeated_identities(judged, None))).where(is_ours)
+    final = refuse_repeats(judged, _repeated(judged, None)).where(is_ours)
     report = _report(_counts(final))
     for table in tables.values():
         rows = _arranged(readings(final, table, models), slices)
@@ -136,6 +135,13 @@ def computed(frame: DataFrame) -> DataFrame:
 
 def _facts(spark: SparkSession, settings: Settings) -> DataFrame:
     return judging_facts(read_table(spark, settings, SILVER_DEVICES.name))
+
+
+def _repeated(judged: DataFrame, earlier: DataFrame | None) -> DataFrame | None:
+    """The identities that come more than once; None when there is none, as in most ticks, which ends the search."""
+    pool = identity_pool(judged, earlier)
+    hashes = computed(repeated_hashes(pool))
+    return None if hashes.isEmpty() else computed(repeated_identities(pool, hashes))
 
 
 def _counts(records: DataFrame) -> list[Row]:

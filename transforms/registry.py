@@ -11,7 +11,7 @@ from ingestion.envelope import LIFECYCLE_TYPES, MAINTENANCE_STARTED, REGISTERED,
 from lake.tables import SILVER_DEVICES
 from transforms.envelope_rules import WHITE_SPACE, Rule, envelope_rules, first_reason, shown
 from transforms.reasons import Reason
-from transforms.repeats import refuse_repeats, repeated_identities
+from transforms.repeats import identity_pool, refuse_repeats, repeated_hashes, repeated_identities
 
 _SCHEMA = "struct<model_id:string,site_id:string,reporting_interval_s:int,_corrupt:string>"
 _JSON_OPTIONS = {"columnNameOfCorruptRecord": "_corrupt", "allowNonNumericNumbers": "false"}
@@ -58,7 +58,8 @@ def judge_lifecycle(bronze: DataFrame) -> DataFrame:
         .withColumn("reason", reason)
         .withColumn("detail", detail)
     )
-    return refuse_repeats(named, repeated_identities(named, earlier=None))
+    pool = identity_pool(named)
+    return refuse_repeats(named, repeated_identities(pool, repeated_hashes(pool)))
 
 
 def device_history(judged: DataFrame) -> DataFrame:

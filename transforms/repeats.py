@@ -12,29 +12,43 @@ from transforms.reasons import Reason
 
 IDENTITY = ("source", "message_id", "measured_at")
 ORDER = ("ingest_id", "topic", "partition", "offset")
-
-
 KEYS = ("table_name", *IDENTITY)
 
 
-def repeated_identities(records: DataFrame, earlier: DataFrame | None) -> DataFrame:
-    """The identities that more than one valid record has, each with `first`, the record to keep.
+def identity_pool(records: DataFrame, earlier: DataFrame | None = None) -> DataFrame:
+    """All valid records with a hash of their identity: KEYS, ORDER, `payload_digest`, `identity_hash`.
 
-    `earlier` holds valid readings of before (KEYS, ORDER, `payload_digest`) or is None. Counting hashes of eight
-    bytes leaves few suspects to compare as they are; the smallest struct of all rows, or a window, has to sort.
+    `earlier` holds valid readings of before (KEYS, ORDER, `payload_digest`) or is None.
     """
     columns = [*KEYS, *ORDER, "payload_digest"]
     valid = records.where("reason IS NULL").select(columns)
     pool = valid if earlier is None else valid.unionByName(earlier.select(columns))
-    hashed = pool.withColumn("identity_hash", F.xxhash64(*KEYS))
-    often = hashed.groupBy("identity_hash").count().where("count > 1").select("identity_hash")
-    suspects = hashed.join(F.broadcast(often), "identity_hash", "left_semi")
+    return pool.withColumn("identity_hash", F.xxhash64(*KEYS))
+
+
+def repeated_hashes(pool: DataFrame) -> DataFrame:
+    """The hashes that come more than once; without any, no identity does.
+
+    Counting hashes of eight bytes leaves few suspects to compare as they are; the smallest struct of all rows, or a
+    window, has to sort.
+    """
+    return pool.groupBy("identity_hash").count().where("count > 1").select("identity_hash")
+
+
+def repeated_identities(pool: DataFrame, hashes: DataFrame) -> DataFrame:
+    """The identities that more than one record of the pool has, each with `first`, the record to keep."""
+    suspects = pool.join(F.broadcast(hashes), "identity_hash", "left_semi")
     first = F.min(F.struct(*ORDER, "payload_digest")).alias("first")
     return suspects.groupBy(*KEYS).agg(F.count("*").alias("n"), first).where("n > 1").select(*KEYS, "first")
 
 
-def refuse_repeats(records: DataFrame, repeated: DataFrame) -> DataFrame:
-    """Set `reason`, `detail` and `repeats` for every valid record that is not the first of its identity."""
+def refuse_repeats(records: DataFrame, repeated: DataFrame | None) -> DataFrame:
+    """Set `reason`, `detail` and `repeats` for every valid record that is not the first of its identity.
+
+    `repeated` is None when no identity is.
+    """
+    if repeated is None:
+        return records.withColumn("repeats", F.lit(None).cast("string"))
     joined = records.join(F.broadcast(repeated), list(KEYS), "left")
     first = F.col("first")
     is_repeat = (
