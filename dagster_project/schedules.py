@@ -1,10 +1,9 @@
 """Schedules: what runs by the clock.
 
-Belongs here: when. What runs is in `jobs`. With `tick`, `cold` and the sensor for stale slices on, which is how
-`lakehouse up` begins, data is published a minute or two after it lands and nothing is done twice:
+Belongs here: when. What runs is in `jobs`; what runs because of what has come is in `sensors`. `lakehouse up` begins
+with all on but `warm`:
 
-- tick: each minute, new messages to bronze and silver; skipped while there are none
-- warm: every five minutes, the whole line; an alternative to tick and sensor for those who want one run for all
+- warm: every five minutes, the whole line; an alternative to the sensor `new_messages` that leaves the machine in peace
 - cold: each hour, the newest slice is judged again, since a fleet that fell silent is seen by the clock alone
 - daily: each night, upkeep
 """
@@ -20,36 +19,17 @@ from dagster import (
     schedule,
 )
 
-from dagster_project.jobs import ingest, publish, refresh, upkeep
+from dagster_project.jobs import publish, refresh, upkeep
 from dagster_project.runs import under_way
-from dagster_project.waiting import waiting_messages
 from lake.models import Model, known_models
 from lake.settings import Settings
 from pipeline.stale import stale_slices
 
 
 @schedule(
-    job=ingest,
-    cron_schedule="* * * * *",
-    default_status=DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"settings"},
-    description="New messages to bronze and silver, each minute; skipped while there are none.",
-)
-def tick(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-    """Ask for a tick when something waits and no run is about to take it."""
-    busy = under_way(context.instance, ingest.name, refresh.name)
-    if busy:
-        return SkipReason(f"{busy} is under way.")
-    count = waiting_messages(context.resources.settings)
-    if count is None:
-        return SkipReason("No broker runs: `lakehouse up` starts one.")
-    return RunRequest() if count else SkipReason("No new messages.")
-
-
-@schedule(
     job=refresh,
     cron_schedule="*/5 * * * *",
-    description="The whole line every five minutes: an alternative to `tick` and the sensor `stale_slices`.",
+    description="The whole line every five minutes: an alternative to the sensor `new_messages`.",
 )
 def warm(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """Ask for a refresh unless one is under way."""
@@ -85,7 +65,7 @@ def daily(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     return SkipReason(f"{busy} is under way.") if busy else RunRequest()
 
 
-SCHEDULES: list[ScheduleDefinition] = [tick, warm, cold, daily]
+SCHEDULES: list[ScheduleDefinition] = [warm, cold, daily]
 
 
 def _newest_slice_that_ages(settings: Settings, models: Mapping[str, Model]) -> str | None:

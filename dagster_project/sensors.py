@@ -5,18 +5,23 @@ Belongs here: looking whether something has to be done. What is done is in `jobs
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
+    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
     sensor,
 )
 
-from dagster_project.jobs import publish, refresh
+from dagster_project.jobs import ingest, publish, refresh
 from dagster_project.runs import under_way
+from dagster_project.waiting import waiting_messages
 from lake.delta import canonical_json
 from lake.models import Model, known_models
 from lake.publications import newest
@@ -24,6 +29,28 @@ from lake.settings import Settings
 from lake.tables import SILVER_DEVICES
 from pipeline import stale
 from pipeline.stale import silver_versions
+
+_PAUSE = timedelta(minutes=1)
+
+
+@sensor(
+    job=refresh,
+    minimum_interval_seconds=5,
+    default_status=DefaultSensorStatus.RUNNING,
+    required_resource_keys={"settings"},
+    description="The whole line while messages wait, one run after the other.",
+)
+def new_messages(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+    """Ask for a refresh when something waits and no run is about to take it; after a failure only a minute later."""
+    busy = under_way(context.instance, ingest.name, refresh.name)
+    if busy:
+        return SkipReason(f"{busy} is under way.")
+    if _has_just_failed(context.instance):
+        return SkipReason("The last refresh failed less than a minute ago.")
+    count = waiting_messages(context.resources.settings)
+    if count is None:
+        return SkipReason("No broker runs: `lakehouse up` starts one.")
+    return RunRequest() if count else SkipReason("No new messages.")
 
 
 @sensor(
@@ -52,7 +79,13 @@ def stale_slices(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     return RunRequest(run_key=key, tags={"lakehouse/stale": found})
 
 
-SENSORS: list[SensorDefinition] = [stale_slices]
+SENSORS: list[SensorDefinition] = [new_messages, stale_slices]
+
+
+def _has_just_failed(instance: DagsterInstance) -> bool:
+    since = datetime.now(UTC) - _PAUSE
+    newest = instance.get_runs(RunsFilter(job_name=refresh.name, updated_after=since), limit=1)
+    return bool(newest) and newest[0].status is DagsterRunStatus.FAILURE
 
 
 def _what_is_stale(settings: Settings, models: Mapping[str, Model], versions: Mapping[str, int]) -> str:

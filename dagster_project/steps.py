@@ -182,10 +182,10 @@ def build(step: Step) -> bool:
         if work.prepared is None:
             step.say("nothing is stale")
             return False
-        if work.prepared.plan is not None:
+        if work.prepared.dbt is not None:
             step.say("gold candidates")
             try:
-                run_dbt(step.settings, (), step.say)
+                run_dbt(step.settings, work.prepared.dbt, step.say)
             except StepError:
                 step.judged(dbt_evaluations(step.settings))
                 raise

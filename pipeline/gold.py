@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,7 +34,7 @@ AFTER_HOLDING = ("stg_published_latest+",)
 """Selects the models to build again once hours of a built candidate are held: the ones that are not sliced."""
 
 # the folder that it runs in is on the path, so that dbt finds the plugin of `lake` with or without an installation
-_DBT = "from dbt.cli.main import cli; cli()"
+_DBT = "import sys; from dbt.cli.main import cli; sys.stdin.readline() and cli()"
 _PLAN_TABLES = {
     "slices": "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT, has_data BOOLEAN",
     "days": "day_date DATE",
@@ -74,7 +75,7 @@ def build_candidates(
     again, in the same database. `progress` is told each model that is done. Raises StepError with dbt's own message.
     """
     write_plan(settings, plan, keep_built=after_holding)
-    run_dbt(settings, AFTER_HOLDING if after_holding else (), progress)
+    run_dbt(settings, start_dbt(settings, AFTER_HOLDING if after_holding else ()), progress)
     return candidate_path(settings)
 
 
@@ -116,33 +117,53 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def run_dbt(settings: Settings, select: Sequence[str] = (), progress: Callable[[str], None] | None = None) -> None:
-    """Run `dbt build` (models and data tests; unit tests are for the test suite) on the plan that was written.
+Dbt = subprocess.Popen[str]
+"""A dbt that loads, and waits for a plan; the end of this process is its end too, while it waits."""
 
-    Raises StepError with dbt's own message.
-    """
+
+def start_dbt(settings: Settings, select: Sequence[str] = ()) -> Dbt:
+    """Let dbt load, which takes seconds, while something else is done; `run_dbt` takes it on, `end_dbt` ends it."""
     command = [sys.executable, "-c", _DBT, "--log-format", "json", "--no-populate-cache", "build"]
     command += ["--exclude-resource-type", "unit_test"]
     if select:
         command += ["--select", *select]
-    errors: list[str] = []
-    other: list[str] = []
-    with subprocess.Popen(
+    return subprocess.Popen(
         command,
         cwd=PROJECT_FOLDER,
         env=inherited_environment(dbt_environment(settings)),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+    )
+
+
+def run_dbt(settings: Settings, dbt: Dbt, progress: Callable[[str], None] | None = None) -> None:
+    """Run `dbt build` (models and data tests; unit tests are for the test suite) on the plan that was written.
+
+    Raises StepError with dbt's own message.
+    """
+    errors: list[str] = []
+    other: list[str] = []
+    with dbt:
+        assert dbt.stdin is not None
+        assert dbt.stdout is not None
+        with suppress(BrokenPipeError):  # it could not load; what it says follows
+            dbt.stdin.write("build\n")
+            dbt.stdin.flush()
+        for line in dbt.stdout:
             _follow(line, errors, other, progress)
-    if process.returncode:
+    if dbt.returncode:
         raise StepError(
             f"dbt could not build the gold candidates: {' '.join(errors or other) or 'it gave no reason'} "
             f"(its log is {settings.log_folder / 'dbt.log'})."
         )
+
+
+def end_dbt(dbt: Dbt) -> None:
+    """End a dbt that has nothing to build."""
+    with dbt:
+        dbt.kill()
 
 
 def _follow(line: str, errors: list[str], other: list[str], progress: Callable[[str], None] | None) -> None:

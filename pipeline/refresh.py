@@ -4,6 +4,7 @@ Belongs here: which slices go into a build, and the order of the steps. Each ste
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,7 @@ from lake.tables import BRONZE_TELEMETRY, DEVICE_HOURS, DEVICE_LATEST, SILVER_DE
 from lake.verdicts import Verdict, latest_failures
 from lake.version import code_version
 from pipeline.gate import judge_gold, judge_silver
-from pipeline.gold import AFTER_HOLDING, GoldPlan, candidate_path, run_dbt, write_plan
+from pipeline.gold import AFTER_HOLDING, Dbt, GoldPlan, candidate_path, end_dbt, run_dbt, start_dbt, write_plan
 from pipeline.publish import publish
 from pipeline.silver import APP_ID, Models
 from pipeline.stale import silences_between, silver_versions, stale_slices
@@ -27,9 +28,10 @@ from pipeline.tick import Progress, silent
 
 @dataclass(frozen=True)
 class Prepared:
-    """A written plan and what silver's judgement said; `plan` is None when every slice is held."""
+    """A written plan, the dbt that waits for it, and what silver's judgement said; None when every slice is held."""
 
     plan: GoldPlan | None
+    dbt: Dbt | None
     verdicts: tuple[Verdict, ...]
     with_records: frozenset[str]
 
@@ -59,9 +61,9 @@ def publish_stale(settings: Settings, models: Models, *, run_id: str, now: datet
     prepared = prepare(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
     if prepared is None:
         return None
-    if prepared.plan is not None:
+    if prepared.dbt is not None:
         progress("gold candidates")
-        run_dbt(settings, (), progress)
+        run_dbt(settings, prepared.dbt, progress)
     return finish(settings, models, prepared, run_id=run_id, now=now, progress=progress)
 
 
@@ -89,24 +91,28 @@ def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, s
     for name, version in inputs.items():
         if name != SILVER_DEVICES.name:
             check_pages(settings, name, version, set(hours))
-    judgement = judge_silver(
-        settings,
-        models,
-        hours,
-        inputs,
-        bronze_version=version_of(settings, BRONZE_TELEMETRY.name) or 0,
-        progress=progress_of(settings, SILVER_REJECTED.name, APP_ID),
-        run_id=run_id,
-        now=now,
-        newest_slice=max(stale.with_records, default=None),
-    )
-    bad = set(judgement.held_hours)
-    passing = [slice_ for slice_ in hours if slice_ not in bad]
-    plan = None
-    if passing or not hours:
+    with ExitStack() as unless_needed:
+        dbt = start_dbt(settings)  # loads while silver is judged
+        unless_needed.callback(end_dbt, dbt)
+        judgement = judge_silver(
+            settings,
+            models,
+            hours,
+            inputs,
+            bronze_version=version_of(settings, BRONZE_TELEMETRY.name) or 0,
+            progress=progress_of(settings, SILVER_REJECTED.name, APP_ID),
+            run_id=run_id,
+            now=now,
+            newest_slice=max(stale.with_records, default=None),
+        )
+        bad = set(judgement.held_hours)
+        passing = [slice_ for slice_ in hours if slice_ not in bad]
+        if hours and not passing:
+            return Prepared(None, None, judgement.verdicts, stale.with_records)
         plan = _plan(passing, bad, stale.with_records, inputs, publication, models)
         write_plan(settings, plan)
-    return Prepared(plan, judgement.verdicts, stale.with_records)
+        unless_needed.pop_all()
+    return Prepared(plan, dbt, judgement.verdicts, stale.with_records)
 
 
 def finish(settings: Settings, models: Models, prepared: Prepared, *, run_id: str, now: datetime,
@@ -128,7 +134,7 @@ def finish(settings: Settings, models: Models, prepared: Prepared, *, run_id: st
         progress("gold candidates without the held slices")
         smaller = _plan(passing, bad, prepared.with_records, plan.versions, newest(settings), models)
         write_plan(settings, smaller, keep_built=True)
-        run_dbt(settings, AFTER_HOLDING, progress)
+        run_dbt(settings, start_dbt(settings, AFTER_HOLDING), progress)
         judgement = judge_gold(settings, models, candidates, run_id=run_id, now=now)
         verdicts += judgement.verdicts
     progress("publishing")

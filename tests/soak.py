@@ -36,7 +36,7 @@ _SUMS = """SELECT (SELECT sum(reading_count) FROM gold.device_minutes)
     IS NOT DISTINCT FROM (SELECT sum(reading_count) FROM gold.device_hours) AS meets"""
 # what a command may say that found another one writing, a broker that stands still, or nothing yet
 _EXPECTED = ("Another process is writing", "does not answer", "Nothing has been published")
-_RUN_AWAITED_S = 90  # the daemon asks for a tick each minute
+_RUN_AWAITED_S = 90  # the daemon asks for a refresh while messages wait
 
 
 class ViolationError(AssertionError):

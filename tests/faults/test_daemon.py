@@ -23,7 +23,7 @@ from pipeline.stale import stale_slices
 from tests.end_to_end.lakehouse import lakehouse
 from tests.faults.base import Scene
 from tests.faults.catalogue import Case
-from tests.faults.invariants import Invariants, seen
+from tests.faults.invariants import Invariants
 
 _LIMIT_S = 240.0
 
@@ -81,12 +81,10 @@ def statuses(settings: Settings) -> list[DagsterRunStatus]:
 
 def daemon_killed(scene: Scene, invariants: Invariants) -> None:
     """The run goes on without it, and another daemon goes on with the line."""
-    before = seen(scene.settings)
     with stopped_run(scene.settings) as run:
         daemon(scene.settings).kill()
         run.resume()
         psutil.wait_procs([run], timeout=_LIMIT_S)
-        assert seen(scene.settings) == before
         lakehouse(scene.settings, "up", "--detach")
         awaited(lambda: all_is_published(scene.settings), "a publication")
         assert set(statuses(scene.settings)[:2]) == {DagsterRunStatus.SUCCESS}
@@ -107,13 +105,13 @@ def run_killed(scene: Scene, invariants: Invariants) -> None:
 CASES = (
     Case(
         "daemon killed in a run",
-        "SIGKILL to Dagster's daemon while the tick that it has started is under way, and `lakehouse up` again",
-        "the run comes to its end without the daemon, the next daemon publishes what it has brought",
+        "SIGKILL to Dagster's daemon while the refresh that it has started is under way, and `lakehouse up` again",
+        "the run comes to its end without the daemon, what it has brought is published, and the next daemon goes on",
         daemon_killed,
     ),
     Case(
         "the daemon's run killed",
-        "SIGKILL to the process of a tick that the daemon has started",
+        "SIGKILL to the process of a refresh that the daemon has started",
         "the daemon marks it as failed, starts it again and publishes, without anybody's doing",
         run_killed,
     ),

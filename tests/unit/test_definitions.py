@@ -10,7 +10,6 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     Definitions,
-    build_schedule_context,
     build_sensor_context,
     job,
     op,
@@ -25,13 +24,12 @@ from dagster_project.cli.backfill_command import hours_between, runs_over
 from dagster_project.cli.main import run
 from dagster_project.definitions import build_definitions
 from dagster_project.instance import open_instance
-from dagster_project.jobs import publish
+from dagster_project.jobs import publish, refresh
 from dagster_project.partitions import HOURS, within
 from dagster_project.resources import Work, Writer
 from dagster_project.run import run_job
 from dagster_project.runs import PROCESS_TAG, end_abandoned, process_tag, under_way
-from dagster_project.schedules import tick
-from dagster_project.sensors import stale_slices
+from dagster_project.sensors import new_messages, stale_slices
 from lake.candidates import HOURLY
 from lake.errors import LeaseError, PlatformError, UsageError
 from lake.lease import current_holder, writer_lease
@@ -142,11 +140,11 @@ def test_partition_keys_are_slices() -> None:
 
 
 def test_only_what_does_not_repeat_work_is_on_by_default(definitions: Definitions) -> None:
-    """Tick, cold, upkeep and the sensor; warm would do what those do."""
+    """Cold, upkeep and the sensors; warm would do what those do."""
     repository = definitions.get_repository_def()
     on = {s.name for s in repository.schedule_defs if s.default_status.value == "RUNNING"}
     on |= {s.name for s in repository.sensor_defs if s.default_status.value == "RUNNING"}
-    assert on == {"tick", "cold", "daily", "stale_slices"}
+    assert on == {"new_messages", "cold", "daily", "stale_slices"}
 
 
 def test_chosen_slices_are_run_config(definitions: Definitions) -> None:
@@ -179,10 +177,16 @@ def test_the_sensor_asks_once_a_state_of_silver(
     instance.report_run_canceled(run)
 
 
-def test_no_tick_without_messages(tmp_path: Path, instance: DagsterInstance) -> None:
-    """Where no broker answers there is nothing to ingest, and no run is started to find that out."""
-    with build_schedule_context(instance, resources={"settings": home(tmp_path)}) as context:
-        assert "No broker" in (tick.evaluate_tick(context).skip_message or "")
+def test_no_refresh_without_messages(tmp_path: Path, instance: DagsterInstance, definitions: Definitions) -> None:
+    """Where no broker answers there is nothing to ingest, and no run is started to find that out; nor at once after a
+    run that failed."""
+    resources = {"settings": home(tmp_path)}
+    with build_sensor_context(instance, resources=resources, definitions=definitions) as context:
+        assert "No broker" in (new_messages.evaluate_tick(context).skip_message or "")
+        run = instance.create_run_for_job(refresh, tags=process_tag(), status=DagsterRunStatus.STARTED)
+        assert new_messages.evaluate_tick(context).skip_message == "refresh is under way."
+        instance.report_run_failed(run)
+        assert "failed less than a minute ago" in (new_messages.evaluate_tick(context).skip_message or "")
 
 
 def test_a_verdict_is_a_result_of_its_slice() -> None:
