@@ -1,16 +1,17 @@
-"""`python -m bench [NAME …] [--quick]`: run benches, print their medians, keep their results.
+"""`python -m bench [NAME …] [--quick] [--keep]`: run benches, print their medians, compare with what is kept.
 
 Belongs here: choosing and running. `make bench` runs all of them, `make bench QUICK=1` all of them small.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from bench.harness import store
+from bench.harness import path_of, result_of, slower, store
 
 BENCHES = {
     "start": "start",
@@ -29,18 +30,25 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHES)}; by default all")
     parser.add_argument("--quick", action="store_true", help="all of it small")
+    parser.add_argument("--keep", action="store_true", help="let the results stand in for those that are kept")
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(BENCHES))
     if unknown:
         parser.error(f"there is no bench {unknown[0]}; there are {', '.join(BENCHES)}")
+    complaints: list[str] = []
     for name in chosen.names or BENCHES:
         print(f"{name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
             results = import_module(f"bench.{BENCHES[name]}").run(Path(folder), chosen.quick)
         for result in results:
             print("\n".join(result.lines()), flush=True)
-            store(result, chosen.quick)
-    return 0
+            kept = path_of(result.bench, chosen.quick)
+            if kept.exists():
+                complaints += slower(result, result_of(json.loads(kept.read_text())))
+            if chosen.keep or not kept.exists():
+                store(result, chosen.quick)
+    print("\n".join(complaints), file=sys.stderr)
+    return 1 if complaints else 0
 
 
 if __name__ == "__main__":

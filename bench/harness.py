@@ -7,8 +7,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 
 RESULTS = Path(__file__).parent / "results"
+NOISE = 1.3
+"""Runs of the same code have differed by so much on machines that others use too."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ class Times:
 
 @dataclass(frozen=True)
 class Result:
-    """What a bench came to. `amount` of `unit` is done in a round; the first side is ours, the others stand beside."""
+    """What a bench came to. `amount` of `unit` is done in a round.
+
+    The first side is ours and the others stand beside it; or, with `is_alone`, all are ours, and the first is the base.
+    """
 
     bench: str
     what: str
@@ -58,13 +63,18 @@ class Result:
     unit: str
     sides: tuple[Times, ...]
     goal: str = ""
+    is_alone: bool = False
+
+    def ratio(self, side: Times) -> float:
+        """Our median over the side's; alone, the side's over the first's."""
+        ours = self.sides[0].median
+        return side.median / ours if self.is_alone else ours / side.median
 
     def lines(self) -> list[str]:
-        """One line a side: median, spread, rate, and how many times our rate it is."""
-        ours = self.sides[0].median
+        """One line a side: median, spread, rate and ratio."""
         return [
             f"{self.bench:<10} {each.side:<22} {each.median:>9.3f} s  ({min(each.seconds):.3f} to {each.p99:.3f})"
-            f"  {self.amount / each.median:>12,.0f} {self.unit}/s  x {ours / each.median:.2f}"
+            f"  {self.amount / each.median:>12,.0f} {self.unit}/s  x {self.ratio(each):.2f}"
             for each in self.sides
         ]
 
@@ -93,10 +103,44 @@ def take_turns(sides: Sequence[Side], rounds: int) -> tuple[Times, ...]:
     return tuple(Times(name, tuple(seconds)) for name, seconds in times.items())
 
 
+def result_of(stored: Mapping[str, Any]) -> Result:
+    """The result in what `store` wrote."""
+    sides = tuple(Times(each["side"], tuple(each["seconds"])) for each in stored["sides"])
+    values = {field.name: stored[field.name] for field in fields(Result)}
+    return Result(**values | {"sides": sides})
+
+
+def slower(now: Result, before: Result) -> list[str]:
+    """A line for each way in which this run is slower than an earlier one by more than noise.
+
+    Beside others the ratio to each is compared, since machines differ; alone, the seconds. Empty where the work is
+    another.
+    """
+    if (now.what, now.amount) != (before.what, before.amount):
+        return []
+    measures = _measures(now), _measures(before)
+    return [
+        f"{now.bench} is slower than when its result was kept: {name} was {measures[1][name]:.3g}, is {value:.3g}."
+        for name, value in measures[0].items()
+        if name in measures[1] and value > measures[1][name] * NOISE
+    ]
+
+
+def _measures(result: Result) -> dict[str, float]:
+    if result.is_alone:
+        return {f"seconds {each.side}": each.median for each in result.sides}
+    return {f"the ratio to {each.side}": result.ratio(each) for each in result.sides[1:]}
+
+
+def path_of(bench: str, is_quick: bool) -> Path:
+    """Where its result is kept; a quick one beside, never over, a full one."""
+    return RESULTS / f"{bench}{'-quick' if is_quick else ''}.json"
+
+
 def store(result: Result, is_quick: bool) -> Path:
-    """Write the result, and the machine that it is of, to bench/results; a quick one beside, never over, a full one."""
+    """Write the result, and the machine that it is of, to bench/results."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{result.bench}{'-quick' if is_quick else ''}.json"
+    path = path_of(result.bench, is_quick)
     about: dict[str, Any] = {
         "measured_on": datetime.now(UTC).date().isoformat(),
         "cores": os.cpu_count(),

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bench.harness import RESULTS, Result, Times
+from bench.harness import RESULTS, Result, result_of
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
 _HEADER = """# Benches
@@ -18,7 +18,8 @@ _HEADER = """# Benches
 Made from `bench/results/` by `python -m bench.page`; `make bench` measures anew, `make bench QUICK=1` all of it small.
 
 The sides of a bench take turns in one run, are warm, and have to agree on the answer. Times are wall-clock seconds,
-with the quickest and the slowest round, or p99 of many; a ratio is ours over theirs, so below 1 is ahead.
+with the quickest and the slowest round, or p99 of many; a ratio is ours over theirs, so below 1 is ahead. Where all
+sides are ours it is to the first of them. A run that is slower than the kept result by more than 1.3 times fails.
 """
 _WIDTH, _LEFT, _ROW, _TOP = 720.0, 190.0, 26.0, 8.0
 
@@ -27,11 +28,10 @@ def page(results: list[dict[str, Any]]) -> str:
     """docs/benches.md of results as they are stored."""
     parts = [_HEADER]
     for stored in results:
-        result = _result(stored)
-        ours = result.sides[0].median
+        result = result_of(stored)
         rows = [
             f"| {each.side} | {each.median:.3f} | {min(each.seconds):.3f} to {each.p99:.3f} "
-            f"| {result.amount / each.median:,.0f} | {ours / each.median:.2f} |"
+            f"| {result.amount / each.median:,.0f} | {result.ratio(each):.2f} |"
             for each in result.sides
         ]
         machine = f"{stored['measured_on']}, {stored['cores']} cores, {stored['memory_gib']} GiB"
@@ -69,17 +69,12 @@ def plot(result: Result) -> str:
     )
 
 
-def _result(stored: dict[str, Any]) -> Result:
-    sides = tuple(Times(each["side"], tuple(each["seconds"])) for each in stored["sides"])
-    return Result(stored["bench"], stored["what"], stored["amount"], stored["unit"], sides, stored["goal"])
-
-
 def main() -> None:
     """Write the page and the plots of all full results."""
     found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json")) if "-quick" not in path.stem]
     (_DOCS / "benches").mkdir(exist_ok=True)
     for stored in found:
-        (_DOCS / "benches" / f"{stored['bench']}.svg").write_text(plot(_result(stored)))
+        (_DOCS / "benches" / f"{stored['bench']}.svg").write_text(plot(result_of(stored)))
     (_DOCS / "benches.md").write_text(page(found))
 
 

@@ -1,8 +1,10 @@
 """The benches' harness and page: who agrees, what is counted, what the page says."""
 
+from dataclasses import replace
+
 import pytest
 
-from bench.harness import DifferenceError, Result, Side, Times, take_turns
+from bench.harness import DifferenceError, Result, Side, Times, slower, take_turns
 from bench.page import page, plot
 
 RESULT = Result("tick", "a tick", 5000, "messages", (Times("ours", (2.0, 1.0, 3.0)), Times("a < b", (4.0,))), "fast")
@@ -37,3 +39,14 @@ def test_the_page_gives_median_spread_rate_and_ratio() -> None:
 def test_a_plot_spells_what_xml_does_not_allow() -> None:
     """Names of sides are text."""
     assert "a &lt; b" in plot(RESULT)
+
+
+def test_a_run_that_is_slower_is_told() -> None:
+    """By ratio beside others, by seconds alone; not what is noise, nor where the work is another."""
+    twice = replace(RESULT, sides=(Times("ours", (4.0,)), Times("a < b", (4.0,))))
+    assert slower(twice, RESULT) == ["tick is slower than when its result was kept: the ratio to a < b was 0.5, is 1."]
+    assert slower(RESULT, twice) == []
+    assert slower(replace(twice, amount=1), RESULT) == []
+    alone = replace(RESULT, is_alone=True)
+    later = replace(alone, sides=(Times("ours", (2.2,)), Times("a < b", (8.0,))))
+    assert slower(later, alone) == ["tick is slower than when its result was kept: seconds a < b was 4, is 8."]
