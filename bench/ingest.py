@@ -23,14 +23,14 @@ from lake.spark import connect, running_spark
 from pipeline.tick import tick
 
 _DEVICES = 1000
-_AN_HOUR = 80_000  # messages of so many devices of three models, about
+_AN_HOUR = 32_000  # messages of so many devices of three models, about
 _FAULTS = Faults(repeated=Delayed(0.01), corrupt={"truncated": 0.001})
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """Some 800,000 messages and 5 rounds; quick 160,000 and 3."""
+    """Some 800,000 messages and 5 rounds; quick 64,000 and 3."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
-    hours = (160_000 if is_quick else 800_000) / _AN_HOUR
+    hours = (64_000 if is_quick else 800_000) / _AN_HOUR
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=int(hours) + 6)
     options = SimulationOptions(start, _DEVICES, hours, faults=_FAULTS)
     with running_broker(settings) as bootstrap, running_spark(settings) as address:
