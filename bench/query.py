@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 from chdb.session import Session
 
 from bench.harness import Result, Side, take_turns
@@ -51,24 +50,28 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     refresh_gold(settings, known_models(settings), run_id="bench", now=datetime.now(UTC))
     plain = folder / "plain"
     _plain_copy(settings, plain)
-    asked = f"{start + timedelta(days=days // 2):%Y-%m-%d}"
+    day = f"{start + timedelta(days=days // 2):%Y-%m-%d}"
+    return _ask(settings, plain, day, 30 if is_quick else 100)
+
+
+def _ask(settings: Settings, plain: Path, day: str, rounds: int) -> list[Result]:
     with (
         open_reader(settings, known_models(settings)) as reader,
-        duckdb.connect(config={"TimeZone": "UTC"}) as bare,
+        connect_duckdb(settings) as bare,
         Session() as clickhouse,
     ):
 
         def ours(sql: str) -> list[tuple[object, ...]]:
-            (statement,) = reader.statements(sql.format(day=asked, **{name: f"gold.{name}" for name in _TABLES}))
+            (statement,) = reader.statements(sql.format(day=day, **{name: f"gold.{name}" for name in _TABLES}))
             return reader.run(statement).fetchall()
 
         def in_duckdb(sql: str) -> list[tuple[object, ...]]:
             files = {name: f"read_parquet('{plain}/{name}/*.parquet')" for name in _TABLES}
-            return bare.sql(sql.format(day=asked, **files)).fetchall()
+            return bare.sql(sql.format(day=day, **files)).fetchall()
 
         def in_chdb(sql: str) -> list[list[object]]:
             files = {name: f"file('{plain}/{name}/*.parquet', Parquet)" for name in _TABLES}
-            answer = str(clickhouse.query(sql.format(day=asked, **files), "JSONCompactEachRow"))
+            answer = str(clickhouse.query(sql.format(day=day, **files), "JSONCompactEachRow"))
             return [json.loads(line) for line in answer.splitlines()]
 
         results = []
@@ -76,7 +79,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
             sides = [
                 _side("lakehouse", ours, sql), _side("chdb", in_chdb, sql), _side("DuckDB, Parquet", in_duckdb, sql)
             ]  # fmt: skip
-            times = take_turns(sides, 30 if is_quick else 100)
+            times = take_turns(sides, rounds)
             bench = f"query-{name.replace(' ', '-').replace(chr(39), '')}"
             results.append(Result(bench, name, 1, "answers", times, "p99 ahead of both"))
     return results
