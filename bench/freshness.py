@@ -75,7 +75,7 @@ def _send(bootstrap: str, seconds: int) -> None:
 
 
 def _watch(settings: Settings, bootstrap: str, load: threading.Thread) -> tuple[list[float], int]:
-    """Seconds to the publication that has it, of every hundredth message; and the memory of all processes, in MB."""
+    """Seconds to the publication that has it, of every thousandth message; and the memory of all processes, in MB."""
     ages: list[float] = []
     seen, last_ingest, memory = 0, -1, 0
     ended_at = None
@@ -89,7 +89,7 @@ def _watch(settings: Settings, bootstrap: str, load: threading.Thread) -> tuple[
             with connect(settings) as connection:
                 rows = connection.sql(
                     f"SELECT epoch(received_at), ingest_id FROM {scan(table_uri(settings, _TABLE), version)} "
-                    f'WHERE ingest_id > {last_ingest} AND "offset" % 100 = 0'
+                    f'WHERE ingest_id > {last_ingest} AND "offset" % 1000 = 0'
                 ).fetchall()
             ages += [at - float(received) for received, _ in rows]
             last_ingest = max([last_ingest, *(ingest for _, ingest in rows)])

@@ -29,14 +29,16 @@ def page(results: list[dict[str, Any]]) -> str:
     parts = [_HEADER]
     for stored in results:
         result = result_of(stored)
+        is_latency = result.amount == 1
         rows = [
             f"| {each.side} | {each.median:.3f} | {min(each.seconds):.3f} to {each.p99:.3f} "
-            f"| {result.amount / each.median:,.0f} | {result.ratio(each):.2f} |"
+            f"| {'' if is_latency else f'{result.amount / each.median:,.0f}'} | {result.ratio(each):.2f} |"
             for each in result.sides
         ]
         machine = f"{stored['measured_on']}, {stored['cores']} cores, {stored['memory_gib']} GiB"
+        amount = "" if is_latency else f"; {result.amount:,.0f} {result.unit} a round"
         parts.append(
-            f"## {result.bench}\n\n{result.what}; {result.amount:,.0f} {result.unit} a round. Goal: {result.goal}. "
+            f"## {result.bench}\n\n{result.what}{amount}. Goal: {result.goal}. "
             f"Measured {machine}.\n\n![{result.bench}](benches/{result.bench}.svg)\n\n"
             f"| side | median | spread | {result.unit}/s | ratio |\n| --- | --- | --- | --- | --- |\n" + "\n".join(rows)
         )
