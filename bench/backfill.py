@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.harness import Result, Times
+from bench.harness import DifferenceError, Result, Times
 from bench.made import SteadyFleet, fill
 from dagster_project.run import run_job
 from lake.settings import Settings
@@ -48,6 +48,8 @@ def _timed(home: Path, fleet: SteadyFleet, days: tuple[int, ...], rounds: int) -
             for count in days:
                 began = time.perf_counter()
                 last = fleet.start + timedelta(days=count, hours=-1)
-                run_job(settings, "backfill", slices=slices_between(slice_of(fleet.start), slice_of(last)))
+                done = run_job(settings, "backfill", slices=slices_between(slice_of(fleet.start), slice_of(last)))
                 seconds[count].append((time.perf_counter() - began) / count)
+                if done.outcome is None or len(done.outcome.published) != 24 * count:
+                    raise DifferenceError(f"a backfill of {count} days came to {done.outcome}")
     return tuple(Times(f"of {count} days" if count > 1 else "of 1 day", tuple(of)) for count, of in seconds.items())

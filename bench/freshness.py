@@ -15,7 +15,7 @@ from statistics import quantiles
 
 import psutil
 
-from bench.harness import Result, Times
+from bench.harness import DifferenceError, Result, Times
 from device_sim.producer import MessageProducer
 from ingestion.broker import NAME as BROKER
 from ingestion.bronze import broker_offsets
@@ -42,9 +42,13 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
         record = find(settings, BROKER)
         assert record is not None
         ensure_topics(record.address)
-        load = threading.Thread(target=_send, args=(record.address, 120 if is_quick else 360))
+        seconds = 120 if is_quick else 360
+        load = threading.Thread(target=_send, args=(record.address, seconds))
         load.start()
         ages, memory_mb = _watch(settings, record.address, load)
+        sent = sum(high - low for low, high in broker_offsets(record.address, TELEMETRY_TOPIC).values())
+        if sent != _RATE * seconds:
+            raise DifferenceError(f"{sent:,} of {_RATE * seconds:,} messages were sent")
     finally:
         subprocess.run([*_COMMAND, "down"], env=environment, check=True, capture_output=True)
     cuts = quantiles(ages, n=100)
@@ -87,17 +91,18 @@ def _watch(settings: Settings, bootstrap: str, load: threading.Thread) -> tuple[
             seen, at = publication.publication_id, time.time()
             version = publication.inputs.get(_TABLE, 0)
             with connect(settings) as connection:
-                rows = connection.sql(
-                    f"SELECT epoch(received_at), ingest_id FROM {scan(table_uri(settings, _TABLE), version)} "
-                    f'WHERE ingest_id > {last_ingest} AND "offset" % 1000 = 0'
-                ).fetchall()
-            ages += [at - float(received) for received, _ in rows]
-            last_ingest = max([last_ingest, *(ingest for _, ingest in rows)])
+                new = f"FROM {scan(table_uri(settings, _TABLE), version)} WHERE ingest_id > {last_ingest}"
+                rows = connection.sql(f'SELECT epoch(received_at) {new} AND "offset" % 1000 = 0').fetchall()
+                newest_ingest = connection.sql(f"SELECT max(ingest_id) {new}").fetchall()[0][0]
+            ages += [at - float(received) for (received,) in rows]
+            last_ingest = max(last_ingest, newest_ingest or -1)
+            if publication.held:
+                raise DifferenceError(f"publication {seen} holds slices: {publication.held}")
         elif ended_at is not None and last_ingest >= _sent(bootstrap):
-            break
+            return ages, memory
         memory = max(memory, _memory_mb(settings))
         time.sleep(0.5)  # a publication announces itself by its record alone
-    return ages, memory
+    raise DifferenceError(f"{_LAST_S} s after the last message not all is published")
 
 
 def _sent(bootstrap: str) -> int:

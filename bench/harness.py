@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -47,7 +48,7 @@ class Times:
     def p99(self) -> float:
         """What one in a hundred exceeds; of few rounds the slowest."""
         ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+        return ordered[ceil(len(ordered) * 0.99) - 1]
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,15 @@ def result_of(stored: Mapping[str, Any]) -> Result:
     return Result(**values | {"sides": sides})
 
 
+def machine() -> dict[str, Any]:
+    """What seconds can be compared on."""
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "python": platform.python_version(),
+    }
+
+
 def slower(now: Result, before: Result) -> list[str]:
     """A line for each way in which this run is slower than an earlier one by more than noise.
 
@@ -141,11 +151,6 @@ def store(result: Result, is_quick: bool) -> Path:
     """Write the result, and the machine that it is of, to bench/results."""
     RESULTS.mkdir(exist_ok=True)
     path = path_of(result.bench, is_quick)
-    about: dict[str, Any] = {
-        "measured_on": datetime.now(UTC).date().isoformat(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "python": platform.python_version(),
-    }
+    about = {"measured_on": datetime.now(UTC).date().isoformat(), **machine()}
     path.write_text(json.dumps(about | asdict(result), indent=2) + "\n")
     return path

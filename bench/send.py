@@ -16,7 +16,7 @@ from lake.settings import Settings
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """A million messages and 5 rounds; quick 150,000 and 3."""
+    """Half a million messages and 5 rounds; quick 75,000 and 3."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
     hours = 24 if is_quick else 160
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours + 2)

@@ -1,6 +1,6 @@
 """Start: how long one waits for a small answer, of the command as a user runs it.
 
-Belongs here: short commands on a small published lake. `make demo` is timed by hand.
+Belongs here: short commands in an empty home. `make demo` says itself how long it took.
 """
 
 import os

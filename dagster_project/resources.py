@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from dagster_project.runs import process_tag
 from ingestion.broker import running_broker
 from lake.errors import LakehouseError, LeaseError, PlatformError
-from lake.lease import writer_lease
+from lake.lease import LEASE_WAIT_S, writer_lease
 from lake.models import Model, known_models
 from lake.settings import Settings
 from lake.spark import connect, running_spark
@@ -26,7 +26,6 @@ from pipeline.silver import SilverReport
 from pipeline.tick import Progress, TickReport, silent
 from pipeline.upkeep import Upkeep
 
-LEASE_WAIT_S = 1800.0
 _RETRY_AFTER_S = 15
 
 

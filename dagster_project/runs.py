@@ -9,7 +9,7 @@ so a run carries its process in its tags, and whoever comes next looks.
 import platform
 
 import psutil
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 PROCESS_TAG = "lakehouse/process"
 _UNDER_WAY = [
@@ -41,10 +41,16 @@ def end_abandoned(instance: DagsterInstance) -> list[str]:
     ended = []
     for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)):
         tag = run.tags.get(PROCESS_TAG)
-        if tag is not None and not _is_alive(tag):
+        if tag is not None and not _is_inherited(instance, run, tag) and not _is_alive(tag):
             instance.report_run_failed(run, "The process of this run was killed. Nothing is lost: run it again.")
             ended.append(run.run_id)
     return ended
+
+
+def _is_inherited(instance: DagsterInstance, run: DagsterRun, tag: str) -> bool:
+    """True for a retry that waits or starts: until it has a process of its own it has the tag of the run before it."""
+    parent = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    return parent is not None and parent.tags.get(PROCESS_TAG) == tag
 
 
 def _is_alive(tag: str) -> bool:

@@ -81,6 +81,10 @@ class _Store(Protocol):
     def delete(self, name: str) -> None: ...
 
 
+LEASE_WAIT_S = 1800.0
+"""How long a command or a run waits for other writers: a refresh of many days takes minutes."""
+
+
 @contextmanager
 def writer_lease(settings: Settings, purpose: str, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the lease of the lake while the block runs, renewing it in the background.

@@ -125,7 +125,9 @@ class Reader:
         if version is None:
             return f"delta_scan({quoted(uri)})"
         catalog = f'"{name} at {version}"'
-        self.connection.execute(f"ATTACH {quoted(uri)} AS {catalog} (TYPE delta, VERSION {version})")
+        # it may be there from an attempt that then could not read it; hidden, since the view stands for it
+        how = f"TYPE delta, VERSION {version}, HIDDEN"
+        self.connection.execute(f"ATTACH IF NOT EXISTS {quoted(uri)} AS {catalog} ({how})")
         return catalog
 
     def _pinned(self) -> Mapping[str, int]:

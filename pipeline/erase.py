@@ -64,14 +64,15 @@ def erase(
     clock: Callable[[], datetime],
     purges_kafka: bool,
     progress: Progress,
+    wait_s: float = 0.0,
 ) -> Erasure:
     """Erase a device; returns its certificate, which is closed (`finished_at`) when nothing names the device any more.
 
-    Raises UsageError when the lake has no row of it.
+    Raises UsageError when the lake has no row of it, LeaseError when others write for longer than `wait_s`.
     """
     mentions, now = Mentions(device_id), clock()
     # a verification copies bronze beside the lake: none may be under way, and what a killed one left goes
-    with writer_lease(settings, "erasure"), lake_beside(settings):
+    with writer_lease(settings, "erasure", wait_s), lake_beside(settings):
         run_id = f"erasure-{now:%Y%m%dT%H%M%SZ}"
         ingest(spark, settings, bootstrap, run_id=run_id, progress=progress)
         fill_silver(spark, settings, models, run_id=run_id, progress=progress)

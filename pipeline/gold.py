@@ -153,6 +153,8 @@ def run_dbt(settings: Settings, dbt: Dbt, progress: Callable[[str], None] | None
             dbt.stdin.flush()
         for line in dbt.stdout:
             _follow(line, errors, other, progress)
+        with suppress(BrokenPipeError):  # leaving the block would close it, and write what is left once more
+            dbt.stdin.close()
     if dbt.returncode:
         raise StepError(
             f"dbt could not build the gold candidates: {' '.join(errors or other) or 'it gave no reason'} "

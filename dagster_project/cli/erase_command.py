@@ -45,17 +45,20 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
     with shown_progress() as progress:
         progress("Starting")
         from ingestion.broker import running_broker
+        from lake.lease import LEASE_WAIT_S
         from lake.models import known_models
         from lake.spark import connect, running_spark
         from pipeline.erase import erase as erase_device
 
         with running_broker(settings) as bootstrap, running_spark(settings) as address:
             spark = connect(address)
+            progress("its turn to write")
             try:
                 done = erase_device(
                     settings, spark, bootstrap, known_models(settings), device, who=by or getpass.getuser(), why=why,
                     clock=lambda: datetime.now(UTC), progress=progress,
                     purges_kafka=settings.kafka_bootstrap is None if purge_kafka is None else purge_kafka,
+                    wait_s=LEASE_WAIT_S,
                 )  # fmt: skip
             finally:
                 spark.stop()

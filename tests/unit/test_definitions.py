@@ -272,6 +272,20 @@ def test_a_run_whose_process_is_gone_is_ended(instance: DagsterInstance) -> None
     assert under_way(instance, "_small") is None
 
 
+def test_a_retry_that_waits_is_left_alone(instance: DagsterInstance) -> None:
+    """It has the tags of the run that failed, and so its process, until it has one itself."""
+    host, pid, _ = process_tag()[PROCESS_TAG].rsplit(" ", 2)
+    tags = {PROCESS_TAG: f"{host} {pid} 1.0"}
+    failed = instance.create_run_for_job(_small, tags=tags, status=DagsterRunStatus.FAILURE)
+    retry = instance.create_run_for_job(
+        _small, tags=tags, status=DagsterRunStatus.STARTING, parent_run_id=failed.run_id, root_run_id=failed.run_id
+    )
+    assert end_abandoned(instance) == []
+    assert under_way(instance, "_small") == "_small"
+    instance.add_run_tags(retry.run_id, {PROCESS_TAG: f"{host} {pid} 2.0"})
+    assert end_abandoned(instance) == [retry.run_id]
+
+
 def test_a_failure_is_told_in_our_words(tmp_path: Path) -> None:
     """A service that does not answer ends a run with our error, and the run is shown as failed."""
     settings = home(tmp_path)
