@@ -13,7 +13,7 @@ from ingestion.broker import running_broker
 from lake.models import known_models
 from lake.settings import Settings
 from pipeline.gate import judge_gold
-from pipeline.gold import candidate_path, run_dbt, start_dbt
+from pipeline.gold import candidate_path, run_dbt
 from pipeline.refresh import prepare
 from tests.faults.base import Scene, half_published
 from tests.faults.invariants import Invariants
@@ -49,8 +49,10 @@ def judged(ticked: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """A lake whose gold candidate is built and judged, and not published."""
     scene = ticked.copy(tmp_path_factory.mktemp("judged") / "home")
     settings, models, now = scene.settings, known_models(scene.settings), datetime.now(UTC)
-    prepare(settings, models, run_id="judged", now=now)
-    run_dbt(settings, start_dbt(settings))
+    prepared = prepare(settings, models, run_id="judged", now=now)
+    assert prepared is not None
+    assert prepared.dbt is not None
+    run_dbt(settings, prepared.dbt)
     judge_gold(settings, models, candidate_path(settings), run_id="judged", now=now)
     return scene
 
