@@ -6,7 +6,6 @@ publication when the silver version that it pins has its ingest.
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from statistics import quantiles
 
 import psutil
 
-from bench.harness import DifferenceError, Result, Times
+from bench.harness import COMMAND, DifferenceError, Result, Times
 from device_sim.producer import MessageProducer
 from ingestion.broker import NAME as BROKER
 from ingestion.bronze import broker_offsets
@@ -27,7 +26,6 @@ from lake.processes import find
 from lake.publications import newest
 from lake.settings import Settings
 
-_COMMAND = [sys.executable, "-c", "import sys; from dagster_project.cli import main; sys.exit(main())"]
 _TABLE = "silver.thermostats"
 _RATE = 2000
 _LAST_S = 240
@@ -37,7 +35,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     """2,000 messages a second for 6 minutes; quick for 2."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
     environment = os.environ | {"LAKEHOUSE_HOME": str(settings.home)}
-    subprocess.run([*_COMMAND, "up", "--detach"], env=environment, check=True, capture_output=True)
+    subprocess.run([*COMMAND, "up", "--detach"], env=environment, check=True, capture_output=True)
     try:
         record = find(settings, BROKER)
         assert record is not None
@@ -50,7 +48,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
         if sent != _RATE * seconds:
             raise DifferenceError(f"{sent:,} of {_RATE * seconds:,} messages were sent")
     finally:
-        subprocess.run([*_COMMAND, "down"], env=environment, check=True, capture_output=True)
+        subprocess.run([*COMMAND, "down"], env=environment, check=True, capture_output=True)
     cuts = quantiles(ages, n=100)
     goal = f"p95 under 60 s, p99 under 90 s: {cuts[94]:.1f} s and {cuts[98]:.1f} s; {memory_mb:,} MB at most"
     return [

@@ -6,6 +6,7 @@ Belongs here: taking turns, checking that the answers agree, medians and spread.
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -17,6 +18,8 @@ from typing import Any
 
 import psutil
 
+COMMAND = (sys.executable, "-c", "import sys; from dagster_project.cli import main; sys.exit(main())")
+"""`lakehouse`, to be followed by its arguments, with or without an installation."""
 RESULTS = Path(__file__).parent / "results"
 NOISE = 1.3
 """Runs of the same code have differed by so much on machines that others use too."""

@@ -5,12 +5,10 @@ Belongs here: short commands in an empty home. `make demo` says itself how long 
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
-from bench.harness import Result, Side, take_turns
+from bench.harness import COMMAND, Result, Side, take_turns
 
-_COMMAND = [sys.executable, "-c", "import sys; from dagster_project.cli import main; sys.exit(main())"]
 _COMMANDS = {
     "--help": ["--help"],
     "sql of one row": ["sql", "SELECT 1"],
@@ -26,7 +24,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
         name = " ".join(arguments)
 
         def work() -> None:
-            subprocess.run([*_COMMAND, *arguments], env=environment, check=True, capture_output=True)
+            subprocess.run([*COMMAND, *arguments], env=environment, check=True, capture_output=True)
 
         return Side(name, work)
 

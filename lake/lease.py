@@ -32,6 +32,8 @@ from lake.settings import Settings
 RENEW_S = 20.0
 # A holder on another machine that has not renewed for this long is dead; on this machine its process id tells.
 DEAD_AFTER_S = 120.0
+LEASE_WAIT_S = 1800.0
+"""How long a command or a run waits for other writers: a refresh of many days takes minutes."""
 # the machine's start is told in whole seconds, rounded anew each time
 _START_SLACK_S = 2.0
 
@@ -79,10 +81,6 @@ class _Store(Protocol):
     def create(self, name: str, text: str) -> bool: ...
     def rewrite(self, name: str, text: str) -> None: ...
     def delete(self, name: str) -> None: ...
-
-
-LEASE_WAIT_S = 1800.0
-"""How long a command or a run waits for other writers: a refresh of many days takes minutes."""
 
 
 @contextmanager
