@@ -28,9 +28,9 @@ _FAULTS = Faults(repeated=Delayed(0.01), corrupt={"truncated": 0.001})
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """Some 200,000 messages and 5 rounds; quick 64,000 and 3. Each begins without a lake and makes its tables too."""
+    """A million messages and 5 rounds; quick 64,000 and 3. Each begins without a lake and makes its tables too."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
-    hours = (64_000 if is_quick else 200_000) / _AN_HOUR
+    hours = (64_000 if is_quick else 1_000_000) / _AN_HOUR
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=int(hours) + 6)
     options = SimulationOptions(start, _DEVICES, hours, faults=_FAULTS)
     with running_broker(settings) as bootstrap, running_spark(settings) as address:
