@@ -13,9 +13,9 @@ import pyarrow as pa
 from lake.candidates import DAILY, HOURLY, attached
 from lake.commits import commits_after
 from lake.delta import open_table
+from lake.locations import candidate_path
 from lake.settings import Settings
 from lake.tables import GOLD_TABLES
-from pipeline.gold import candidate_path
 
 Slice = str | None
 """An hour, a day, or None for what is not sliced."""

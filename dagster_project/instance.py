@@ -44,10 +44,12 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         ),
         "schedule_storage": _entry("dagster._core.storage.schedules", "SqliteScheduleStorage", base_dir=storage),
         "local_artifact_storage": _entry("dagster._core.storage.root", "LocalArtifactStorage", base_dir=storage),
+        "run_launcher": _entry("dagster_project.launcher", "ForkingRunLauncher"),
         # steps print nothing: what they say goes to the run's own log and to the file below
         "compute_logs": _entry("dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager"),
         # one lake has one writer; a second run would only wait for its lease
         "concurrency": {"runs": {"max_concurrent_runs": 1}},
+        "run_queue": {"dequeue_interval_seconds": 1},
         # a run whose process is gone is marked as failed, or the queue would wait for it
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 300, "poll_interval_seconds": 30},
         # how often is for each job to say: a backfill that ends with slices held has nothing to retry

@@ -14,7 +14,7 @@ from typing import Any
 
 from lake.errors import StepError
 from lake.settings import inherited_environment
-from pipeline.gold import DBT_FOLDER, PROJECT_FOLDER
+from pipeline.dbt_process import DBT_FOLDER, PROJECT_FOLDER
 
 _PARTS = ("dbt_project.yml", "profiles.yml", "models", "macros", "tests")
 _DBT = "from dbt.cli.main import cli; cli()"

@@ -24,6 +24,7 @@ from lake.processes import ProcessRecord
 from lake.settings import Settings, inherited_environment
 
 CODE_SERVER, WEBSERVER, DAEMON, SIMULATOR = "code-server", "webserver", "daemon", "simulator"
+RUN_SERVER = "run-server"
 DEFAULT_UI_PORT = 3000
 
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -75,6 +76,16 @@ def start_webserver(settings: Settings, wished_port: int | None) -> ProcessRecor
 def start_daemon(settings: Settings) -> ProcessRecord:
     """The daemon that runs, or a new one: it evaluates schedules and sensors and starts runs."""
     return _kept(settings, DAEMON, ["-m", "dagster._daemon", "run", "-w", str(_workspace(settings))])
+
+
+def start_run_server(settings: Settings) -> ProcessRecord:
+    """The run server that runs, or a new one: every run of the daemon begins as its fork."""
+
+    def start() -> ProcessRecord:
+        port = free_port()
+        return _spawn(settings, RUN_SERVER, ["-m", "dagster_project.run_server", str(port)], f"127.0.0.1:{port}")
+
+    return processes.start_kept(settings, RUN_SERVER, start)[0]
 
 
 def start_simulator(settings: Settings, devices: int) -> None:

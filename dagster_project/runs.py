@@ -7,6 +7,7 @@ so a run carries its process in its tags, and whoever comes next looks.
 """
 
 import platform
+import signal
 
 import psutil
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
@@ -23,9 +24,12 @@ _UNDER_WAY = [
 _CLOCK_SLACK_S = 2.0
 
 
-def process_tag() -> dict[str, str]:
-    """This process as a run's tag: its machine, its id and its start in seconds since 1970."""
-    process = psutil.Process()
+def process_tag(pid: int | None = None) -> dict[str, str]:
+    """A process, by default this one, as a run's tag: its machine, its id and its start in seconds since 1970.
+
+    Raises psutil.NoSuchProcess.
+    """
+    process = psutil.Process(pid)
     return {PROCESS_TAG: f"{platform.node()} {process.pid} {process.create_time():.2f}"}
 
 
@@ -36,15 +40,27 @@ def under_way(instance: DagsterInstance, *jobs: str) -> str | None:
     return next((run.job_name for run in runs if run.job_name in jobs), None)
 
 
+def run_processes(instance: DagsterInstance) -> list[psutil.Process]:
+    """The processes in which runs are executed on this machine."""
+    tags = [process_of(instance, run) for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY))]
+    return [process for tag in tags if tag is not None and (process := find_process(tag)) is not None]
+
+
 def end_abandoned(instance: DagsterInstance) -> list[str]:
     """Mark runs whose process is gone as failed; returns their ids."""
     ended = []
     for run in instance.get_runs(RunsFilter(statuses=_UNDER_WAY)):
-        tag = run.tags.get(PROCESS_TAG)
-        if tag is not None and not _is_inherited(instance, run, tag) and not _is_alive(tag):
+        tag = process_of(instance, run)
+        if tag is not None and not is_alive(tag):
             instance.report_run_failed(run, "The process of this run was killed. Nothing is lost: run it again.")
             ended.append(run.run_id)
     return ended
+
+
+def process_of(instance: DagsterInstance, run: DagsterRun) -> str | None:
+    """The tag that names the process of a run; None as long as it has none of its own."""
+    tag = run.tags.get(PROCESS_TAG)
+    return None if tag is None or _is_inherited(instance, run, tag) else tag
 
 
 def _is_inherited(instance: DagsterInstance, run: DagsterRun, tag: str) -> bool:
@@ -53,11 +69,27 @@ def _is_inherited(instance: DagsterInstance, run: DagsterRun, tag: str) -> bool:
     return parent is not None and parent.tags.get(PROCESS_TAG) == tag
 
 
-def _is_alive(tag: str) -> bool:
+def is_alive(tag: str) -> bool:
+    """Whether the process that a tag names runs; of another machine's nobody else can tell, so it does."""
+    return not tag.startswith(f"{platform.node()} ") or find_process(tag) is not None
+
+
+def interrupt(tag: str) -> bool:
+    """Do as Ctrl-C does to the process that a tag names; False when it does not run on this machine."""
+    process = find_process(tag)
+    if process is None:
+        return False
+    process.send_signal(signal.SIGINT)
+    return True
+
+
+def find_process(tag: str) -> psutil.Process | None:
+    """The process that a tag names; None when it does not run, or not on this machine."""
     host, pid, started_at = tag.rsplit(" ", 2)
     if host != platform.node():
-        return True  # only its own machine can tell
+        return None
     try:
-        return abs(psutil.Process(int(pid)).create_time() - float(started_at)) < _CLOCK_SLACK_S
+        process = psutil.Process(int(pid))
+        return process if abs(process.create_time() - float(started_at)) < _CLOCK_SLACK_S else None
     except psutil.NoSuchProcess:
-        return False
+        return None

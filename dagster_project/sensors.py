@@ -35,7 +35,7 @@ _PAUSE = timedelta(minutes=1)
 
 @sensor(
     job=refresh,
-    minimum_interval_seconds=5,
+    minimum_interval_seconds=1,  # the daemon looks every 5 s; at 5 it would pass over every other time
     default_status=DefaultSensorStatus.RUNNING,
     required_resource_keys={"settings"},
     description="The whole line while messages wait, one run after the other.",

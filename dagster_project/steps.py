@@ -36,7 +36,7 @@ from lake.settings import Settings
 from lake.slices import day_of
 from lake.tables import GOLD_TABLES
 from lake.verdicts import Verdict
-from pipeline.gold import run_dbt
+from pipeline.dbt_process import run_dbt
 from pipeline.refresh import Outcome, finish, prepare
 from pipeline.stale import silver_versions, stale_slices
 from pipeline.tick import TickReport, fill_silver, ingest, rebuild_silver

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from dagster_project import programs
-from dagster_project.programs import CODE_SERVER, DAEMON, SIMULATOR, WEBSERVER
+from dagster_project.programs import CODE_SERVER, DAEMON, RUN_SERVER, SIMULATOR, WEBSERVER
 from ingestion import broker
 from ingestion.topics import ensure_topics
 from lake import processes, spark
@@ -29,7 +29,7 @@ from lake.settings import Settings
 SUPERVISOR = "up"
 
 # who uses another stands before it
-_STOP_ORDER = ((SIMULATOR, DAEMON, WEBSERVER), (CODE_SERVER,), (spark.NAME, broker.NAME))
+_STOP_ORDER = ((SIMULATOR, DAEMON, WEBSERVER), (CODE_SERVER, RUN_SERVER), (spark.NAME, broker.NAME))
 _READY_S = 180.0
 _SUPERVISOR_STOP_S = 120.0
 _WATCH_S = 1.0
@@ -144,11 +144,14 @@ def _start(settings: Settings, wish: Wish, tell: Tell) -> None:
     if not settings.spark.startswith("sc://"):
         announce("Spark", spark.NAME)
     spark.start_spark(settings)
+    announce("the process that runs are forked from", RUN_SERVER)
+    run_server = programs.start_run_server(settings)
     announce("Dagster's webserver and daemon", WEBSERVER, DAEMON)
     webserver = programs.start_webserver(settings, wish.ui_port)
     daemon = programs.start_daemon(settings)
     state = programs.DagsterState(webserver.address)
     processes.wait_until_ready(settings, code_server, lambda: programs.accepts(code_server.address), _READY_S)
+    processes.wait_until_ready(settings, run_server, lambda: programs.accepts(run_server.address), _READY_S)
     processes.wait_until_ready(settings, webserver, state.is_loaded, _READY_S)
     processes.wait_until_ready(settings, daemon, state.is_healthy, _READY_S)
     if wish.simulated_devices:

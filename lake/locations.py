@@ -4,6 +4,7 @@ Belongs here: the mapping from a table's name to a path or address for Spark, de
 credentials each wants. Reading or writing tables belongs in `commits`, `queries` and the steps.
 """
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,3 +82,8 @@ def s3fs_options(settings: Settings) -> dict[str, Any]:
         "endpoint_url": settings.aws_endpoint_url,
         "client_kwargs": {"region_name": settings.aws_region},
     }
+
+
+def candidate_path(settings: Settings) -> Path:
+    """The DuckDB file that gold is built in before it is judged and published."""
+    return settings.work_folder / "candidate.duckdb"

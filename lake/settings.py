@@ -164,6 +164,12 @@ def inherited_environment(added: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **added}
 
 
+def take_environment(values: Mapping[str, str]) -> None:
+    """Let this process, a fork that waited for its work, have the environment of who gives it."""
+    os.environ.clear()
+    os.environ.update(values)
+
+
 def _days(env: Mapping[str, str], name: str) -> int | None:
     return _number(env, name) if env.get(name) else None
 

@@ -29,7 +29,7 @@ from lake.duck import connect, scan
 from lake.erasures import Erasure
 from lake.files import LakeFiles
 from lake.lease import writer_lease
-from lake.locations import table_uri
+from lake.locations import candidate_path, table_uri
 from lake.mentions import Mentions
 from lake.models import Model
 from lake.publications import Publication
@@ -39,7 +39,6 @@ from lake.sql_text import quoted
 from lake.tables import GOLD_TABLES, OPS_PUBLICATIONS, OPS_VERDICTS, Table
 from lake.versions import checkpoint, superseded
 from pipeline.erase_rows import erase_rows
-from pipeline.gold import candidate_path
 from pipeline.refresh import publish_stale
 from pipeline.tick import Progress, fill_silver, ingest
 from pipeline.upkeep import every_table

@@ -1,40 +1,29 @@
-"""Silver to gold candidates: the plan of what to build, and dbt, which builds it.
+"""Silver to gold candidates: the plan of what to build.
 
-Belongs here: writing the plan into the candidate database and running dbt on it. Which hours and days are to be built
-is decided by the caller; what gold is stands in the dbt models; judging and publishing are in `gate` and `publish`.
+Belongs here: writing the plan into the candidate database. Which hours and days are to be built is decided by the
+caller; what gold is stands in the dbt models, which `dbt_process` runs; judging and publishing are in `gate` and
+`publish`.
 
 The candidate database is a DuckDB file of its own: schema `plan` is what dbt is told, schema `gold` what it built.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from lake.delta import open_table, records_by_slice
 from lake.duck import connect, scan
 from lake.errors import StepError
-from lake.locations import table_uri
+from lake.locations import candidate_path, table_uri
 from lake.models import Model
-from lake.settings import Settings, inherited_environment
+from lake.settings import Settings
 from lake.slices import slice_start
 from lake.sql_text import quoted
+from pipeline.dbt_process import run_dbt, start_dbt
 
-PROJECT_FOLDER = Path(__file__).resolve().parent.parent
-DBT_FOLDER = PROJECT_FOLDER / "dbt"
-
-AFTER_HOLDING = ("stg_published_latest+",)
-"""Selects the models to build again once hours of a built candidate are held: the ones that are not sliced."""
-
-# the folder that it runs in is on the path, so that dbt finds the plugin of `lake` with or without an installation
-_DBT = "import sys; from dbt.cli.main import cli; sys.stdin.readline() and cli()"
 _PLAN_TABLES = {
     "slices": "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT, has_data BOOLEAN",
     "days": "day_date DATE",
@@ -75,13 +64,8 @@ def build_candidates(
     again, in the same database. `progress` is told each model that is done. Raises StepError with dbt's own message.
     """
     write_plan(settings, plan, keep_built=after_holding)
-    run_dbt(settings, start_dbt(settings, AFTER_HOLDING if after_holding else ()), progress)
+    run_dbt(settings, start_dbt(settings), progress, after_holding=after_holding)
     return candidate_path(settings)
-
-
-def candidate_path(settings: Settings) -> Path:
-    """The candidate database of this home."""
-    return settings.work_folder / "candidate.duckdb"
 
 
 def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) -> None:
@@ -104,82 +88,6 @@ def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) 
         for name, columns in _PLAN_TABLES.items():
             connection.execute(f"CREATE OR REPLACE TABLE candidate.plan.{name} ({columns})")
             _insert(connection, f"candidate.plan.{name}", rows[name])
-
-
-def dbt_environment(settings: Settings) -> dict[str, str]:
-    """The variables that dbt needs for this home, to be added to the process's own."""
-    return settings.child_environment() | {
-        "LAKEHOUSE_CANDIDATE_DB": str(candidate_path(settings)),
-        "DBT_PROJECT_DIR": str(DBT_FOLDER),
-        "DBT_PROFILES_DIR": str(DBT_FOLDER),
-        "DBT_TARGET_PATH": str(settings.work_folder / "dbt"),
-        "DBT_LOG_PATH": str(settings.log_folder),
-    }
-
-
-Dbt = subprocess.Popen[str]
-"""A dbt that loads, and waits for a plan; the end of this process is its end too, while it waits."""
-
-
-def start_dbt(settings: Settings, select: Sequence[str] = ()) -> Dbt:
-    """Let dbt load, which takes seconds, while something else is done; `run_dbt` takes it on, `end_dbt` ends it."""
-    command = [sys.executable, "-c", _DBT, "--log-format", "json", "--no-populate-cache", "build"]
-    command += ["--exclude-resource-type", "unit_test"]
-    if select:
-        command += ["--select", *select]
-    return subprocess.Popen(
-        command,
-        cwd=PROJECT_FOLDER,
-        env=inherited_environment(dbt_environment(settings)),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def run_dbt(settings: Settings, dbt: Dbt, progress: Callable[[str], None] | None = None) -> None:
-    """Run `dbt build` (models and data tests; unit tests are for the test suite) on the plan that was written.
-
-    Raises StepError with dbt's own message.
-    """
-    errors: list[str] = []
-    other: list[str] = []
-    with dbt:
-        assert dbt.stdin is not None
-        assert dbt.stdout is not None
-        with suppress(BrokenPipeError):  # it could not load; what it says follows
-            dbt.stdin.write("build\n")
-            dbt.stdin.flush()
-        for line in dbt.stdout:
-            _follow(line, errors, other, progress)
-        with suppress(BrokenPipeError):  # leaving the block would close it, and write what is left once more
-            dbt.stdin.close()
-    if dbt.returncode:
-        raise StepError(
-            f"dbt could not build the gold candidates: {' '.join(errors or other) or 'it gave no reason'} "
-            f"(its log is {settings.log_folder / 'dbt.log'})."
-        )
-
-
-def end_dbt(dbt: Dbt) -> None:
-    """End a dbt that has nothing to build."""
-    with dbt:
-        dbt.kill()
-
-
-def _follow(line: str, errors: list[str], other: list[str], progress: Callable[[str], None] | None) -> None:
-    """Take one line of dbt's JSON log: collect what went wrong, tell what is done."""
-    try:
-        event: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError:
-        other.append(line.strip())
-        return
-    info, data = event.get("info", {}), event.get("data", {})
-    if info.get("level") == "error":
-        errors.append(str(info.get("msg", "")).strip())
-    if progress is not None and info.get("name") == "LogModelResult":
-        progress(f"{data['node_info']['node_name']} ({data['index']} of {data['total']})")
 
 
 def _plan_rows(

@@ -11,6 +11,7 @@ from datetime import datetime
 from lake.commits import is_changed_since, progress_of
 from lake.delta import version_of
 from lake.lease import writer_lease
+from lake.locations import candidate_path
 from lake.page_checks import check_pages
 from lake.publications import Publication, newest
 from lake.settings import Settings
@@ -18,8 +19,9 @@ from lake.slices import day_of
 from lake.tables import BRONZE_TELEMETRY, DEVICE_HOURS, DEVICE_LATEST, SILVER_DEVICES, SILVER_REJECTED
 from lake.verdicts import Verdict, latest_failures
 from lake.version import code_version
+from pipeline.dbt_process import Dbt, end_dbt, run_dbt, start_dbt
 from pipeline.gate import judge_gold, judge_silver
-from pipeline.gold import AFTER_HOLDING, Dbt, GoldPlan, candidate_path, end_dbt, run_dbt, start_dbt, write_plan
+from pipeline.gold import GoldPlan, write_plan
 from pipeline.publish import publish
 from pipeline.silver import APP_ID, Models
 from pipeline.stale import silences_between, silver_versions, stale_slices
@@ -134,7 +136,7 @@ def finish(settings: Settings, models: Models, prepared: Prepared, *, run_id: st
         progress("gold candidates without the held slices")
         smaller = _plan(passing, bad, prepared.with_records, plan.versions, newest(settings), models)
         write_plan(settings, smaller, keep_built=True)
-        run_dbt(settings, start_dbt(settings, AFTER_HOLDING), progress)
+        run_dbt(settings, start_dbt(settings), progress, after_holding=True)
         judgement = judge_gold(settings, models, candidates, run_id=run_id, now=now)
         verdicts += judgement.verdicts
     progress("publishing")

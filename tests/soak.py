@@ -22,6 +22,8 @@ from pathlib import Path
 
 import psutil
 
+from dagster_project.instance import open_instance
+from dagster_project.runs import run_processes
 from lake.ports import free_port
 from lake.processes import find
 from lake.settings import Settings
@@ -119,12 +121,13 @@ class Soak:
         """SIGKILL to the next run that Dagster's daemon starts."""
         deadline = time.monotonic() + _RUN_AWAITED_S
         while time.monotonic() < deadline:
-            for process in self.processes():
-                with suppress(psutil.Error):
-                    if any("spawn_main" in word for word in process.cmdline()):
-                        time.sleep(self.chance.uniform(0, 10))
-                        process.kill()
-                        return
+            with open_instance(self.settings) as instance:
+                found = run_processes(instance)
+            if found:
+                time.sleep(self.chance.uniform(0, 10))
+                with suppress(psutil.NoSuchProcess):
+                    found[0].kill()
+                return
             time.sleep(0.2)
         raise ViolationError(f"Dagster's daemon has started no run in {_RUN_AWAITED_S} s under load")
 
@@ -142,7 +145,8 @@ class Soak:
 
     def actions(self) -> Sequence[tuple[str, Callable[[], object]]]:
         """What chance chooses from."""
-        kill_names, kill_commands = ("spark", "broker", "daemon", "code-server"), ("ingest", "refresh", "upkeep")
+        kill_names = ("spark", "broker", "daemon", "code-server", "run-server")
+        kill_commands = ("ingest", "refresh", "upkeep")
         return (
             ("ingest", lambda: self.run("ingest")),
             ("refresh", lambda: self.run("refresh")),

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from ingestion.broker import running_broker
+from lake.locations import candidate_path
 from lake.models import known_models
 from lake.settings import Settings
+from pipeline.dbt_process import run_dbt
 from pipeline.gate import judge_gold
-from pipeline.gold import candidate_path, run_dbt
 from pipeline.refresh import prepare
 from tests.faults.base import Scene, half_published
 from tests.faults.invariants import Invariants

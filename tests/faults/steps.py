@@ -5,10 +5,10 @@ Belongs here: steps that cases of several modules take. One that a single module
 
 from datetime import UTC, datetime
 
+from lake.locations import candidate_path
 from lake.models import known_models
 from lake.settings import Settings
 from lake.spark import connect
-from pipeline.gold import candidate_path
 from pipeline.publish import publish
 from tests.faults.base import run_refresh, run_tick
 

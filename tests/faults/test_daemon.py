@@ -15,6 +15,7 @@ from dagster import DagsterRunStatus
 
 from dagster_project.instance import open_instance
 from dagster_project.programs import DAEMON
+from dagster_project.runs import run_processes
 from lake import processes, publications
 from lake.models import known_models
 from lake.ports import free_port
@@ -43,28 +44,17 @@ def daemon(settings: Settings) -> psutil.Process:
     return psutil.Process(record.pid)
 
 
-def run_processes(settings: Settings) -> list[psutil.Process]:
-    """The processes of this home in which Dagster executes runs."""
-    found = []
-    for process in psutil.process_iter(["environ", "cmdline"]):
-        is_ours = (process.info["environ"] or {}).get("LAKEHOUSE_HOME") == str(settings.home)
-        if is_ours and any("spawn_main" in word for word in process.info["cmdline"] or ()):
-            found.append(process)
-    return found
-
-
 @contextmanager
 def stopped_run(settings: Settings) -> Iterator[psutil.Process]:
     """All of `up`, and the first run of its daemon standing still."""
     try:
         lakehouse(settings, "up", "--detach", "--port", str(free_port()))
-        awaited(lambda: bool(run_processes(settings)), "a run")
-        (process,) = run_processes(settings)
-        process.suspend()
-        yield process
+        with open_instance(settings) as instance:
+            awaited(lambda: bool(run_processes(instance)), "a run")
+            (process,) = run_processes(instance)
+            process.suspend()
+            yield process
     finally:
-        for process in run_processes(settings):
-            process.resume()
         lakehouse(settings, "down")
 
 
@@ -77,6 +67,13 @@ def statuses(settings: Settings) -> list[DagsterRunStatus]:
     """How the runs of this home have ended, the first one first."""
     with open_instance(settings) as instance:
         return [run.status for run in reversed(instance.get_runs())]
+
+
+def is_first_run_retried(settings: Settings) -> bool:
+    """Whether a run that was made of the first one has come to its end."""
+    with open_instance(settings) as instance:
+        first, *others = reversed(instance.get_runs())
+        return any(run.parent_run_id == first.run_id and run.status is DagsterRunStatus.SUCCESS for run in others)
 
 
 def daemon_killed(scene: Scene, invariants: Invariants) -> None:
@@ -98,7 +95,7 @@ def run_killed(scene: Scene, invariants: Invariants) -> None:
         run.kill()
         awaited(lambda: all_is_published(scene.settings), "a publication")
         assert statuses(scene.settings)[0] is DagsterRunStatus.FAILURE
-        awaited(lambda: DagsterRunStatus.SUCCESS in statuses(scene.settings)[1:], "the end of the run")
+        awaited(lambda: is_first_run_retried(scene.settings), "the end of the run that was started again")
     invariants.hold(scene.settings, scene.manifest)
 
 

@@ -106,7 +106,7 @@ OF_A_REFRESH = (
             refreshing,
             Point("lake.verdicts.record_verdicts"),
             Point("lake.verdicts.record_verdicts", when="after"),
-            Point("pipeline.gold.run_dbt"),
+            Point("pipeline.dbt_process.run_dbt"),
         ),
     ),
 )

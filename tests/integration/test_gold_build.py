@@ -12,20 +12,13 @@ from deltalake import DeltaTable, write_deltalake
 
 from lake.duck import connect
 from lake.errors import StepError
-from lake.locations import table_uri
+from lake.locations import candidate_path, table_uri
 from lake.models import BUILT_IN_MODELS, load_models, silver_tables
 from lake.settings import Settings, inherited_environment
 from lake.slices import slice_of, slices_of_day
 from lake.tables import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED, Table
-from pipeline.gold import (
-    DBT_FOLDER,
-    PROJECT_FOLDER,
-    GoldPlan,
-    build_candidates,
-    candidate_path,
-    dbt_environment,
-    write_plan,
-)
+from pipeline.dbt_process import DBT_FOLDER, PROJECT_FOLDER, dbt_environment
+from pipeline.gold import GoldPlan, build_candidates, write_plan
 from tests.small_lake import Row, arrow_table
 
 MODELS = load_models([BUILT_IN_MODELS])

@@ -112,7 +112,7 @@ def test_up_runs_all_of_it_until_ctrl_c(lakehouse: Lakehouse) -> None:
     def sent() -> int:
         status = json.loads(lakehouse.run("status", "--json").stdout)
         names = {record["name"] for record in status["running"]}
-        assert names == {"broker", "code-server", "daemon", "simulator", "spark", "up", "webserver"}
+        assert names == {"broker", "code-server", "daemon", "run-server", "simulator", "spark", "up", "webserver"}
         return sum(each["high"] for each in status["partitions"] if each["topic"] == "telemetry")
 
     wait_for(lambda: sent() >= 3, _START_S, lambda: "the simulator has sent nothing")

@@ -1,0 +1,124 @@
+"""The run server and the launcher: runs that begin as a fork, and what becomes of those that are ended."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
+
+from dagster_project import programs
+from dagster_project.instance import open_instance
+from dagster_project.run_server import ask
+from dagster_project.runs import end_abandoned, run_processes
+from lake import processes
+from lake.lease import writer_lease
+from lake.settings import Settings
+
+_LIMIT_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A home without a lake, in which only the run server runs."""
+    folder = tmp_path_factory.mktemp("home")
+    settings = Settings(home=folder, lake_uri=str(folder / "lake"), kafka_bootstrap="127.0.0.1:1")
+    record = programs.start_run_server(settings)
+    try:
+        processes.wait_until_ready(settings, record, lambda: programs.accepts(record.address), _LIMIT_S)
+        yield settings
+    finally:
+        processes.stop_family(settings, programs.RUN_SERVER)
+
+
+@pytest.fixture
+def instance(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
+    """Dagster's instance of that home, as the daemon opens it."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(home.home))
+    with open_instance(home) as opened:
+        yield opened
+
+
+def launched(instance: DagsterInstance) -> DagsterRun:
+    """A run of the job `publish`, which needs neither Kafka nor Spark, as the daemon launches it."""
+    job = ReconstructableRepository.for_module("dagster_project.definitions", "defs").get_reconstructable_job("publish")
+    made = instance.create_run_for_job(
+        job.get_definition(), status=DagsterRunStatus.STARTING, job_code_origin=job.get_python_origin()
+    )
+    instance.run_launcher.launch_run(LaunchRunContext(made, None))
+    return made
+
+
+def awaited(is_so: Callable[[], bool]) -> None:
+    """Wait until it is so; another process does it."""
+    deadline = time.monotonic() + _LIMIT_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def status(instance: DagsterInstance, run: DagsterRun) -> DagsterRunStatus:
+    """How a run is doing."""
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status
+
+
+def waiting(instance: DagsterInstance, run: DagsterRun) -> psutil.Process:
+    """The process of a run that is in its first step, in which it waits for the lease."""
+    awaited(lambda: bool(instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_START)))
+    (process,) = run_processes(instance)
+    return process
+
+
+def test_a_run_is_a_fork_and_comes_to_its_end(home: Settings, instance: DagsterInstance) -> None:
+    """Its process is a child of the server's, it ends well, and the server answers the next one."""
+    server = processes.find(home, programs.RUN_SERVER)
+    assert server is not None
+    with writer_lease(home, "test"):
+        run = launched(instance)
+        assert waiting(instance, run).ppid() == server.pid
+    awaited(lambda: status(instance, run) is DagsterRunStatus.SUCCESS)
+    again = launched(instance)
+    awaited(lambda: status(instance, again) is DagsterRunStatus.SUCCESS)
+    awaited(lambda: not psutil.Process(server.pid).children())  # its spare dbt neither
+
+
+def test_a_run_can_be_terminated(home: Settings, instance: DagsterInstance) -> None:
+    """Terminating it in the UI ends its process, and leaves it as cancelled."""
+    with writer_lease(home, "test"):
+        run = launched(instance)
+        process = waiting(instance, run)
+        assert instance.run_launcher.terminate(run.run_id)
+        psutil.wait_procs([process], timeout=_LIMIT_S)
+        assert not process.is_running()
+        assert status(instance, run) is DagsterRunStatus.CANCELED
+    assert not instance.run_launcher.terminate(run.run_id)
+
+
+def test_a_run_whose_process_was_killed_is_found(home: Settings, instance: DagsterInstance) -> None:
+    """The daemon, which asks for the health of its runs, is told; and a look at what is under way ends the run."""
+    with writer_lease(home, "test"):
+        run = launched(instance)
+        process = waiting(instance, run)
+        started = instance.get_run_by_id(run.run_id)
+        assert started is not None
+        assert instance.run_launcher.check_run_worker_health(started).status is WorkerStatus.RUNNING
+        process.kill()
+        awaited(lambda: not process.is_running())
+        assert instance.run_launcher.check_run_worker_health(started).status is WorkerStatus.FAILED
+        assert end_abandoned(instance) == [run.run_id]
+
+
+def test_who_only_looks_starts_no_run(home: Settings) -> None:
+    """Opening the port, as a readiness check does, forks nothing; without a server nobody answers."""
+    server = processes.find(home, programs.RUN_SERVER)
+    assert server is not None
+    assert programs.accepts(server.address)
+    assert ask(home, "no-such-run")  # answered after that look, by a process that says so in the log and ends
+    awaited(lambda: "There is no run no-such-run" in processes.log_path(home, programs.RUN_SERVER).read_text())
+    elsewhere = Settings(home=Path("/nowhere"), lake_uri="/nowhere/lake")
+    assert ask(elsewhere, "no-such-run") is None
