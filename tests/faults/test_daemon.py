@@ -14,7 +14,7 @@ import pytest
 from dagster import DagsterRunStatus
 
 from dagster_project.instance import open_instance
-from dagster_project.programs import DAEMON
+from dagster_project.programs import DAEMON, RUN_SERVER
 from dagster_project.runs import run_processes
 from lake import processes, publications
 from lake.models import known_models
@@ -37,9 +37,9 @@ def awaited(is_so: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def daemon(settings: Settings) -> psutil.Process:
-    """The daemon that runs."""
-    record = processes.find(settings, DAEMON)
+def program(settings: Settings, name: str) -> psutil.Process:
+    """A program of `up` that runs."""
+    record = processes.find(settings, name)
     assert record is not None
     return psutil.Process(record.pid)
 
@@ -79,7 +79,7 @@ def is_first_run_retried(settings: Settings) -> bool:
 def daemon_killed(scene: Scene, invariants: Invariants) -> None:
     """The run goes on without it, and another daemon goes on with the line."""
     with stopped_run(scene.settings) as run:
-        daemon(scene.settings).kill()
+        program(scene.settings, DAEMON).kill()
         run.resume()
         psutil.wait_procs([run], timeout=_LIMIT_S)
         lakehouse(scene.settings, "up", "--detach")
@@ -99,6 +99,17 @@ def run_killed(scene: Scene, invariants: Invariants) -> None:
     invariants.hold(scene.settings, scene.manifest)
 
 
+def run_server_killed(scene: Scene, invariants: Invariants) -> None:
+    """Runs begin without it."""
+    with stopped_run(scene.settings) as run:
+        program(scene.settings, RUN_SERVER).kill()
+        run.kill()
+        awaited(lambda: all_is_published(scene.settings), "a publication")
+        awaited(lambda: is_first_run_retried(scene.settings), "the end of the run that was started again")
+        assert processes.find(scene.settings, RUN_SERVER) is None
+    invariants.hold(scene.settings, scene.manifest)
+
+
 CASES = (
     Case(
         "daemon killed in a run",
@@ -111,6 +122,12 @@ CASES = (
         "SIGKILL to the process of a refresh that the daemon has started",
         "the daemon marks it as failed, starts it again and publishes, without anybody's doing",
         run_killed,
+    ),
+    Case(
+        "the run server killed",
+        "SIGKILL to the process that runs are forked from, and to the refresh that it has forked",
+        "the daemon starts the refresh again without it, and publishes",
+        run_server_killed,
     ),
 )
 
