@@ -22,7 +22,7 @@ class ForkingRunLauncher(DefaultRunLauncher):
         if tag is None:
             super().launch_run(context)
         elif not tag:
-            message = f"The process of run {run_id} ended as it began: see the run server's log."
+            message = f"The process of run {run_id} ended as it began, or never did: see the log of the run server."
             raise DagsterLaunchFailedError(message)  # type: ignore[no-untyped-call]
         else:
             self._instance.add_run_tags(run_id, {runs.PROCESS_TAG: tag})

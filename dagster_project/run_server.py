@@ -36,22 +36,29 @@ _IMPORTED = (
     "pyspark.sql.connect.functions",
     "pyspark.sql.connect.session",
 )
-_ANSWER_S = 10.0
+_ANSWER_S = 60.0
 
 
 def ask(settings: Settings, run_id: str) -> str | None:
-    """Have a process started for a run; returns its tag, empty when it has ended already; None without a server."""
+    """Have a process started for a run; returns its tag.
+
+    None when there is no server that could have started one. Empty when the process has ended already, or nobody knows
+    whether there is one: the run must not be started a second time.
+    """
     record = processes.find(settings, RUN_SERVER)
     if record is None:
         return None
     host, port = record.address.rsplit(":", 1)
     try:
-        with socket.create_connection((host, int(port)), _ANSWER_S) as connection, connection.makefile("rw") as file:
-            print(run_id, file=file, flush=True)
-            answer = file.readline()
+        connection = socket.create_connection((host, int(port)), _ANSWER_S)
     except OSError:
         return None
-    return answer.strip() if answer else None
+    try:
+        with connection, connection.makefile("rw") as file:
+            print(run_id, file=file, flush=True)
+            return file.readline().strip()
+    except OSError:
+        return ""
 
 
 def serve(port: int) -> None:

@@ -1,7 +1,9 @@
 """The run server and the launcher: runs that begin as a fork, and what becomes of those that are ended."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,7 @@ from dagster_project.run_server import ask
 from dagster_project.runs import end_abandoned, run_processes
 from lake import processes
 from lake.lease import writer_lease
+from lake.processes import ProcessRecord
 from lake.settings import Settings
 
 _LIMIT_S = 90.0
@@ -111,6 +114,26 @@ def test_a_run_whose_process_was_killed_is_found(home: Settings, instance: Dagst
         awaited(lambda: not process.is_running())
         assert instance.run_launcher.check_run_worker_health(started).status is WorkerStatus.FAILED
         assert end_abandoned(instance) == [run.run_id]
+
+
+def test_a_run_is_not_started_twice(tmp_path: Path) -> None:
+    """A server that takes a request and dies may have forked: that is no leave to start the run elsewhere. One that
+    cannot be reached has not."""
+    settings, this = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake")), psutil.Process()
+    settings.run_folder.mkdir(parents=True)
+
+    def close(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(100)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        processes.keep(settings, ProcessRecord(programs.RUN_SERVER, this.pid, this.create_time(), address))
+        done = pool.submit(close, server)
+        assert ask(settings, "a-run") == ""
+        done.result()
+    assert ask(settings, "a-run") is None
 
 
 def test_who_only_looks_starts_no_run(home: Settings) -> None:
