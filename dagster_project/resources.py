@@ -157,7 +157,12 @@ def _spark(context: InitResourceContext) -> Iterator[SparkSession]:
 
 @resource(required_resource_keys={"settings", "work"})
 def _writer(context: InitResourceContext) -> Iterator[Writer]:
-    writer = Writer(context.resources.settings, context.resources.work.progress)
+    def say(text: str) -> None:
+        if context.log is not None:
+            context.log.info(text)
+        context.resources.work.progress(text)
+
+    writer = Writer(context.resources.settings, say)
     try:
         yield writer
     finally:

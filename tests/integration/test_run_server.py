@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 
@@ -71,8 +71,8 @@ def status(instance: DagsterInstance, run: DagsterRun) -> DagsterRunStatus:
 
 
 def waiting(instance: DagsterInstance, run: DagsterRun) -> psutil.Process:
-    """The process of a run that is in its first step, in which it waits for the lease."""
-    awaited(lambda: bool(instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_START)))
+    """The process of a run that waits for the lease, as its log says."""
+    awaited(lambda: any(entry.user_message.startswith("waiting: ") for entry in instance.all_logs(run.run_id)))
     (process,) = run_processes(instance)
     return process
 
