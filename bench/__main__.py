@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"there is no bench {unknown[0]}; there are {', '.join(BENCHES)}")
     complaints: list[str] = []
     for name in chosen.names or BENCHES:
+        began = time.monotonic()
         print(f"{name} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
             results = import_module(f"bench.{BENCHES[name]}").run(Path(folder), chosen.quick)
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
                     complaints += slower(result, result_of(stored))
             if chosen.keep or not kept.exists():
                 store(result, chosen.quick)
+        print(f"{name} took {time.monotonic() - began:.0f} s", flush=True)
     print("\n".join(complaints), file=sys.stderr)
     return 1 if complaints else 0
 

@@ -31,10 +31,18 @@ _TABLE = "silver.thermostats"
 _RATE = 2000
 _LAST_S = 240
 _SAMPLE_S = 5.0
+_PROGRAMS = {
+    "SparkConnectServer": "Spark",
+    "kafka.Kafka": "Kafka",
+    "dagster_project.run_server": "runs",
+    "dagster_webserver": "web server",
+    "dagster._daemon": "daemon",
+    "dagster_project.definitions": "code server",
+}
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """2,000 messages a second for 10 minutes, quick for 1, after those that are not counted."""
+    """2,000 messages a second for 10 minutes, quick for half of one, after those that are not counted."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
     environment = os.environ | {"LAKEHOUSE_HOME": str(settings.home)}
     subprocess.run([*COMMAND, "up", "--detach"], env=environment, check=True, capture_output=True)
@@ -42,7 +50,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
         record = find(settings, BROKER)
         assert record is not None
         ensure_topics(record.address)
-        warm, seconds = (30, 90) if is_quick else (120, 720)
+        warm, seconds = (30, 60) if is_quick else (120, 720)
         load = threading.Thread(target=_send, args=(record.address, seconds))
         load.start()
         ages, memory_mb = _watch(settings, record.address, load, time.time() + warm)
@@ -52,7 +60,9 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     finally:
         subprocess.run([*COMMAND, "down"], env=environment, check=True, capture_output=True)
     cuts = quantiles(ages, n=100)
-    goal = f"p95 under 60 s, p99 under 90 s: {cuts[94]:.1f} s and {cuts[98]:.1f} s; {memory_mb:,} MB at most"
+    parts = ", ".join(f"{name} {mb:,}" for name, mb in sorted(memory_mb.items(), key=lambda each: -each[1]))
+    goal = f"p95 under 60 s, p99 under 90 s: {cuts[94]:.1f} s and {cuts[98]:.1f} s; all of `up` within 4 GB: "
+    goal += f"{sum(memory_mb.values()):,} MB at most ({parts})"
     return [
         Result("freshness", "sent to published", 1, "messages", (Times("lakehouse", tuple(ages)),), goal, is_alone=True)
     ]
@@ -78,11 +88,14 @@ def _send(bootstrap: str, seconds: int) -> None:
     producer.check()
 
 
-def _watch(settings: Settings, bootstrap: str, load: threading.Thread, since: float) -> tuple[list[float], int]:
+def _watch(
+    settings: Settings, bootstrap: str, load: threading.Thread, since: float
+) -> tuple[list[float], dict[str, int]]:
     """Seconds to the publication that has it, of every thousandth message sent after `since` (seconds since 1970); and
-    the most memory of all processes, in MB."""
+    the memory of each program when all took most, in MB."""
     ages: list[float] = []
-    seen, last_ingest, memory, sampled_at = 0, -1, 0, 0.0
+    seen, last_ingest, sampled_at = 0, -1, 0.0
+    memory: dict[str, int] = {}
     ended_at = None
     while ended_at is None or time.monotonic() < ended_at + _LAST_S:
         if ended_at is None and not load.is_alive():
@@ -102,7 +115,8 @@ def _watch(settings: Settings, bootstrap: str, load: threading.Thread, since: fl
         elif ended_at is not None and last_ingest >= _sent(bootstrap):
             return ages, memory
         if time.monotonic() > sampled_at + _SAMPLE_S:
-            memory, sampled_at = max(memory, _memory_mb(settings)), time.monotonic()
+            memory = max(memory, _memory_mb(settings), key=lambda each: sum(each.values()))
+            sampled_at = time.monotonic()
         time.sleep(0.5)  # a publication announces itself by its record alone
     raise DifferenceError(f"{_LAST_S} s after the last message not all is published")
 
@@ -112,14 +126,21 @@ def _sent(bootstrap: str) -> int:
     return sum(high for _, high in broker_offsets(bootstrap, TELEMETRY_TOPIC).values())
 
 
-def _memory_mb(settings: Settings) -> int:
-    """Of all processes of the home; a page that several share counts once (Linux's proportional set size)."""
-    total = 0
+def _memory_mb(settings: Settings) -> dict[str, int]:
+    """MB of each program of the home; a page that several share is divided (Linux's proportional set size)."""
+    programs: dict[str, int] = {}
     for process in psutil.process_iter():
         try:
             if process.environ().get("LAKEHOUSE_HOME") == str(settings.home):
                 memory = process.memory_full_info()
-                total += getattr(memory, "pss", memory.rss)
+                name = _program(process.cmdline())
+                programs[name] = programs.get(name, 0) + getattr(memory, "pss", memory.rss) // 2**20
         except psutil.Error:
             continue
-    return total // 2**20
+    return programs
+
+
+def _program(command: list[str]) -> str:
+    """What users call the program that a command line starts."""
+    line = " ".join(command)
+    return next((name for part, name in _PROGRAMS.items() if part in line), "others")

@@ -28,9 +28,9 @@ _FAULTS = Faults(repeated=Delayed(0.01), corrupt={"truncated": 0.001})
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """A million messages and 5 rounds; quick 64,000 and 3. Each begins without a lake and makes its tables too."""
+    """A million messages and 5 rounds; quick 32,000 and 1. Each begins without a lake and makes its tables too."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
-    hours = (64_000 if is_quick else 1_000_000) / _AN_HOUR
+    hours = (32_000 if is_quick else 1_000_000) / _AN_HOUR
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=int(hours) + 6)
     options = SimulationOptions(start, _DEVICES, hours, faults=_FAULTS)
     with running_broker(settings) as bootstrap, running_spark(settings) as address:
@@ -69,7 +69,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
             Side("script by hand", script, emptied, counts),
             Side("DuckDB, bare", limit),
         ]
-        times = take_turns(sides, 3 if is_quick else 5)
+        times = take_turns(sides, 1 if is_quick else 5)
     count = sum(sent.fates.values())
     goal = "twice the script's messages a second, a fifth of the limit"
     return [Result("ingest", "Kafka to bronze and silver", count, "messages", times, goal)]

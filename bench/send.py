@@ -16,7 +16,7 @@ from lake.settings import Settings
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """Half a million messages and 5 rounds; quick 75,000 and 3."""
+    """Half a million messages and 5 rounds; quick 75,000 and 1."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
     hours = 24 if is_quick else 160
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours + 2)
@@ -39,5 +39,5 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
             producer.check()
 
         sides = [Side("lakehouse simulate", ours), Side("producer, fixed bytes", bare)]
-        times = take_turns(sides, 3 if is_quick else 5)
+        times = take_turns(sides, 1 if is_quick else 5)
     return [Result("simulate", "messages to Kafka", count, "messages", times, "two thirds of the bare producer")]

@@ -34,7 +34,7 @@ _WRITTEN = ("bronze.telemetry", "silver.thermostats", "silver.rejected")
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """After 10, 100 and 1,000 commits; quick after 10 and 100, fewer times."""
+    """After 10, 100 and 1,000 commits; quick after 10 and 40, fewer times."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
     models = known_models(settings)
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=2)
@@ -66,7 +66,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
 
         for _ in range(3):
             one_tick()
-        for level, commits in enumerate((10, 100) if is_quick else (10, 100, 1000), 1):
+        for level, commits in enumerate((10, 40) if is_quick else (10, 100, 1000), 1):
             # the next hour: the rows between are in the first one, as those of a thousand ticks are in many
             done = level * 60 // _MINUTES
             for table in _WRITTEN:
