@@ -109,7 +109,7 @@ def _java(settings: Settings, *, is_broker: bool = False) -> list[str]:
     return [
         str(java),
         *(class_archives.options(settings, NAME, java, jars) if is_broker else []),
-        f"-Xms{_HEAP}",
+        "-Xms128m",  # a small home needs no more
         f"-Xmx{_HEAP}",
         "-XX:+UseSerialGC",
         "-Djava.awt.headless=true",

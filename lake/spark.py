@@ -226,8 +226,10 @@ def _jvm_options(cores: int) -> list[str]:
     Spark generates code for every plan, which in the end fills what the JVM keeps for compiled code, and then it dies.
     The JVM leaves methods of over 8,000 bytes to its interpreter unless told otherwise, and the rules of a few models
     are such a method: judging 390,000 readings takes 4.2 s for 6 s.
+    By default the heap keeps as much free as it uses: 1.9 GB where 0.6 to 0.8 are in use, at 2,000 messages a second.
     """
     few = ["-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=256m"]
+    few += ["-XX:NewRatio=4", "-XX:MinHeapFreeRatio=15", "-XX:MaxHeapFreeRatio=25"]
     return ["-XX:-DontCompileHugeMethods", *(few if cores <= _FEW_CORES else [])]
 
 
@@ -274,6 +276,8 @@ def _environment(settings: Settings, spark_home: Path) -> dict[str, str]:
         "SPARK_LOCAL_IP": "127.0.0.1" if settings.spark.startswith("local") else None,
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_CONF_DIR": str(settings.work_folder / "no-spark-conf"),
+        # glibc gives each thread a pool of its own, and what is free in one is lost to the others
+        "MALLOC_ARENA_MAX": "2",
         "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
         "AWS_SESSION_TOKEN": settings.aws_session_token,
