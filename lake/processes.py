@@ -125,7 +125,7 @@ def spawn(
     log = log_path(settings, name)
     if log.exists():
         log.replace(log.with_name(log.name + ".1"))
-    with log.open("wb") as output:
+    with log.open("wb") as output, _interruptible_children():
         try:
             child = subprocess.Popen(
                 list(command),
@@ -265,6 +265,23 @@ def sigterm_as_exit() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _interruptible_children() -> Iterator[None]:
+    """Let programs start with SIGINT as usual even where a shell has it ignored, as for its background jobs.
+
+    They inherit that, and Dagster's would ignore SIGTERM as well: they do at it what they do at SIGINT.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # exec makes the default of any handler
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _exit(signum: int, _frame: FrameType | None) -> None:

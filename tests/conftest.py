@@ -6,6 +6,7 @@ A test that asks for none of these starts nothing. Under pytest-xdist the worker
 broker of its own, since a test that reads a topic from its start must not meet another worker's messages.
 """
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,15 @@ from lake.spark import connect, running_spark
 # how long an example takes says how busy the machine is
 hypothesis_settings.register_profile("unhurried", deadline=None)
 hypothesis_settings.load_profile("unhurried")
+
+
+def pytest_configure() -> None:
+    """A shell without job control starts what runs in the background with Ctrl-C ignored, and children inherit that.
+
+    Tests interrupt commands, so it is undone here: in each xdist worker too.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _home(folder: Path) -> Settings:

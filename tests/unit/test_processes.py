@@ -176,6 +176,20 @@ def test_command_that_is_told_to_end_stops_what_it_started(home: Settings, signu
     assert processes.running_processes(home) == []
 
 
+def test_program_started_from_a_background_job_can_be_interrupted(home: Settings) -> None:
+    """A shell that has Ctrl-C ignored for its background jobs does not pass that on to the programs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        record = _starter(home, ["sleep", "60"])()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    program = psutil.Process(record.pid)
+    program.send_signal(signal.SIGINT)
+    psutil.wait_procs([program], timeout=20)
+    assert not processes.is_alive(record)
+
+
 def test_program_of_a_killed_command_is_used_and_ended_by_the_next(home: Settings) -> None:
     """SIGKILL leaves the program running; the next command uses it and, as its last user, stops it."""
     command, pid = _command(home)
