@@ -90,6 +90,8 @@ def find_process(tag: str) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(int(pid))
-        return process if abs(process.create_time() - float(started_at)) < _CLOCK_SLACK_S else None
+        is_same = abs(process.create_time() - float(started_at)) < _CLOCK_SLACK_S
+        # a killed run whose run server is gone stays a zombie where process 1 does not reap, as in many containers
+        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
