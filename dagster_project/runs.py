@@ -12,6 +12,8 @@ import signal
 import psutil
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
+from lake import processes
+
 PROCESS_TAG = "lakehouse/process"
 _UNDER_WAY = [
     DagsterRunStatus.QUEUED,
@@ -91,7 +93,6 @@ def find_process(tag: str) -> psutil.Process | None:
     try:
         process = psutil.Process(int(pid))
         is_same = abs(process.create_time() - float(started_at)) < _CLOCK_SLACK_S
-        # a killed run whose run server is gone stays a zombie where process 1 does not reap, as in many containers
-        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if is_same and not processes.has_ended(process) else None
     except psutil.NoSuchProcess:
         return None

@@ -66,7 +66,9 @@ class Holder:
         if self.boot_id != processes.boot_id():
             return True
         try:
-            return abs(processes.started_s(psutil.Process(self.pid)) - self.process_started_at) > _START_SLACK_S
+            process = psutil.Process(self.pid)
+            is_other = abs(processes.started_s(process) - self.process_started_at) > _START_SLACK_S
+            return is_other or processes.has_ended(process)
         except psutil.NoSuchProcess:
             return True
 

@@ -29,6 +29,7 @@ from lake.settings import Settings, inherited_environment
 # the start times that two tools report for one process differ when the system clock is set in between
 _CLOCK_SLACK_S = 2.0
 _STOP_S = 30.0
+_KILL_S = 5.0
 _NEEDED_DISK_MB = 200
 
 
@@ -79,7 +80,7 @@ def is_alive(record: ProcessRecord) -> bool:
     if child is not None and child.poll() is not None:
         return False
     try:
-        return is_same(record) and psutil.Process(record.pid).status() != psutil.STATUS_ZOMBIE
+        return is_same(record) and not has_ended(psutil.Process(record.pid))
     except psutil.NoSuchProcess:
         return False
 
@@ -90,6 +91,14 @@ def is_same(record: ProcessRecord) -> bool:
         return abs(psutil.Process(record.pid).create_time() - record.create_time) < _CLOCK_SLACK_S
     except psutil.NoSuchProcess:
         return False
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Also of a zombie: what is killed stays one when process 1 does not reap, as in many containers."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def started_s(process: psutil.Process) -> float:
@@ -185,7 +194,7 @@ def stop_family(settings: Settings, name: str) -> bool:
     orphans = [] if session is None else _members(session)
     for orphan in orphans:
         orphan.kill()
-    psutil.wait_procs(orphans, timeout=5)
+    _await_end(orphans, _KILL_S)
     return was_running or bool(orphans)
 
 
@@ -311,7 +320,7 @@ def _members(session: int) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+            if os.getsid(process.pid) == session and not has_ended(process):
                 found.append(process)
         except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
             continue
@@ -326,13 +335,20 @@ def _end(record: ProcessRecord, timeout_s: float) -> None:
     except psutil.NoSuchProcess:
         return
     child = _children.pop(record.pid, None)
-    _, alive = psutil.wait_procs([process], timeout=timeout_s)
+    _await_end([process], timeout_s)
     for member in family:
-        if member in alive or member.is_running():
+        if not has_ended(member):
             try:
                 member.kill()
             except psutil.NoSuchProcess:
                 continue
-    psutil.wait_procs(family, timeout=5)
+    _await_end(family, _KILL_S)
     if child is not None:
         child.poll()
+
+
+def _await_end(members: Sequence[psutil.Process], timeout_s: float) -> None:
+    """As psutil.wait_procs, which waits for a zombie that is not its caller's child until the time is up."""
+    deadline = time.monotonic() + timeout_s
+    while not all(has_ended(member) for member in members) and time.monotonic() < deadline:
+        time.sleep(0.05)

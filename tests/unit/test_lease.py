@@ -57,15 +57,19 @@ def test_the_lease_is_free_again_when_given_back(settings: Settings) -> None:
     assert current_holder(settings) is None
 
 
-def test_the_lease_of_a_killed_process_is_taken_over(settings: Settings) -> None:
-    """SIGKILL leaves the lease behind; the next writer sees that its holder is dead."""
+@pytest.mark.parametrize("is_reaped", [True, False])
+def test_the_lease_of_a_killed_process_is_taken_over(settings: Settings, is_reaped: bool) -> None:
+    """SIGKILL leaves the lease behind; the next writer sees that its holder is dead, be it a zombie or gone."""
     process = holder_process(settings)
     process.kill()
-    process.communicate()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # waits, and leaves it a zombie
+    if is_reaped:
+        process.communicate()
     with writer_lease(settings, "next"):
         holder = current_holder(settings)
         assert holder is not None
         assert holder.pid == os.getpid()
+    process.communicate()
 
 
 def test_a_writer_waits_for_the_lease(settings: Settings) -> None:

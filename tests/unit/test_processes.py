@@ -77,6 +77,22 @@ def test_stopped_program_is_gone_with_its_record(home: Settings) -> None:
     assert not processes.stop(home, "nap")
 
 
+def test_stopping_does_not_wait_for_what_nobody_reaps(home: Settings) -> None:
+    """A program that ends at SIGTERM is stopped at once, also when its parent leaves it a zombie."""
+    parent = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"
+    command = [sys.executable, "-c", parent]
+    home.run_folder.mkdir(parents=True)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = psutil.Process(int(process.stdout.readline()))
+        processes.keep(home, ProcessRecord("nap", started.pid, started.create_time(), "here"))
+        begun = time.monotonic()
+        assert processes.stop(home, "nap", timeout_s=20)
+        assert time.monotonic() - begun < 10
+        assert started.status() == psutil.STATUS_ZOMBIE
+        process.communicate("\n")
+
+
 def test_program_that_ignores_sigterm_is_killed(home: Settings) -> None:
     """SIGKILL comes after the time to stop."""
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
