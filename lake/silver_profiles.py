@@ -56,19 +56,24 @@ class Silver:
         tables = silver_tables(self.models.values())
         return {name: table for name, table in tables.items() if name in self.inputs}
 
-    def prepare(self) -> None:
-        """Count rejected records by slice, table and reason into `rejected_counts`; must come first."""
+    def prepare(self, bronze_version: int, progress: int) -> None:
+        """Count rejected records into `rejected_counts` and bronze into `bronze_counts`; must come first.
+
+        Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to (`progress`).
+        """
         create_slices(self.connection, self.slices)
         tables = ", ".join(f"({quoted(m.model_id)}, {quoted(m.table)})" for m in self.models.values())
-        columns = ["model_id", "reason", "topic", "partition", "offset"]
+        columns = ["model_id", "reason", "topic", "partition", "offset", "measured_at", "event_at"]
         rows = self._rows(SILVER_REJECTED.name, columns)
         self.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE table_names AS FROM (VALUES {tables}) AS models(model_id, table_name);
             CREATE OR REPLACE TEMP TABLE rejected_counts AS
-            SELECT slice, table_name, reason, count(*) AS records, {_CHECKSUM} AS checksum,
-                reason IN {REPEAT_REASONS} AS is_repeat
-            FROM ({rows}) LEFT JOIN (VALUES {tables}) AS models(model_id, table_name) USING (model_id)
+            SELECT slice, table_name, reason, measured_at IS DISTINCT FROM event_at AS is_untimed,
+                count(*) AS records, {_CHECKSUM} AS checksum, reason IN {REPEAT_REASONS} AS is_repeat
+            FROM ({rows}) LEFT JOIN table_names USING (model_id)
             WHERE topic = {quoted(BRONZE_TELEMETRY.short_name)}
-            GROUP BY slice, table_name, reason""")
+            GROUP BY ALL;
+            CREATE OR REPLACE TEMP TABLE bronze_counts AS {self._bronze_sql(bronze_version, progress)}""")
         self.connection.execute(
             "CREATE OR REPLACE TEMP TABLE reading_counts (slice VARCHAR, records BIGINT, checksum UBIGINT)"
         )
@@ -94,8 +99,8 @@ class Silver:
             WITH {declared_profile(table, rows, aggregates)},
             offsets AS ({repeats("rows", offsets, "repeated_offsets")}),
             {_rejected(f"table_name = {quoted(table.name)}")}
-            SELECT slice, counts.* EXCLUDE slice, repeated_keys, repeated_offsets, rejected,
-                rejected / nullif(rejected + coalesce(rows, 0), 0) AS rejected_ratio, rejected_ratio_detail
+            SELECT slice, counts.* EXCLUDE slice, repeated_keys, repeated_offsets, rejected.* EXCLUDE slice,
+                rejected / nullif(rejected + coalesce(rows, 0), 0) AS rejected_ratio
             FROM judged_slices LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice)
                 LEFT JOIN offsets USING (slice) LEFT JOIN rejected USING (slice)""")
         self.connection.execute(
@@ -105,19 +110,19 @@ class Silver:
             self.connection, "SELECT * EXCLUDE (checksum, newest_received_at) FROM reading_profile ORDER BY slice"
         )
 
-    def whole_slices(self, bronze_version: int, progress: int) -> pd.DataFrame:
-        """The profile of `silver.rejected` and of the slice as a whole, after `readings` of every table.
-
-        Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to (`progress`).
-        """
+    def whole_slices(self) -> pd.DataFrame:
+        """The profile of `silver.rejected` and of the slice as a whole, after `readings` of every table."""
         table = SILVER_REJECTED
         rows = self._rows(table.name, [column.name for column in table.columns if not column.nullable])
         return fetch(
             self.connection,
             f"""
             WITH {declared_profile(table, rows, {"outside": _OUTSIDE})},
-            {_rejected("table_name IS NULL")},
-            bronze AS ({self._bronze_sql(bronze_version, progress)}),
+            {_rejected("table_name IS NULL", "true")},
+            bronze AS (
+                SELECT slice, sum(records)::BIGINT AS records, bit_xor(checksum) AS checksum
+                FROM bronze_counts GROUP BY slice
+            ),
             silver AS (
                 SELECT slice, sum(records)::BIGINT AS records, bit_xor(checksum) AS checksum,
                     sum(records) FILTER (WHERE NOT is_repeat) AS first_records
@@ -127,7 +132,7 @@ class Silver:
                 )
                 GROUP BY slice
             )
-            SELECT slice, counts.* EXCLUDE slice, repeated_keys, rejected, rejected_ratio_detail,
+            SELECT slice, counts.* EXCLUDE slice, repeated_keys, rejected.* EXCLUDE slice,
                 rejected / nullif(first_records, 0) AS rejected_ratio,
                 silver.records AS silver_records, bronze.records AS bronze_records,
                 coalesce(silver.checksum, 0)::VARCHAR AS silver_checksum,
@@ -180,7 +185,7 @@ class Silver:
         return self.connection.sql(f"SELECT 1 FROM {source} LIMIT 1").fetchone() is not None
 
     def _bronze_sql(self, version: int, progress: int) -> str:
-        """Bronze telemetry by the slice that it belongs to.
+        """Bronze telemetry by slice and its device's table: `records` that belong there, and all that was `received`.
 
         A record whose time counts lies in its measured_hour, and was received at most CLOCK_AHEAD_S earlier, which
         bounds the files to read; any other lies in its received_hour.
@@ -204,24 +209,43 @@ class Silver:
             where = f"received_hour >= {first} AND received_hour <= {last}"
             branches.append(f"SELECT {columns}, false FROM {source} WHERE ingest_id <= {progress} AND {where}")
         return f"""
-            SELECT slice, count(*) AS records, {_CHECKSUM} AS checksum
+            SELECT slice, table_name, count(*) FILTER (WHERE belongs) AS records,
+                {_CHECKSUM} FILTER (WHERE belongs) AS checksum, count(*) FILTER (WHERE NOT by_measured) AS received
             FROM (
-                SELECT records.*, epoch_us(if(by_measured, measured_at, received_at)) // {HOUR_MICROS} AS hour_number
+                SELECT records.*, table_name, {counts} = by_measured AS belongs,
+                    epoch_us(if(by_measured, measured_at, received_at)) // {HOUR_MICROS} AS hour_number
                 FROM ({" UNION ALL ".join(branches)}) AS records
-                LEFT JOIN (SELECT device_id, min(in_service_at) AS in_service_at FROM {devices} GROUP BY device_id)
-                    USING (device_id)
-                WHERE {counts} = by_measured
+                LEFT JOIN (
+                    SELECT device_id, min(in_service_at) AS in_service_at, arg_max(model_id, valid_from) AS model_id
+                    FROM {devices} GROUP BY device_id
+                ) USING (device_id) LEFT JOIN table_names USING (model_id)
             ) JOIN judged_slices USING (hour_number)
-            GROUP BY slice"""
+            GROUP BY slice, table_name"""
 
 
-def _rejected(where: str) -> str:
-    """The CTE `rejected`: by slice the records rejected for their own fault, and the reasons in words."""
+def _rejected(where: str, received_where: str | None = None) -> str:
+    """The CTE `rejected`: by slice the records rejected for their own fault, and the reasons in words.
+
+    `untimed` are those that lie in the slice for being received in it, whatever time they are about: of a backlog of
+    days all come at once. Their share is of what was received (`received_where`), not of the slice's own.
+    """
     return f"""rejected AS (
-                SELECT slice, sum(records) AS rejected,
-                    string_agg(records || ' ' || reason, ', ' ORDER BY records DESC, reason) AS rejected_ratio_detail
-                FROM rejected_counts WHERE NOT is_repeat AND {where} GROUP BY slice
+                SELECT slice, coalesce(sum(records) FILTER (WHERE NOT is_untimed), 0) AS rejected,
+                    {_reasons("NOT is_untimed")} AS rejected_ratio_detail,
+                    coalesce(sum(records) FILTER (WHERE is_untimed), 0) AS untimed,
+                    {_reasons("is_untimed")} AS untimed_ratio_detail,
+                    untimed / greatest(untimed, any_value(received), 1) AS untimed_ratio
+                FROM rejected_counts LEFT JOIN (
+                    SELECT slice, sum(received) AS received FROM bronze_counts WHERE {received_where or where}
+                    GROUP BY slice
+                ) USING (slice)
+                WHERE NOT is_repeat AND {where} GROUP BY slice
             )"""
+
+
+def _reasons(condition: str) -> str:
+    words = "records || ' ' || reason, ', ' ORDER BY records DESC, reason"
+    return f"string_agg({words}) FILTER (WHERE {condition})"
 
 
 def _range_conditions(models: Iterable[Model]) -> dict[str, str]:

@@ -9,7 +9,7 @@ that the message of a check on `<name>` ends with.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from lake.delta import canonical_json
@@ -72,7 +72,7 @@ def reading_suite(table: Table, models: Iterable[Model]) -> Suite:
         _zero("offsets_are_unique", "repeated_offsets", "{observed} rows repeat a Kafka offset", "offset"),
         _inside_slice("event_at"),
         _in_range(),
-        _rejected_share(f"{table.short_name} readings were rejected", limit),
+        *_rejected_shares(f"{table.short_name} readings", limit),
     ]
     if staleness:
         message = "the newest {table} reading is {observed} s older than the newest in the lake (limit {limit} s)"
@@ -87,7 +87,7 @@ def slice_suite() -> Suite:
         (
             *_key_and_nulls(SILVER_REJECTED),
             _inside_slice("event_at"),
-            _rejected_share("all records were rejected and fit no model", Quality().max_rejected_ratio),
+            *_rejected_shares("all records", Quality().max_rejected_ratio, " and fit no model"),
             Check(
                 "every_record_is_there",
                 "silver_records",
@@ -156,9 +156,14 @@ def _in_range() -> Check:
     return _zero("values_are_in_range", "out_of_range", "{observed} values lie outside their declared range")
 
 
-def _rejected_share(what: str, limit: float) -> Check:
-    message = f"{{observed}} of {what} (limit {{limit}})"
-    return Check("rejected_share", "rejected_ratio", message, "reason", limit, None, ("rejected", MIN_REJECTED), True)
+def _rejected_shares(of: str, limit: float, why: str = "") -> Iterator[Check]:
+    """Of the records that the slice has for their own time, and of those that it has for the time of reception."""
+    for name, column, what in (
+        ("rejected", "rejected", of),
+        ("untimed", "untimed", f"{of} received in this hour, whatever time they are about,"),
+    ):
+        message = f"{{observed}} of {what} were rejected{why} (limit {{limit}})"
+        yield Check(f"{name}_share", f"{column}_ratio", message, "reason", limit, None, (column, MIN_REJECTED), True)
 
 
 _READINGS_MATCH = _zero(

@@ -77,11 +77,11 @@ def judge_silver(
         silver = Silver(connection, settings, models, inputs, tuple(sorted(set(slices))))
         judge(registry_suite(), silver.registry())
         if silver.slices:
-            silver.prepare()
+            silver.prepare(bronze_version, progress)
             for table in silver.reading_tables.values():
                 suite = reading_suite(table, models.values())
                 judge(suite, _with_staleness(silver.readings(table), suite, silver, table, newest_slice))
-            judge(slice_suite(), silver.whole_slices(bronze_version, progress))
+            judge(slice_suite(), silver.whole_slices())
     return _stored(settings, verdicts)
 
 

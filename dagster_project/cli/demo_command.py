@@ -264,7 +264,7 @@ def _show_next(settings: "Settings", report: Path, result: "Reconciliation") -> 
     click.echo(f"  {command} status")
     click.echo(f"""  {command} sql "select * from gold.device_latest limit 5" """.rstrip())
     click.echo(f"  {command} up            # the Dagster UI, with this run in it")
-    if result.held_hours:
+    if result.held_hours and result.meets:
         click.echo(
             f"\n{' and '.join(result.held_hours)} is held on purpose: {_IMPOSSIBLE_SHARE:.0%} of its thermostats' "
             "readings are impossible. To publish it in spite of that:"

@@ -15,6 +15,7 @@ from lake.duck import connect
 from lake.errors import StepError
 from lake.gold_profiles import Gold
 from lake.settings import Settings
+from lake.slices import slice_start
 from lake.suites import gold_suite, reading_suite, registry_suite, slice_suite
 from lake.tables import DEVICE_MINUTES, GOLD_TABLES
 from lake.validation import failures_of
@@ -105,6 +106,23 @@ def many_unknown(lake: Lake) -> None:
         lake.refuse(H6, minute, "unknown_device", model_id=None)
 
 
+def many_untimed(lake: Lake) -> None:
+    for minute in range(9):
+        untimed(lake, minute)
+
+
+def many_untimed_and_unknown(lake: Lake) -> None:
+    for minute in range(9):
+        untimed(lake, minute, model_id=None)
+
+
+def untimed(lake: Lake, minute: int, model_id: str | None = THERMOSTAT) -> None:
+    """A record of d1 without a time, received in hour 06."""
+    at = slice_start(H6) + timedelta(minutes=minute)
+    row = lake.refuse(H6, minute, "bad_time", model_id=model_id, measured_at=None, received_at=at)
+    row["event_at"] = at
+
+
 def lost_record(lake: Lake) -> None:
     del lake.readings[30]
 
@@ -147,6 +165,8 @@ SILVER_CASES: list[tuple[Callable[[Lake], None], Found]] = [
     (impossible_value, {(THERMOSTATS, H6, "values_are_in_range")}),
     (many_rejected, {(THERMOSTATS, H6, "rejected_share")}),
     (many_unknown, {(REJECTED, H6, "rejected_share")}),
+    (many_untimed, {(THERMOSTATS, H6, "untimed_share")}),
+    (many_untimed_and_unknown, {(REJECTED, H6, "untimed_share")}),
     (lost_record, {(REJECTED, H6, "every_record_is_there"), (REJECTED, H6, "records_are_the_same")}),
     (swapped_record, {(REJECTED, H6, "records_are_the_same")}),
     (repeated_rejection, {(REJECTED, H6, "keys_are_unique"), (REJECTED, H6, "every_record_is_there"),
@@ -171,6 +191,18 @@ def test_a_rejected_share_is_told_in_words(lake: Lake) -> None:
     many_rejected(lake)
     expected = "37.5 % of thermostats readings were rejected (limit 5 %): 12 out_of_range, 6 not_json"
     assert messages(judged(lake)) == expected
+
+
+def test_an_untimed_share_is_of_what_was_received(lake: Lake) -> None:
+    """A backlog brings the records without a time of many hours at once: the hour that it came in is not held."""
+    for minute in range(9):
+        untimed(lake, minute)
+    for minute in range(151):
+        lake.read(H5, minute % 60, message_id=f"late {minute}")
+        late = {"received_at": slice_start(H6), "received_hour": lake.bronze[-1]["received_hour"] + 1}
+        lake.bronze[-1] |= late
+        lake.readings[-1] |= {"received_at": slice_start(H6)}
+    assert judged(lake).held_hours == ()
 
 
 def test_a_few_rejected_readings_hold_nothing(lake: Lake) -> None:
