@@ -11,6 +11,7 @@ leaves out of that table what it has.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
@@ -129,8 +130,9 @@ def computed(frame: DataFrame) -> DataFrame:
 
     Not a cache: every action on a cached frame has its whole plan analysed anew, which for the judging of all models
     costs seconds each time. A checkpoint leaves the rows and no plan. They are freed with the frame.
+    On disk: in memory, as by default, two million readings leave a heap of 2 GB nothing to look for repeats with.
     """
-    return frame.localCheckpoint(eager=True)
+    return frame.localCheckpoint(eager=True, storageLevel=StorageLevel.DISK_ONLY)
 
 
 def _facts(spark: SparkSession, settings: Settings) -> DataFrame:
