@@ -15,11 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from device_sim.messages import Dispatch
-from ingestion.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC, source_of
+from ingestion.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC
 
-# kept as objects no longer than this: every one of them slows the garbage collector down
-_ROWS_A_BATCH = 5_000
 _ROWS_A_GROUP = 200_000
 SCHEMA = pa.schema(
     [
@@ -74,39 +71,32 @@ class ManifestWriter:
         self._path = folder / f"{run_id}.parquet"
         self._part = self._path.with_suffix(".parquet.part")
         self._writer = pq.ParquetWriter(self._part, SCHEMA, compression="zstd")
-        self._rows: list[Dispatch] = []
         self._batches: list[pa.RecordBatch] = []
+        self._kept = 0
         self._next = 0
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("expected_fate", "fault", "model_id")}
         self._lifecycle_count = 0
 
-    def add(self, dispatch: Dispatch) -> bool:
-        """Keep what was sent; True when it is time to `store` what was acknowledged.
+    def add(self, rows: pa.RecordBatch) -> bool:
+        """Keep rows of what was sent; True when it is time to `store` what was acknowledged.
 
-        The n-th dispatch added is the n-th message sent.
+        The n-th row added is the n-th message sent.
         """
-        self._rows.append(dispatch)
-        if len(self._rows) >= _ROWS_A_BATCH:
-            self._pack()
-        return len(self._batches) * _ROWS_A_BATCH >= _ROWS_A_GROUP
+        self._batches.append(rows)
+        self._kept += len(rows)
+        return self._kept >= _ROWS_A_GROUP
 
     def store(self, failed: set[int]) -> None:
         """Write the rows kept so far, which are all acknowledged but for those with the numbers in `failed`."""
-        self._pack()
-        if not self._batches:
+        if not self._kept:
             return
         table = pa.Table.from_batches(self._batches, SCHEMA)
         first, self._next = self._next, self._next + len(table)
         if failed:
             table = table.filter(pa.array([number not in failed for number in range(first, self._next)]))
-        self._batches = []
+        self._batches, self._kept = [], 0
         self._writer.write_table(table)
         self._count(table)
-
-    def _pack(self) -> None:
-        if self._rows:
-            self._batches.append(_batch(self._rows))
-            self._rows = []
 
     def _count(self, table: pa.Table) -> None:
         self._lifecycle_count += pc.sum(pc.equal(table["topic"], LIFECYCLE_TOPIC)).as_py() or 0
@@ -157,20 +147,3 @@ def _to_json(summary: ManifestSummary) -> str:
     raw = asdict(summary)
     del raw["parquet_path"], raw["json_path"]
     return json.dumps(raw, indent=1) + "\n"
-
-
-def _batch(rows: list[Dispatch]) -> pa.RecordBatch:
-    columns: list[list[Any]] = [
-        [each.message.topic for each in rows],
-        [None if each.message.key is None else each.device_id for each in rows],
-        [source_of(each.device_id) for each in rows],
-        [each.message_id for each in rows],
-        [None if each.measured_ms is None else each.measured_ms * 1000 for each in rows],
-        [each.component for each in rows],
-        [each.model_id for each in rows],
-        [each.fault for each in rows],
-        [each.fate for each in rows],
-        [each.clock_status for each in rows],
-    ]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)

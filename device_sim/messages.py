@@ -7,59 +7,22 @@ when, and the order of arrival, are in `stream`; values in `signals`, broken mes
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from device_sim.corruptions import CORRUPTIONS, Breaker
+from device_sim.dispatches import Batch, Dispatch, Indices, reading_rows
 from device_sim.faults import Faults, Span
 from device_sim.fleet import Device
 from device_sim.noise import Floats, Times, keys_of, uniform
 from device_sim.payloads import PayloadTemplate
 from device_sim.signals import json_texts, time_texts
-from ingestion.envelope import ID, SOURCE, TIME, Message, TelemetryEnvelope, source_of
+from ingestion.envelope import Message, TelemetryEnvelope, telemetry_wires
 
 _MINUTE_MS = 60_000
 Flags = NDArray[np.bool_]
-Indices = NDArray[np.int64]
-
-
-@dataclass(slots=True)
-class Dispatch:
-    """One message to be sent, and what is to become of it.
-
-    `arrival_ms` is the simulated time of its arrival. `device_id`, `message_id` and `measured_ms` (None when ce_time is
-    no time) say what its envelope says. `fate` is 'reading', a reason of `silver.rejected`, or 'lifecycle';
-    `clock_status` is what is to be judged of the device's clock.
-    """
-
-    arrival_ms: int
-    message: Message
-    device_id: str
-    message_id: str | None
-    measured_ms: int | None
-    model_id: str
-    component: str | None
-    fault: str = "none"
-    fate: str = "reading"
-    clock_status: str = "ok"
-
-    def put(self, message: Message) -> None:
-        """Send this message instead."""
-        headers = dict(message.headers)
-        message_id = headers.get(ID)
-        self.message = message
-        self.device_id = headers[SOURCE].decode().removeprefix(source_of(""))
-        self.message_id = None if message_id is None else message_id.decode()
-        self.measured_ms = _time_ms(headers.get(TIME, b""))
-
-
-def lifecycle_dispatch(arrival_ms: int, message: Message, model_id: str) -> Dispatch:
-    """A message of the registry."""
-    dispatch = Dispatch(arrival_ms, message, "", None, None, model_id, None, "none", "lifecycle")
-    dispatch.put(message)
-    return dispatch
 
 
 @dataclass(frozen=True)
@@ -81,8 +44,9 @@ class MessageKind:
     def __init__(self, devices: list[Device], component: str | None, faults: Faults, seed: int) -> None:
         model = devices[0].model
         ids = [device.device_id for device in devices]
-        self._model_id, self._component, self._faults, self._seed = model.model_id, component, faults, seed
-        self._ids = ids
+        self._model_id, self._component, self._faults = model.model_id, component, faults
+        self._ids = pa.array(ids, pa.string())
+        self._id_format = f"{seed}-%d{f'-{component}' if component else ''}".encode()
         self._envelopes = [TelemetryEnvelope(device_id, component) for device_id in ids]
         self._intervals_ms = [device.reporting_interval_s * 1000 for device in devices]
         self._telemetry = [each for each in model.telemetry if each.component == component]
@@ -102,38 +66,42 @@ class MessageKind:
             return np.ones(len(rows.device))
         return uniform(self._lot_keys[rows.device], rows.times)
 
-    def dispatches(self, rows: Rows, impossible: Flags) -> list[Dispatch]:
+    def batch(self, rows: Rows, impossible: Flags) -> Batch:
         """The messages of these readings; delayed ones carry the later arrival."""
         columns = self._columns(rows, rows.times)
-        payloads = self._template.fill(zip(*columns, strict=True))
         measured = rows.times + rows.shifts
-        suffix = f"-{self._component}" if self._component else ""
-        ids, envelopes, seed = self._ids, self._envelopes, self._seed
-        component, model_id = self._component, self._model_id
-        message_ids = [f"{seed}-{ms}{suffix}" for ms in measured.tolist()]
-        made = [
-            Dispatch(at, envelopes[i].message(name, time, payload), ids[i], name, ms, model_id, component)
-            for i, at, name, ms, time, payload in zip(
-                rows.device.tolist(),
-                rows.times.tolist(),
-                message_ids,
-                measured.tolist(),
-                time_texts(measured),
-                payloads,
-                strict=True,
-            )
-        ]
-        self._set_clocks(made, rows.shifts)
-        for n in np.flatnonzero(impossible).tolist():
-            self._break(made[n], "impossible", "out_of_range", [column[n] for column in columns])
+        # what bytes.decode and str.encode do by default takes a third of what `surrogatepass` takes; these are ASCII
+        ids = [self._id_format % ms for ms in measured.tolist()]
+        wires = telemetry_wires(
+            map(self._envelopes.__getitem__, rows.device.tolist()),
+            ids,
+            map(str.encode, time_texts(measured)),
+            self._template.fill(zip(*columns, strict=True)),
+        )
+        device_ids = self._ids.take(pa.array(rows.device))
+        made = Batch(rows.times, wires, reading_rows(device_ids, ids, measured, self._component, self._model_id))
         drawn = np.searchsorted(self._thresholds, uniform(self._fault_keys[rows.device], rows.times), side="right")
-        drawn[impossible | (rows.shifts != 0)] = len(self._kinds)
-        faulty = np.flatnonzero(drawn < len(self._kinds))
-        delays = uniform(self._delay_keys[rows.device[faulty]], rows.times[faulty])
-        for n, delay in zip(faulty.tolist(), delays.tolist(), strict=True):
+        odd = np.flatnonzero(impossible | (rows.shifts != 0) | (drawn < len(self._kinds)))
+        if not len(odd):
+            return made
+        delays = uniform(self._delay_keys[rows.device[odd]], rows.times[odd])
+        changed: list[Dispatch] = []
+        extra: list[Dispatch] = []
+        for n, delay in zip(odd.tolist(), delays.tolist(), strict=True):
+            dispatch = Dispatch(
+                int(rows.times[n]), Message(*wires[n]), device_ids[n].as_py(), ids[n].decode(), int(measured[n]),
+                self._model_id, self._component,
+            )  # fmt: skip
+            changed.append(dispatch)
             row = [column[n] for column in columns]
-            made += self._apply(self._kinds[drawn[n]], made[n], row, delay, rows.only(n))
-        return made
+            if rows.shifts[n]:
+                dispatch.clock_status = "ahead" if rows.shifts[n] > 0 else "behind"
+                dispatch.fault = f"clock_{dispatch.clock_status}"
+            elif impossible[n]:
+                self._break(dispatch, "impossible", "out_of_range", row)
+            else:
+                extra += self._apply(self._kinds[drawn[n]], dispatch, row, delay, rows.only(n))
+        return made.replaced(odd, changed + extra)
 
     def _columns(self, rows: Rows, times: Times) -> list[list[str]]:
         return [
@@ -143,11 +111,6 @@ class MessageKind:
 
     def _can(self, kind: str) -> bool:
         return self._breaker.can(kind.removeprefix("corrupt."))
-
-    def _set_clocks(self, made: list[Dispatch], shifts: Times) -> None:
-        for n in np.flatnonzero(shifts).tolist():
-            status = "ahead" if shifts[n] > 0 else "behind"
-            made[n].fault, made[n].clock_status = f"clock_{status}", status
 
     def _apply(self, kind: str, made: Dispatch, row: Sequence[str], delay: float, reading: Rows) -> list[Dispatch]:
         """Put one fault on a dispatch; returns the messages that come on top of it."""
@@ -201,10 +164,3 @@ def _between(span: Span, share: float, unit_ms: int) -> int:
 
 def _with_extra(payload: bytes, name: str) -> bytes:
     return payload[:-1] + f',{json.dumps(name)}:"not declared"}}'.encode()
-
-
-def _time_ms(time: bytes) -> int | None:
-    try:
-        return round(datetime.fromisoformat(time.decode()).timestamp() * 1000)
-    except ValueError:
-        return None

@@ -3,12 +3,14 @@
 Belongs here: the Kafka client, its settings and its errors. What is sent, and when, is decided by the caller.
 """
 
-from functools import partial
+from collections.abc import Callable, Iterable
+from threading import Event
+from types import MethodType
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
-from ingestion.envelope import Message
+from ingestion.envelope import Message, Wire
 from lake.errors import PlatformError
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -17,12 +19,12 @@ _QUEUE_MESSAGES = 100_000
 
 
 class MessageProducer:
-    """Sends messages; what was not acknowledged is known by its number."""
+    """Sends messages, of which `count` were sent; what was not acknowledged is known by its number."""
 
     def __init__(self, bootstrap: str) -> None:
         """Raises PlatformError when no broker answers at `bootstrap` within 10 s."""
         self._bootstrap = bootstrap
-        self._count = 0
+        self.count = 0
         self._failed: dict[int, str] = {}
         self._producer = Producer(
             {
@@ -54,25 +56,29 @@ class MessageProducer:
 
         Raises PlatformError when the broker takes nothing any more.
         """
-        number = self._count
-        while True:
-            try:
-                self._producer.produce(
-                    message.topic,
-                    value=message.value,
-                    key=message.key,
-                    headers=list(message.headers),
-                    on_delivery=partial(self._report, number),
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-                if self._failed:
-                    raise self._error() from None
-            except KafkaException as error:
-                raise PlatformError(f"Kafka at {self._bootstrap} refused a message: {error.args[0].str()}.") from error
-            else:
-                self._count += 1
-                return
+        self.send_all((message.wire(),))
+
+    def send_all(self, wires: Iterable[Wire], stop: Event | None = None) -> None:
+        """Queue messages as `send` does; no more of them when `stop` is set while the queue is full."""
+        produce: Callable[..., None] = self._producer.produce
+        report = self._report
+        for topic, key, headers, value in wires:
+            while True:
+                # by place, not by name: names take a fifth of the time that a call takes
+                try:
+                    produce(topic, value, key, -1, MethodType(report, self.count), None, 0, headers)
+                except BufferError:
+                    self._producer.poll(0.1)
+                    if self._failed:
+                        raise self._error() from None
+                    if stop is not None and stop.is_set():
+                        return
+                except KafkaException as error:
+                    reason = error.args[0].str()
+                    raise PlatformError(f"Kafka at {self._bootstrap} refused a message: {reason}.") from error
+                else:
+                    self.count += 1
+                    break
 
     def poll(self) -> None:
         """Take in the reports that have come."""

@@ -16,16 +16,18 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
 
+import numpy as np
+
 from device_sim.clock import Clock, SystemClock
+from device_sim.dispatches import Batch, batch_of, lifecycle_dispatch
 from device_sim.faults import Faults
 from device_sim.fleet import Device, build_fleet, model_named, registered_message
 from device_sim.impossible import impossible_hour
 from device_sim.manifest import ManifestSummary, ManifestWriter
-from device_sim.messages import Dispatch, lifecycle_dispatch
 from device_sim.producer import MessageProducer
 from device_sim.schedule import DevicePeriod, build_schedule
-from device_sim.stream import dispatches, reading_count
-from ingestion.envelope import rfc3339
+from device_sim.stream import batches, reading_count
+from ingestion.envelope import Message, rfc3339
 from lake.errors import UsageError
 from lake.models import BUILT_IN_MODELS, Model, known_models, load_models
 from lake.settings import Settings
@@ -33,7 +35,7 @@ from lake.settings import Settings
 Progress = Callable[[int, int], None]
 """Told now and then: messages sent so far, and how many there will be, more or less."""
 
-_PROGRESS_EVERY = 1000
+_MESSAGES_A_PIECE = 1000
 # what the machines' clocks may differ by, and the time until the last message is received
 _CLOCK_MARGIN = timedelta(minutes=10)
 
@@ -74,22 +76,18 @@ class Simulation:
     fleet: list[Device] = field(repr=False)
     schedule: list[DevicePeriod] = field(repr=False)
 
-    def registrations(self) -> Iterator[Dispatch]:
+    def registrations(self) -> Batch:
         """The lifecycle events that come before all telemetry."""
-        for device in self.fleet:
-            message = registered_message(
-                device.device_id, device.model.model_id, device.site_id, device.reporting_interval_s,
-                device.in_service_at,
-            )  # fmt: skip
-            yield lifecycle_dispatch(self.options.span_ms[0], message, device.model.model_id)
+        start_ms = self.options.span_ms[0]
+        return batch_of([lifecycle_dispatch(start_ms, _registered(each), each.model.model_id) for each in self.fleet])
 
-    def stream(self) -> Iterator[Dispatch]:
+    def stream(self) -> Iterator[Batch]:
         """Everything after the registrations, by simulated arrival."""
         options = self.options
         models = list({device.model.model_id: device.model for device in self.fleet}.values())
         fault = options.faults.impossible
         hour = None if fault is None else impossible_hour(fault, models, options.span_ms)
-        return dispatches(self.fleet, self.schedule, options.faults, options.span_ms, options.seed, hour)
+        return batches(self.fleet, self.schedule, options.faults, options.span_ms, options.seed, hour)
 
 
 def plan(settings: Settings, options: SimulationOptions, now: datetime) -> Simulation:
@@ -128,13 +126,12 @@ def simulate(
     manifest = ManifestWriter(settings.home / "manifests", run_id)
     try:
         with _rare_collections():
-            _send(simulation.registrations(), producer, manifest, stop)
+            _send(iter([simulation.registrations()]), producer, manifest, stop)
             # telemetry of a device that the registry has not heard of would be refused
             manifest.store(producer.flush())
             producer.check()
             total = reading_count(simulation.fleet, options.span_ms)
-            paced = _paced(simulation.stream(), options, clock, stop, producer)
-            _send(paced, producer, manifest, stop, progress, total)
+            _send(_pieces(simulation.stream(), options, clock, stop), producer, manifest, stop, progress, total)
     finally:
         manifest.store(producer.flush())
         summary = manifest.finish(
@@ -177,7 +174,7 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _send(
-    stream: Iterator[Dispatch],
+    pieces: Iterator[Batch],
     producer: MessageProducer,
     manifest: ManifestWriter,
     stop: Event,
@@ -185,36 +182,49 @@ def _send(
     total: int = 0,
 ) -> None:
     sent = 0
-    for dispatch in stream:
+    for piece in pieces:
         if stop.is_set():
             break
-        producer.send(dispatch.message)
-        if manifest.add(dispatch):
+        before = producer.count
+        try:
+            producer.send_all(piece.wires, stop)
+        finally:
+            # whatever ended it, what was sent is written down
+            is_time = manifest.add(piece.rows.slice(0, producer.count - before))
+        if is_time:
             manifest.store(producer.flush())
-        sent += 1
-        if sent % _PROGRESS_EVERY == 0:
-            producer.poll()
-            producer.check()
-            if progress is not None:
-                progress(sent, max(sent, total))
+        producer.poll()
+        producer.check()
+        sent += producer.count - before
+        if progress is not None:
+            progress(sent, max(sent, total))
     if progress is not None:
         progress(sent, sent)
 
 
-def _paced(
-    stream: Iterator[Dispatch], options: SimulationOptions, clock: Clock, stop: Event, producer: MessageProducer
-) -> Iterator[Dispatch]:
-    """The stream, each message held back until its simulated arrival at `options.speed`."""
-    if options.speed is None:
-        yield from stream
-        return
-    began = clock.now()
-    for dispatch in stream:
-        due = began + timedelta(milliseconds=(dispatch.arrival_ms - options.span_ms[0]) / options.speed)
-        if due > clock.now():
-            producer.poll()
-            clock.wait_until(due, stop)
-        yield dispatch
+def _pieces(stream: Iterator[Batch], options: SimulationOptions, clock: Clock, stop: Event) -> Iterator[Batch]:
+    """The stream in pieces after which a stop is looked for, each held back until its arrival at `options.speed`."""
+    began, speed = clock.now(), options.speed
+    for batch in stream:
+        start = 0
+        while start < len(batch):
+            end = start + _MESSAGES_A_PIECE
+            if speed is not None:
+                due = began + timedelta(milliseconds=(int(batch.arrivals[start]) - options.span_ms[0]) / speed)
+                if due > clock.now():
+                    clock.wait_until(due, stop)
+                reached_ms = options.span_ms[0] + (clock.now() - began) * speed / timedelta(milliseconds=1)
+                due_count = int(np.searchsorted(batch.arrivals, reached_ms, side="right"))
+                # one is due, whichever way the times were rounded
+                end = min(end, max(start + 1, due_count))
+            yield batch.part(start, end)
+            start = end
+
+
+def _registered(device: Device) -> Message:
+    return registered_message(
+        device.device_id, device.model.model_id, device.site_id, device.reporting_interval_s, device.in_service_at
+    )
 
 
 def _models(settings: Settings, options: SimulationOptions) -> list[Model]:

@@ -150,7 +150,8 @@ _SCALARS: dict[str, Callable[[Telemetry, Keys, Times], list[str]]] = {
 
 def time_texts(times: Times) -> list[str]:
     """Times as ce_time: `2026-11-20T05:00:00.000Z`."""
-    return [f"{text}Z" for text in np.datetime_as_string(times.astype("datetime64[ms]")).tolist()]
+    texts: list[str] = np.datetime_as_string(times.astype("datetime64[ms]"), timezone="UTC").tolist()
+    return texts
 
 
 def split_types(types: str) -> list[str]:

@@ -5,14 +5,14 @@ Belongs here: who reports when, and the order that delays make of it all. The me
 """
 
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
 
 import numpy as np
 
+from device_sim.dispatches import Batch, Dispatch, batch_of, joined, lifecycle_dispatch
 from device_sim.faults import Faults
 from device_sim.fleet import Device
 from device_sim.impossible import ImpossibleHour
-from device_sim.messages import Dispatch, Flags, MessageKind, Rows, lifecycle_dispatch
+from device_sim.messages import Flags, MessageKind, Rows
 from device_sim.schedule import DevicePeriod
 from lake.models import Model
 
@@ -20,32 +20,30 @@ _HOUR_MS = 3_600_000
 _MESSAGES_A_WINDOW = 20_000
 
 
-def dispatches(
+def batches(
     fleet: Sequence[Device],
     schedule: Sequence[DevicePeriod],
     faults: Faults,
     span_ms: tuple[int, int],
     seed: int,
     impossible: ImpossibleHour | None = None,
-) -> Iterator[Dispatch]:
+) -> Iterator[Batch]:
     """All messages of readings due in `span_ms` (from, to before) and of lifecycle events, by arrival.
 
     Memory follows what is under way, not the length of the run.
     """
     groups = [_Group(devices, schedule, faults, seed, impossible) for devices in by_model(fleet)]
-    pending = _lifecycle_dispatches(fleet, schedule)
+    pending = batch_of(_lifecycle_dispatches(fleet, schedule))
     start_ms, end_ms = span_ms
     window_ms = _window_ms(fleet)
     for window_start in range(start_ms, end_ms, window_ms):
         window_end = min(window_start + window_ms, end_ms)
-        for group in groups:
-            pending += group.dispatches(window_start, window_end)
-        # the sort is stable: what arrives at one moment stays in the order in which it was made
-        pending.sort(key=attrgetter("arrival_ms"))
-        ready = sum(1 for each in pending if each.arrival_ms < window_end)
-        yield from pending[:ready]
-        del pending[:ready]
-    yield from pending
+        made = [batch for group in groups for batch in group.batches(window_start, window_end)]
+        pending = joined([pending, *made]).by_arrival()
+        ready = int(np.searchsorted(pending.arrivals, window_end))
+        yield pending.part(0, ready)
+        pending = pending.part(ready, len(pending))
+    yield pending
 
 
 def reading_count(fleet: Sequence[Device], span_ms: tuple[int, int]) -> int:
@@ -89,12 +87,9 @@ class _Group:
         applies = impossible is not None and devices[0].model.model_id in impossible.model_ids
         self._impossible = impossible if applies else None
 
-    def dispatches(self, start_ms: int, end_ms: int) -> list[Dispatch]:
+    def batches(self, start_ms: int, end_ms: int) -> list[Batch]:
         rows = self._rows(start_ms, end_ms)
-        made: list[Dispatch] = []
-        for stream in self._streams:
-            made += stream.dispatches(rows, self._impossible_rows(stream, rows, start_ms, end_ms))
-        return made
+        return [each.batch(rows, self._impossible_rows(each, rows, start_ms, end_ms)) for each in self._streams]
 
     def _rows(self, start_ms: int, end_ms: int) -> Rows:
         first = np.maximum(0, -(-(start_ms - self._in_service) // self._intervals))

@@ -5,7 +5,7 @@ belongs in `device_sim.producer` and in real devices; what a payload means belon
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -32,6 +32,8 @@ RETIRED = "lakehouse.device.retired"
 LIFECYCLE_TYPES = frozenset({REGISTERED, UPDATED, MAINTENANCE_STARTED, MAINTENANCE_ENDED, RETIRED})
 
 Headers = list[tuple[str, bytes]]
+Wire = tuple[str, bytes | None, Headers, bytes]
+"""A message as a plain tuple, for where there are many: topic, key, headers, value."""
 
 # made once: a fleet sends hundreds of thousands of them
 _VERSION_1 = (SPECVERSION, b"1.0")
@@ -51,28 +53,44 @@ class Message:
     headers: Headers
     value: bytes
 
+    def wire(self) -> Wire:
+        """The same as a tuple."""
+        return self.topic, self.key, self.headers, self.value
+
 
 class TelemetryEnvelope:
     """What the telemetry of a device, or of one of its components, has in common; made once for many messages."""
 
-    __slots__ = ("_key", "_last", "_source")
+    __slots__ = ("key", "last", "source")
 
     def __init__(self, device_id: str, component: str | None = None, dataschema: str | None = None) -> None:
-        self._key = _utf8(device_id)
-        self._source = (SOURCE, _utf8(source_of(device_id)))
-        self._last = [_JSON]
+        self.key = _utf8(device_id)
+        self.source = (SOURCE, _utf8(source_of(device_id)))
+        self.last = [_JSON]
         if component is not None:
-            self._last.append((SUBJECT, _utf8(component)))
+            self.last.append((SUBJECT, _utf8(component)))
         if dataschema is not None:
-            self._last.append((DATASCHEMA, _utf8(dataschema)))
+            self.last.append((DATASCHEMA, _utf8(dataschema)))
 
     def message(self, message_id: str, time: str, payload: bytes) -> Message:
         """A reading: `time` is ce_time as it is to be sent, `payload` the JSON object of telemetry."""
-        # not by `_utf8`: calling it takes as long as encoding
-        identity = (ID, message_id.encode("utf-8", "surrogatepass"))
-        moment = (TIME, time.encode("utf-8", "surrogatepass"))
-        headers = [_VERSION_1, identity, self._source, _TELEMETRY, moment, *self._last]
-        return Message(TELEMETRY_TOPIC, self._key, headers, payload)
+        (wire,) = telemetry_wires([self], [_utf8(message_id)], [_utf8(time)], [payload])
+        return Message(*wire)
+
+
+def telemetry_wires(
+    envelopes: Iterable[TelemetryEnvelope], ids: Iterable[bytes], times: Iterable[bytes], payloads: Iterable[bytes]
+) -> list[Wire]:
+    """Readings, one an element of each."""
+    return [
+        (
+            TELEMETRY_TOPIC,
+            each.key,
+            [_VERSION_1, (ID, message_id), each.source, _TELEMETRY, (TIME, time), *each.last],
+            payload,
+        )
+        for each, message_id, time, payload in zip(envelopes, ids, times, payloads, strict=True)
+    ]
 
 
 def lifecycle_message(

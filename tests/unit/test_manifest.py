@@ -3,17 +3,22 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from device_sim.dispatches import Dispatch, batch_of, lifecycle_dispatch
 from device_sim.manifest import ManifestWriter, read_summary
-from device_sim.messages import Dispatch, lifecycle_dispatch
 from ingestion.envelope import REGISTERED, TelemetryEnvelope, lifecycle_message
 
 
 def _dispatch(n: int, fate: str = "reading", fault: str = "none") -> Dispatch:
     message = TelemetryEnvelope("d").message(str(n), "2026-11-20T00:00:00.000Z", b"{}")
     return Dispatch(0, message, "d", str(n), 1_795_132_800_000, "dtmi:x:y;1", None, fault, fate)
+
+
+def _rows(*numbers: int) -> pa.RecordBatch:
+    return batch_of([_dispatch(n) for n in numbers]).rows
 
 
 def _finish(manifest: ManifestWriter) -> None:
@@ -24,8 +29,8 @@ def test_rows_and_counts_say_what_was_sent(tmp_path: Path) -> None:
     """Each message is a row, and the summary counts them by fate, fault and model; lifecycle apart."""
     manifest = ManifestWriter(tmp_path / "new", "run")
     event = lifecycle_message("d", "r", REGISTERED, "2026-11-20T00:00:00.000Z")
-    for dispatch in (lifecycle_dispatch(0, event, "dtmi:x:y;1"), _dispatch(1), _dispatch(2, "duplicate", "repeated")):
-        assert not manifest.add(dispatch)
+    dispatches = [lifecycle_dispatch(0, event, "dtmi:x:y;1"), _dispatch(1), _dispatch(2, "duplicate", "repeated")]
+    assert not manifest.add(batch_of(dispatches).rows)
     manifest.store(set())
     _finish(manifest)
     summary = read_summary(tmp_path / "new" / "run.json")
@@ -52,11 +57,10 @@ def test_rows_and_counts_say_what_was_sent(tmp_path: Path) -> None:
 def test_what_was_not_acknowledged_is_left_out(tmp_path: Path) -> None:
     """Failed numbers count through all that was stored before."""
     manifest = ManifestWriter(tmp_path, "run")
-    for n in range(3):
-        manifest.add(_dispatch(n))
+    manifest.add(_rows(0, 1))
+    manifest.add(_rows(2))
     manifest.store({1})
-    for n in range(3, 6):
-        manifest.add(_dispatch(n))
+    manifest.add(_rows(3, 4, 5))
     manifest.store({1, 5})
     _finish(manifest)
     assert pq.read_table(tmp_path / "run.parquet")["message_id"].to_pylist() == ["0", "2", "3", "4"]
@@ -66,7 +70,7 @@ def test_what_was_not_acknowledged_is_left_out(tmp_path: Path) -> None:
 def test_nothing_stands_under_its_name_before_it_is_whole(tmp_path: Path) -> None:
     """A reader never meets half a manifest."""
     manifest = ManifestWriter(tmp_path, "run")
-    manifest.add(_dispatch(1))
+    manifest.add(_rows(1))
     manifest.store(set())
     assert not {path.name for path in tmp_path.iterdir()} & {"run.parquet", "run.json"}
     _finish(manifest)
@@ -75,12 +79,11 @@ def test_nothing_stands_under_its_name_before_it_is_whole(tmp_path: Path) -> Non
 
 def test_rows_are_stored_when_there_are_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Memory does not follow the length of a run."""
-    monkeypatch.setattr("device_sim.manifest._ROWS_A_BATCH", 2)
     monkeypatch.setattr("device_sim.manifest._ROWS_A_GROUP", 4)
     manifest = ManifestWriter(tmp_path, "run")
-    assert [manifest.add(_dispatch(n)) for n in range(4)] == [False, False, False, True]
+    assert [manifest.add(_rows(0, 1)), manifest.add(_rows(2)), manifest.add(_rows(3))] == [False, False, True]
     manifest.store(set())
-    assert not manifest.add(_dispatch(4))
+    assert not manifest.add(_rows(4))
     manifest.store(set())
     _finish(manifest)
     assert pq.read_table(tmp_path / "run.parquet")["message_id"].to_pylist() == ["0", "1", "2", "3", "4"]

@@ -1,6 +1,7 @@
 """The stream: who reports when, in which order, with which faults."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from device_sim.corruptions import CORRUPTIONS
+from device_sim.dispatches import Batch, Dispatch
 from device_sim.faults import (
     DEMO_FAULTS,
     Delayed,
@@ -19,11 +21,10 @@ from device_sim.faults import (
     Share,
     WrongClock,
 )
-from device_sim.messages import Dispatch
 from device_sim.run import Simulation, SimulationOptions, plan
 from device_sim.schedule import DevicePeriod
-from device_sim.stream import dispatches, reading_count
-from ingestion.envelope import MAINTENANCE_ENDED, MAINTENANCE_STARTED, SUBJECT, TYPE, header
+from device_sim.stream import batches, reading_count
+from ingestion.envelope import MAINTENANCE_ENDED, MAINTENANCE_STARTED, SUBJECT, TYPE, Message, header
 from lake.errors import UsageError
 from lake.settings import Settings
 
@@ -41,7 +42,27 @@ def _plan(
 
 
 def _sent(faults: Faults | None = None, **more: object) -> list[Dispatch]:
-    return list(_plan(faults, **more).stream())  # type: ignore[arg-type]
+    return _one_by_one(_plan(faults, **more).stream())  # type: ignore[arg-type]
+
+
+def _one_by_one(stream: Iterable[Batch]) -> list[Dispatch]:
+    """The messages, each with its row of the manifest."""
+    return [
+        Dispatch(
+            arrival_ms=arrival_ms,
+            message=Message(*wire),
+            device_id=row["source"].removeprefix("/devices/"),
+            message_id=row["message_id"],
+            measured_ms=None if row["measured_at"] is None else round(row["measured_at"].timestamp() * 1000),
+            model_id=row["model_id"],
+            component=row["component"],
+            fault=row["fault"],
+            fate=row["expected_fate"],
+            clock_status=row["expected_clock_status"],
+        )
+        for batch in stream
+        for arrival_ms, wire, row in zip(batch.arrivals.tolist(), batch.wires, batch.rows.to_pylist(), strict=True)
+    ]
 
 
 def _with_fault(faults: Faults, fault: str) -> list[Dispatch]:
@@ -61,7 +82,7 @@ def test_the_same_arguments_give_the_same_bytes() -> None:
 def test_devices_report_exactly_when_due() -> None:
     """Without faults there is one message a reporting time, device and message kind, from in_service_at to the end."""
     simulation = _plan()
-    sent = list(simulation.stream())
+    sent = _one_by_one(simulation.stream())
     end_ms = simulation.options.span_ms[1]
     for device in simulation.fleet:
         due = list(range(device.in_service_ms, end_ms, device.reporting_interval_s * 1000))
@@ -79,7 +100,7 @@ def test_runs_that_overlap_agree() -> None:
     """A run that starts later sends the same messages for the hours that both cover."""
     whole = {each.message_id: each.message for each in _sent() if "thermostat-0001" in each.device_id}
     options = SimulationOptions(START + timedelta(hours=3), 9, 3.0)
-    later = [each for each in plan(SETTINGS, options, NOW).stream() if "thermostat-0001" in each.device_id]
+    later = [each for each in _one_by_one(plan(SETTINGS, options, NOW).stream()) if "thermostat-0001" in each.device_id]
     assert len(later) == 180
     assert all(whole[each.message_id] == each.message for each in later)
 
@@ -161,7 +182,7 @@ def test_a_device_in_an_outage_is_silent() -> None:
     """No message of the device is due in its outage; all others are sent."""
     simulation = _plan(Faults(outage=Period(0.3, (2, 3))))
     assert len(simulation.schedule) == 3
-    sent = list(simulation.stream())
+    sent = _one_by_one(simulation.stream())
     assert len(sent) < reading_count(simulation.fleet, simulation.options.span_ms)
     for period in simulation.schedule:
         times = [each.measured_ms for each in sent if each.device_id == period.device_id]
@@ -176,7 +197,7 @@ def test_a_period_ends_before_its_end() -> None:
     (device,) = simulation.fleet
     start_ms, end_ms = device.in_service_ms + 10 * 60_000, device.in_service_ms + 12 * 60_000
     silence = DevicePeriod("outage", device.device_id, start_ms, end_ms)
-    sent = dispatches([device], [silence], Faults(), simulation.options.span_ms, 1)
+    sent = _one_by_one(batches([device], [silence], Faults(), simulation.options.span_ms, 1))
     minutes = [((each.measured_ms or 0) - device.in_service_ms) // 60_000 for each in sent]
     assert minutes == [*range(10), *range(12, 360)]
 
@@ -184,7 +205,7 @@ def test_a_period_ends_before_its_end() -> None:
 def test_maintenance_is_announced_and_silent() -> None:
     """Maintenance sends its start and its end to the registry at the moments that bound the silence."""
     simulation = _plan(Faults(maintenance=Period(0.3, (1, 2))))
-    sent = list(simulation.stream())
+    sent = _one_by_one(simulation.stream())
     for period in simulation.schedule:
         mine = [each for each in sent if each.device_id == period.device_id]
         events = [(header(each.message, TYPE), each.measured_ms) for each in mine if each.fate == "lifecycle"]
@@ -204,7 +225,7 @@ def test_a_wrong_clock_is_judged_by_the_brokers(fault: str, status: str) -> None
     """A clock ahead shows times after now, one behind times before the device came into service."""
     simulation = _plan(Faults(**{fault: WrongClock(0.3, (2, 3))}))  # type: ignore[arg-type]
     in_service = {device.device_id: device.in_service_ms for device in simulation.fleet}
-    wrong = [each for each in simulation.stream() if each.fault == fault]
+    wrong = [each for each in _one_by_one(simulation.stream()) if each.fault == fault]
     assert len({each.device_id for each in wrong}) == 3
     for each in wrong:
         assert each.clock_status == status
