@@ -7,6 +7,7 @@ order in `stream`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from device_sim.manifest import SCHEMA
 from device_sim.noise import Times
-from ingestion.envelope import ID, SOURCE, TELEMETRY_TOPIC, TIME, Message, Wire, source_of
+from ingestion.envelope import ID, SOURCE, TELEMETRY_TOPIC, TIME, Message, Reading, source_of
 
 Indices = NDArray[np.int64]
 
@@ -66,20 +67,20 @@ class Batch:
     """
 
     arrivals: Times
-    wires: list[Wire]
+    messages: list[Message | Reading]
     rows: pa.RecordBatch
 
     def __len__(self) -> int:
-        return len(self.wires)
+        return len(self.messages)
 
     def part(self, start: int, end: int) -> "Batch":
         """Those from `start` to before `end`."""
-        return Batch(self.arrivals[start:end], self.wires[start:end], self.rows.slice(start, end - start))
+        return Batch(self.arrivals[start:end], self.messages[start:end], self.rows.slice(start, end - start))
 
     def take(self, places: Indices) -> "Batch":
         """Those at `places`, in that order."""
-        wires = self.wires
-        return Batch(self.arrivals[places], [wires[i] for i in places.tolist()], self.rows.take(pa.array(places)))
+        messages = list(map(self.messages.__getitem__, places.tolist()))
+        return Batch(self.arrivals[places], messages, self.rows.take(pa.array(places)))
 
     def by_arrival(self) -> "Batch":
         """In order of arrival; what arrives at one moment stays in the order that it has."""
@@ -111,7 +112,7 @@ def batch_of(dispatches: Sequence[Dispatch]) -> Batch:
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     return Batch(
         np.array([each.arrival_ms for each in dispatches], dtype=np.int64),
-        [each.message.wire() for each in dispatches],
+        [each.message for each in dispatches],
         pa.RecordBatch.from_arrays(arrays, schema=SCHEMA),
     )
 
@@ -140,7 +141,7 @@ def joined(batches: Sequence[Batch]) -> Batch:
     """One behind the other."""
     return Batch(
         np.concatenate([each.arrivals for each in batches]),
-        [wire for each in batches for wire in each.wires],
+        list(chain.from_iterable(each.messages for each in batches)),
         pa.concat_batches([each.rows for each in batches]),
     )
 

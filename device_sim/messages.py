@@ -19,7 +19,7 @@ from device_sim.fleet import Device
 from device_sim.noise import Floats, Times, keys_of, uniform
 from device_sim.payloads import PayloadTemplate
 from device_sim.signals import json_texts, time_texts
-from ingestion.envelope import Message, TelemetryEnvelope, telemetry_wires
+from ingestion.envelope import Message, Reading, TelemetryEnvelope, wires
 
 _MINUTE_MS = 60_000
 Flags = NDArray[np.bool_]
@@ -70,16 +70,13 @@ class MessageKind:
         """The messages of these readings; delayed ones carry the later arrival."""
         columns = self._columns(rows, rows.times)
         measured = rows.times + rows.shifts
-        # what bytes.decode and str.encode do by default takes a third of what `surrogatepass` takes; these are ASCII
         ids = [self._id_format % ms for ms in measured.tolist()]
-        wires = telemetry_wires(
-            map(self._envelopes.__getitem__, rows.device.tolist()),
-            ids,
-            map(str.encode, time_texts(measured)),
-            self._template.fill(zip(*columns, strict=True)),
-        )
+        envelopes = map(self._envelopes.__getitem__, rows.device.tolist())
+        times = map(str.encode, time_texts(measured))
+        payloads = self._template.fill(zip(*columns, strict=True))
+        readings: list[Message | Reading] = list(zip(envelopes, ids, times, payloads, strict=True))
         device_ids = self._ids.take(pa.array(rows.device))
-        made = Batch(rows.times, wires, reading_rows(device_ids, ids, measured, self._component, self._model_id))
+        made = Batch(rows.times, readings, reading_rows(device_ids, ids, measured, self._component, self._model_id))
         drawn = np.searchsorted(self._thresholds, uniform(self._fault_keys[rows.device], rows.times), side="right")
         odd = np.flatnonzero(impossible | (rows.shifts != 0) | (drawn < len(self._kinds)))
         if not len(odd):
@@ -87,9 +84,10 @@ class MessageKind:
         delays = uniform(self._delay_keys[rows.device[odd]], rows.times[odd])
         changed: list[Dispatch] = []
         extra: list[Dispatch] = []
-        for n, delay in zip(odd.tolist(), delays.tolist(), strict=True):
+        whole = wires(readings[n] for n in odd.tolist())
+        for n, wire, delay in zip(odd.tolist(), whole, delays.tolist(), strict=True):
             dispatch = Dispatch(
-                int(rows.times[n]), Message(*wires[n]), device_ids[n].as_py(), ids[n].decode(), int(measured[n]),
+                int(rows.times[n]), Message(*wire), device_ids[n].as_py(), ids[n].decode(), int(measured[n]),
                 self._model_id, self._component,
             )  # fmt: skip
             changed.append(dispatch)

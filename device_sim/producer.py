@@ -10,7 +10,7 @@ from types import MethodType
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
-from ingestion.envelope import Message, Wire
+from ingestion.envelope import Message, Reading, wires
 from lake.errors import PlatformError
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -56,13 +56,13 @@ class MessageProducer:
 
         Raises PlatformError when the broker takes nothing any more.
         """
-        self.send_all((message.wire(),))
+        self.send_all((message,))
 
-    def send_all(self, wires: Iterable[Wire], stop: Event | None = None) -> None:
+    def send_all(self, messages: Iterable[Message | Reading], stop: Event | None = None) -> None:
         """Queue messages as `send` does; no more of them when `stop` is set while the queue is full."""
         produce: Callable[..., None] = self._producer.produce
         report = self._report
-        for topic, key, headers, value in wires:
+        for topic, key, headers, value in wires(messages):
             while True:
                 # by place, not by name: names take a fifth of the time that a call takes
                 try:

@@ -187,7 +187,7 @@ def _send(
             break
         before = producer.count
         try:
-            producer.send_all(piece.wires, stop)
+            producer.send_all(piece.messages, stop)
         finally:
             # whatever ended it, what was sent is written down
             is_time = manifest.add(piece.rows.slice(0, producer.count - before))

@@ -5,7 +5,7 @@ belongs in `device_sim.producer` and in real devices; what a payload means belon
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -33,7 +33,7 @@ LIFECYCLE_TYPES = frozenset({REGISTERED, UPDATED, MAINTENANCE_STARTED, MAINTENAN
 
 Headers = list[tuple[str, bytes]]
 Wire = tuple[str, bytes | None, Headers, bytes]
-"""A message as a plain tuple, for where there are many: topic, key, headers, value."""
+"""A message as a plain tuple: topic, key, headers, value."""
 
 # made once: a fleet sends hundreds of thousands of them
 _VERSION_1 = (SPECVERSION, b"1.0")
@@ -53,10 +53,6 @@ class Message:
     headers: Headers
     value: bytes
 
-    def wire(self) -> Wire:
-        """The same as a tuple."""
-        return self.topic, self.key, self.headers, self.value
-
 
 class TelemetryEnvelope:
     """What the telemetry of a device, or of one of its components, has in common; made once for many messages."""
@@ -74,23 +70,25 @@ class TelemetryEnvelope:
 
     def message(self, message_id: str, time: str, payload: bytes) -> Message:
         """A reading: `time` is ce_time as it is to be sent, `payload` the JSON object of telemetry."""
-        (wire,) = telemetry_wires([self], [_utf8(message_id)], [_utf8(time)], [payload])
+        (wire,) = wires([(self, _utf8(message_id), _utf8(time), payload)])
         return Message(*wire)
 
 
-def telemetry_wires(
-    envelopes: Iterable[TelemetryEnvelope], ids: Iterable[bytes], times: Iterable[bytes], payloads: Iterable[bytes]
-) -> list[Wire]:
-    """Readings, one an element of each."""
-    return [
-        (
-            TELEMETRY_TOPIC,
-            each.key,
-            [_VERSION_1, (ID, message_id), each.source, _TELEMETRY, (TIME, time), *each.last],
-            payload,
-        )
-        for each, message_id, time, payload in zip(envelopes, ids, times, payloads, strict=True)
-    ]
+Reading = tuple[TelemetryEnvelope, bytes, bytes, bytes]
+"""A message of telemetry in parts: envelope, id, ce_time, payload."""
+
+
+def wires(messages: Iterable[Message | Reading]) -> Iterator[Wire]:
+    """What is to be sent, put together only now: a list of headers that is kept costs more than one made anew."""
+    for each in messages:
+        if isinstance(each, Message):
+            yield each.topic, each.key, each.headers, each.value
+        else:
+            envelope, message_id, time, payload = each
+            headers = [
+                _VERSION_1, (ID, message_id), envelope.source, _TELEMETRY, (TIME, time), *envelope.last
+            ]  # fmt: skip
+            yield TELEMETRY_TOPIC, envelope.key, headers, payload
 
 
 def lifecycle_message(

@@ -24,7 +24,7 @@ from device_sim.faults import (
 from device_sim.run import Simulation, SimulationOptions, plan
 from device_sim.schedule import DevicePeriod
 from device_sim.stream import batches, reading_count
-from ingestion.envelope import MAINTENANCE_ENDED, MAINTENANCE_STARTED, SUBJECT, TYPE, Message, header
+from ingestion.envelope import MAINTENANCE_ENDED, MAINTENANCE_STARTED, SUBJECT, TYPE, Message, header, wires
 from lake.errors import UsageError
 from lake.settings import Settings
 
@@ -61,7 +61,9 @@ def _one_by_one(stream: Iterable[Batch]) -> list[Dispatch]:
             clock_status=row["expected_clock_status"],
         )
         for batch in stream
-        for arrival_ms, wire, row in zip(batch.arrivals.tolist(), batch.wires, batch.rows.to_pylist(), strict=True)
+        for arrival_ms, wire, row in zip(
+            batch.arrivals.tolist(), wires(batch.messages), batch.rows.to_pylist(), strict=True
+        )
     ]
 
 
