@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from ingestion.envelope import LIFECYCLE_TOPIC
 
 _ROWS_A_GROUP = 200_000
+# a run at its own pace sends one message at a time: that many objects take more memory than their rows
+_BATCHES = 1_000
 SCHEMA = pa.schema(
     [
         pa.field("topic", pa.string(), nullable=False),
@@ -87,6 +89,8 @@ class ManifestWriter:
         """
         self._batches.append(rows)
         self._kept += len(rows)
+        if len(self._batches) == _BATCHES:
+            self._batches = [pa.concat_batches(self._batches)]
         return self._kept >= _ROWS_A_GROUP
 
     def store(self, failed: set[int]) -> None:

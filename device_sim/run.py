@@ -1,7 +1,7 @@
 """A simulation from its options to its manifest.
 
-Belongs here: checking the options against the clock, registering the fleet, sending the stream at its speed, and
-stopping cleanly. Each of these is done by a module of its own.
+Belongs here: checking the options against the clock, registering the fleet, then its stream, and stopping cleanly. Each
+of these is done by a module of its own.
 """
 
 import gc
@@ -9,14 +9,12 @@ import hashlib
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
-
-import numpy as np
 
 from device_sim.clock import Clock, SystemClock
 from device_sim.dispatches import Batch, batch_of, lifecycle_dispatch
@@ -26,16 +24,13 @@ from device_sim.impossible import impossible_hour
 from device_sim.manifest import ManifestSummary, ManifestWriter
 from device_sim.producer import MessageProducer
 from device_sim.schedule import DevicePeriod, build_schedule
+from device_sim.sending import Progress, pieces, send
 from device_sim.stream import batches, reading_count
 from ingestion.envelope import Message, rfc3339
 from lake.errors import UsageError
 from lake.models import BUILT_IN_MODELS, Model, known_models, load_models
 from lake.settings import Settings
 
-Progress = Callable[[int, int], None]
-"""Told now and then: messages sent so far, and how many there will be, more or less."""
-
-_MESSAGES_A_PIECE = 1000
 # what the machines' clocks may differ by, and the time until the last message is received
 _CLOCK_MARGIN = timedelta(minutes=10)
 
@@ -126,12 +121,13 @@ def simulate(
     manifest = ManifestWriter(settings.home / "manifests", run_id)
     try:
         with _rare_collections():
-            _send(iter([simulation.registrations()]), producer, manifest, stop)
+            send(iter([simulation.registrations()]), producer, manifest, stop)
             # telemetry of a device that the registry has not heard of would be refused
             manifest.store(producer.flush())
             producer.check()
             total = reading_count(simulation.fleet, options.span_ms)
-            _send(_pieces(simulation.stream(), options, clock, stop), producer, manifest, stop, progress, total)
+            paced = pieces(simulation.stream(), options.span_ms[0], options.speed, clock, stop)
+            send(paced, producer, manifest, stop, progress, total)
     finally:
         manifest.store(producer.flush())
         summary = manifest.finish(
@@ -171,54 +167,6 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*former)
-
-
-def _send(
-    pieces: Iterator[Batch],
-    producer: MessageProducer,
-    manifest: ManifestWriter,
-    stop: Event,
-    progress: Progress | None = None,
-    total: int = 0,
-) -> None:
-    sent = 0
-    for piece in pieces:
-        if stop.is_set():
-            break
-        before = producer.count
-        try:
-            producer.send_all(piece.messages, stop)
-        finally:
-            # whatever ended it, what was sent is written down
-            is_time = manifest.add(piece.rows.slice(0, producer.count - before))
-        if is_time:
-            manifest.store(producer.flush())
-        producer.poll()
-        producer.check()
-        sent += producer.count - before
-        if progress is not None:
-            progress(sent, max(sent, total))
-    if progress is not None:
-        progress(sent, sent)
-
-
-def _pieces(stream: Iterator[Batch], options: SimulationOptions, clock: Clock, stop: Event) -> Iterator[Batch]:
-    """The stream in pieces after which a stop is looked for, each held back until its arrival at `options.speed`."""
-    began, speed = clock.now(), options.speed
-    for batch in stream:
-        start = 0
-        while start < len(batch):
-            end = start + _MESSAGES_A_PIECE
-            if speed is not None:
-                due = began + timedelta(milliseconds=(int(batch.arrivals[start]) - options.span_ms[0]) / speed)
-                if due > clock.now():
-                    clock.wait_until(due, stop)
-                reached_ms = options.span_ms[0] + (clock.now() - began) * speed / timedelta(milliseconds=1)
-                due_count = int(np.searchsorted(batch.arrivals, reached_ms, side="right"))
-                # one is due, whichever way the times were rounded
-                end = min(end, max(start + 1, due_count))
-            yield batch.part(start, end)
-            start = end
 
 
 def _registered(device: Device) -> Message:

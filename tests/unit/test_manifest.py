@@ -80,6 +80,7 @@ def test_nothing_stands_under_its_name_before_it_is_whole(tmp_path: Path) -> Non
 def test_rows_are_stored_when_there_are_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Memory does not follow the length of a run."""
     monkeypatch.setattr("device_sim.manifest._ROWS_A_GROUP", 4)
+    monkeypatch.setattr("device_sim.manifest._BATCHES", 2)
     manifest = ManifestWriter(tmp_path, "run")
     assert [manifest.add(_rows(0, 1)), manifest.add(_rows(2)), manifest.add(_rows(3))] == [False, False, True]
     manifest.store(set())
