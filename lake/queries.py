@@ -194,9 +194,9 @@ def open_reader(
     """A reader of the lake as the newest publication shows it, or the publication `as_of`.
 
     Tables without a layer are looked for in gold. SQL can reach no file but the lake's and, to write it, `output`.
-    With `shows_progress` a long query draws a bar on the terminal. A reader that `stays_open` has the gold tables that
-    are asked copied into memory. Raises UsageError for a publication that there is not, PlatformError when DuckDB cannot
-    be set up.
+    With `shows_progress` a long query draws a bar on the terminal. One that `stays_open` copies the gold that is asked
+    into memory, for the next questions. Raises UsageError for a publication that there is not, PlatformError when
+    DuckDB cannot be set up.
     """
     publication = publications.newest(settings) if as_of is None else publications.get(settings, as_of)
     names = [table.name for table in FIXED_TABLES] + list(silver_tables(models.values()))
