@@ -39,7 +39,7 @@ _QUESTIONS = {
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """30 days of 72 devices at 60 s, asked 100 times; quick 2 days of 72, asked 30 times."""
+    """30 days of 72 devices at 60 s, asked 200 times; quick 2 days, asked 30 times."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
     days, devices = 2 if is_quick else 30, 72
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days + 1)
@@ -47,7 +47,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     plain = folder / "plain"
     _plain_copy(settings, publication, plain)
     day = f"{start + timedelta(days=days // 2):%Y-%m-%d}"
-    return _ask(settings, plain, day, 30 if is_quick else 100)
+    return _ask(settings, plain, day, 30 if is_quick else 200)
 
 
 def _ask(settings: Settings, plain: Path, day: str, rounds: int) -> list[Result]:
