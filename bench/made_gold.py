@@ -48,7 +48,7 @@ def _make(connection: duckdb.DuckDBPyConnection, fleet: SteadyFleet, days: int) 
             format('d-{{:05d}}', id % {fleet.devices}) AS device_id, '{MODEL}' AS model_id,
             format('site-{{:02d}}', id % {fleet.devices} % {SITES}) AS site_id, metric.name AS metric_name, metric.unit,
             TIMESTAMPTZ '{fleet.start}' + to_seconds(id // {fleet.devices} * {fleet.interval_s}) AS read_at,
-            metric.low + hash(id, metric.name) % metric.span / 100 AS value
+            round(metric.low + hash(id, metric.name) % metric.span / 100, 2) AS value
         FROM range({fleet.readings(days * 24)}) r(id),
             (VALUES ('temperature', 'degc', 20, 1000), ('humidity', 'pct', 30, 3000)) metric(name, unit, low, span)
     """)
