@@ -5,7 +5,7 @@ answered from a copy rather than from files, is for `queries`.
 
 A pinned version never changes, so its copy cannot go stale. It is made in the background by the scan that questions
 use, so it has the same rows and types; by days and keys and compressed, it takes about the room of the files. Until it
-is whole questions go to the files, and for good where it has not the rows that the log counts.
+is done questions go to the files, and for good where its rows are not as many as the log counts.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ from datetime import date
 from typing import Any
 
 import duckdb
+from deltalake.exceptions import DeltaError
 
 from lake.delta import open_table
 from lake.errors import LakehouseError, StepError
@@ -89,8 +90,8 @@ class Keeper:
         # a catalog for each table, so that nobody reads what is being compressed
         catalog = f'"{table.name} in memory"'
         answer = None
-        # closed, or no memory; of files that cannot be read the question that needs them will tell
-        with suppress(duckdb.Error, LakehouseError):
+        # closed, or no memory; of what cannot be read the question that needs it will tell
+        with suppress(duckdb.Error, DeltaError, LakehouseError):
             pieces = list(_pieces(self._settings, table, version))
             self._connection.execute(f"ATTACH ':memory:' AS {catalog} (COMPRESS, HIDDEN)")
             answer = self._filled(catalog, table, pieces, source)

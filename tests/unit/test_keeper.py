@@ -2,6 +2,8 @@
 
 import json
 import re
+import struct
+from base64 import b85encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -198,18 +200,53 @@ def test_a_column_that_came_later_is_null_before(settings: Settings) -> None:
 
 @pytest.mark.parametrize("count", ["4", "null"])
 def test_a_log_that_counts_other_rows_is_not_trusted(settings: Settings, count: str) -> None:
-    """Rows that are in a file and not in the table, or counts that are missing, leave questions to the files."""
+    """Counts that are not of the rows in the files, or are missing, leave questions to the files."""
     version = commit(settings, minutes_of(0))
-    log = Path(table_uri(settings, MINUTES)) / "_delta_log" / f"{version:020d}.json"
-    entries = [json.loads(line) for line in log.read_text().splitlines()]
-    for entry in entries:
-        if "add" in entry:
-            entry["add"]["stats"] = re.sub(r'"numRecords":\d+', f'"numRecords":{count}', entry["add"]["stats"])
-    log.write_text("\n".join(json.dumps(entry) for entry in entries))
     publish(settings, {MINUTES: version})
+    for add in rewriting_log(settings, version):
+        add["stats"] = re.sub(r'"numRecords":\d+', f'"numRecords":{count}', add["stats"])
     with reader_with_copies(settings) as reader:
         assert not reads_copy(reader)
         assert len(told(reader)[1]) == 3
+
+
+def test_deleted_rows_are_not_copied(settings: Settings) -> None:
+    """A row that a deletion vector takes out of its file is in no answer."""
+    version = commit(settings, minutes_of(0))
+    publish(settings, {MINUTES: version})
+    for add in rewriting_log(settings, version, feature="deletionVectors"):
+        add["deletionVector"] = {
+            "storageType": "i", "pathOrInlineDv": z85(ROW_0_DELETED), "sizeInBytes": 34, "cardinality": 1
+        }  # fmt: skip
+    with reader_with_copies(settings) as reader:
+        assert not reads_copy(reader)
+        assert [row[5].minute for row in told(reader)[1]] == [2, 1]
+
+
+# a Delta bitmap array of one Roaring bitmap that has the number 0, filled up to whole words
+ROW_0_DELETED = struct.pack("<IQI" + "IIHHIH" + "H", 1681511377, 1, 0, 12346, 1, 0, 0, 16, 0, 0)
+
+
+def z85(data: bytes) -> str:
+    """ZeroMQ's base 85."""
+    python = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+    zeromq = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+    return b85encode(data).decode().translate(str.maketrans(python, zeromq))
+
+
+def rewriting_log(settings: Settings, version: int, feature: str | None = None) -> Iterator[dict[str, Any]]:
+    """The files that a commit added, to be changed; with a table feature the protocol is one that has it."""
+    folder = Path(table_uri(settings, MINUTES)) / "_delta_log"
+    log, first = folder / f"{version:020d}.json", folder / f"{0:020d}.json"
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    yield from (entry["add"] for entry in entries if "add" in entry)
+    log.write_text("\n".join(json.dumps(entry) for entry in entries))
+    if feature is not None:
+        features = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": [feature],
+                    "writerFeatures": [feature]}  # fmt: skip
+        entries = [json.loads(line) for line in first.read_text().splitlines()]
+        entries = [entry | ({"protocol": features} if "protocol" in entry else {}) for entry in entries]
+        first.write_text("\n".join(json.dumps(entry) for entry in entries))
 
 
 def test_rows_without_a_day_are_not_lost(settings: Settings) -> None:
