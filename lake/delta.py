@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
 from lake.errors import PlatformError, StepError
@@ -30,6 +38,8 @@ _ARROW_TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
 _ATTEMPTS = 5
+Rows = Callable[[], pa.RecordBatchReader]
+"""Makes a fresh reader, since a commit that lost a race is written again."""
 # These rearrange or drop files and leave the rows as they are: a version after them reads the same.
 LAYOUT_OPERATIONS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "FSCK"})
 WRITER = WriterProperties(compression="ZSTD", compression_level=3)
@@ -110,7 +120,7 @@ def ensure_table(settings: Settings, table: Table) -> DeltaTable:
 
 def append(settings: Settings, table: Table, rows: pa.Table, metadata: Mapping[str, Any]) -> int:
     """Append rows in one commit; returns its version. Raises StepError."""
-    return _write(settings, table, lambda: rows, "append", None, metadata)
+    return _write(settings, table, lambda: rows, "append", None, _ours(metadata))
 
 
 def replace(
@@ -125,7 +135,38 @@ def replace(
     `rows` makes a fresh reader, since a commit that lost a race is written again. No rows clear the selection; rows
     outside it, a null in a required column or a reader that fails leave the table as it was. Raises StepError.
     """
-    return _write(settings, table, rows, "overwrite", predicate, metadata)
+    return _write(settings, table, rows, "overwrite", predicate, _ours(metadata))
+
+
+def append_once(
+    settings: Settings, table: Table, rows: Rows, app_id: str, txn_version: int, metadata: Mapping[str, Any]
+) -> None:
+    """Append in one commit, unless the application's last one has `txn_version` or more; the caller holds the lease.
+
+    The commit says of itself what commits by Spark do (see `commits`). Raises StepError.
+    """
+    opened = open_table(settings, table.name)
+    reached = None if opened is None else opened.transaction_version(app_id)
+    if reached is None or reached < txn_version:
+        _write(settings, table, rows, "append", None, _as_spark_does(metadata, (app_id, txn_version)))
+
+
+def replace_once(
+    settings: Settings, table: Table, rows: Rows, predicate: str | None, metadata: Mapping[str, Any],
+    closing: tuple[str, int] | None = None,
+) -> None:  # fmt: skip
+    """Replace what `predicate` selects (None: everything) by `rows` in one commit.
+
+    `closing` is an application id and transaction version to record with the commit. Raises StepError.
+    """
+    _write(settings, table, rows, "overwrite", predicate, _as_spark_does(metadata, closing))
+
+
+def _as_spark_does(metadata: Mapping[str, Any], closing: tuple[str, int] | None) -> CommitProperties:
+    return CommitProperties(
+        custom_metadata={"userMetadata": json.dumps(metadata)},
+        app_transactions=None if closing is None else [Transaction(*closing)],
+    )
 
 
 def commit_metadata(settings: Settings, table: str, version: int) -> Mapping[str, Any]:
@@ -147,15 +188,18 @@ def roll_back(settings: Settings, table: Table, version: int) -> int:
     return opened.version()
 
 
+def _ours(metadata: Mapping[str, Any]) -> CommitProperties:
+    return CommitProperties(custom_metadata={METADATA_KEY: canonical_json(metadata)})
+
+
 def _write(
     settings: Settings,
     table: Table,
     rows: Callable[[], pa.Table | pa.RecordBatchReader],
     mode: Literal["append", "overwrite"],
     predicate: str | None,
-    metadata: Mapping[str, Any],
+    properties: CommitProperties,
 ) -> int:
-    properties = CommitProperties(custom_metadata={METADATA_KEY: canonical_json(metadata)})
     lost: CommitFailedError | None = None
     for _ in range(_ATTEMPTS):
         target = ensure_table(settings, table)
