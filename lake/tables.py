@@ -158,7 +158,7 @@ SILVER_REJECTED = Table(
         ),
     ),
     key=("topic", "partition", "offset"),
-    writer="spark",
+    writer="delta-rs",
     partition_by=("event_date", "event_hour"),
     statistics=("reason", "device_id", "message_id", "ingest_id", "offset", "event_at"),
 )
@@ -182,7 +182,7 @@ SILVER_DEVICES = Table(
         *_OFFSET,
     ),
     key=("device_id", "valid_from"),
-    writer="spark",
+    writer="delta-rs",
 )
 
 _METRIC = (

@@ -64,7 +64,8 @@ def append_new(spark: SparkSession, settings: Settings, models: Models, run_id: 
             slices = touched.get(table.name, [])
             if slices:
                 reached = progress_of(settings, table.name, APP_ID)
-                query = readings(f"(FROM {FINAL} WHERE ingest_id > {reached})", table, models)
+                new = f"(FROM {FINAL} WHERE ingest_id > {reached})"
+                query = _with_dropped_columns(connection, settings, table, readings(new, table, models))
                 said = metadata | {"slices": runs_of(slices)}
                 append_once(settings, table, partial(arrow_rows, connection, query), APP_ID, target, said)
         # closes the tick, so it is written even when nothing was rejected
@@ -104,7 +105,8 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         ours = f"(FROM {FINAL} WHERE {predicate(slices)})"
         said = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
         for table in tables.values():
-            rows = partial(arrow_rows, connection, readings(ours, table, models))
+            query = _with_dropped_columns(connection, settings, table, readings(ours, table, models))
+            rows = partial(arrow_rows, connection, query)
             replace_once(settings, table, rows, predicate(slices), said)
         # lifecycle records are not judged by slices: theirs stay
         theirs = f"({predicate(slices)}) AND topic = '{BRONZE_TELEMETRY.short_name}'"
@@ -137,6 +139,14 @@ def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Mo
 
     connection.execute(f"CREATE OR REPLACE TABLE facts AS {judging_facts(newest_rows(settings, SILVER_DEVICES.name))}")
     take(connection, judged_telemetry(f"({bronze})", "facts", models), closely)
+
+
+def _with_dropped_columns(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, rows: str) -> str:
+    """The rows of a query with the columns that only models of before had; delta-rs wants all that the table has."""
+    stands = connection.sql(f"FROM {newest_rows(settings, table.name)}")
+    columns = zip(stands.columns, stands.types, strict=True)
+    dropped = [f'NULL::{type_} AS "{name}"' for name, type_ in columns if name not in table.column_names]
+    return f"SELECT {', '.join(['*', *dropped])} FROM ({rows})"
 
 
 def _of_hours(settings: Settings, measured: Sequence[int], received: Sequence[int], done: int) -> str:
