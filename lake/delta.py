@@ -5,13 +5,24 @@ table's log without Spark. What the rows mean belongs to the callers; tables tha
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
+from deltalake.transaction import RemoveAction
 
+from lake.data_files import write_files
 from lake.errors import PlatformError, StepError
 from lake.locations import delta_options, explain_store, table_uri
 from lake.settings import Settings
@@ -30,6 +41,8 @@ _ARROW_TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
 _ATTEMPTS = 5
+Rows = Callable[[], pa.RecordBatchReader]
+"""Makes a fresh reader, since a commit that lost a race is written again."""
 # These rearrange or drop files and leave the rows as they are: a version after them reads the same.
 LAYOUT_OPERATIONS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "FSCK"})
 WRITER = WriterProperties(compression="ZSTD", compression_level=3)
@@ -110,7 +123,7 @@ def ensure_table(settings: Settings, table: Table) -> DeltaTable:
 
 def append(settings: Settings, table: Table, rows: pa.Table, metadata: Mapping[str, Any]) -> int:
     """Append rows in one commit; returns its version. Raises StepError."""
-    return _write(settings, table, lambda: rows, "append", None, metadata)
+    return _write(settings, table, lambda: rows, "append", None, _ours(metadata))
 
 
 def replace(
@@ -125,7 +138,70 @@ def replace(
     `rows` makes a fresh reader, since a commit that lost a race is written again. No rows clear the selection; rows
     outside it, a null in a required column or a reader that fails leave the table as it was. Raises StepError.
     """
-    return _write(settings, table, rows, "overwrite", predicate, metadata)
+    return _write(settings, table, rows, "overwrite", predicate, _ours(metadata))
+
+
+def append_once(
+    settings: Settings, table: Table, rows: Rows, app_id: str, txn_version: int, metadata: Mapping[str, Any]
+) -> None:
+    """Append in one commit, unless the application's last one has `txn_version` or more; the caller holds the lease.
+
+    The commit says of itself what commits by Spark do (see `commits`). Raises StepError.
+    """
+    opened = _opened(settings, table)
+    reached = opened.transaction_version(app_id)
+    if reached is None or reached < txn_version:
+        _commit_files(settings, table, opened, rows, [], metadata, (app_id, txn_version))
+
+
+def replace_once(
+    settings: Settings, table: Table, rows: Rows, is_replaced: Callable[[Mapping[str, Any]], bool],
+    metadata: Mapping[str, Any], closing: tuple[str, int] | None = None,
+) -> None:  # fmt: skip
+    """Replace whole partitions by `rows` in one commit: those whose values, by column, `is_replaced` takes.
+
+    `closing` is an application id and transaction version to record with the commit. Raises StepError.
+    """
+    opened = _opened(settings, table)
+    added = opened.get_add_actions(flatten=True)
+    names = ("path", "size_bytes", *(f"partition.{name}" for name in table.partition_by))
+    files = zip(*(added[name].to_pylist() for name in names), strict=True) if added.num_rows else ()
+    removed = []
+    for path, size, *values in files:
+        partition = dict(zip(table.partition_by, values, strict=True))
+        if is_replaced(partition):
+            texts: dict[str, str | None] = {name: str(value) for name, value in partition.items()}
+            removed.append(RemoveAction(path, True, int(time.time() * 1000), size, texts))
+    _commit_files(settings, table, opened, rows, removed, metadata, closing)
+
+
+def _opened(settings: Settings, table: Table) -> DeltaTable:
+    opened = open_table(settings, table.name)
+    if opened is None:
+        raise StepError(f"{table.name} does not exist: the step that makes it did not run.")
+    return opened
+
+
+def _commit_files(
+    settings: Settings, table: Table, opened: DeltaTable, rows: Rows, removed: list[RemoveAction],
+    metadata: Mapping[str, Any], closing: tuple[str, int] | None,
+) -> None:  # fmt: skip
+    """New files with `rows`, whose columns stand in the order of the table's, for the removed ones, in one commit."""
+    try:
+        added = write_files(settings, table, rows().cast(pa.schema(opened.schema().to_arrow())))
+        opened.create_write_transaction(
+            [*removed, *added],
+            "append",  # so it is called, with or without removed files
+            opened.schema(),
+            list(table.partition_by),
+            commit_properties=CommitProperties(
+                custom_metadata={"userMetadata": json.dumps(metadata)},
+                app_transactions=None if closing is None else [Transaction(*closing)],
+            ),
+            post_commithook_properties=HOOKS,
+        )
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        raise StepError(f"{table.name} could not be written and is as it was: {error}") from error
 
 
 def commit_metadata(settings: Settings, table: str, version: int) -> Mapping[str, Any]:
@@ -147,15 +223,18 @@ def roll_back(settings: Settings, table: Table, version: int) -> int:
     return opened.version()
 
 
+def _ours(metadata: Mapping[str, Any]) -> CommitProperties:
+    return CommitProperties(custom_metadata={METADATA_KEY: canonical_json(metadata)})
+
+
 def _write(
     settings: Settings,
     table: Table,
     rows: Callable[[], pa.Table | pa.RecordBatchReader],
     mode: Literal["append", "overwrite"],
     predicate: str | None,
-    metadata: Mapping[str, Any],
+    properties: CommitProperties,
 ) -> int:
-    properties = CommitProperties(custom_metadata={METADATA_KEY: canonical_json(metadata)})
     lost: CommitFailedError | None = None
     for _ in range(_ATTEMPTS):
         target = ensure_table(settings, table)

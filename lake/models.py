@@ -179,7 +179,7 @@ def silver_table(models: Iterable[Model]) -> Table:
         grain=f"reading of one {newest.display_name}",
         columns=(*READING_COLUMNS, *(_column(telemetry) for _, telemetry in columns.values())),
         key=("source", "message_id", "measured_at"),
-        writer="spark",
+        writer="delta-rs",
         partition_by=("event_date", "event_hour"),
         statistics=READING_STATISTICS,
     )

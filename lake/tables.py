@@ -131,7 +131,7 @@ READING_COLUMNS = (
         ("message_id", "string", "CloudEvents id; with source the identity of the message"),
     ),
     *_OFFSET,
-    *_required(("payload_digest", "bigint", "xxHash64 of the payload: tells a repeat from a conflict")),
+    *_required(("payload_digest", "bigint", "63 bits of the MD5 of the payload: tells a repeat from a conflict")),
     *_optional(("unknown_telemetry", "map<string,string>", "Telemetry that the model does not declare, as JSON text")),
 )
 """The columns that every silver reading table has before its telemetry."""
@@ -158,7 +158,7 @@ SILVER_REJECTED = Table(
         ),
     ),
     key=("topic", "partition", "offset"),
-    writer="spark",
+    writer="delta-rs",
     partition_by=("event_date", "event_hour"),
     statistics=("reason", "device_id", "message_id", "ingest_id", "offset", "event_at"),
 )
@@ -182,7 +182,7 @@ SILVER_DEVICES = Table(
         *_OFFSET,
     ),
     key=("device_id", "valid_from"),
-    writer="spark",
+    writer="delta-rs",
 )
 
 _METRIC = (

@@ -7,25 +7,33 @@ Belongs here: reading, committing, and which slices have to be judged again. Wha
 import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+import duckdb
+import pyarrow as pa
+from pyspark.sql import SparkSession
 
 from ingestion.bronze import APP_ID as INGEST_APP
-from lake.commits import append_once, commits_after, ensure_table, progress_of, read_table, replace_all
+from lake.commits import commits_after, ensure_table, progress_of
+from lake.delta import append_once, replace_once
+from lake.duck import connect
 from lake.settings import Settings
 from lake.slices import runs_of, slice_of, slices_of_runs
 from lake.tables import BRONZE_LIFECYCLE, SILVER_DEVICES, SILVER_REJECTED
+from pipeline.judging import FINAL, arrow_rows, counts, judging, refuse_repeats, take
 from pipeline.silver import APP_ID as TELEMETRY_APP
-from pipeline.silver import Models, computed, ensure_silver, rebuild_slices
+from pipeline.silver import Models, ensure_silver, newest_rows, rebuild_slices
 from transforms.clock import is_plausible
-from transforms.registry import device_history, judge_lifecycle
+from transforms.registry import device_history, judge_event, judged_lifecycle
 from transforms.registry_changes import DeviceChange, changes, merged
+from transforms.rules import listed
 from transforms.silver import rejected
 
 APP_ID = "lifecycle"
 REJUDGE = "rejudge"
+_HISTORY = "history"
+_MOMENTS = ("event_at", "measured_at", "received_at")
 
 
 def update_registry(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> int:
@@ -39,24 +47,27 @@ def update_registry(spark: SparkSession, settings: Settings, models: Models, run
     done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
     if target <= done:
         return 0
-    bronze = read_table(spark, settings, BRONZE_LIFECYCLE.name).where(F.col("ingest_id") <= target)
-    judged = computed(judge_lifecycle(bronze))
-    history = computed(device_history(judged))
-    before = _rows(read_table(spark, settings, SILVER_DEVICES.name))
-    found = changes(before, _rows(history))
-    if found and progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
-        intervals = merged(interval for change in found for interval in change.intervals)
-        metadata = {
-            "step": "devices",
-            "intervals": [[slice_of(start), None if end is None else slice_of(end)] for start, end in intervals],
-            REJUDGE: runs_of(_slices_to_judge(spark, settings, list(tables), found)),
-            "run_id": run_id,
-        }
-        replace_all(history.coalesce(1), settings, SILVER_DEVICES, APP_ID, target, metadata)
-    refused = rejected(judged.where(F.col("ingest_id") > done)).coalesce(1)
-    slices = [row[0] for row in refused.select(F.date_format("event_at", "yyyy-MM-dd'T'HH")).distinct().collect()]
-    closing = {"step": "devices", "slices": runs_of(slices), "run_id": run_id}
-    append_once(refused, settings, SILVER_REJECTED, APP_ID, target, closing)
+    with judging(settings) as connection:
+        events = f"(SELECT * FROM {newest_rows(settings, BRONZE_LIFECYCLE.name)} WHERE ingest_id <= {target})"
+        take(connection, judged_lifecycle(events), lambda value, _: judge_event(value))
+        refuse_repeats(connection, None)
+        connection.execute(f"CREATE TABLE {_HISTORY} AS {device_history(FINAL)}")
+        before = _rows(connection, newest_rows(settings, SILVER_DEVICES.name))
+        found = changes(before, _rows(connection, _HISTORY))
+        if found and progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
+            intervals = merged(interval for change in found for interval in change.intervals)
+            metadata = {
+                "step": "devices",
+                "intervals": [[slice_of(start), None if end is None else slice_of(end)] for start, end in intervals],
+                REJUDGE: runs_of(_slices_to_judge(connection, settings, list(tables), found)),
+                "run_id": run_id,
+            }
+            history = partial(arrow_rows, connection, f"FROM {_HISTORY}")
+            replace_once(settings, SILVER_DEVICES, history, lambda _: True, metadata, (APP_ID, target))
+        new = f"(FROM {FINAL} WHERE ingest_id > {done})"
+        slices = sorted({each.slice for each in counts(connection, new, "reason IS NOT NULL")})
+        closing = {"step": "devices", "slices": runs_of(slices), "run_id": run_id}
+        append_once(settings, SILVER_REJECTED, partial(arrow_rows, connection, rejected(new)), APP_ID, target, closing)
     return len(found)
 
 
@@ -82,20 +93,20 @@ def judge_new_models(spark: SparkSession, settings: Settings, models: Models, ru
     reached = progress_of(settings, SILVER_REJECTED.name, TELEMETRY_APP)
     if reached < 0 or progress_of(settings, SILVER_REJECTED.name, seen) >= 0:
         return []
-    every = read_table(spark, settings, SILVER_REJECTED.name)
-    refused = every.where("topic = 'telemetry' AND reason = 'unknown_model'").where(
-        F.col("model_id").isin(list(models))
-    )
-    slices = sorted(row[0] for row in _slices(refused).distinct().collect())
-    if slices:
-        rebuild_slices(spark, settings, models, slices, run_id, closing=(seen, reached))
-    else:
-        append_once(every.limit(0), settings, SILVER_REJECTED, seen, reached, {"step": "models", "run_id": run_id})
+    with connect(settings) as connection:
+        every = newest_rows(settings, SILVER_REJECTED.name)
+        unknown = f"topic = 'telemetry' AND reason = 'unknown_model' AND model_id IN {listed(models)}"
+        slices = sorted(_slices(connection, f"(SELECT * FROM {every} WHERE {unknown})"))
+        if slices:
+            rebuild_slices(spark, settings, models, slices, run_id, closing=(seen, reached))
+        else:
+            nothing = partial(arrow_rows, connection, f"FROM {every} LIMIT 0")
+            append_once(settings, SILVER_REJECTED, nothing, seen, reached, {"step": "models", "run_id": run_id})
     return slices
 
 
 def _slices_to_judge(
-    spark: SparkSession, settings: Settings, tables: list[str], found: list[DeviceChange]
+    connection: duckdb.DuckDBPyConnection, settings: Settings, tables: list[str], found: list[DeviceChange]
 ) -> Iterable[str]:
     """Slices of the records whose judgement may differ.
 
@@ -104,31 +115,32 @@ def _slices_to_judge(
     """
     changed = [change for change in found if change.is_judged_anew]
     if not changed or progress_of(settings, SILVER_REJECTED.name, TELEMETRY_APP) < 0:
-        return []
-    refused = read_table(spark, settings, SILVER_REJECTED.name).where("topic = 'telemetry'")
-    frames = [_slices(refused.join(_devices(spark, changed), "device_id"))]
-    known = [change for change in changed if not change.is_new]
-    if known:
-        for table in tables:
-            rows = read_table(spark, settings, table).join(_devices(spark, known), "device_id")
-            frames.append(_slices(rows.where("clock_status != 'ok' OR measured_at >= since OR event_at >= since")))
-    return {row[0] for frame in frames for row in frame.distinct().collect()}
+        return set()
+    rows = {
+        "device_id": [change.device_id for change in changed],
+        "since": pa.array([change.intervals[0][0] for change in changed], pa.timestamp("us", tz="UTC")),
+        "is_new": [change.is_new for change in changed],
+    }
+    connection.register("changed", pa.table(rows))
+    refused = newest_rows(settings, SILVER_REJECTED.name)
+    slices = _slices(connection, f"(SELECT * FROM {refused} JOIN changed USING (device_id) WHERE topic = 'telemetry')")
+    for name in tables if any(not change.is_new for change in changed) else []:
+        later = "NOT is_new AND (clock_status <> 'ok' OR measured_at >= since OR event_at >= since)"
+        readings = newest_rows(settings, name)
+        slices |= _slices(connection, f"(SELECT * FROM {readings} JOIN changed USING (device_id) WHERE {later})")
+    return slices
 
 
-def _devices(spark: SparkSession, found: list[DeviceChange]) -> DataFrame:
-    rows = [(change.device_id, int(change.intervals[0][0].timestamp() * 1_000_000)) for change in found]
-    frame = spark.createDataFrame(rows, "device_id string, micros bigint")
-    return F.broadcast(frame.select("device_id", F.timestamp_micros("micros").alias("since")))
+def _rows(connection: duckdb.DuckDBPyConnection, history: str) -> list[dict[str, Any]]:
+    columns = [column.name for column in SILVER_DEVICES.columns if column.name != "valid_to"]
+    names = ", ".join(f'"{name}"' for name in columns)
+    found = connection.execute(f"SELECT {names} FROM {history}").fetchall()
+    return [dict(zip(columns, row, strict=True)) for row in found]
 
 
-def _rows(history: DataFrame) -> list[dict[str, Any]]:
-    """Rows with times in UTC: a collected timestamp would come in the machine's own zone, without saying so."""
-    times = ("valid_from", "in_service_at")
-    rows = history.withColumns({name: F.unix_micros(name) for name in times}).drop("valid_to").collect()
-    return [row.asDict() | {name: datetime.fromtimestamp(row[name] / 1_000_000, UTC) for name in times} for row in rows]
-
-
-def _slices(rows: DataFrame) -> DataFrame:
-    moments = F.array_compact(F.array("event_at", "measured_at", "received_at"))
-    each = rows.select(F.explode(moments).alias("moment")).where(is_plausible(F.col("moment")))
-    return each.select(F.date_format("moment", "yyyy-MM-dd'T'HH").alias("slice"))
+def _slices(connection: duckdb.DuckDBPyConnection, rows: str) -> set[str]:
+    moments = " UNION ALL ".join(f"SELECT {name} AS moment FROM {rows}" for name in _MOMENTS)
+    found = connection.execute(
+        f"SELECT DISTINCT epoch_us(moment) // 3600000000 FROM ({moments}) WHERE {is_plausible('moment')}"
+    )
+    return {slice_of(datetime.fromtimestamp(hour * 3600, UTC)) for (hour,) in found.fetchall()}

@@ -1,37 +1,40 @@
 """Bronze to silver: the tick that appends what is new, and the rebuild that replaces slices.
 
-Belongs here: reading the bronze rows at hand and the earlier readings that they may repeat, calling the transforms, and
-committing. What a record means belongs in `transforms`.
+Belongs here: which bronze rows are at hand and which earlier readings they may repeat, and the commits. What a record
+means belongs in `transforms`, running that in `judging`.
 
 Progress is one transaction version a table, the newest `ingest_id` that it holds. A tick commits `silver.rejected`
 last, so its progress is the tick's; a table that a killed tick had already committed is ahead of it, and the next tick
 leaves out of that table what it has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
+import duckdb
+from pyspark.sql import SparkSession
 
 from ingestion.bronze import APP_ID as INGEST_APP
-from lake.commits import append_once, ensure_table, progress_of, read_table, replace_slices
-from lake.delta import open_table
+from lake.commits import ensure_table, progress_of
+from lake.delta import Rows, append_once, open_table, replace_once, version_of
+from lake.duck import scan
+from lake.locations import table_uri
 from lake.models import Model, silver_tables
 from lake.retention import final_before
 from lake.settings import Settings
-from lake.slices import predicate, runs_of, slice_start
+from lake.slices import hours_by_date, predicate, runs_of, slice_start
 from lake.tables import BRONZE_TELEMETRY, SILVER_DEVICES, SILVER_REJECTED, Table
+from pipeline.judging import FINAL, Count, arrow_rows, counts, judging, refuse_repeats, take
+from transforms.payload import payloads_of
 from transforms.registry import judging_facts
-from transforms.repeats import identity_pool, refuse_repeats, repeated_hashes, repeated_identities
-from transforms.silver import judge_telemetry, readings, rejected
+from transforms.repeats import COLUMNS, IDENTITY
+from transforms.silver import judged_telemetry, readings, rejected
+from transforms.strict_payload import Judgement, judge
 
 APP_ID = "telemetry"
 Models = Mapping[str, Model]
-
-# few slices come as few files anyway; many would make a file a slice and task
-_SLICES_WITHOUT_SHUFFLE = 3
 
 
 @dataclass(frozen=True)
@@ -50,27 +53,25 @@ def append_new(spark: SparkSession, settings: Settings, models: Models, run_id: 
     target = progress_of(settings, BRONZE_TELEMETRY.name, INGEST_APP)
     if target <= done:
         return SilverReport()
-    bronze = read_table(spark, settings, BRONZE_TELEMETRY.name).where(
-        (F.col("ingest_id") > done) & (F.col("ingest_id") <= target)
-    )
-    judged = computed(judge_telemetry(bronze, _facts(spark, settings), models))
-    counts = _counts(judged)
-    touched = _slices_by_table(counts)
-    earlier = _earlier_readings(spark, settings, tables, judged, touched, done)
-    repeated = _repeated(judged, earlier)
-    final = refuse_repeats(judged, repeated)
-    report = _report(counts if repeated is None else _counts(final))
-    metadata = {"step": "tick", "ingest_id": target, "run_id": run_id}
-    for table in tables.values():
-        slices = touched.get(table.name, [])
-        if slices:
-            rows = final.where(F.col("ingest_id") > progress_of(settings, table.name, APP_ID))
-            rows = _arranged(readings(rows, table, models), slices)
-            append_once(rows, settings, table, APP_ID, target, metadata | {"slices": runs_of(slices)})
-    # closes the tick, so it is written even when nothing was rejected
-    rows = _arranged(rejected(final), report.slices)
-    refused_in = touched.get(None, []) if not report.rejected else report.slices
-    append_once(rows, settings, SILVER_REJECTED, APP_ID, target, metadata | {"slices": runs_of(refused_in)})
+    with judging(settings) as connection:
+        every = newest_rows(settings, BRONZE_TELEMETRY.name)
+        new = f"SELECT * FROM {every} WHERE ingest_id > {done} AND ingest_id <= {target}"
+        _judge(connection, settings, models, new)
+        touched = _slices_by_table(counts(connection, "judged"))
+        refuse_repeats(connection, _earlier_readings(connection, settings, tables, touched, done))
+        report = _report(counts(connection, FINAL))
+        metadata = {"step": "tick", "ingest_id": target, "run_id": run_id}
+        for table in tables.values():
+            slices = touched.get(table.name, [])
+            if slices:
+                reached = progress_of(settings, table.name, APP_ID)
+                ours = readings(f"(FROM {FINAL} WHERE ingest_id > {reached})", table, models)
+                said = metadata | {"slices": runs_of(slices)}
+                append_once(settings, table, _as_it_stands(connection, settings, table, ours), APP_ID, target, said)
+        # closes the tick, so it is written even when nothing was rejected
+        refused_in = touched.get(None, []) if not report.rejected else report.slices
+        said = metadata | {"slices": runs_of(refused_in)}
+        append_once(settings, SILVER_REJECTED, partial(arrow_rows, connection, rejected(FINAL)), APP_ID, target, said)
     return report
 
 
@@ -88,32 +89,31 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         return SilverReport()
     tables = ensure_silver(spark, settings, models)
     done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
-    bronze = read_table(spark, settings, BRONZE_TELEMETRY.name).where(F.col("ingest_id") <= done)
-    facts = _facts(spark, settings)
     hours = [int(slice_start(slice_).timestamp()) // 3600 for slice_ in slices]
-    is_ours = F.expr(predicate(slices))
-    candidates = bronze.where(F.col("measured_hour").isin(hours) | F.col("received_hour").isin(hours))
-    # a wrong clock's reading counts where it was received, yet its first may have come in another hour
-    parked = judge_telemetry(candidates, facts, models).where(is_ours & (F.col("clock_status") != "ok"))
-    elsewhere = [
-        row[0]
-        for row in parked.select(F.floor(F.unix_seconds("measured_at") / 3600).cast("bigint")).distinct().collect()
-        if row[0] not in set(hours)
-    ]
-    if elsewhere:
-        wanted = F.col("measured_hour").isin(hours + elsewhere) | F.col("received_hour").isin(hours)
-        candidates = bronze.where(wanted)
-    commit = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
-    judged = computed(judge_telemetry(candidates, facts, models))
-    final = refuse_repeats(judged, _repeated(judged, None)).where(is_ours)
-    report = _report(_counts(final))
-    for table in tables.values():
-        rows = _arranged(readings(final, table, models), slices)
-        replace_slices(rows, settings, table, slices, commit)
-    # lifecycle records are not judged by slices: theirs stay
-    rows = _arranged(rejected(final), slices)
-    theirs = f"topic = '{BRONZE_TELEMETRY.short_name}'"
-    replace_slices(rows, settings, SILVER_REJECTED, slices, commit, where=theirs, closing=closing)
+    with judging(settings) as connection:
+        _judge(connection, settings, models, _of_hours(settings, hours, hours, done))
+        # a wrong clock's reading counts where it was received, yet its first may have come in another hour
+        elsewhere = connection.execute(
+            f"""SELECT DISTINCT epoch_us(measured_at) // 3600000000 FROM judged
+            WHERE ({predicate(slices)}) AND clock_status <> 'ok' AND measured_at IS NOT NULL"""
+        ).fetchall()
+        others = sorted({row[0] for row in elsewhere} - set(hours))
+        if others:
+            _judge(connection, settings, models, _of_hours(settings, hours + others, hours, done))
+        refuse_repeats(connection, None)
+        report = _report(counts(connection, FINAL, predicate(slices)))
+        ours = f"(FROM {FINAL} WHERE {predicate(slices)})"
+        said = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
+        for table in tables.values():
+            rows = _as_it_stands(connection, settings, table, readings(ours, table, models))
+            _replace(settings, table, slices, rows, said)
+        # lifecycle records are not judged by slices: theirs stay
+        kept = " UNION ALL ".join(
+            f"SELECT * FROM {newest_rows(settings, SILVER_REJECTED.name)} WHERE {where} AND topic <> 'telemetry'"
+            for where in _in_slices(slices)
+        )
+        rows = _as_it_stands(connection, settings, SILVER_REJECTED, f"{rejected(ours)} UNION ALL BY NAME {kept}")
+        _replace(settings, SILVER_REJECTED, slices, rows, said, closing)
     return report
 
 
@@ -125,88 +125,117 @@ def ensure_silver(spark: SparkSession, settings: Settings, models: Models) -> di
     return tables
 
 
-def computed(frame: DataFrame) -> DataFrame:
-    """A frame that several commits read, computed once, now.
-
-    Not a cache: every action on a cached frame has its whole plan analysed anew, which for the judging of all models
-    costs seconds each time. A checkpoint leaves the rows and no plan. They are freed with the frame.
-    On disk: in memory, as by default, two million readings leave a heap of 2 GB nothing to look for repeats with.
-    """
-    return frame.localCheckpoint(eager=True, storageLevel=StorageLevel.DISK_ONLY)
+def newest_rows(settings: Settings, table: str) -> str:
+    """What stands behind FROM for a table as it is now, which must be there."""
+    version = version_of(settings, table)
+    assert version is not None
+    return scan(table_uri(settings, table), version)
 
 
-def _facts(spark: SparkSession, settings: Settings) -> DataFrame:
-    return judging_facts(read_table(spark, settings, SILVER_DEVICES.name))
+def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Models, bronze: str) -> None:
+    """Judge the bronze rows of a query."""
+    shapes = payloads_of(models.values())
+
+    def closely(value: bytes | None, shape: int | None) -> Judgement:
+        return judge(value, None if shape is None else shapes[shape])
+
+    connection.execute(f"CREATE OR REPLACE TABLE facts AS {judging_facts(newest_rows(settings, SILVER_DEVICES.name))}")
+    take(connection, judged_telemetry(f"({bronze})", "facts", models), closely)
 
 
-def _repeated(judged: DataFrame, earlier: DataFrame | None) -> DataFrame | None:
-    """The identities that come more than once; None when there is none, as in most ticks, which ends the search."""
-    pool = identity_pool(judged, earlier)
-    hashes = computed(repeated_hashes(pool))
-    return None if hashes.isEmpty() else computed(repeated_identities(pool, hashes))
+def _as_it_stands(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, rows: str) -> Rows:
+    """The rows of a query in the columns that a table has, those that only models of before had as null."""
+    stands = connection.sql(f"FROM {newest_rows(settings, table.name)}")
+    declared = set(table.column_names)
+    columns = [
+        f'"{name}"' if name in declared else f'NULL::{type_} AS "{name}"'
+        for name, type_ in zip(stands.columns, stands.types, strict=True)
+    ]
+    return partial(arrow_rows, connection, f"SELECT {', '.join(columns)} FROM ({rows})")
 
 
-def _counts(records: DataFrame) -> list[Row]:
-    """Records by `name` (the reading table; null when refused), `reason` and `slice`, as `count`."""
-    name = F.when(F.col("reason").isNull(), F.col("table_name"))
-    slice_ = F.date_format("event_at", "yyyy-MM-dd'T'HH")
-    return records.groupBy(name.alias("name"), "reason", slice_.alias("slice")).agg(F.count("*").alias("n")).collect()
+def _replace(settings: Settings, table: Table, slices: Sequence[str], rows: Rows, metadata: Mapping[str, Any],
+             closing: tuple[str, int] | None = None) -> None:  # fmt: skip
+    ours = set(slices)
+
+    def is_replaced(partition: Mapping[str, Any]) -> bool:
+        return f"{partition['event_date']}T{partition['event_hour']:02d}" in ours
+
+    replace_once(settings, table, rows, is_replaced, metadata, closing)
 
 
-def _slices_by_table(counts: list[Row]) -> dict[str | None, list[str]]:
+def _of_hours(settings: Settings, measured: Sequence[int], received: Sequence[int], done: int) -> str:
+    """SQL for the bronze rows measured or received in hours since 1970; two scans, as an OR would skip no files."""
+    table = newest_rows(settings, BRONZE_TELEMETRY.name)
+
+    def within(column: str, hours: Sequence[int]) -> str:
+        listed = ", ".join(map(str, sorted(hours)))
+        return f"{column} BETWEEN {min(hours)} AND {max(hours)} AND {column} IN ({listed})"
+
+    by_clock = within("measured_hour", measured)
+    return f"""SELECT * FROM {table} WHERE ingest_id <= {done} AND {by_clock}
+        UNION ALL SELECT * FROM {table} WHERE ingest_id <= {done} AND {within("received_hour", received)}
+            AND NOT coalesce({by_clock}, false)"""
+
+
+def _slices_by_table(found: list[Count]) -> dict[str | None, list[str]]:
     """Touched slices by reading table; under None those with records refused for their own fault."""
     touched: dict[str | None, set[str]] = {}
-    for row in counts:
-        touched.setdefault(row["name"], set()).add(row["slice"])
+    for each in found:
+        touched.setdefault(each.name, set()).add(each.slice)
     return {name: sorted(slices) for name, slices in touched.items()}
 
 
 def _earlier_readings(
-    spark: SparkSession,
+    connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     tables: Mapping[str, Table],
-    judged: DataFrame,
     touched: Mapping[str | None, list[str]],
     done: int,
-) -> DataFrame | None:
-    """Readings of earlier ticks that the new ones may repeat: those of the touched slices, where a repeat with a good
-    clock lies, and those with a wrong clock at the same times, which may be parked in any slice."""
-    result: DataFrame | None = None
-    if done < 0:
-        return None
-    identities = judged.where("reason IS NULL").select("table_name", "source", "message_id", "measured_at").distinct()
-    for name, table in tables.items():
-        slices = touched.get(name, [])
-        opened = open_table(settings, name)
-        if not slices or opened is None or opened.version() == 0:
+) -> str | None:
+    """SQL for the readings of earlier ticks that the new ones may repeat: those of the touched slices, where a repeat
+    with a good clock lies, and those with a wrong clock at the same times, which may be parked in any slice."""
+    parts: list[str] = []
+    for name in tables:
+        opened = open_table(settings, name) if done >= 0 and name in touched else None
+        if opened is None or opened.version() == 0:
             continue
-        existing = read_table(spark, settings, table.name).where(F.col("ingest_id") <= done)
-        near = existing.where(predicate(slices))
-        parked = existing.where("clock_status <> 'ok'").where(~F.expr(predicate(slices)))
-        ours = identities.where(F.col("table_name") == name).drop("table_name")
-        found = (
-            near.unionByName(parked)
-            .select(
-                "source", "message_id", "measured_at", "ingest_id", "topic", "partition", "offset", "payload_digest"
+        ours = f"table_name = '{name}' AND reason IS NULL"
+        first, last = connection.execute(
+            f"SELECT epoch_us(min(measured_at)), epoch_us(max(measured_at)) FROM judged WHERE {ours}"
+        ).fetchall()[0]
+        source = scan(table_uri(settings, name), opened.version())
+        for where in _near(touched[name]):
+            parts.append(
+                f"""SELECT {COLUMNS} FROM (SELECT *, '{name}' AS table_name FROM {source}
+                    WHERE {where} AND ingest_id <= {done}
+                        AND measured_at BETWEEN make_timestamptz({first}) AND make_timestamptz({last})) e
+                SEMI JOIN (FROM judged WHERE {ours}) USING ({", ".join(IDENTITY)})"""
             )
-            .join(ours, ["source", "message_id", "measured_at"], "left_semi")
-            .withColumn("table_name", F.lit(name))
-        )
-        result = found if result is None else result.unionByName(found)
-    return result
+    return " UNION ALL ".join(parts) or None
 
 
-def _arranged(rows: DataFrame, slices: list[str]) -> DataFrame:
-    """Rows laid out so that a commit writes few files: one a slice when there are many slices."""
-    if len(slices) <= _SLICES_WITHOUT_SHUFFLE:
-        return rows.coalesce(1)
-    return rows.repartition("event_date", "event_hour")
+def _near(slices: Sequence[str]) -> Iterator[str]:
+    """Predicates of scans that together read what may be repeated."""
+    yield from _in_slices(slices)
+    for parked in ("clock_status < 'ok'", "clock_status > 'ok'"):
+        yield f"{parked} AND NOT ({predicate(slices)})"
 
 
-def _report(counts: list[Row]) -> SilverReport:
+def _in_slices(slices: Sequence[str]) -> Iterator[str]:
+    """Predicates of scans that together read these slices; each compares with constants, to skip files."""
+    for day, hours in hours_by_date(slices).items():
+        listed = ", ".join(map(str, hours))
+        within = f"event_hour BETWEEN {hours[0]} AND {hours[-1]} AND event_hour IN ({listed})"
+        yield f"event_date = DATE '{day}' AND {within}"
+
+
+def _report(found: list[Count]) -> SilverReport:
     rows: dict[str, int] = {}
     refused: dict[str, int] = {}
-    for row in counts:
-        total, name = (rows, row["name"]) if row["reason"] is None else (refused, row["reason"])
-        total[name] = total.get(name, 0) + row["n"]
-    return SilverReport(rows, refused, sorted({row["slice"] for row in counts}))
+    for each in found:
+        if each.reason is not None:
+            refused[each.reason] = refused.get(each.reason, 0) + each.records
+        elif each.name is not None:
+            rows[each.name] = rows.get(each.name, 0) + each.records
+    return SilverReport(rows, refused, sorted({each.slice for each in found}))

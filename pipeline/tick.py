@@ -5,23 +5,18 @@ first reading finds it registered; slices whose judgement a change of the regist
 anew last.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
 
-from ingestion.bronze import APP_ID as INGEST_APP
 from ingestion.bronze import ingest_topic
 from ingestion.topics import ensure_topics
-from lake.commits import progress_of
 from lake.lease import writer_lease
 from lake.settings import Settings
 from lake.slices import day_of
-from lake.spark import interpret_small
-from lake.tables import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, SILVER_REJECTED
 from pipeline.registry import judge_anew, judge_new_models, update_registry
-from pipeline.silver import APP_ID, Models, SilverReport, append_new, rebuild_slices
+from pipeline.silver import Models, SilverReport, append_new, rebuild_slices
 
 Progress = Callable[[str], None]
 
@@ -69,11 +64,8 @@ def fill_silver(spark: SparkSession, settings: Settings, models: Models, *, run_
     """Bronze to silver: the registry, the new telemetry, and what a registry change or a new model puts in doubt. The
     caller holds the lease."""
     progress("silver.devices")
-    interpret_small(spark, progress_of(settings, BRONZE_LIFECYCLE.name, INGEST_APP))
     changed = update_registry(spark, settings, models, run_id)
     progress("silver readings")
-    done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
-    interpret_small(spark, progress_of(settings, BRONZE_TELEMETRY.name, INGEST_APP) - done)
     report = append_new(spark, settings, models, run_id)
     anew = judge_anew(spark, settings, models, run_id)
     of_new_models = judge_new_models(spark, settings, models, run_id)
@@ -90,8 +82,6 @@ def rebuild_silver(spark: SparkSession, settings: Settings, models: Models, slic
         for day in sorted({day_of(slice_) for slice_ in slices}):
             progress(f"silver {day}")
             ours = [slice_ for slice_ in slices if day_of(slice_) == day]
-            # a day is seldom small
-            interpret_small(spark, sys.maxsize)
             report = rebuild_slices(spark, settings, models, ours, run_id)
             for total, part in ((rows, report.rows), (refused, report.rejected)):
                 for name, count in part.items():

@@ -27,7 +27,6 @@ from lake.publications import Publication
 from lake.retention import final_before
 from lake.settings import Settings
 from lake.slices import day_of, predicate, slices_of_day
-from lake.spark import interpret_small
 from lake.tables import (
     BRONZE_LIFECYCLE,
     BRONZE_TELEMETRY,
@@ -164,7 +163,6 @@ def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, p
                 records[slice_] = records.get(slice_, 0) + count
     for slices in _portions(records):
         progress(f"silver {slices[0]} to {slices[-1]}")
-        interpret_small(spark, sum(records[slice_] for slice_ in slices))
         rebuild_slices(spark, beside, models, list(slices), _RUN)
     copied = read_table(spark, beside, BRONZE_TELEMETRY.name).count()
     tables = {model.table for model in models.values()} | {SILVER_REJECTED.name}

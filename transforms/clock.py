@@ -11,46 +11,59 @@ The rule, for a record with a readable `measured_at`:
 `event_at` is `measured_at` when the clock is ok, else `received_at`, the only other time there is. A record whose time
 cannot be read, or is implausible, counts at `received_at` too. The rule reads the record and the registry alone, so a
 rebuild comes to the same slice.
+
+Times are compared and cut as microseconds since 1970: with a time zone DuckDB goes through a calendar for each.
 """
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from datetime import UTC, datetime
 
 from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
 
+_S = 1_000_000
+_HOUR = 3600 * _S
 # what a device writes as whole seconds is up to a million seconds, over 11 days, early when they are scaled up
-_UNIT_SLACK = "INTERVAL 12 DAYS"
+_UNIT_SLACK = 12 * 24 * _HOUR
 
 
-def is_plausible(moment: Column) -> Column:
+def _first_of(year: int) -> int:
+    return int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * _S
+
+
+def is_plausible(moment: str) -> str:
     """True for a time that a clock could show; false for null."""
-    year = F.year(moment)
-    return moment.isNotNull() & (year >= FIRST_PLAUSIBLE_YEAR) & (year < FIRST_IMPLAUSIBLE_YEAR)
+    first, end = _first_of(FIRST_PLAUSIBLE_YEAR), _first_of(FIRST_IMPLAUSIBLE_YEAR)
+    return f"coalesce(epoch_us({moment}) >= {first} AND epoch_us({moment}) < {end}, false)"
 
 
-def is_wrong_unit(measured: Column, received: Column) -> Column:
+def is_wrong_unit(measured: str, received: str) -> str:
     """True for a time in 1970 that would be that of its reception in a unit a thousand or a million times larger."""
-    earliest = F.unix_micros(received - F.expr(_UNIT_SLACK))
-    latest = F.unix_micros(received + F.expr(f"INTERVAL {CLOCK_AHEAD_S} SECONDS"))
-    micros = F.unix_micros(measured)
-    thousand, million = (micros.between(earliest / factor, latest / factor) for factor in (1_000, 1_000_000))
-    return F.coalesce(thousand | million, F.lit(False))
-
-
-def with_event_at(records: DataFrame) -> DataFrame:
-    """Add `clock_status`, `event_at`, `event_date` and `event_hour`.
-
-    Needs `measured_at`, `received_at` and `in_service_at` (null for a device that the registry does not know).
-    """
-    measured, received = F.col("measured_at"), F.col("received_at")
-    is_ahead = measured > received + F.expr(f"INTERVAL {CLOCK_AHEAD_S} SECONDS")
-    is_behind = F.col("in_service_at").isNotNull() & (measured < F.col("in_service_at"))
-    status = F.when(is_ahead, "ahead").when(is_behind, "behind").otherwise("ok")
-    counts_as_measured = is_plausible(measured) & (F.col("clock_status") == "ok")
-    otherwise = F.when(is_wrong_unit(measured, received), "wrong_unit").otherwise("ok")
-    return (
-        records.withColumn("clock_status", F.when(is_plausible(measured), status).otherwise(otherwise))
-        .withColumn("event_at", F.when(counts_as_measured, measured).otherwise(received))
-        .withColumn("event_date", F.to_date("event_at"))
-        .withColumn("event_hour", F.hour("event_at"))
+    earliest, latest = f"(epoch_us({received}) - {_UNIT_SLACK})", f"(epoch_us({received}) + {CLOCK_AHEAD_S * _S})"
+    thousand, million = (
+        f"epoch_us({measured}) BETWEEN {earliest} / {factor} AND {latest} / {factor}" for factor in (1_000, 1_000_000)
     )
+    return f"coalesce({thousand} OR {million}, false)"
+
+
+def clock_status(measured: str, received: str, in_service_at: str) -> str:
+    """`clock_status`; `in_service_at` is null for a device that the registry does not know."""
+    return f"""CASE
+        WHEN NOT {is_plausible(measured)} THEN
+            CASE WHEN {is_wrong_unit(measured, received)} THEN 'wrong_unit' ELSE 'ok' END
+        WHEN epoch_us({measured}) > epoch_us({received}) + {CLOCK_AHEAD_S * _S} THEN 'ahead'
+        WHEN {measured} < {in_service_at} THEN 'behind'
+        ELSE 'ok' END"""
+
+
+def event_at(status: str, measured: str, received: str) -> str:
+    """`event_at`, from the status above."""
+    return f"CASE WHEN {status} = 'ok' AND {is_plausible(measured)} THEN {measured} ELSE {received} END"
+
+
+def event_date(moment: str) -> str:
+    """The UTC date of `event_at`."""
+    return f"make_timestamp(epoch_us({moment}))::DATE"
+
+
+def event_hour(moment: str) -> str:
+    """The UTC hour of `event_at`, 0 to 23."""
+    return f"(epoch_us({moment}) // {_HOUR} % 24)::INTEGER"

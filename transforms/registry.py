@@ -4,101 +4,88 @@ Belongs here: which lifecycle events count and what state a device has after eac
 which they take effect, not by arrival, so an event that comes late lands where it belongs.
 """
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
+import json
 
 from ingestion.envelope import LIFECYCLE_TYPES, MAINTENANCE_STARTED, REGISTERED, RETIRED, UPDATED
+from lake.sql_text import quoted
 from lake.tables import SILVER_DEVICES
-from transforms.envelope_rules import WHITE_SPACE, Rule, envelope_rules, first_reason, shown
+from transforms.clock import event_date, event_hour, is_wrong_unit
+from transforms.envelope_rules import DIGEST, envelope_rules
 from transforms.reasons import Reason
-from transforms.repeats import identity_pool, refuse_repeats, repeated_hashes, repeated_identities
+from transforms.rules import detail_of, first_broken, reason_of
+from transforms.strict_payload import Judgement, WrongTypeError, parsed, shown, typed
 
-_SCHEMA = "struct<model_id:string,site_id:string,reporting_interval_s:int,_corrupt:string>"
-_JSON_OPTIONS = {"columnNameOfCorruptRecord": "_corrupt", "allowNonNumericNumbers": "false"}
-
-
-def judge_lifecycle(bronze: DataFrame) -> DataFrame:
-    """Every bronze lifecycle row once, with `event` parsed and a `reason` where it is refused."""
-    text = F.col("value").cast("string")
-    event = F.col("event")
-    is_object = (
-        F.ltrim(text, F.lit(WHITE_SPACE)).startswith("{") & F.json_object_keys(text).isNotNull() & F.is_valid_utf8(text)
-    )
-    rules: list[Rule] = [
-        *envelope_rules(sorted(LIFECYCLE_TYPES)),
-        (
-            ~F.coalesce(is_object, F.lit(False)),
-            Reason.NOT_JSON,
-            F.concat(F.lit("not a JSON object: "), shown(text)),
-        ),
-        (
-            event.isNull() | event["_corrupt"].isNotNull(),
-            Reason.WRONG_TYPE,
-            F.concat(F.lit("a value is not of its declared type: "), shown(text)),
-        ),
-        (
-            event["reporting_interval_s"] <= 0,
-            Reason.OUT_OF_RANGE,
-            F.concat(F.lit("reporting_interval_s is "), shown(event["reporting_interval_s"]), F.lit(", below 1")),
-        ),
-    ]
-    reason, detail = first_reason(rules)
-    named = (
-        bronze.withColumn("event", F.from_json(text, _SCHEMA, _JSON_OPTIONS))
-        .withColumn("source", F.col("ce_source"))
-        .withColumn("message_id", F.col("ce_id"))
-        .withColumn("model_id", F.col("event.model_id"))
-        .withColumn("payload_digest", F.xxhash64("value"))
-        .withColumn("table_name", F.lit(SILVER_DEVICES.name))
-        # a lifecycle record counts when it arrived: its own time may lie years back by right
-        .withColumn("clock_status", F.lit("ok"))
-        .withColumn("event_at", F.col("received_at"))
-        .withColumn("event_date", F.to_date("event_at"))
-        .withColumn("event_hour", F.hour("event_at"))
-        .withColumn("reason", reason)
-        .withColumn("detail", detail)
-    )
-    pool = identity_pool(named)
-    return refuse_repeats(named, repeated_identities(pool, repeated_hashes(pool)))
+_ATTRIBUTES = {"model_id": "string", "site_id": "string", "reporting_interval_s": "int"}
+_EVENT = quoted(json.dumps({"model_id": "VARCHAR", "site_id": "VARCHAR", "reporting_interval_s": "INTEGER"}))
 
 
-def device_history(judged: DataFrame) -> DataFrame:
-    """The rows of `silver.devices` from judged lifecycle events: one a device and change.
+def judged_lifecycle(bronze: str) -> str:
+    """SQL for every bronze lifecycle row once, with a `reason` where its envelope refuses it.
+
+    The others are for `judge_event`.
+    """
+    rules = envelope_rules(LIFECYCLE_TYPES, is_wrong_unit("measured_at", "received_at"))
+    # a lifecycle record counts when it arrived: its own time may lie years back by right
+    return f"""
+        SELECT topic, "partition", "offset", ingest_id, received_at, received_at AS event_at,
+            {event_date("received_at")} AS event_date, {event_hour("received_at")} AS event_hour, 'ok' AS clock_status,
+            {reason_of(rules, "broken")} AS reason, {detail_of(rules, "broken")} AS detail,
+            device_id, NULL::VARCHAR AS model_id, ce_type, ce_source AS source, ce_id AS message_id, measured_at,
+            {DIGEST} AS payload_digest, {quoted(SILVER_DEVICES.name)} AS table_name, NULL::INTEGER AS shape,
+            NULL::VARCHAR AS text, value
+        FROM (SELECT *, {first_broken(rules)} AS broken FROM {bronze})"""
+
+
+def judge_event(value: bytes | None) -> Judgement:
+    """Judge the payload of one lifecycle event; the text of a good one has its attributes by name."""
+    found = parsed(value)
+    if isinstance(found, Judgement):
+        return found
+    text = shown((value or b"").decode())
+    try:
+        event = {name: typed(found.get(name), type_) for name, type_ in _ATTRIBUTES.items()}
+    except WrongTypeError:
+        return Judgement(Reason.WRONG_TYPE, f"a value is not of its declared type: {text}")
+    seconds = event["reporting_interval_s"]
+    if seconds is not None and seconds <= 0:
+        return Judgement(Reason.OUT_OF_RANGE, f"reporting_interval_s is {seconds}, below 1")
+    return Judgement(text=json.dumps(event))
+
+
+def device_history(judged: str) -> str:
+    """SQL for the rows of `silver.devices` from judged lifecycle events: one a device and change.
 
     Attributes hold until an event names them anew. Of several events at one moment the last to arrive wins.
     """
-    order = ["measured_at", "ingest_id", "partition", "offset"]
-    so_far = Window.partitionBy("device_id").orderBy(*order).rowsBetween(Window.unboundedPreceding, 0)
-    whole = Window.partitionBy("device_id")
-    moment = Window.partitionBy("device_id", "measured_at").orderBy(*[F.col(c).desc() for c in order[1:]])
-    by_time = Window.partitionBy("device_id").orderBy("valid_from")
-    status = (
-        F.when(F.col("ce_type") == MAINTENANCE_STARTED, "maintenance")
-        .when(F.col("ce_type") == RETIRED, "retired")
-        .when(F.col("ce_type") != UPDATED, "in_service")
-    )
-    registered_at = F.min(F.when(F.col("ce_type") == REGISTERED, F.col("measured_at"))).over(whole)
-    events = judged.where("reason IS NULL").withColumn("_status", status)
-    history = (
-        events.select(
-            *("device_id", "topic", "partition", "offset", "ingest_id", "measured_at"),
-            F.coalesce(F.last("_status", ignorenulls=True).over(so_far), F.lit("in_service")).alias("status"),
-            F.coalesce(registered_at, F.min("measured_at").over(whole)).alias("in_service_at"),
-            *[
-                F.last(F.col("event")[name], ignorenulls=True).over(so_far).alias(name)
-                for name in ("model_id", "site_id", "reporting_interval_s")
-            ],
-            F.row_number().over(moment).alias("_rank"),
-        )
-        .where("_rank = 1")
-        .withColumn("valid_from", F.col("measured_at"))
-        .withColumn("valid_to", F.lead("valid_from").over(by_time))
-        .withColumn("is_current", F.col("valid_to").isNull())
-    )
-    return history.select(*SILVER_DEVICES.column_names)
+    arrived = 'ingest_id, "partition", "offset"'
+    newest = 'ingest_id DESC, "partition" DESC, "offset" DESC'
+    attributes = ", ".join(f"last_value(event.{name} IGNORE NULLS) OVER so_far AS {name}" for name in _ATTRIBUTES)
+    return f"""
+        SELECT {", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)}
+        FROM (SELECT *, valid_to IS NULL AS is_current
+        FROM (SELECT *, lead(valid_from) OVER (PARTITION BY device_id ORDER BY valid_from) AS valid_to
+        FROM (SELECT * FROM (
+            SELECT device_id, topic, "partition", "offset", ingest_id, measured_at AS valid_from,
+                coalesce(last_value(new_status IGNORE NULLS) OVER so_far, 'in_service') AS status,
+                coalesce(min(registered_at) OVER whole, min(measured_at) OVER whole) AS in_service_at,
+                {attributes},
+                row_number() OVER (PARTITION BY device_id, measured_at ORDER BY {newest}) AS place
+            FROM (SELECT *, json_transform(mended, {_EVENT}) AS event,
+                    CASE WHEN ce_type = {quoted(REGISTERED)} THEN measured_at END AS registered_at,
+                    CASE ce_type WHEN {quoted(MAINTENANCE_STARTED)} THEN 'maintenance' WHEN {quoted(RETIRED)}
+                        THEN 'retired' WHEN {quoted(UPDATED)} THEN NULL ELSE 'in_service' END AS new_status
+                  FROM {judged} WHERE reason IS NULL)
+            WINDOW so_far AS (PARTITION BY device_id ORDER BY measured_at, {arrived}
+                              ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+                   whole AS (PARTITION BY device_id))
+        WHERE place = 1)))"""
 
 
-def judging_facts(history: DataFrame) -> DataFrame:
-    """What judging telemetry needs of the registry, one row a device: `in_service_at` and its `models` over time."""
-    models = F.sort_array(F.collect_list(F.when(F.col("model_id").isNotNull(), F.struct("valid_from", "model_id"))))
-    return history.groupBy("device_id").agg(F.min("in_service_at").alias("in_service_at"), models.alias("models"))
+def judging_facts(history: str) -> str:
+    """SQL for what judging telemetry needs of the registry, one row a device: `registered_id`, `in_service_at` and its
+    `models` over time."""
+    return f"""
+        SELECT device_id AS registered_id, min(in_service_at) AS in_service_at,
+            list(struct_pack(valid_from, model_id) ORDER BY valid_from, model_id)
+                FILTER (model_id IS NOT NULL) AS models
+        FROM {history} GROUP BY device_id"""

@@ -1,55 +1,49 @@
-"""Bronze telemetry to judged records, and judged records to the rows of silver tables.
+"""Bronze telemetry to judged records, and judged records to the rows of silver tables, as SQL.
 
 Belongs here: the order of the steps and the final selects, which are the contracts of the tables. A tick and a rebuild
-both come through here; they differ only in the bronze rows and the earlier readings that they bring.
+both come through here; they differ only in the bronze rows and the earlier readings that they bring. Queries are run in
+`pipeline`.
 """
 
 from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-
 from lake.models import Model
+from lake.sql_text import quoted
 from lake.tables import READING_COLUMNS, SILVER_REJECTED, Table
-from transforms.envelope_rules import first_of, judge_envelopes
-from transforms.payload import judge_payloads, payloads_of, telemetry_columns
+from transforms.envelope_rules import judged_envelopes
+from transforms.payload import judged_payloads, payloads_of, telemetry_values
 
-JUDGED_COLUMNS = (
-    "topic", "partition", "offset", "ingest_id", "received_at", "event_at", "event_date", "event_hour",
+RECORD_COLUMNS = (
+    "topic", '"partition"', '"offset"', "ingest_id", "received_at", "event_at", "event_date", "event_hour",
     "clock_status", "reason", "detail", "device_id", "model_id", "component_name", "source", "message_id",
-    "measured_at", "payload_digest", "unknown_telemetry", "value", "table_name",
+    "measured_at", "payload_digest", "table_name", "shape", "text",
 )  # fmt: skip
+"""What is known of a record when SQL has judged it, besides its `value`: that is kept where there is no `text`."""
 
 
-def judge_telemetry(bronze: DataFrame, devices: DataFrame, models: Mapping[str, Model]) -> DataFrame:
-    """Every bronze row once, with its slice, its parsed payload and a `reason` where it is refused for its own fault.
+def judged_telemetry(bronze: str, facts: str, models: Mapping[str, Model]) -> str:
+    """SQL for every bronze row once, with its slice and a `reason` where envelope or device refuse it.
 
-    Repeats are not judged here: `repeats.refuse_repeats` comes next.
+    A row with neither a reason nor a `text` is for `strict_payload`. Repeats are not looked for here.
     """
-    payloads = payloads_of(models.values())
-    judged = judge_payloads(judge_envelopes(bronze, devices, models), payloads)
-    table_of = first_of(
-        [F.col("model_id") == model.model_id for model in models.values()],
-        [F.lit(model.table) for model in models.values()],
-        F.lit(None).cast("string"),
-    )
-    return judged.withColumn("table_name", table_of).select(*JUDGED_COLUMNS, *[p.column for p in payloads])
+    judged = judged_payloads(judged_envelopes(bronze, facts, models), payloads_of(models.values()))
+    tables = " ".join(f"WHEN {quoted(m.model_id)} THEN {quoted(m.table)}" for m in models.values())
+    table_name = f"CASE model_id {tables} END" if tables else "NULL::VARCHAR"
+    value = "CASE WHEN text IS NULL THEN value END AS value"
+    return f"SELECT {', '.join(RECORD_COLUMNS)}, {value} FROM (SELECT *, {table_name} AS table_name FROM ({judged}))"
 
 
-def readings(judged: DataFrame, table: Table, models: Mapping[str, Model]) -> DataFrame:
-    """The rows of one silver reading table, in its declared order of columns."""
-    payloads = payloads_of(models.values())
-    ours = [p for p in payloads if p.model.table == table.name]
+def readings(judged: str, table: Table, models: Mapping[str, Model]) -> str:
+    """SQL for the rows of one silver reading table, in its declared order of columns."""
     common = [column.name for column in READING_COLUMNS]
-    telemetry = {c.name: c.type for c in table.columns if c.name not in common}
-    rows = judged.where(F.col("reason").isNull() & (F.col("table_name") == table.name))
-    return rows.select(*_columns(common), *telemetry_columns(ours, telemetry))
+    ours = [p for p in payloads_of(models.values()) if p.model.table == table.name]
+    parsed, telemetry = telemetry_values(ours, {c.name: c.type for c in table.columns if c.name not in common})
+    names = ", ".join(f'"{name}"' for name in common)
+    return f"""SELECT {names}, {", ".join(telemetry)} FROM (
+        SELECT *, {parsed} FROM {judged} WHERE reason IS NULL AND table_name = {quoted(table.name)})"""
 
 
-def rejected(judged: DataFrame) -> DataFrame:
-    """The rows of `silver.rejected`."""
-    return judged.where("reason IS NOT NULL").select(*_columns(SILVER_REJECTED.column_names))
-
-
-def _columns(names: tuple[str, ...] | list[str]) -> list[Column]:
-    return [F.col(name) for name in names]
+def rejected(judged: str) -> str:
+    """SQL for the rows of `silver.rejected`."""
+    names = ", ".join(f'"{name}"' for name in SILVER_REJECTED.column_names if name != "value")
+    return f"SELECT {names}, coalesce(value, encode(text)) AS value FROM {judged} WHERE reason IS NOT NULL"

@@ -27,7 +27,8 @@ from tests.faults.steps import publishing, refreshing, ticking
 
 DAY = timedelta(days=1)
 _FORGET, _COMPACT = "lake.publications.forget", "lake.compaction.compact"
-_APPEND, _COMMIT, _RECORD = "lake.commits.append_once", "pipeline.publish._replace", "lake.publications.record"
+_BRONZE, _SILVER = "lake.commits.append_once", "lake.delta.append_once"
+_COMMIT, _RECORD = "pipeline.publish._replace", "lake.publications.record"
 
 
 def killed(scene: Scene, invariants: Invariants, step: Step, *points: Point) -> None:
@@ -84,17 +85,25 @@ OF_A_TICK = (
         "each Kafka record is in bronze once",
         dying(
             ticking,
-            Point(_APPEND),
-            Point(_APPEND, when="files", folder="bronze/telemetry"),
+            Point(_BRONZE),
+            Point(_BRONZE, when="files", folder="bronze/telemetry"),
             Point("ingestion.bronze.ingest_topic", when="after"),
         ),
     ),
     Case(
         "killed between the silver commits",
-        "SIGKILL before and after the first silver commit, and before and after `silver.rejected` closes the tick",
+        "SIGKILL before the first silver commit, while its files are written and after it, and before and after "
+        "`silver.rejected` closes the tick",
         "each record is in one silver table once",
-        # the first attempt brings bronze as well, which is one commit more; three models have a table each
-        dying(ticking, Point(_APPEND, 2), Point(_APPEND, 1, "after"), Point(_APPEND, 4), Point(_APPEND, 4, "after")),
+        # three models have a table each, and `silver.rejected` comes last
+        dying(
+            ticking,
+            Point(_SILVER),
+            Point(_SILVER, when="files", folder="silver"),
+            Point(_SILVER, when="after"),
+            Point(_SILVER, 4),
+            Point(_SILVER, 4, "after"),
+        ),
     ),
 )
 OF_A_REFRESH = (

@@ -1,0 +1,215 @@
+"""Judging a payload strictly, one at a time: those that SQL cannot vouch for.
+
+Belongs here: what JSON a model accepts, in plain Python, and the reason and detail for what it does not. Which records
+come here is decided in `payload`; they are few, unless a fleet sends names that its models do not declare.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
+
+from lake.telemetry import Telemetry
+from lake.types import fields_of
+from transforms.payload import Payload
+from transforms.reasons import Reason
+
+_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})?")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_INT_BITS = {"int": 31, "bigint": 63}
+# Python refuses to turn longer ones into integers
+_MOST_DIGITS = 4000
+_Value = TypeVar("_Value")
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that knows whether a name came twice; the last one counts."""
+
+    is_repeated = False
+
+
+class WrongTypeError(ValueError):
+    """A value is not of its declared type."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a payload comes to: `reason` and `detail` where it is refused, else its declared values.
+
+    `text` is a JSON object of the values by the place of their telemetry in the shape, for DuckDB to type; `unknown`
+    are the names that the model does not declare, with their values as text.
+    """
+
+    reason: Reason | None = None
+    detail: str | None = None
+    text: str | None = None
+    unknown: Mapping[str, str | None] | None = None
+
+
+def judge(value: bytes | None, payload: Payload | None) -> Judgement:
+    """Judge one payload; `payload` is None where the model has no telemetry at this level."""
+    if payload is None:
+        return Judgement(Reason.NO_TELEMETRY, "the model has no telemetry at this level")
+    limit = payload.model.quality.max_payload_bytes
+    if value is not None and len(value) > limit:
+        return Judgement(Reason.TOO_LARGE, f"{len(value)} bytes, the limit is {limit}")
+    found = parsed(value)
+    if isinstance(found, Judgement):
+        return found
+    words = shown((value or b"").decode())
+    if found.is_repeated:
+        return Judgement(Reason.DUPLICATE_KEY, f"a name stands twice: {words}")
+    try:
+        values = [typed(_at(found, t.json_path), t.type) for t in payload.telemetry]
+    except WrongTypeError:
+        return Judgement(Reason.WRONG_TYPE, f"a value is not of its declared type: {words}")
+    if any(isinstance(each, float) and abs(each) == float("inf") for each in values):
+        return Judgement(Reason.WRONG_TYPE, f"a number is too large for a double: {words}")
+    if all(each is None for each in values):
+        return Judgement(Reason.NO_TELEMETRY, f"none of the declared names has a value: {words}")
+    for telemetry, each in zip(payload.telemetry, values, strict=True):
+        for detail in () if each is None else _out_of_range(telemetry, each):
+            return Judgement(Reason.OUT_OF_RANGE, detail)
+    declared = {t.json_path[0] for t in payload.telemetry}
+    unknown = {_clean(name): text_of(each) for name, each in found.items() if name not in declared}
+    places = {str(place): each for place, each in enumerate(values) if each is not None}
+    return Judgement(text=json.dumps(places, ensure_ascii=False), unknown=unknown or None)
+
+
+def parsed(value: bytes | None) -> "_Object | Judgement":
+    """The JSON object of a payload, or why it is none."""
+    if value is None:
+        return Judgement(Reason.NOT_JSON, "there is no payload")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return Judgement(Reason.NOT_JSON, "the payload is not UTF-8")
+    try:
+        found = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_int=_integer)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, _Object) else Judgement(Reason.NOT_JSON, f"not one JSON object: {shown(text)}")
+
+
+def typed(value: Any, spark_type: str) -> Any:
+    """A JSON value as its declared type has it, ready for JSON again; None for null. Raises WrongTypeError."""
+    if value is None:
+        return None
+    if spark_type == "string":
+        return text_of(value)
+    if spark_type in _PLAIN:
+        return _PLAIN[spark_type](value)
+    outer, inner = spark_type.removesuffix(">").split("<", 1)
+    if outer == "array":
+        return [typed(each, inner) for each in _of(list, value)]
+    if outer == "map":
+        inner = inner.removeprefix("string,")
+        return {_clean(name): typed(each, inner) for name, each in _of(dict, value).items()}
+    fields: dict[str, Any] = _of(dict, value)
+    return {name: typed(fields.get(name), type_) for name, type_ in fields_of(inner)}
+
+
+def text_of(value: Any) -> str | None:
+    """A JSON value as text: strings as they are, the rest as JSON; None for null."""
+    if value is None:
+        return None
+    return _clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _out_of_range(telemetry: Telemetry, value: Any) -> Iterator[str]:
+    name = ".".join(telemetry.json_path)
+    if telemetry.enum_values is not None and value not in telemetry.enum_values:
+        yield f"{name} is {shown(value)}, allowed are {', '.join(map(str, telemetry.enum_values))}"
+    if telemetry.minimum is not None and value < telemetry.minimum:
+        yield f"{name} is {shown(value)}, below {telemetry.minimum:g}"
+    if telemetry.maximum is not None and value > telemetry.maximum:
+        yield f"{name} is {shown(value)}, above {telemetry.maximum:g}"
+
+
+def _at(found: _Object, path: tuple[str, ...]) -> Any:
+    value: Any = found
+    for name in path:
+        if value is None:
+            return None
+        value = _of(dict, value).get(name)
+    return value
+
+
+def _of(kind: type[_Value], value: Any) -> _Value:
+    if not isinstance(value, kind):
+        raise WrongTypeError
+    return value
+
+
+def _double(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WrongTypeError
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def _whole(bits: int) -> Callable[[Any], int]:
+    def whole(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not -(2**bits) <= value < 2**bits:
+            raise WrongTypeError
+        return int(value)
+
+    return whole
+
+
+def _date(value: Any) -> str:
+    text = _of(str, value)
+    try:
+        return date.fromisoformat(text if _DATE.fullmatch(text) else "").isoformat()
+    except ValueError:
+        raise WrongTypeError from None
+
+
+def _moment(value: Any) -> str:
+    """In UTC; a time without a zone is taken as UTC."""
+    text = _of(str, value)
+    try:
+        moment = datetime.fromisoformat(text.upper() if _RFC_3339.fullmatch(text) else "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(" ")
+    except (ValueError, OverflowError):
+        raise WrongTypeError from None
+
+
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "double": _double,
+    "boolean": lambda value: _of(bool, value),
+    "date": _date,
+    "timestamp": _moment,
+    **{name: _whole(bits) for name, bits in _INT_BITS.items()},
+}
+
+
+def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    result = _Object(pairs)
+    result.is_repeated = len(result) < len(pairs)
+    return result
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) < _MOST_DIGITS else float(text)
+
+
+def shown(value: Any) -> str:
+    return str(value).lower()[:80] if isinstance(value, bool) else _clean(str(value))[:80]
+
+
+def _clean(text: str) -> str:
+    """JSON may name halves of a character, which no UTF-8 has."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
