@@ -211,8 +211,8 @@ _RFC_3339 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d
 def _attribute(name: str) -> Column:
     """The last header of that name as text; null when it is missing or not UTF-8.
 
-    Looked for in the list of names, last one first: a map a record cost four times as much. A name that is missing has
-    position 0 there, so it is looked up past the end of the headers.
+    Looked for in the list of names, last one first: with a map a record, a million cost 1.6 s of CPU more. A name that
+    is missing has position 0 there, so it is looked up past the end of the headers.
     """
     index = F.size("headers") - F.array_position("last_names", F.lit(name)).cast("int")
     return F.try_validate_utf8(F.get("headers", index)["value"].cast("string"))

@@ -48,7 +48,7 @@ _SESSION: dict[str, bool | float | int | str | None] = {
     # rows of few partitions are written as they come rather than sorted first
     "spark.sql.maxConcurrentOutputFileWriters": "8",
     # Parquet's second version writes what a number or text adds to the one before: a million records of bronze take
-    # 19 MB for 33 and 1.1 s of CPU for 1.8, and are read as fast; zstd would take 14 MB and 1.5 s
+    # 19 MB for 33 and 1.0 s of CPU for 1.7, and are read as fast; zstd would take 14 MB and 1.5 s
     "parquet.writer.version": "v2",
     "spark.sql.parquet.compression.codec": "lz4_raw",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
