@@ -200,6 +200,10 @@ def _commit_files(
             ),
             post_commithook_properties=HOOKS,
         )
+    except CommitFailedError as error:
+        # a store that loses its answer is asked again, and then our own commit stands in the way of it
+        if closing is None or _opened(settings, table).transaction_version(closing[0]) != closing[1]:
+            raise StepError(f"{table.name} could not be committed ({error}): run the step again.") from error
     except (DeltaError, pa.ArrowException, OSError) as error:
         raise StepError(f"{table.name} could not be written and is as it was: {error}") from error
 

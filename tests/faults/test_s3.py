@@ -111,7 +111,7 @@ OF_A_TICK = (
     ),
     Case(
         "S3 loses the answer to a silver commit",
-        "the connection is closed when Spark's commit to `silver.thermostats` is stored",
+        "the connection is closed when the commit to `silver.thermostats` is stored",
         "no reading is there twice",
         partial(ticked_through, Rule("lost", commit_of="silver/thermostats")),
     ),
