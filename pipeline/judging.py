@@ -6,6 +6,7 @@ what each step leaves for the next. Which records are judged and where they go i
 Memory is bounded: what does not fit lies in the work folder until the connection is closed.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,13 +53,16 @@ class Count:
 
 @contextmanager
 def judging(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to judge on; what it holds is gone with it."""
+    """A connection to judge on; what it holds is gone with it. The caller holds the lease, so it is the only one."""
+    folder = settings.work_folder / "judging"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir(parents=True)
     with connect(settings) as connection:
-        folder = settings.work_folder / "judging"
         connection.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = {quoted(str(folder))}")
         # rows come to silver in any order, and keeping theirs would hold back whole row groups
         connection.execute("SET preserve_insertion_order = false")
         yield connection
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def take(connection: duckdb.DuckDBPyConnection, query: str, judge: Judge) -> None:
