@@ -73,6 +73,11 @@ class Result:
     goal: str = ""
     is_alone: bool = False
 
+    @property
+    def digits(self) -> int:
+        """How many decimals its seconds are shown with: what is done one at a time may take less than 1 ms."""
+        return 4 if self.amount == 1 else 3
+
     def ratio(self, side: Times) -> float:
         """Our median over the side's; alone, the side's over the first's."""
         ours = self.sides[0].median
@@ -80,8 +85,10 @@ class Result:
 
     def lines(self) -> list[str]:
         """One line a side: median, spread, rate and ratio."""
+        digits = self.digits
         return [
-            f"{self.bench:<10} {each.side:<22} {each.median:>9.3f} s  ({min(each.seconds):.3f} to {each.p99:.3f})"
+            f"{self.bench:<10} {each.side:<22} {each.median:>9.{digits}f} s"
+            f"  ({min(each.seconds):.{digits}f} to {each.p99:.{digits}f})"
             f"  {self.amount / each.median:>12,.0f} {self.unit}/s  x {self.ratio(each):.2f}"
             for each in self.sides
         ]

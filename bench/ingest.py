@@ -22,17 +22,17 @@ from lake.settings import Settings
 from lake.spark import connect, running_spark
 from pipeline.tick import tick
 
-_DEVICES = 1000
-_AN_HOUR = 32_000  # messages of so many devices of three models, about
+_HOURS = 31
+_A_DEVICE = 32  # messages an hour, over three models, about
 _FAULTS = Faults(repeated=Delayed(0.01), corrupt={"truncated": 0.001})
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """A million messages and 5 rounds; quick 32,000 and 1. Each begins without a lake and makes its tables too."""
+    """5 million messages and 5 rounds; quick 100,000 and 1. Each begins without a lake and makes its tables too."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
-    hours = (32_000 if is_quick else 1_000_000) / _AN_HOUR
-    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=int(hours) + 6)
-    options = SimulationOptions(start, _DEVICES, hours, faults=_FAULTS)
+    devices = (100_000 if is_quick else 5_000_000) // _HOURS // _A_DEVICE
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=_HOURS + 6)
+    options = SimulationOptions(start, devices, _HOURS, faults=_FAULTS)
     with running_broker(settings) as bootstrap, running_spark(settings) as address:
         ensure_topics(bootstrap)
         sent = simulate(settings, bootstrap, options)

@@ -18,10 +18,10 @@ from lake.settings import Settings
 from lake.spark import interpret_small
 from pipeline.tick import fill_silver
 
-_MODEL = "dtmi:lakehouse:thermostat;1"
+MODEL = "dtmi:lakehouse:thermostat;1"
 _PARTITIONS = 8
-_SITES = 20
-_HALTING = 10  # every tenth device sends half of what its registration promises
+SITES = 20
+HALTING = 10  # every tenth device sends half of what its registration promises
 _RECORDS_A_FILE = 500_000
 
 
@@ -82,9 +82,9 @@ def _readings(spark: SparkSession, fleet: SteadyFleet, first: int, last: int) ->
 
 def _registrations(spark: SparkSession, fleet: SteadyFleet) -> DataFrame:
     rows = spark.range(0, fleet.devices, 1, 1)
-    promised_s = F.when(F.col("id") % _HALTING == 0, fleet.interval_s // 2).otherwise(fleet.interval_s)
+    promised_s = F.when(F.col("id") % HALTING == 0, fleet.interval_s // 2).otherwise(fleet.interval_s)
     payload = F.format_string(
-        f'{{"model_id":"{_MODEL}","site_id":"site-%02d","reporting_interval_s":%d}}', F.col("id") % _SITES, promised_s
+        f'{{"model_id":"{MODEL}","site_id":"site-%02d","reporting_interval_s":%d}}', F.col("id") % SITES, promised_s
     )
     return _records(
         rows,

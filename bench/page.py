@@ -31,9 +31,9 @@ def page(results: list[dict[str, Any]]) -> str:
     parts = [_HEADER]
     for stored in results:
         result = result_of(stored)
-        is_latency = result.amount == 1
+        is_latency, digits = result.amount == 1, result.digits
         rows = [
-            f"| {each.side} | {each.median:.3f} | {min(each.seconds):.3f} to {each.p99:.3f} "
+            f"| {each.side} | {each.median:.{digits}f} | {min(each.seconds):.{digits}f} to {each.p99:.{digits}f} "
             f"| {'' if is_latency else f'{result.amount / each.median:,.0f}'} | {result.ratio(each):.2f} |"
             for each in result.sides
         ]

@@ -90,7 +90,7 @@ def _silver(models: Mapping[str, Model]) -> AssetsDefinition:
             asset_key(table.name),
             deps=[["bronze", topic] for topic in topics.get(table.name, ["telemetry"])],
             description=f"One row per {table.grain}.",
-            kinds={"spark", "deltalake"},
+            kinds={"duckdb", "deltalake"},
             group_name="silver",
             owners=OWNERS,
             partitions_def=silver_partitions(table.name),

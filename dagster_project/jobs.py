@@ -23,7 +23,7 @@ def bronze_tick(context: OpExecutionContext) -> None:
     steps.land(steps.Step(context))
 
 
-@op(required_resource_keys=_TICK, ins={"bronze": In(Nothing)}, out=Out(Nothing), tags={"kind": "spark"})
+@op(required_resource_keys=_TICK, ins={"bronze": In(Nothing)}, out=Out(Nothing), tags={"kind": "duckdb"})
 def silver_tick(context: OpExecutionContext) -> None:
     """All new records of bronze to silver."""
     steps.fill(steps.Step(context))

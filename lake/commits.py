@@ -1,7 +1,7 @@
-"""Commits by Spark: creating tables after their contracts, appending exactly once, replacing slices.
+"""Commits by Spark: creating tables after their contracts and appending exactly once; and what commits say.
 
-Belongs here: what makes a write to a Spark-owned table safe to repeat, and reading back what a commit said of itself.
-What the rows mean belongs in `transforms`; tables that delta-rs writes are in `delta`.
+Belongs here: what makes a write by Spark safe to repeat, and reading back what a commit of bronze or silver said of
+itself, whoever wrote it. Writing by delta-rs is in `delta`; what the rows mean belongs in `transforms`.
 
 Each commit carries JSON in Delta's `userMetadata`: `step`, the `slices` that it touched (as runs), and whatever the
 step needs to resume. So the lake says itself what is stale, whatever becomes of the orchestrator's database.
@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from lake.delta import LAYOUT_OPERATIONS, open_table
 from lake.locations import spark_uri
 from lake.settings import Settings
-from lake.slices import predicate, slices_of_runs
+from lake.slices import slices_of_runs
 from lake.tables import Table
 
 Metadata = Mapping[str, Any]
@@ -139,38 +139,6 @@ def append_once(
     (
         rows.write.format("delta")
         .mode("append")
-        .option("txnAppId", app_id)
-        .option("txnVersion", str(txn_version))
-        .option("userMetadata", json.dumps(metadata))
-        .save(spark_uri(settings, table.name))
-    )
-
-
-def replace_slices(
-    rows: DataFrame, settings: Settings, table: Table, slices: list[str], metadata: Metadata,
-    where: str = "true", closing: tuple[str, int] | None = None,
-) -> None:  # fmt: skip
-    """Replace the rows of whole slices that satisfy `where` by `rows` in one commit; other rows make it fail.
-
-    `closing` is an application id and transaction version to record with the commit.
-    """
-    writer = (
-        rows.write.format("delta")
-        .mode("overwrite")
-        .option("replaceWhere", f"({predicate(slices)}) AND {where}")
-        .option("userMetadata", json.dumps(metadata))
-    )
-    if closing is not None:
-        writer = writer.option("txnAppId", closing[0]).option("txnVersion", str(closing[1]))
-    writer.save(spark_uri(settings, table.name))
-
-
-def replace_all(rows: DataFrame, settings: Settings, table: Table, app_id: str, txn_version: int,
-                metadata: Metadata) -> None:  # fmt: skip
-    """Replace a whole table in one commit that Delta ignores when `txn_version` is not above the last one."""
-    (
-        rows.write.format("delta")
-        .mode("overwrite")
         .option("txnAppId", app_id)
         .option("txnVersion", str(txn_version))
         .option("userMetadata", json.dumps(metadata))

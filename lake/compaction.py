@@ -1,7 +1,8 @@
 """Compaction: the small files of closed partitions made into few.
 
-Belongs here: which partitions are worth it, and the commit, which rearranges rows and changes none. The engine that
-writes a table compacts it too; files that fall out of use are deleted in `versions`, after their time.
+Belongs here: which partitions are worth it, and the commit, which rearranges rows and changes none. Spark compacts
+bronze and silver, whose pages have checksums, since delta-rs writes none; files that fall out of use are deleted in
+`versions`, after their time.
 """
 
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ def compact(settings: Settings, spark: SparkSession, table: Table, opened: Delta
         return
     column = next(name for name in table.partition_by if name.endswith("_date"))
     try:
-        if table.writer == "spark":
+        if table.layer in ("bronze", "silver"):
             _compact_with_spark(settings, spark, table, column, found.dates)
         else:
             opened.optimize.compact(

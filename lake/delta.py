@@ -5,6 +5,7 @@ table's log without Spark. What the rows mean belongs to the callers; tables tha
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -19,7 +20,9 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
+from deltalake.transaction import RemoveAction
 
+from lake.data_files import write_files
 from lake.errors import PlatformError, StepError
 from lake.locations import delta_options, explain_store, table_uri
 from lake.settings import Settings
@@ -145,28 +148,60 @@ def append_once(
 
     The commit says of itself what commits by Spark do (see `commits`). Raises StepError.
     """
-    opened = open_table(settings, table.name)
-    reached = None if opened is None else opened.transaction_version(app_id)
+    opened = _opened(settings, table)
+    reached = opened.transaction_version(app_id)
     if reached is None or reached < txn_version:
-        _write(settings, table, rows, "append", None, _as_spark_does(metadata, (app_id, txn_version)))
+        _commit_files(settings, table, opened, rows, [], metadata, (app_id, txn_version))
 
 
 def replace_once(
-    settings: Settings, table: Table, rows: Rows, predicate: str | None, metadata: Mapping[str, Any],
-    closing: tuple[str, int] | None = None,
+    settings: Settings, table: Table, rows: Rows, is_replaced: Callable[[Mapping[str, Any]], bool],
+    metadata: Mapping[str, Any], closing: tuple[str, int] | None = None,
 ) -> None:  # fmt: skip
-    """Replace what `predicate` selects (None: everything) by `rows` in one commit.
+    """Replace whole partitions by `rows` in one commit: those whose values, by column, `is_replaced` takes.
 
     `closing` is an application id and transaction version to record with the commit. Raises StepError.
     """
-    _write(settings, table, rows, "overwrite", predicate, _as_spark_does(metadata, closing))
+    opened = _opened(settings, table)
+    added = opened.get_add_actions(flatten=True)
+    names = ("path", "size_bytes", *(f"partition.{name}" for name in table.partition_by))
+    files = zip(*(added[name].to_pylist() for name in names), strict=True) if added.num_rows else ()
+    removed = []
+    for path, size, *values in files:
+        partition = dict(zip(table.partition_by, values, strict=True))
+        if is_replaced(partition):
+            texts: dict[str, str | None] = {name: str(value) for name, value in partition.items()}
+            removed.append(RemoveAction(path, True, int(time.time() * 1000), size, texts))
+    _commit_files(settings, table, opened, rows, removed, metadata, closing)
 
 
-def _as_spark_does(metadata: Mapping[str, Any], closing: tuple[str, int] | None) -> CommitProperties:
-    return CommitProperties(
-        custom_metadata={"userMetadata": json.dumps(metadata)},
-        app_transactions=None if closing is None else [Transaction(*closing)],
-    )
+def _opened(settings: Settings, table: Table) -> DeltaTable:
+    opened = open_table(settings, table.name)
+    if opened is None:
+        raise StepError(f"{table.name} does not exist: the step that makes it did not run.")
+    return opened
+
+
+def _commit_files(
+    settings: Settings, table: Table, opened: DeltaTable, rows: Rows, removed: list[RemoveAction],
+    metadata: Mapping[str, Any], closing: tuple[str, int] | None,
+) -> None:  # fmt: skip
+    """New files with `rows`, whose columns stand in the order of the table's, for the removed ones, in one commit."""
+    try:
+        added = write_files(settings, table, rows().cast(pa.schema(opened.schema().to_arrow())))
+        opened.create_write_transaction(
+            [*removed, *added],
+            "append",  # so it is called, with or without removed files
+            opened.schema(),
+            list(table.partition_by),
+            commit_properties=CommitProperties(
+                custom_metadata={"userMetadata": json.dumps(metadata)},
+                app_transactions=None if closing is None else [Transaction(*closing)],
+            ),
+            post_commithook_properties=HOOKS,
+        )
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        raise StepError(f"{table.name} could not be written and is as it was: {error}") from error
 
 
 def commit_metadata(settings: Settings, table: str, version: int) -> Mapping[str, Any]:

@@ -40,6 +40,11 @@ class LakeFiles:
 
             self._system = s3fs.S3FileSystem(**s3fs_options(settings), use_listings_cache=False)
 
+    def place(self, folder: str) -> tuple[Any, str]:
+        """A folder of the lake as pyarrow takes it: the file system, None for the machine's own, and the path."""
+        is_local = isinstance(self._system, LocalFileSystem)
+        return None if is_local else self._system, f"{self._root}/{folder}"
+
     def under(self, folder: str = "") -> list[StoredFile]:
         """Every file in a folder of the lake and below it, in the order of their paths; none when there is none."""
         place = f"{self._root}/{folder}".rstrip("/")

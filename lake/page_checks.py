@@ -1,7 +1,7 @@
 """Page checks: whether the bytes of a table's data files are the ones that were written.
 
-Belongs here: comparing the checksums that Spark writes into each page of a Parquet file. DuckDB, which computes gold,
-does not look at them, and a changed bit may come out as another figure.
+Belongs here: comparing the checksums in each page of a Parquet file, which `data_files` writes, and Spark when it
+compacts. DuckDB, which computes gold, does not look at them, and a changed bit may come out as another figure.
 """
 
 from collections.abc import Collection

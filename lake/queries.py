@@ -9,7 +9,7 @@ Views are made when SQL first names their table, so that a question about one ta
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from lake import publications
 from lake.delta import version_of
 from lake.duck import connect
 from lake.errors import QueryError
+from lake.keeper import Keeper
 from lake.locations import table_uri
 from lake.models import Model, silver_tables
 from lake.publications import Publication
@@ -48,7 +49,8 @@ class Reader:
     publication: Publication | None
     tables: tuple[str, ...]
     is_past: bool = False
-    _made: set[str] = field(default_factory=set)
+    keeper: Keeper | None = None
+    _made: dict[str, str] = field(default_factory=dict)
 
     def statements(self, sql: str) -> list[str]:
         """The statements of `sql`, each of which only reads. Raises QueryError."""
@@ -107,14 +109,23 @@ class Reader:
         return sql.strip().rstrip(";")
 
     def _make_views(self, sql: str) -> None:
+        # a look at the catalog names all tables and asks none
+        keeper = None if _CATALOG.search(sql) else self.keeper
         for name in self.mentioned(sql):
-            if name in self._made or not self._exists(name):
-                continue
-            try:
-                self.connection.execute(f"CREATE VIEW {name} AS FROM {self._source(name)}")
-            except duckdb.Error as error:
-                raise QueryError(f"{name} cannot be read: {_first_lines(error)}") from error
-            self._made.add(name)
+            copy = keeper.source(name) if keeper else None
+            made = self._made.get(name)
+            if copy not in (None, made) or (made is None and self._exists(name)):
+                self._make_view(name, copy)
+            if keeper and name in _GOLD and name in self._made:
+                keeper.keep(name, self._pinned()[name], self._made[name])
+
+    def _make_view(self, name: str, copy: str | None) -> None:
+        try:
+            source = copy or self._source(name)
+            self.connection.execute(f"CREATE OR REPLACE VIEW {name} AS FROM {source}")
+        except duckdb.Error as error:
+            raise QueryError(f"{name} cannot be read: {_first_lines(error)}") from error
+        self._made[name] = source
 
     def _exists(self, name: str) -> bool:
         return name in self._pinned() or (name not in _GOLD and version_of(self.settings, name) is not None)
@@ -178,22 +189,25 @@ def open_reader(
     as_of: int | None = None,
     output: Path | None = None,
     shows_progress: bool = False,
+    stays_open: bool = False,
 ) -> Iterator[Reader]:
     """A reader of the lake as the newest publication shows it, or the publication `as_of`.
 
     Tables without a layer are looked for in gold. SQL can reach no file but the lake's and, to write it, `output`.
-    With `shows_progress` a long query draws a bar on the terminal. Raises UsageError for a publication that there is
-    not, PlatformError when DuckDB cannot be set up.
+    With `shows_progress` a long query draws a bar on the terminal. One that `stays_open` copies the gold that is asked
+    into memory, for the next questions. Raises UsageError for a publication that there is not, PlatformError when
+    DuckDB cannot be set up.
     """
     publication = publications.newest(settings) if as_of is None else publications.get(settings, as_of)
     names = [table.name for table in FIXED_TABLES] + list(silver_tables(models.values()))
     ordered = sorted(names, key=lambda name: (LAYERS.index(name.split(".")[0]), name))
-    connection = connect(settings)
-    try:
+    with ExitStack() as closing:
+        connection = closing.enter_context(connect(settings))
+        keeper = Keeper(connection, settings, settings.sql_memory_mb * 10**6) if stays_open else None
+        if keeper is not None:
+            closing.callback(keeper.close)
         _shut_in(connection, settings, output, shows_progress)
-        yield Reader(connection, settings, publication, tuple(ordered), is_past=as_of is not None)
-    finally:
-        connection.close()
+        yield Reader(connection, settings, publication, tuple(ordered), is_past=as_of is not None, keeper=keeper)
 
 
 def _shut_in(connection: duckdb.DuckDBPyConnection, settings: Settings, output: Path | None, is_shown: bool) -> None:

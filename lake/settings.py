@@ -20,7 +20,8 @@ class Settings:
     (`local[*]`, `spark://…`) or the address of a running one (`sc://…`); `lake_uri` is a folder or `s3://bucket/prefix`.
     Upkeep keeps publications for `keep_publications_days`, and files that no version needs any more for
     `keep_files_hours`, since somebody may still be reading them; rows of bronze telemetry and of silver for
-    `keep_bronze_days` and `keep_silver_days`, None being for ever.
+    `keep_bronze_days` and `keep_silver_days`, None being for ever. A reader that stays open copies up to
+    `sql_memory_mb` of gold into memory.
     In set-up's rehearsal (`is_rehearsal`, never from the environment) programs write down which classes they load.
     """
 
@@ -40,6 +41,7 @@ class Settings:
     keep_files_hours: int = 24
     keep_bronze_days: int | None = None
     keep_silver_days: int | None = None
+    sql_memory_mb: int = 512
     is_rehearsal: bool = False
 
     @property
@@ -85,6 +87,7 @@ class Settings:
             "LAKEHOUSE_KEEP_FILES_HOURS": str(self.keep_files_hours),
             "LAKEHOUSE_KEEP_BRONZE_DAYS": None if self.keep_bronze_days is None else str(self.keep_bronze_days),
             "LAKEHOUSE_KEEP_SILVER_DAYS": None if self.keep_silver_days is None else str(self.keep_silver_days),
+            "LAKEHOUSE_SQL_MEMORY_MB": str(self.sql_memory_mb),
             "JAVA_HOME": None if self.java_home is None else str(self.java_home),
             "AWS_ENDPOINT_URL": self.aws_endpoint_url,
             "AWS_ACCESS_KEY_ID": self.aws_access_key_id,
@@ -133,6 +136,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         keep_files_hours=_number(env, "LAKEHOUSE_KEEP_FILES_HOURS", "24"),
         keep_bronze_days=_days(env, "LAKEHOUSE_KEEP_BRONZE_DAYS"),
         keep_silver_days=_days(env, "LAKEHOUSE_KEEP_SILVER_DAYS"),
+        sql_memory_mb=_number(env, "LAKEHOUSE_SQL_MEMORY_MB", "512"),
         aws_region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
     )
 
@@ -148,6 +152,7 @@ KNOWN_VARIABLES = (
     "LAKEHOUSE_KEEP_FILES_HOURS",
     "LAKEHOUSE_KEEP_BRONZE_DAYS",
     "LAKEHOUSE_KEEP_SILVER_DAYS",
+    "LAKEHOUSE_SQL_MEMORY_MB",
     # set for dbt by the gold build
     "LAKEHOUSE_CANDIDATE_DB",
 )

@@ -1,7 +1,7 @@
 """Slices: UTC hours of event time, their spelling, their runs and the predicates that select them.
 
 Belongs here: pure arithmetic and text on slices, and the limits of the rule that says which slice a record counts in.
-The rule itself, as Spark columns, is in `transforms.clock`.
+The rule itself is in `transforms.clock`.
 """
 
 from collections.abc import Iterable, Sequence

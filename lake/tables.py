@@ -131,7 +131,7 @@ READING_COLUMNS = (
         ("message_id", "string", "CloudEvents id; with source the identity of the message"),
     ),
     *_OFFSET,
-    *_required(("payload_digest", "bigint", "xxHash64 of the payload: tells a repeat from a conflict")),
+    *_required(("payload_digest", "bigint", "63 bits of the MD5 of the payload: tells a repeat from a conflict")),
     *_optional(("unknown_telemetry", "map<string,string>", "Telemetry that the model does not declare, as JSON text")),
 )
 """The columns that every silver reading table has before its telemetry."""

@@ -63,7 +63,7 @@ def update_registry(spark: SparkSession, settings: Settings, models: Models, run
                 "run_id": run_id,
             }
             history = partial(arrow_rows, connection, f"FROM {_HISTORY}")
-            replace_once(settings, SILVER_DEVICES, history, None, metadata, (APP_ID, target))
+            replace_once(settings, SILVER_DEVICES, history, lambda _: True, metadata, (APP_ID, target))
         new = f"(FROM {FINAL} WHERE ingest_id > {done})"
         slices = sorted({each.slice for each in counts(connection, new, "reason IS NOT NULL")})
         closing = {"step": "devices", "slices": runs_of(slices), "run_id": run_id}

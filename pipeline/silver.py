@@ -11,13 +11,14 @@ leaves out of that table what it has.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import duckdb
 from pyspark.sql import SparkSession
 
 from ingestion.bronze import APP_ID as INGEST_APP
 from lake.commits import ensure_table, progress_of
-from lake.delta import append_once, open_table, replace_once, version_of
+from lake.delta import Rows, append_once, open_table, replace_once, version_of
 from lake.duck import scan
 from lake.locations import table_uri
 from lake.models import Model, silver_tables
@@ -64,10 +65,9 @@ def append_new(spark: SparkSession, settings: Settings, models: Models, run_id: 
             slices = touched.get(table.name, [])
             if slices:
                 reached = progress_of(settings, table.name, APP_ID)
-                new = f"(FROM {FINAL} WHERE ingest_id > {reached})"
-                query = _with_dropped_columns(connection, settings, table, readings(new, table, models))
+                ours = readings(f"(FROM {FINAL} WHERE ingest_id > {reached})", table, models)
                 said = metadata | {"slices": runs_of(slices)}
-                append_once(settings, table, partial(arrow_rows, connection, query), APP_ID, target, said)
+                append_once(settings, table, _as_it_stands(connection, settings, table, ours), APP_ID, target, said)
         # closes the tick, so it is written even when nothing was rejected
         refused_in = touched.get(None, []) if not report.rejected else report.slices
         said = metadata | {"slices": runs_of(refused_in)}
@@ -105,13 +105,15 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         ours = f"(FROM {FINAL} WHERE {predicate(slices)})"
         said = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
         for table in tables.values():
-            query = _with_dropped_columns(connection, settings, table, readings(ours, table, models))
-            rows = partial(arrow_rows, connection, query)
-            replace_once(settings, table, rows, predicate(slices), said)
+            rows = _as_it_stands(connection, settings, table, readings(ours, table, models))
+            _replace(settings, table, slices, rows, said)
         # lifecycle records are not judged by slices: theirs stay
-        theirs = f"({predicate(slices)}) AND topic = '{BRONZE_TELEMETRY.short_name}'"
-        rows = partial(arrow_rows, connection, rejected(ours))
-        replace_once(settings, SILVER_REJECTED, rows, theirs, said, closing)
+        kept = " UNION ALL ".join(
+            f"SELECT * FROM {newest_rows(settings, SILVER_REJECTED.name)} WHERE {where} AND topic <> 'telemetry'"
+            for where in _in_slices(slices)
+        )
+        rows = _as_it_stands(connection, settings, SILVER_REJECTED, f"{rejected(ours)} UNION ALL BY NAME {kept}")
+        _replace(settings, SILVER_REJECTED, slices, rows, said, closing)
     return report
 
 
@@ -141,12 +143,25 @@ def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Mo
     take(connection, judged_telemetry(f"({bronze})", "facts", models), closely)
 
 
-def _with_dropped_columns(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, rows: str) -> str:
-    """The rows of a query with the columns that only models of before had; delta-rs wants all that the table has."""
+def _as_it_stands(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, rows: str) -> Rows:
+    """The rows of a query in the columns that a table has, those that only models of before had as null."""
     stands = connection.sql(f"FROM {newest_rows(settings, table.name)}")
-    columns = zip(stands.columns, stands.types, strict=True)
-    dropped = [f'NULL::{type_} AS "{name}"' for name, type_ in columns if name not in table.column_names]
-    return f"SELECT {', '.join(['*', *dropped])} FROM ({rows})"
+    declared = set(table.column_names)
+    columns = [
+        f'"{name}"' if name in declared else f'NULL::{type_} AS "{name}"'
+        for name, type_ in zip(stands.columns, stands.types, strict=True)
+    ]
+    return partial(arrow_rows, connection, f"SELECT {', '.join(columns)} FROM ({rows})")
+
+
+def _replace(settings: Settings, table: Table, slices: Sequence[str], rows: Rows, metadata: Mapping[str, Any],
+             closing: tuple[str, int] | None = None) -> None:  # fmt: skip
+    ours = set(slices)
+
+    def is_replaced(partition: Mapping[str, Any]) -> bool:
+        return f"{partition['event_date']}T{partition['event_hour']:02d}" in ours
+
+    replace_once(settings, table, rows, is_replaced, metadata, closing)
 
 
 def _of_hours(settings: Settings, measured: Sequence[int], received: Sequence[int], done: int) -> str:
@@ -201,14 +216,18 @@ def _earlier_readings(
 
 
 def _near(slices: Sequence[str]) -> Iterator[str]:
-    """Predicates of scans that together read what may be repeated; each compares with constants, to skip files."""
-    for day, hours in hours_by_date(slices).items():
-        listed = ", ".join(map(str, hours))
-        yield (
-            f"event_date = DATE '{day}' AND event_hour BETWEEN {hours[0]} AND {hours[-1]} AND event_hour IN ({listed})"
-        )
+    """Predicates of scans that together read what may be repeated."""
+    yield from _in_slices(slices)
     for parked in ("clock_status < 'ok'", "clock_status > 'ok'"):
         yield f"{parked} AND NOT ({predicate(slices)})"
+
+
+def _in_slices(slices: Sequence[str]) -> Iterator[str]:
+    """Predicates of scans that together read these slices; each compares with constants, to skip files."""
+    for day, hours in hours_by_date(slices).items():
+        listed = ", ".join(map(str, hours))
+        within = f"event_hour BETWEEN {hours[0]} AND {hours[-1]} AND event_hour IN ({listed})"
+        yield f"event_date = DATE '{day}' AND {within}"
 
 
 def _report(found: list[Count]) -> SilverReport:

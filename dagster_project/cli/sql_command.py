@@ -73,7 +73,12 @@ def sql(query: str | None, file: Path | None, form: str | None, output: Path | N
     settings = load_settings()
     target = None if output is None else output.resolve()
     with open_reader(
-        settings, known_models(settings), as_of=as_of, output=target, shows_progress=sys.stdout.isatty()
+        settings,
+        known_models(settings),
+        as_of=as_of,
+        output=target,
+        shows_progress=sys.stdout.isatty(),
+        stays_open=text is None,
     ) as reader:
         if text is None:
             from dagster_project.cli.sql_prompt import prompt

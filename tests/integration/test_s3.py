@@ -15,6 +15,7 @@ from lake.delta import open_table
 from lake.files import LakeFiles
 from lake.locations import delta_options, s3fs_options, spark_uri, table_uri
 from lake.processes import find
+from lake.queries import open_reader
 from lake.settings import Settings
 from lake.spark import NAME, connect, running_spark
 from lake.versions import checkpoint, superseded
@@ -88,6 +89,18 @@ def test_second_delta_rs_writer_of_a_version_is_refused_by_the_store(home: Setti
     write_deltalake(second, pa.table({"n": [2]}), mode="append")
     assert DeltaTable(uri, storage_options=options).version() == 2
     assert _count(home, "ops.events") == 3
+
+
+def test_gold_is_copied_into_memory(home: Settings) -> None:
+    """A reader that stays open reads the pinned version from the bucket once, then from memory."""
+    rewrite(home, 2)
+    publications.record(home, publication(1, 0, {TABLE.name: 1}))
+    with open_reader(home, {}, stays_open=True) as reader:
+        assert reader.keeper is not None
+        for _ in range(2):
+            assert reader.run(f"select device_id from {TABLE.name}").fetchall() == [("d1",)]
+            reader.keeper.wait()
+        assert reader.keeper.source(TABLE.name) is not None
 
 
 def test_exclusive_create_is_honoured(home: Settings) -> None:
