@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from lake.duck import scan
@@ -126,14 +127,13 @@ def repeats(connection: duckdb.DuckDBPyConnection, rows: str, key: Sequence[str]
 
 
 def _has_repeats(connection: duckdb.DuckDBPyConnection, rows: str, hashed: str) -> bool:
-    counted = connection.sql(f"SELECT count(*) FROM ({rows})").fetchone()
-    parts = 1 + (counted[0] if counted else 0) // _HASHES_AT_ONCE
+    count: int = connection.sql(f"SELECT count(*) FROM ({rows})").fetchall()[0][0]
+    parts = 1 + count // _HASHES_AT_ONCE
     for part in range(parts):
         where = f"WHERE key_hash % {parts} = {part}" if parts > 1 else ""
         query = f"SELECT key_hash FROM (SELECT {hashed} AS key_hash FROM ({rows})) {where}"
-        hashes = connection.sql(query).fetchnumpy()["key_hash"]
-        hashes.sort()
-        if (hashes[1:] == hashes[:-1]).any():
+        hashes = np.sort(np.asarray(connection.sql(query).fetchnumpy()["key_hash"]))
+        if np.any(hashes[1:] == hashes[:-1]):
             return True
     return False
 

@@ -267,7 +267,7 @@ def test_bronze_that_silver_has_not_come_to_is_left_out(lake: Lake) -> None:
 
 
 def test_late_records_are_found_whenever_they_came(lake: Lake) -> None:
-    """A record counts in its own hour, and once, even when it was received weeks later in an hour that is judged too."""
+    """A record counts in its own hour, once, even when it was received weeks later in an hour that is judged too."""
     row = lake.refuse(H6, 40, "not_json", received_at=datetime(2026, 12, 20, tzinfo=UTC))
     assert judged(lake).held_hours == ()
     assert judged(lake, (H6, "2026-12-20T00")).held_hours == ()
