@@ -27,12 +27,16 @@ NOISE = 1.3
 
 @dataclass(frozen=True)
 class Side:
-    """Who does the work. `prepare` and `answer` are not timed; all sides must agree on the answer, None excepted."""
+    """Who does the work. `prepare` and `answer` are not timed; all sides must agree on the answer, None excepted.
+
+    `rounds` is how many rounds it takes part in at most: a side that takes minutes need not take all.
+    """
 
     name: str
     work: Callable[[], object]
     prepare: Callable[[], object] = lambda: None
     answer: Callable[[], object] = lambda: None
+    rounds: int = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def take_turns(sides: Sequence[Side], rounds: int) -> tuple[Times, ...]:
     times: dict[str, list[float]] = {side.name: [] for side in sides}
     for number in range(rounds + 1):
         answers: dict[str, object] = {}
-        for side in sides:
+        for side in (each for each in sides if number <= each.rounds):
             side.prepare()
             began = time.perf_counter()
             side.work()

@@ -87,7 +87,7 @@ class Gold:
         frame = fetch(
             self.connection,
             f"""
-            WITH {declared_profile(table, _rows(table), _aggregates(table))},
+            WITH {declared_profile(self.connection, table, _rows(table), _aggregates(table))},
             {"".join(f"{name} AS ({sql})," for name, sql in parts.items())}
             slices AS (FROM (VALUES {slices}) AS slices(slice))
             SELECT slice, counts.* EXCLUDE slice, repeated_keys

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from lake.duck import scan
@@ -23,6 +24,7 @@ from lake.tables import Table
 # A branch of the scan costs some 10 ms, whatever it reads; more gaps than this between the slices are read over.
 _MAX_RUNS = 24
 HOUR_MICROS = 3_600_000_000
+_HASHES_AT_ONCE = 50_000_000  # 0.4 GB, and as much again while they are fetched
 
 
 def create_slices(connection: duckdb.DuckDBPyConnection, slices: Iterable[str]) -> None:
@@ -94,28 +96,46 @@ def columns_of(connection: duckdb.DuckDBPyConnection, settings: Settings, table:
     return {row[0] for row in rows}
 
 
-def declared_profile(table: Table, rows: str, aggregates: Mapping[str, str]) -> str:
+def declared_profile(
+    connection: duckdb.DuckDBPyConnection, table: Table, rows: str, aggregates: Mapping[str, str]
+) -> str:
     """CTEs `rows`, `counts` and `repeats` (all by `slice`) of a profile: row count, nulls in required columns, repeated
     keys, and more `aggregates` (name to SQL)."""
     required = [column.name for column in table.columns if not column.nullable]
     more = "".join(f", {sql} AS {name}" for name, sql in aggregates.items())
-    return f"""rows AS ({rows}),
+    # several read `rows`, each a few columns: held in memory, a day of 20 million readings took 9 GB
+    return f"""rows AS NOT MATERIALIZED ({rows}),
         counts AS (
             SELECT slice, count(*) AS rows,
                 {" + ".join(f'count(*) - count("{name}")' for name in required)} AS nulls,
                 {words((f'count("{name}") < count(*)', name) for name in required)} AS nulls_detail{more}
             FROM rows GROUP BY slice
         ),
-        repeats AS ({repeats("rows", table.key, "repeated_keys")})"""
+        repeats AS ({repeats(connection, rows, table.key, "repeated_keys")})"""
 
 
-def repeats(source: str, key: Sequence[str], name: str) -> str:
-    """SQL that counts by slice the rows of `source` that repeat the key of an earlier one."""
+def repeats(connection: duckdb.DuckDBPyConnection, rows: str, key: Sequence[str], name: str) -> str:
+    """SQL that counts by slice the rows of the CTE `rows` that repeat the key of an earlier one; `rows` is its SQL too.
+
+    Keys are grouped only where some hash comes twice, as without a repeat none does. Sorted hashes tell that of 20
+    million rows in 1.2 s of processor time and 0.5 GB; groups of them take 3.8 s, and groups of keys 5 s and more.
+    """
     columns = ", ".join(f'"{column}"' for column in key)
-    return (
-        f"SELECT slice, sum(n - 1) AS {name} FROM (SELECT slice, count(*) AS n FROM {source} GROUP BY slice, {columns} "
-        f"HAVING count(*) > 1) GROUP BY slice"
-    )
+    having = "HAVING count(*) > 1" if _has_repeats(connection, rows, f"hash(slice, {columns})") else "HAVING false"
+    groups = f"SELECT slice, count(*) AS n FROM rows GROUP BY slice, {columns} {having}"
+    return f"SELECT slice, sum(n - 1) AS {name} FROM ({groups}) GROUP BY slice"
+
+
+def _has_repeats(connection: duckdb.DuckDBPyConnection, rows: str, hashed: str) -> bool:
+    count: int = connection.sql(f"SELECT count(*) FROM ({rows})").fetchall()[0][0]
+    parts = 1 + count // _HASHES_AT_ONCE
+    for part in range(parts):
+        where = f"WHERE key_hash % {parts} = {part}" if parts > 1 else ""
+        query = f"SELECT key_hash FROM (SELECT {hashed} AS key_hash FROM ({rows})) {where}"
+        hashes = np.sort(np.asarray(connection.sql(query).fetchnumpy()["key_hash"]))
+        if np.any(hashes[1:] == hashes[:-1]):
+            return True
+    return False
 
 
 def fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> pd.DataFrame:

@@ -37,7 +37,8 @@ REPEAT_REASONS = ("duplicate", "conflict")
 """Rejected for being sent again, which says nothing about the quality of what is sent."""
 
 _OUTSIDE = f"count(*) FILTER (WHERE epoch_us(event_at) // {HOUR_MICROS} <> hour_number)"
-_CHECKSUM = 'bit_xor(hash("partition"::BIGINT, "offset"::BIGINT))'
+# not hash(partition, offset), which is the two hashes joined by XOR: over all pairs of some of each that comes to 0
+_CHECKSUM = 'bit_xor(hash(xor(hash("partition"::BIGINT), "offset"::UBIGINT)))'
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ class Silver:
         offsets = ("topic", "partition", "offset")
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE reading_profile AS
-            WITH {declared_profile(table, rows, aggregates)},
-            offsets AS ({repeats("rows", offsets, "repeated_offsets")}),
+            WITH {declared_profile(self.connection, table, rows, aggregates)},
+            offsets AS ({repeats(self.connection, rows, offsets, "repeated_offsets")}),
             {_rejected(f"table_name = {quoted(table.name)}")}
             SELECT slice, counts.* EXCLUDE slice, repeated_keys, repeated_offsets, rejected.* EXCLUDE slice,
                 rejected / nullif(rejected + coalesce(rows, 0), 0) AS rejected_ratio
@@ -117,7 +118,7 @@ class Silver:
         return fetch(
             self.connection,
             f"""
-            WITH {declared_profile(table, rows, {"outside": _OUTSIDE})},
+            WITH {declared_profile(self.connection, table, rows, {"outside": _OUTSIDE})},
             {_rejected("table_name IS NULL", "true")},
             bronze AS (
                 SELECT slice, sum(records)::BIGINT AS records, bit_xor(checksum) AS checksum
@@ -148,7 +149,7 @@ class Silver:
         return fetch(
             self.connection,
             f"""
-            WITH {declared_profile(SILVER_DEVICES, f"SELECT *, 'all' AS slice FROM {source}", {})},
+            WITH {declared_profile(self.connection, SILVER_DEVICES, f"SELECT *, 'all' AS slice FROM {source}", {})},
             devices AS (
                 SELECT count(*) FILTER (WHERE current_records <> 1) AS not_one_current
                 FROM (SELECT count(*) FILTER (WHERE is_current) AS current_records FROM rows GROUP BY device_id)
@@ -188,7 +189,8 @@ class Silver:
         """Bronze telemetry by slice and its device's table: `records` that belong there, and all that was `received`.
 
         A record whose time counts lies in its measured_hour, and was received at most CLOCK_AHEAD_S earlier, which
-        bounds the files to read; any other lies in its received_hour.
+        bounds the files to read; any other lies in its received_hour. Of each run of slices come the records that were
+        received in it, and those about it that were received later or a little earlier.
         """
         source = scan(table_uri(self.settings, BRONZE_TELEMETRY.name), version)
         devices = scan(table_uri(self.settings, SILVER_DEVICES.name), self.inputs[SILVER_DEVICES.name])
@@ -202,24 +204,37 @@ class Silver:
         slack = -(-CLOCK_AHEAD_S // 3600)
         branches = []
         for first, last in covering_runs(self.slices):
-            where = f"measured_hour >= {first} AND measured_hour <= {last} AND received_hour >= {first - slack}"
-            branches.append(
-                f"SELECT {columns}, true AS by_measured FROM {source} WHERE ingest_id <= {progress} AND {where}"
-            )
-            where = f"received_hour >= {first} AND received_hour <= {last}"
-            branches.append(f"SELECT {columns}, false FROM {source} WHERE ingest_id <= {progress} AND {where}")
+            here, about = (f"{name} >= {first} AND {name} <= {last}" for name in ("received_hour", "measured_hour"))
+            for is_received, where in (
+                (True, here),
+                (False, f"{about} AND received_hour > {last}"),
+                (False, f"{about} AND received_hour >= {first - slack} AND received_hour < {first}"),
+            ):
+                branches.append(
+                    f"SELECT {columns}, {first} AS first, {last} AS last, {is_received} AS is_received FROM {source} "
+                    f"WHERE ingest_id <= {progress} AND {where}"
+                )
+        # the join on the device is what costs, so each record comes once, and is added up by both of its hours
         return f"""
-            SELECT slice, table_name, count(*) FILTER (WHERE belongs) AS records,
-                {_CHECKSUM} FILTER (WHERE belongs) AS checksum, count(*) FILTER (WHERE NOT by_measured) AS received
-            FROM (
-                SELECT records.*, table_name, {counts} = by_measured AS belongs,
-                    epoch_us(if(by_measured, measured_at, received_at)) // {HOUR_MICROS} AS hour_number
-                FROM ({" UNION ALL ".join(branches)}) AS records
-                LEFT JOIN (
+            WITH counted AS (
+                SELECT CASE WHEN {counts} THEN CASE WHEN measured BETWEEN first AND last THEN measured END
+                        WHEN is_received THEN received END AS belongs,
+                    if(is_received, received, NULL) AS received, model_id, count(*) AS records, {_CHECKSUM} AS checksum
+                FROM (
+                    SELECT *, epoch_us(measured_at) // {HOUR_MICROS} AS measured,
+                        epoch_us(received_at) // {HOUR_MICROS} AS received
+                    FROM ({" UNION ALL ".join(branches)})
+                ) LEFT JOIN (
                     SELECT device_id, min(in_service_at) AS in_service_at, arg_max(model_id, valid_from) AS model_id
                     FROM {devices} GROUP BY device_id
-                ) USING (device_id) LEFT JOIN table_names USING (model_id)
-            ) JOIN judged_slices USING (hour_number)
+                ) USING (device_id)
+                GROUP BY ALL
+            )
+            SELECT slice, table_name, coalesce(sum(records) FILTER (WHERE belongs = hour_number), 0)::BIGINT AS records,
+                bit_xor(checksum) FILTER (WHERE belongs = hour_number) AS checksum,
+                coalesce(sum(records) FILTER (WHERE received = hour_number), 0)::BIGINT AS received
+            FROM counted LEFT JOIN table_names USING (model_id)
+                JOIN judged_slices ON hour_number = belongs OR hour_number = received
             GROUP BY slice, table_name"""
 
 

@@ -3,122 +3,153 @@
 
   Each table of readings is scanned once and aggregated wide; only the small result is turned into a row a metric.
   A reading that lacks a metric is null there and does not count.
+
+  Counts, minima, maxima, exact sums and newest values add up. So hours are made of readings, and the days of devices and
+  sites of hours, to the same bits; only percentiles are taken of the readings each time.
 #}
 
 {#
-  SQL for rows of `keys` (name to SQL over a row of readings), metric_name, unit, reading_count, value_min, value_max,
-  value_mean, with percentiles value_p50 and value_p95, and for periods of a device model_id, value_last and
-  last_event_at, for periods of a site (by_site) device_count. Rows of readings have the columns of silver and, with
-  by_site, site_id.
+  SQL for the sums of readings: rows of `keys` (name to SQL over a row of readings of one device), metric_name, unit and
+  the columns of sums_of_metric.
 #}
-{% macro metric_statistics(keys, percentiles=true, by_site=false) %}
-    {%- set tables = reading_tables() | selectattr('metrics') | list -%}
+{% macro metric_sums(keys) %}
+    {{ metric_rows(keys, sums_of_metric, reading_tables()) }}
+{% endmacro %}
+
+
+{#
+  SQL for the percentiles of readings: rows of `keys`, metric_name, unit, value_p50 and value_p95. With by_site rows of
+  readings have site_id.
+#}
+{% macro metric_percentiles(keys, by_site=false) %}
+    {{ metric_rows(keys, percentiles_of_metric, reading_tables(), by_site) }}
+{% endmacro %}
+
+
+{# SQL for the sums of a longer period or a site: rows of `keys` (names), metric_name and unit, from rows of sums. #}
+{% macro added_up(sums, keys, by_site=false) %}
+    {%- set keys = keys + ['metric_name', 'unit'] -%}
+    select
+        {{ keys | join(', ') }},
+        {%- if by_site %}
+        count(distinct device_id) as device_count,
+        {%- else %}
+        arg_max(model_id, last_event_at) as model_id,
+        arg_max(value_last, last_event_at) as value_last,
+        max(last_event_at) as last_event_at,
+        {%- endif %}
+        sum(reading_count)::bigint as reading_count,
+        min(value_min) as value_min,
+        max(value_max) as value_max,
+        sum(exact_sum) as exact_sum,
+        flatten(list(rest_of_sum) filter (where rest_of_sum is not null)) as rest_of_sum
+    from {{ sums }}
+    group by {{ keys | join(', ') }}
+{% endmacro %}
+
+
+{#
+  The columns value_min, value_max and value_mean, from those of sums.
+
+  Rounding must not carry a figure outside its readings: the mean of one reading is that reading.
+#}
+{% macro value_statistics() -%}
+        value_min,
+        value_max,
+        greatest(value_min, least(value_max, {{ mean_of_sums('exact_sum', 'rest_of_sum', 'reading_count') }}))
+        + 0.0::double as value_mean
+{%- endmacro %}
+
+
+{# The columns value_p50 and value_p95, from those of sums and percentiles. #}
+{% macro value_percentiles() -%}
+        greatest(value_min, least(value_max, percentiles.value_p50)) + 0.0::double as value_p50,
+        greatest(value_min, percentiles.value_p50, least(value_max, percentiles.value_p95)) + 0.0::double as value_p95
+{%- endmacro %}
+
+
+{#
+  The aggregates of one metric over a group of readings, by name: type and SQL. -0.0 equals 0.0, so which of them is found
+  depends on the order: + 0.0 makes both 0.0.
+#}
+{% macro sums_of_metric(metric, has_versions) %}
+    {%- set value = '"' ~ metric.column ~ '"::double' -%}
+    {%- set measured = 'filter (where "' ~ metric.column ~ '" is not null)' -%}
+    {%- set newest = 'order by event_at, ingest_id, "partition", "offset"' -%}
+    {{ return({
+        'model_id': ('varchar', 'last(model_id ' ~ newest ~ ') ' ~ measured if has_versions else 'min(model_id)'),
+        'reading_count': ('bigint', 'count("' ~ metric.column ~ '")'),
+        'value_min': ('double', 'min(' ~ value ~ ') + 0.0::double'),
+        'value_max': ('double', 'max(' ~ value ~ ') + 0.0::double'),
+        'exact_sum': ('hugeint', exact_sum(value)),
+        'rest_of_sum': ('double[]', rest_of_sum(value)),
+        'value_last': ('double', 'last(' ~ value ~ ' ' ~ newest ~ ') ' ~ measured ~ ' + 0.0::double'),
+        'last_event_at': ('timestamptz', 'max(event_at) ' ~ measured)
+    }) }}
+{% endmacro %}
+
+
+{% macro percentiles_of_metric(metric, has_versions) %}
+    {%- set both = 'quantile_cont("' ~ metric.column ~ '"::double, [0.5, 0.95])' -%}
+    {{ return({'value_p50': ('double', both ~ '[1]'), 'value_p95': ('double', both ~ '[2]')}) }}
+{% endmacro %}
+
+
+{# SQL for rows of `keys`, metric_name, unit and the aggregates of a metric (a macro), of tables of readings. #}
+{% macro metric_rows(keys, aggregates_of, tables, by_site=false) %}
+    {%- set tables = tables | selectattr('metrics') | list -%}
     {%- if not tables -%}
-        {%- set types = {
-            'device_id': 'varchar', 'site_id': 'varchar', 'event_date': 'date', 'event_hour': 'integer',
-            'minute_number': 'bigint', 'metric_name': 'varchar', 'unit': 'varchar', 'model_id': 'varchar',
-            'device_count': 'bigint', 'reading_count': 'bigint', 'value_min': 'double', 'value_max': 'double',
-            'value_mean': 'double', 'value_last': 'double', 'last_event_at': 'timestamptz', 'value_p50': 'double',
-            'value_p95': 'double'
-        } -%}
-        select * from {{ no_rows(types) }}
+        {%- set types = {'event_date': 'date', 'event_hour': 'integer', 'minute_number': 'bigint'} -%}
+        {%- set columns = {} -%}
+        {%- for name in keys.keys() | list + ['metric_name', 'unit'] -%}
+            {%- do columns.update({name: types.get(name, 'varchar')}) -%}
+        {%- endfor -%}
+        {%- for name, (type, _) in aggregates_of({'column': ''}, false).items() -%}
+            {%- do columns.update({name: type}) -%}
+        {%- endfor -%}
+        select * from {{ no_rows(columns) }}
     {%- else -%}
         with
         {%- for table in tables %}
         wide_{{ loop.index }} as (
             select
                 {%- for name, expression in keys.items() %}
-                {{ expression }} as {{ name }},
+                {{ expression }} as {{ name }}{{ "," if not loop.last }}
                 {%- endfor %}
-                {%- if not (by_site or table.has_versions) %}
-                min(model_id) as model_id,
-                {%- endif %}
                 {%- for metric in table.metrics %}
-                {{ metric_aggregates(metric, loop.index, table.has_versions, percentiles, by_site) }}
-                {{- "," if not loop.last }}
+                {%- set number = loop.index %}
+                , count("{{ metric.column }}") as measured_{{ number }}
+                {%- for name, (_, expression) in aggregates_of(metric, table.has_versions).items() %}
+                , {{ expression }} as {{ name }}_{{ number }}
+                {%- endfor %}
                 {%- endfor %}
             from {{ with_site(table.source) if by_site else table.source }}
             where {{ planned_hours() }}
             group by {% for name in keys %}{{ loop.index }}{{ ", " if not loop.last }}{% endfor %}
-        ),
-        {%- endfor %}
-        narrow as (
-            {%- for table in tables %}
-            {%- set table_number = loop.index %}
-            {%- set is_last_table = loop.last %}
-            {%- for metric in table.metrics %}
-            select
-                {%- for name in keys %}
-                {{ name }},
-                {%- endfor %}
-                {%- if by_site %}
-                devices_{{ loop.index }} as device_count,
-                {%- else %}
-                {{ 'model_' ~ loop.index if table.has_versions else 'model_id' }} as model_id,
-                last_{{ loop.index }} as value_last,
-                last_at_{{ loop.index }} as last_event_at,
-                {%- endif %}
-                {%- if percentiles %}
-                percentiles_{{ loop.index }}[1] as value_p50,
-                percentiles_{{ loop.index }}[2] as value_p95,
-                {%- endif %}
-                '{{ metric.metric_name | replace("'", "''") }}' as metric_name,
-                '{{ metric.unit | replace("'", "''") }}' as unit,
-                count_{{ loop.index }} as reading_count,
-                min_{{ loop.index }} as value_min,
-                max_{{ loop.index }} as value_max,
-                {{ mean_of_sums('exact_' ~ loop.index, 'rest_' ~ loop.index, 'count_' ~ loop.index) }} as value_mean
-            from wide_{{ table_number }}
-            where count_{{ loop.index }} > 0
-            {%- if not (is_last_table and loop.last) %}
-            union all
-            {%- endif %}
-            {%- endfor %}
-            {%- endfor %}
         )
+        {{- "," if not loop.last }}
+        {%- endfor %}
+        {%- for table in tables %}
+        {%- set table_number = loop.index %}
+        {%- set is_last_table = loop.last %}
+        {%- for metric in table.metrics %}
+        {%- set number = loop.index %}
         select
-            {#- rounding must not carry a figure outside its readings: the mean of one reading is that reading. And -0.0
-                equals 0.0, so which of them is found depends on the order: + 0.0 makes both 0.0 #}
-            * replace (
-                value_min + 0.0::double as value_min,
-                value_max + 0.0::double as value_max,
-                {%- if percentiles %}
-                greatest(value_min, least(value_max, value_p50)) + 0.0::double as value_p50,
-                greatest(value_min, value_p50, least(value_max, value_p95)) + 0.0::double as value_p95,
-                {%- endif %}
-                {%- if not by_site %}
-                value_last + 0.0::double as value_last,
-                {%- endif %}
-                greatest(value_min, least(value_max, value_mean)) + 0.0::double as value_mean
-            )
-        from narrow
+            {{ keys | join(', ') }},
+            '{{ metric.metric_name | replace("'", "''") }}' as metric_name,
+            '{{ metric.unit | replace("'", "''") }}' as unit
+            {%- for name in aggregates_of(metric, table.has_versions) %}
+            , {{ name }}_{{ number }} as {{ name }}
+            {%- endfor %}
+        from wide_{{ table_number }}
+        where measured_{{ number }} > 0
+        {%- if not (is_last_table and loop.last) %}
+        union all
+        {%- endif %}
+        {%- endfor %}
+        {%- endfor %}
     {%- endif -%}
 {% endmacro %}
-
-
-{# The aggregates of one metric over a group of readings. #}
-{% macro metric_aggregates(metric, number, has_versions, percentiles, by_site) -%}
-    {%- set value = '"' ~ metric.column ~ '"::double' -%}
-    {%- set measured = 'filter (where "' ~ metric.column ~ '" is not null)' -%}
-    {%- set newest = 'order by event_at, ingest_id, "partition", "offset"' -%}
-    count("{{ metric.column }}") as count_{{ number }},
-                min({{ value }}) as min_{{ number }},
-                max({{ value }}) as max_{{ number }},
-                {{ exact_sum(value) }} as exact_{{ number }},
-                {{ rest_of_sum(value) }} as rest_{{ number }},
-    {%- if percentiles %}
-                quantile_cont({{ value }}, [0.5, 0.95]) as percentiles_{{ number }},
-    {%- endif %}
-    {%- if by_site %}
-                count(distinct device_id) {{ measured }} as devices_{{ number }}
-    {%- else %}
-                last({{ value }} {{ newest }}) {{ measured }} as last_{{ number }},
-                {%- if has_versions %}
-                last(model_id {{ newest }}) {{ measured }} as model_{{ number }},
-                {%- endif %}
-                max(event_at) {{ measured }} as last_at_{{ number }}
-    {%- endif %}
-{%- endmacro %}
 
 
 {# Readings with the site where their device stood at the start of the hour. #}

@@ -131,6 +131,11 @@ def swapped_record(lake: Lake) -> None:
     lake.readings[30]["offset"] = 100_000
 
 
+def swapped_partitions(lake: Lake) -> None:
+    lake.bronze[31]["partition"] = 1
+    lake.readings[30]["partition"] = 1
+
+
 def two_current_records(lake: Lake) -> None:
     lake.devices.append(lake.devices[0] | {"valid_from": datetime(2026, 2, 1, tzinfo=UTC)})
 
@@ -169,6 +174,7 @@ SILVER_CASES: list[tuple[Callable[[Lake], None], Found]] = [
     (many_untimed_and_unknown, {(REJECTED, H6, "untimed_share")}),
     (lost_record, {(REJECTED, H6, "every_record_is_there"), (REJECTED, H6, "records_are_the_same")}),
     (swapped_record, {(REJECTED, H6, "records_are_the_same")}),
+    (swapped_partitions, {(REJECTED, H6, "records_are_the_same")}),
     (repeated_rejection, {(REJECTED, H6, "keys_are_unique"), (REJECTED, H6, "every_record_is_there"),
                           (REJECTED, H6, "records_are_the_same")}),
     (rejection_without_reason, {(REJECTED, H6, "required_columns_are_filled")}),
@@ -261,9 +267,10 @@ def test_bronze_that_silver_has_not_come_to_is_left_out(lake: Lake) -> None:
 
 
 def test_late_records_are_found_whenever_they_came(lake: Lake) -> None:
-    """A record counts in its own hour even when it was received weeks later."""
+    """A record counts in its own hour, once, even when it was received weeks later in an hour that is judged too."""
     row = lake.refuse(H6, 40, "not_json", received_at=datetime(2026, 12, 20, tzinfo=UTC))
     assert judged(lake).held_hours == ()
+    assert judged(lake, (H6, "2026-12-20T00")).held_hours == ()
     lake.rejected.remove(row)
     assert judged(lake).held_hours == (H6,)
 

@@ -19,6 +19,12 @@ def test_the_first_round_is_not_counted() -> None:
     assert [len(each.seconds) for each in times] == [2, 2]
 
 
+def test_a_slow_side_takes_fewer_rounds() -> None:
+    """It takes the uncounted round and as many as it says; the others go on without it."""
+    sides = [Side("fast", lambda: None), Side("slow", lambda: None, rounds=1)]
+    assert [len(each.seconds) for each in take_turns(sides, 3)] == [3, 1]
+
+
 def test_sides_that_differ_stop_the_bench() -> None:
     """A side that is quick and wrong is no side."""
     sides = [Side("right", lambda: None, answer=lambda: 1), Side("wrong", lambda: None, answer=lambda: 2)]

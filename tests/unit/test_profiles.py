@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake.profiles import covering_runs, hour_number, partition_boxes
+from lake import profiles
+from lake.profiles import covering_runs, hour_number, partition_boxes, repeats
 from lake.slices import slices_between
 
 FIRST = hour_number("2026-11-20T00")
@@ -54,3 +55,20 @@ def test_the_smallest_gaps_are_read_over() -> None:
     runs = covering_runs(_text(hour) for hour in chosen)
     assert (FIRST, FIRST) in runs
     assert (FIRST + 100, FIRST + 100) in runs
+
+
+@pytest.mark.parametrize("at_once", [2, 1000])
+@pytest.mark.parametrize("repeated", [[], [("a", 3, None)], [("a", 3, None), ("a", 3, None), ("b", 7, "x")]])
+def test_repeats_are_counted_by_slice(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, repeated: list[tuple[str, int, str | None]]
+) -> None:
+    """The rows that repeat a key within their slice are counted, nulls in it too, in one part of the hashes or many."""
+    monkeypatch.setattr(profiles, "_HASHES_AT_ONCE", at_once)
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE source (slice VARCHAR, number INTEGER, word VARCHAR)")
+    rows = [(slice_, number, word) for slice_ in ("a", "b") for number in range(10) for word in ("x", None)]
+    connection.executemany("INSERT INTO source VALUES (?, ?, ?)", [*rows, *repeated])
+    counting = repeats(connection, "FROM source", ("number", "word"), "repeated")
+    found = connection.sql(f"WITH rows AS (FROM source), counted AS ({counting}) FROM counted ORDER BY slice")
+    expected = {slice_: sum(row[0] == slice_ for row in repeated) for slice_ in ("a", "b")}
+    assert found.fetchall() == [(slice_, count) for slice_, count in expected.items() if count]

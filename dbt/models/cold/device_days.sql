@@ -9,33 +9,43 @@ placements as (
 
 ),
 
-metrics as (
+hours as (
 
-    {{ metric_statistics({'device_id': 'device_id', 'event_date': 'event_date'}) }}
+    select * from {{ ref('stg_hours') }} where {{ planned_hours() }}
+
+),
+
+sums as (
+
+    {{ added_up('hours', ['device_id', 'event_date']) }}
+
+),
+
+percentiles as (
+
+    {{ metric_percentiles({'device_id': 'device_id', 'event_date': 'event_date'}) }}
 
 ),
 
 final as (
 
     select
-        metrics.device_id,
-        metrics.metric_name,
-        metrics.unit,
-        metrics.model_id,
+        sums.device_id,
+        sums.metric_name,
+        sums.unit,
+        sums.model_id,
         placements.site_id,
-        metrics.event_date as day_date,
-        metrics.event_date,
-        metrics.reading_count,
-        metrics.value_min,
-        metrics.value_max,
-        metrics.value_mean,
-        metrics.value_last,
-        metrics.value_p50,
-        metrics.value_p95
-    from metrics
+        sums.event_date as day_date,
+        sums.event_date,
+        sums.reading_count,
+        {{ value_statistics() }},
+        sums.value_last,
+        {{ value_percentiles() }}
+    from sums
+    inner join percentiles using (device_id, event_date, metric_name, unit)
     left join placements
-        on placements.device_id = metrics.device_id
-        and placements.slice_at = date_trunc('hour', metrics.last_event_at)
+        on placements.device_id = sums.device_id
+        and placements.slice_at = date_trunc('hour', sums.last_event_at)
 
 )
 

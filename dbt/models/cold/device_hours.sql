@@ -9,32 +9,36 @@ placements as (
 
 ),
 
-metrics as (
+sums as (
 
-    {{ metric_statistics({'device_id': 'device_id', 'event_date': 'event_date', 'event_hour': 'event_hour'}) }}
+    select * from {{ ref('stg_hours') }} where {{ planned_hours() }}
+
+),
+
+percentiles as (
+
+    {{ metric_percentiles({'device_id': 'device_id', 'event_date': 'event_date', 'event_hour': 'event_hour'}) }}
 
 ),
 
 final as (
 
     select
-        metrics.device_id,
-        metrics.metric_name,
-        metrics.unit,
-        metrics.model_id,
+        sums.device_id,
+        sums.metric_name,
+        sums.unit,
+        sums.model_id,
         placements.site_id,
-        date_trunc('hour', metrics.last_event_at) as hour_at,
-        metrics.event_date,
-        metrics.event_hour,
-        metrics.reading_count,
-        metrics.value_min,
-        metrics.value_max,
-        metrics.value_mean,
-        metrics.value_last,
-        metrics.last_event_at,
-        metrics.value_p50,
-        metrics.value_p95
-    from metrics
+        date_trunc('hour', sums.last_event_at) as hour_at,
+        sums.event_date,
+        sums.event_hour,
+        sums.reading_count,
+        {{ value_statistics() }},
+        sums.value_last,
+        sums.last_event_at,
+        {{ value_percentiles() }}
+    from sums
+    inner join percentiles using (device_id, event_date, event_hour, metric_name, unit)
     left join placements using (device_id, event_date, event_hour)
 
 )

@@ -9,28 +9,38 @@ placements as (
 
 ),
 
-metrics as (
+hours as (
 
-    {{ metric_statistics({'site_id': 'site_id', 'event_date': 'event_date'}, by_site=true) }}
+    select * from {{ with_site(ref('stg_hours')) }}
+
+),
+
+sums as (
+
+    {{ added_up('hours', ['site_id', 'event_date'], by_site=true) }}
+
+),
+
+percentiles as (
+
+    {{ metric_percentiles({'site_id': 'site_id', 'event_date': 'event_date'}, by_site=true) }}
 
 ),
 
 final as (
 
     select
-        site_id,
-        metric_name,
-        unit,
-        event_date as day_date,
-        event_date,
-        device_count,
-        reading_count,
-        value_min,
-        value_max,
-        value_mean,
-        value_p50,
-        value_p95
-    from metrics
+        sums.site_id,
+        sums.metric_name,
+        sums.unit,
+        sums.event_date as day_date,
+        sums.event_date,
+        sums.device_count,
+        sums.reading_count,
+        {{ value_statistics() }},
+        {{ value_percentiles() }}
+    from sums
+    inner join percentiles using (site_id, event_date, metric_name, unit)
 
 )
 

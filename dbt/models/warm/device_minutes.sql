@@ -9,34 +9,32 @@ placements as (
 
 ),
 
-metrics as (
+sums as (
 
-    {{ metric_statistics({
+    {{ metric_sums({
         'device_id': 'device_id',
         'event_date': 'event_date',
         'event_hour': 'event_hour',
         'minute_number': 'epoch_us(event_at) // 60000000'
-    }, percentiles=false) }}
+    }) }}
 
 ),
 
 final as (
 
     select
-        metrics.device_id,
-        metrics.metric_name,
-        metrics.unit,
-        metrics.model_id,
+        sums.device_id,
+        sums.metric_name,
+        sums.unit,
+        sums.model_id,
         placements.site_id,
-        make_timestamptz((metrics.minute_number * 60000000)::bigint) as minute_at,
-        metrics.event_date,
-        metrics.event_hour,
-        metrics.reading_count,
-        metrics.value_min,
-        metrics.value_max,
-        metrics.value_mean,
-        metrics.value_last
-    from metrics
+        make_timestamptz((sums.minute_number * 60000000)::bigint) as minute_at,
+        sums.event_date,
+        sums.event_hour,
+        sums.reading_count,
+        {{ value_statistics() }},
+        sums.value_last
+    from sums
     left join placements using (device_id, event_date, event_hour)
 
 )
