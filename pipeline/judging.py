@@ -6,6 +6,7 @@ what each step leaves for the next. Which records are judged and where they go i
 Memory is bounded: what does not fit lies in the work folder until the connection is closed.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ Judge = Callable[[bytes | None, int | None], Judgement]
 FINAL = "final"
 """The view of all records after `refuse_repeats`: `reason` null for those that silver takes."""
 
-_MEMORY = "1GB"
+_MEMORY_MB, _A_CORE_MB = 1024, 256
 _BATCH = 20_000
 _ROWS_A_BATCH = 100_000
 _CLOSER = pa.schema(
@@ -58,7 +59,8 @@ def judging(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     folder.mkdir(parents=True)
     with connect(settings) as connection:
-        connection.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = {quoted(str(folder))}")
+        memory_mb = max(_MEMORY_MB, _A_CORE_MB * (os.cpu_count() or 1))
+        connection.execute(f"SET memory_limit = '{memory_mb}MB'; SET temp_directory = {quoted(str(folder))}")
         # rows come to silver in any order, and keeping theirs would hold back whole row groups
         connection.execute("SET preserve_insertion_order = false")
         yield connection
