@@ -15,15 +15,16 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from ingestion.bronze import APP_ID as INGEST_APP
-from lake.commits import commits_after, ensure_table, progress_of
+from lake.commits import commits_after, progress_of
 from lake.delta import append_once, replace_once
 from lake.duck import connect
+from lake.models import silver_tables
 from lake.settings import Settings
 from lake.slices import runs_of, slice_of, slices_of_runs
 from lake.tables import BRONZE_LIFECYCLE, SILVER_DEVICES, SILVER_REJECTED
 from pipeline.judging import FINAL, arrow_rows, counts, judging, refuse_repeats, take
 from pipeline.silver import APP_ID as TELEMETRY_APP
-from pipeline.silver import Models, ensure_silver, newest_rows, rebuild_slices
+from pipeline.silver import Models, newest_rows, rebuild_slices
 from transforms.clock import is_plausible
 from transforms.registry import device_history, judge_event, judged_lifecycle
 from transforms.registry_changes import DeviceChange, changes, merged
@@ -36,13 +37,12 @@ _HISTORY = "history"
 _MOMENTS = ("event_at", "measured_at", "received_at")
 
 
-def update_registry(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> int:
+def update_registry(settings: Settings, models: Models, run_id: str) -> int:
     """Bring `silver.devices` up to all lifecycle events in bronze; returns how many devices changed.
 
-    The commit says when which records differ (`intervals`) and which slices must be judged anew (`rejudge`).
+    The tables are there (see `silver.ensure_silver`). The commit says when which records differ (`intervals`) and which
+    slices must be judged anew (`rejudge`).
     """
-    tables = ensure_silver(spark, settings, models)
-    ensure_table(spark, settings, BRONZE_LIFECYCLE)
     target = progress_of(settings, BRONZE_LIFECYCLE.name, INGEST_APP)
     done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
     if target <= done:
@@ -59,7 +59,7 @@ def update_registry(spark: SparkSession, settings: Settings, models: Models, run
             metadata = {
                 "step": "devices",
                 "intervals": [[slice_of(start), None if end is None else slice_of(end)] for start, end in intervals],
-                REJUDGE: runs_of(_slices_to_judge(connection, settings, list(tables), found)),
+                REJUDGE: runs_of(_slices_to_judge(connection, settings, list(silver_tables(models.values())), found)),
                 "run_id": run_id,
             }
             history = partial(arrow_rows, connection, f"FROM {_HISTORY}")

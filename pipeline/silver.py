@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import duckdb
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from ingestion.bronze import APP_ID as INGEST_APP
@@ -46,9 +47,12 @@ class SilverReport:
     slices: list[str] = field(default_factory=list)
 
 
-def append_new(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> SilverReport:
-    """Judge all bronze telemetry that silver does not have yet and append it, each record to one table, once."""
-    tables = ensure_silver(spark, settings, models)
+def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
+    """Judge all bronze telemetry that silver does not have yet and append it, each record to one table, once.
+
+    The tables are there (see `ensure_silver`).
+    """
+    tables = silver_tables(models.values())
     done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
     target = progress_of(settings, BRONZE_TELEMETRY.name, INGEST_APP)
     if target <= done:
@@ -145,13 +149,14 @@ def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Mo
 
 def _as_it_stands(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, rows: str) -> Rows:
     """The rows of a query in the columns that a table has, those that only models of before had as null."""
-    stands = connection.sql(f"FROM {newest_rows(settings, table.name)}")
-    declared = set(table.column_names)
-    columns = [
-        f'"{name}"' if name in declared else f'NULL::{type_} AS "{name}"'
-        for name, type_ in zip(stands.columns, stands.types, strict=True)
-    ]
-    return partial(arrow_rows, connection, f"SELECT {', '.join(columns)} FROM ({rows})")
+    opened = open_table(settings, table.name)
+    names = table.column_names if opened is None else [field.name for field in opened.schema().fields]
+    columns = {name: f'"{name}"' for name in names}
+    if set(names) != set(table.column_names):
+        stands = connection.sql(f"FROM {newest_rows(settings, table.name)}")
+        types = dict(zip(stands.columns, stands.types, strict=True))
+        columns |= {name: f'NULL::{types[name]} AS "{name}"' for name in set(names) - set(table.column_names)}
+    return partial(arrow_rows, connection, f"SELECT {', '.join(columns.values())} FROM ({rows})")
 
 
 def _replace(settings: Settings, table: Table, slices: Sequence[str], rows: Rows, metadata: Mapping[str, Any],
@@ -205,7 +210,7 @@ def _earlier_readings(
             f"SELECT epoch_us(min(measured_at)), epoch_us(max(measured_at)) FROM judged WHERE {ours}"
         ).fetchall()[0]
         source = scan(table_uri(settings, name), opened.version())
-        for where in _near(touched[name]):
+        for where in _near(touched[name], _has_parked(opened)):
             parts.append(
                 f"""SELECT {COLUMNS} FROM (SELECT *, '{name}' AS table_name FROM {source}
                     WHERE {where} AND ingest_id <= {done}
@@ -215,11 +220,20 @@ def _earlier_readings(
     return " UNION ALL ".join(parts) or None
 
 
-def _near(slices: Sequence[str]) -> Iterator[str]:
+def _near(slices: Sequence[str], has_parked: bool) -> Iterator[str]:
     """Predicates of scans that together read what may be repeated."""
     yield from _in_slices(slices)
-    for parked in ("clock_status < 'ok'", "clock_status > 'ok'"):
+    for parked in ("clock_status < 'ok'", "clock_status > 'ok'") if has_parked else ():
         yield f"{parked} AND NOT ({predicate(slices)})"
+
+
+def _has_parked(opened: DeltaTable) -> bool:
+    """False when the log shows that no file has a reading with a wrong clock, which spares reading it twice more."""
+    files = opened.get_add_actions(flatten=True)
+    if not {"min.clock_status", "max.clock_status"} <= set(files.schema.names):
+        return True
+    limits = [*files["min.clock_status"].to_pylist(), *files["max.clock_status"].to_pylist()]
+    return any(each != "ok" for each in limits)
 
 
 def _in_slices(slices: Sequence[str]) -> Iterator[str]:

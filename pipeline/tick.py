@@ -16,7 +16,7 @@ from lake.lease import writer_lease
 from lake.settings import Settings
 from lake.slices import day_of
 from pipeline.registry import judge_anew, judge_new_models, update_registry
-from pipeline.silver import Models, SilverReport, append_new, rebuild_slices
+from pipeline.silver import Models, SilverReport, append_new, ensure_silver, rebuild_slices
 
 Progress = Callable[[str], None]
 
@@ -64,9 +64,10 @@ def fill_silver(spark: SparkSession, settings: Settings, models: Models, *, run_
     """Bronze to silver: the registry, the new telemetry, and what a registry change or a new model puts in doubt. The
     caller holds the lease."""
     progress("silver.devices")
-    changed = update_registry(spark, settings, models, run_id)
+    ensure_silver(spark, settings, models)
+    changed = update_registry(settings, models, run_id)
     progress("silver readings")
-    report = append_new(spark, settings, models, run_id)
+    report = append_new(settings, models, run_id)
     anew = judge_anew(spark, settings, models, run_id)
     of_new_models = judge_new_models(spark, settings, models, run_id)
     slices = sorted({*report.slices, *anew, *of_new_models})

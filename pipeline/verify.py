@@ -154,7 +154,7 @@ def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, p
                     models: Models, final: str, progress: Progress) -> None:  # fmt: skip
     """Slices before `final` are left out, as bronze no longer has all of them."""
     progress(SILVER_DEVICES.name)
-    update_registry(spark, beside, models, _RUN)
+    update_registry(beside, models, _RUN)
     records: dict[str, int] = {}
     for name, version in publication.inputs.items():
         opened = None if name == SILVER_DEVICES.name else open_table(settings, name, version)
