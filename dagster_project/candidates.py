@@ -1,6 +1,6 @@
 """Candidate assets: the dbt project in Dagster's lineage, from silver tables to the gold that is built and not judged.
 
-Belongs here: how a dbt model becomes an asset, and the step that runs dbt. The models and their tests are in `dbt/`.
+Belongs here: how a dbt model becomes an asset, and the step that runs dbt. The models are in `dbt/`.
 
 Only the hourly models are materialized by name; dbt builds all of them in one pass whatever was selected, since they
 are judged and published together. Staging, daily and unsliced models are external assets that the pass reports to.
@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dagster import (
-    AssetCheckSpec,
     AssetDep,
     AssetExecutionContext,
     AssetKey,
@@ -20,7 +19,13 @@ from dagster import (
     MaterializeResult,
     PartitionsDefinition,
 )
-from dagster_dbt import DagsterDbtTranslator, DbtProject, build_dbt_asset_specs, dbt_assets
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtProject,
+    build_dbt_asset_specs,
+    dbt_assets,
+)
 
 from dagster_project import steps
 from dagster_project.assets import OWNERS, TOGETHER
@@ -37,7 +42,7 @@ class CandidateTranslator(DagsterDbtTranslator):
     """dbt models are [candidate, <name>]; a gold model has the partitions of the table that it is a candidate for."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
-        super().__init__()
+        super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=False))  # judged by the gate
         names = [*silver_tables(models.values()), SILVER_REJECTED.name, SILVER_DEVICES.name]
         self._silver = [asset_key(name) for name in names]
 
@@ -69,15 +74,6 @@ class CandidateTranslator(DagsterDbtTranslator):
             return spec
         known = {dep.asset_key for dep in spec.deps}
         return spec.merge_attributes(deps=[AssetDep(key) for key in self._silver if key not in known])
-
-    def get_asset_check_spec(
-        self, asset_spec: AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> AssetCheckSpec | None:
-        """A dbt test as a check that stops nothing: when a test fails, dbt fails, and the step with it."""
-        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
-        if spec is None:
-            return None
-        return AssetCheckSpec(spec.name, asset=spec.asset_key, description=spec.description, metadata=spec.metadata)
 
 
 def candidate_assets(models: Mapping[str, Model], manifest: Mapping[str, Any]) -> list[AssetsDefinition | AssetSpec]:

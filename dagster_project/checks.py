@@ -1,11 +1,9 @@
-"""Asset checks: the gate's verdicts, and dbt's own tests, as Dagster shows them.
+"""Asset checks: the gate's verdicts as Dagster shows them.
 
-Belongs here: declaring the checks and turning verdicts and test results into evaluations, one a slice. Judging is in
-`pipeline.gate` and `lake.suites`; the tests are in `dbt/`. A check here stops nothing: what may be published is decided
-by the stored verdicts, whoever asks.
+Belongs here: declaring the checks and turning verdicts into evaluations, one a slice. Judging is in `pipeline.gate` and
+`lake.suites`. A check here stops nothing: what may be published is decided by the stored verdicts, whoever asks.
 """
 
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -14,7 +12,6 @@ from dagster import (
     AssetCheckEvaluation,
     AssetCheckSeverity,
     AssetCheckSpec,
-    AssetKey,
     MetadataValue,
     PartitionsDefinition,
     PreviewWarning,
@@ -22,7 +19,6 @@ from dagster import (
 
 from dagster_project.partitions import HOURS, asset_key, gold_partitions, partition_of, silver_partitions
 from lake.models import Model, silver_tables
-from lake.settings import Settings
 from lake.tables import GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED
 from lake.verdicts import Verdict
 
@@ -76,22 +72,4 @@ def evaluations(verdicts: Iterable[Verdict]) -> Iterator[AssetCheckEvaluation]:
             severity=AssetCheckSeverity.ERROR,
             description="; ".join(failure.message for failure in verdict.failures) or None,
             metadata=metadata,
-        )
-
-
-def dbt_evaluations(settings: Settings) -> Iterator[AssetCheckEvaluation]:
-    """The results of dbt's tests in its last run for this home, under the names that dagster-dbt gives the checks."""
-    folder = settings.work_folder / "dbt"
-    results = json.loads((folder / "run_results.json").read_text())["results"]
-    nodes = json.loads((folder / "manifest.json").read_text())["nodes"]
-    for result in results:
-        node = nodes.get(result["unique_id"], {})
-        if node.get("resource_type") != "test" or not node.get("attached_node"):
-            continue
-        yield AssetCheckEvaluation(
-            asset_key=AssetKey(["candidate", nodes[node["attached_node"]]["name"]]),
-            check_name=node["name"],
-            passed=result["status"] == "pass",
-            severity=AssetCheckSeverity.WARN if result["status"] == "warn" else AssetCheckSeverity.ERROR,
-            metadata={"failing_rows": result["failures"] or 0, "seconds": result["execution_time"]},
         )

@@ -107,7 +107,7 @@ def _execute(run_id: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     status = 1
     try:
-        dbt_process.keep_spare()  # while this process has one thread
+        dbt_process.keep_spare(load_settings())  # while this process has one thread
         with open_instance(load_settings()) as instance:
             run = instance.get_run_by_id(run_id)
             if run is None or run.job_code_origin is None:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dagster import (
-    AssetCheckEvaluation,
     AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
@@ -23,14 +22,13 @@ from dagster import (
     OpExecutionContext,
 )
 
-from dagster_project.checks import dbt_evaluations, evaluations
+from dagster_project.checks import evaluations
 from dagster_project.counts import candidate_rows, written_since
 from dagster_project.partitions import asset_key, gold_partitions
 from dagster_project.resources import Work, Writer
 from ingestion.bronze import BRONZE_TABLES
 from lake.candidates import UNSLICED
 from lake.delta import version_of
-from lake.errors import StepError
 from lake.models import Model
 from lake.settings import Settings
 from lake.slices import day_of
@@ -108,11 +106,6 @@ class Step:
         else:
             self.context.log_event(AssetMaterialization(key, partition=partition, metadata=metadata))
 
-    def judged(self, results: Iterable[AssetCheckEvaluation]) -> None:
-        """Report the results of checks."""
-        for result in results:
-            self.context.log_event(result)  # type: ignore[arg-type]  # it takes them, and its annotation does not say so
-
 
 def step_of(context: AssetExecutionContext) -> Step:
     """The step of an asset's function that yields what is selected of its assets."""
@@ -184,11 +177,7 @@ def build(step: Step) -> bool:
             return False
         if work.prepared.dbt is not None:
             step.say("gold candidates")
-            try:
-                run_dbt(step.settings, work.prepared.dbt, step.say)
-            except StepError:
-                step.judged(dbt_evaluations(step.settings))
-                raise
+            run_dbt(step.settings, work.prepared.dbt, step.say)
             _report_candidates(step)
     if work.prepared.plan is None:
         publish(step)
@@ -210,7 +199,8 @@ def publish(step: Step) -> None:
             progress=step.say,
         )  # fmt: skip
     work.outcome = outcome
-    step.judged(evaluations(outcome.verdicts))
+    for evaluation in evaluations(outcome.verdicts):
+        step.context.log_event(evaluation)  # type: ignore[arg-type]  # it takes them, and its annotation does not say so
     _report_gold(step, outcome)
     asked = {verdict.slice for verdict in outcome.held} & step.partitions
     if asked:
@@ -242,7 +232,6 @@ def _report_candidates(step: Step) -> None:
     for name, slices in candidate_rows(step.settings).items():
         for slice_, rows in slices.items():
             step.materialized(AssetKey(["candidate", name]), slice_, {"rows": rows})
-    step.judged(dbt_evaluations(step.settings))
 
 
 def _report_gold(step: Step, outcome: Outcome) -> None:

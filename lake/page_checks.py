@@ -5,12 +5,14 @@ compacts. DuckDB, which computes gold, does not look at them, and a changed bit 
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake.schema import PrimitiveType
 
 from lake.delta import open_table
 from lake.errors import StepError
@@ -19,36 +21,54 @@ from lake.locations import table_uri
 from lake.settings import Settings
 
 
-def check_pages(settings: Settings, table: str, version: int, slices: Collection[str]) -> None:
-    """Read the files of these slices of a table and compare each page's checksum. Raises StepError naming the file."""
-    opened = open_table(settings, table, version)
-    added = None if opened is None else opened.get_add_actions(flatten=True)
-    if added is None or not added.num_rows:
-        return
-    files = LakeFiles(settings)
-    columns = ("path", "partition.event_date", "partition.event_hour")
+@contextmanager
+def pages_checked(settings: Settings, versions: Mapping[str, int], slices: Collection[str]) -> Iterator[None]:
+    """Check the pages of these slices of tables (name to version) while something else reads them.
 
-    def check(path: str, slice_: str) -> None:
-        try:
-            _check_file(files, f"{table.replace('.', '/')}/{unquote(path)}")
-        except (pa.ArrowException, OSError) as error:
-            raise StepError(
-                f"{table_uri(settings, table)}/{unquote(path)}, which holds {slice_} of {table}, is damaged: "
-                f"{' '.join(str(error).split())}. Judge that hour anew from bronze: "
-                f"lakehouse backfill --from {slice_} --to {slice_}."
-            ) from error
-
-    found = [
-        (path, f"{date}T{int(hour):02d}")
-        for path, date, hour in zip(*(added[name].to_pylist() for name in columns), strict=True)
-    ]
-    # reading is Arrow's own, outside Python: a file a core at a time
+    Leaving waits for the end, and raises StepError naming a damaged file, whatever else it has led to.
+    """
+    wanted = set(slices)
+    # a file a core at a time; reading is Arrow's own, outside Python, and fills what others leave of the cores
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for checked in [pool.submit(check, path, slice_) for path, slice_ in found if slice_ in slices]:
-            checked.result()
+        checks = [
+            pool.submit(_check_file, settings, table, path, slice_, texts)
+            for table, version in versions.items()
+            for path, slice_, texts in _files(settings, table, version)
+            if slice_ in wanted
+        ]
+        try:
+            yield
+        finally:
+            for check in checks:
+                check.result()
 
 
-def _check_file(files: LakeFiles, path: str) -> None:
-    with files.open(path) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-        for _ in parquet.iter_batches(use_threads=False):
-            pass
+def _files(settings: Settings, table: str, version: int) -> list[tuple[str, str, list[str]]]:
+    """Path and slice of each file of a table that has hours, and the names of its text columns."""
+    opened = open_table(settings, table, version)
+    if opened is None or "event_hour" not in opened.metadata().partition_columns:
+        return []
+    added = opened.get_add_actions(flatten=True)
+    if not added.num_rows:
+        return []
+    texts = [field.name for field in opened.schema().fields if str(field.type) == str(PrimitiveType("string"))]
+    columns = ("path", "partition.event_date", "partition.event_hour")
+    rows = zip(*(added[name].to_pylist() for name in columns), strict=True)
+    return [(unquote(path), f"{date}T{int(hour):02d}", texts) for path, date, hour in rows]
+
+
+def _check_file(settings: Settings, table: str, path: str, slice_: str, texts: list[str]) -> None:
+    try:
+        with (
+            LakeFiles(settings).open(f"{table.replace('.', '/')}/{path}") as file,
+            # texts that are not taken out of their dictionaries take a third of the time less
+            pq.ParquetFile(file, page_checksum_verification=True, read_dictionary=texts) as parquet,
+        ):
+            for _ in parquet.iter_batches(use_threads=False):
+                pass
+    except (pa.ArrowException, OSError) as error:
+        raise StepError(
+            f"{table_uri(settings, table)}/{path}, which holds {slice_} of {table}, is damaged: "
+            f"{' '.join(str(error).split())}. Judge that hour anew from bronze: "
+            f"lakehouse backfill --from {slice_} --to {slice_}."
+        ) from error

@@ -2,8 +2,8 @@
 
 Belongs here: starting dbt, and what it says. What it builds from is written by `gold`.
 
-dbt keeps its state in globals, so it has a process of its own. Loading takes seconds: it starts while something else is
-done, and a process that has imported dbt can fork it.
+dbt keeps its state in globals, so it has a process of its own. Loading it and reading its project takes seconds: it
+starts while something else is done, and a process that has imported dbt can fork it.
 """
 
 import json
@@ -24,12 +24,14 @@ from lake.settings import Settings, inherited_environment, take_environment
 PROJECT_FOLDER = Path(__file__).resolve().parent.parent
 DBT_FOLDER = PROJECT_FOLDER / "dbt"
 
-IMPORTED = ("dbt.cli.main", "dbt.task.build", "dbt.adapters.duckdb", "lake.duckdb_plugin", "sqlparse", "daff")
+IMPORTED = ("dbt.cli.main", "dbt.task.run", "dbt.adapters.duckdb", "lake.duckdb_plugin", "sqlparse", "daff")
 """What `spare_dbt` wants to find imported."""
 
 # the folder that it runs in is on the path, so that dbt finds the plugin of `lake` with or without an installation
-_PROGRAM = "from dbt.cli.main import cli; from pipeline.dbt_process import serve; serve()"
-_ARGUMENTS = ("--log-format", "json", "--no-populate-cache", "build", "--exclude-resource-type", "unit_test")
+_PROGRAM = "from pipeline.dbt_process import serve; serve()"
+_OPTIONS = ("--log-format", "json", "--no-populate-cache")
+# not `build`: dbt's data tests ask of the same rows what the gate asks next, and are for those who change a model
+_BUILD = (*_OPTIONS, "run")
 
 # the models to build again once hours of a built candidate are held: the ones that are not sliced
 _AFTER_HOLDING = ("--select", "stg_published_latest+")
@@ -81,14 +83,14 @@ def start_dbt(settings: Settings) -> Dbt:
 
 def run_dbt(settings: Settings, dbt: Dbt, progress: Callable[[str], None] | None = None, *,
             after_holding: bool = False) -> None:  # fmt: skip
-    """Run `dbt build` (models and data tests; unit tests are for the test suite) on the plan that was written.
+    """Run dbt's models on the plan that was written.
 
     With `after_holding` only the models that are not sliced are built. Raises StepError with dbt's own message.
     """
     errors: list[str] = []
     other: list[str] = []
     order = {
-        "arguments": [*_ARGUMENTS, *(_AFTER_HOLDING if after_holding else ())],
+        "arguments": [*_BUILD, *(_AFTER_HOLDING if after_holding else ())],
         "environment": inherited_environment(dbt_environment(settings)),
     }
     try:
@@ -113,27 +115,28 @@ def end_dbt(dbt: Dbt) -> None:
 
 
 def serve() -> NoReturn:
-    """Be the dbt: wait for the order, and carry it out. Without one, end."""
-    from dbt.cli.main import cli
+    """Be the dbt: read the project, wait for the order, and carry it out. Without one, end."""
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
 
+    read = dbtRunner().invoke([*_OPTIONS, "parse"]).result
+    manifest = read if isinstance(read, Manifest) else None  # what cannot be read is told when it has to be built
     line = sys.stdin.readline()
     if not line:
         sys.exit(0)
     order: dict[str, Any] = json.loads(line)
     take_environment(order["environment"])
     os.chdir(PROJECT_FOLDER)
-    sys.argv = ["dbt", *order["arguments"]]
-    cli()
-    raise AssertionError("unreachable")
+    sys.exit(0 if dbtRunner(manifest=manifest).invoke(order["arguments"]).success else 1)
 
 
-def keep_spare() -> None:
+def keep_spare(settings: Settings) -> None:
     """Fork a dbt for the next `start_dbt`. Only for a process with one thread, which has imported IMPORTED."""
     order, to_dbt = os.pipe()
     from_dbt, said = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _become_dbt(order, said, (to_dbt, from_dbt))
+        _become_dbt(settings, order, said, (to_dbt, from_dbt))
     os.close(order)
     os.close(said)
     _spare.append(
@@ -146,9 +149,10 @@ def keep_spare() -> None:
     )
 
 
-def _become_dbt(order: int, said: int, others: Sequence[int]) -> NoReturn:
+def _become_dbt(settings: Settings, order: int, said: int, others: Sequence[int]) -> NoReturn:
     status = 1
     try:
+        take_environment(inherited_environment(dbt_environment(settings)))
         for descriptor, number in ((order, 0), (said, 1), (said, 2)):
             os.dup2(descriptor, number)
         for descriptor in (order, said, *others):

@@ -17,6 +17,7 @@ from lake.candidates import DAILY, HOURLY, UNSLICED, WHOLE, attached, check_tabl
 from lake.duck import connect
 from lake.gold_profiles import Gold
 from lake.models import Model
+from lake.page_checks import pages_checked
 from lake.settings import Settings
 from lake.silver_profiles import Silver
 from lake.suites import Suite, gold_suite, reading_suite, registry_suite, slice_suite
@@ -65,6 +66,7 @@ def judge_silver(
 ) -> Judgement:
     """Judge slices of every silver table at `inputs` (table to Delta version), and the registry; store the verdicts.
 
+    Raises StepError, and stores none, when a file of these slices is not as it was written.
     Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to (`progress`). Staleness is
     judged of `newest_slice` alone, the newest that the lake has, when it is among `slices`.
     """
@@ -73,7 +75,7 @@ def judge_silver(
     def judge(suite: Suite, profile: pd.DataFrame) -> None:
         verdicts.extend(_verdicts(suite, profile, version, run_id, now))
 
-    with connect(settings) as connection:
+    with pages_checked(settings, inputs, slices), connect(settings) as connection:
         silver = Silver(connection, settings, models, inputs, tuple(sorted(set(slices))))
         judge(registry_suite(), silver.registry())
         if silver.slices:

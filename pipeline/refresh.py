@@ -12,7 +12,6 @@ from lake.commits import is_changed_since, progress_of
 from lake.delta import version_of
 from lake.lease import writer_lease
 from lake.locations import candidate_path
-from lake.page_checks import check_pages
 from lake.publications import Publication, newest
 from lake.settings import Settings
 from lake.slices import day_of
@@ -90,9 +89,6 @@ def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, s
     if not hours and not registry_moved:
         return None
     progress(f"judging {len(hours)} slices of silver")
-    for name, version in inputs.items():
-        if name != SILVER_DEVICES.name:
-            check_pages(settings, name, version, set(hours))
     with ExitStack() as unless_needed:
         dbt = start_dbt(settings)  # loads while silver is judged
         unless_needed.callback(end_dbt, dbt)

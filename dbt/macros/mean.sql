@@ -13,15 +13,19 @@
 {%- endmacro %}
 
 
-{# Sum of the values that are whole multiples of 2^-60, in units of 2^-60; null when there are none. #}
-{% macro exact_sum(value) -%}
-    sum(case when {{ is_exact(value) }} then ({{ value }} * 1152921504606846976)::hugeint end)
+{#
+  Sum of the values that are whole multiples of 2^-60, in units of 2^-60; null when there are none. Where all values are
+  known to be, not asking each takes a third of the time of both sums.
+#}
+{% macro exact_sum(value, are_all_exact=false) -%}
+    {%- set units = '(' ~ value ~ ' * 1152921504606846976)::hugeint' -%}
+    sum({{ units if are_all_exact else 'case when ' ~ is_exact(value) ~ ' then ' ~ units ~ ' end' }})
 {%- endmacro %}
 
 
 {# The other values as a list; null when there are none. #}
-{% macro rest_of_sum(value) -%}
-    list({{ value }}) filter (where not {{ is_exact(value) }})
+{% macro rest_of_sum(value, are_all_exact=false) -%}
+    {{ 'null::double[]' if are_all_exact else 'list(' ~ value ~ ') filter (where not ' ~ is_exact(value) ~ ')' }}
 {%- endmacro %}
 
 

@@ -47,37 +47,52 @@
 
 
 {#
-  The tables of readings: name, source (SQL to select from), has_versions (several models share the table) and metrics
-  (column, metric_name, unit).
+  The tables of readings: name, source (SQL to select from), models (model_id, late_after_s) and metrics (column,
+  metric_name, unit, and is_exact: true once stg_exactness has found no value that exact_sum leaves to rest_of_sum).
 #}
 {% macro reading_tables() %}
-    {%- set rows = plan_rows("
-        select
-            tables.table_name,
-            tables.uri,
-            tables.version::varchar,
-            metrics.column_name,
-            metrics.metric_name,
-            metrics.unit,
-            (select count(*) > 1 from plan.models where models.table_name = tables.table_name) as has_versions
-        from plan.tables
-        left join plan.metrics on metrics.table_name = tables.table_name
-        where tables.table_name like 'silver.%' and tables.table_name not in ('silver.rejected', 'silver.devices')
-        order by all
-    ") -%}
     {%- set tables = {} -%}
-    {%- for name, uri, version, column, metric_name, unit, has_versions in rows -%}
-        {%- if name not in tables -%}
-            {%- set table = {'name': name, 'source': scan(uri, version), 'has_versions': has_versions, 'metrics': []} -%}
-            {%- do tables.update({name: table}) -%}
-        {%- endif -%}
-        {%- if column is not none -%}
-            {%- set metric = {'column': column, 'metric_name': metric_name, 'unit': unit} -%}
-            {%- do tables[name]['metrics'].append(metric) -%}
-        {%- endif -%}
+    {%- for name, uri, version in plan_rows("
+        select table_name, uri, version::varchar
+        from plan.tables
+        where table_name like 'silver.%' and table_name not in ('silver.rejected', 'silver.devices')
+        order by table_name
+    ") -%}
+        {%- do tables.update({name: {'name': name, 'source': scan(uri, version), 'models': [], 'metrics': []}}) -%}
+    {%- endfor -%}
+    {%- for name, model_id, late_after_s in plan_rows("
+        select table_name, model_id, late_after_s from plan.models order by model_id
+    ") if name in tables -%}
+        {%- do tables[name]['models'].append({'model_id': model_id, 'late_after_s': late_after_s}) -%}
+    {%- endfor -%}
+    {%- set exact = exact_columns() -%}
+    {%- for name, column, metric_name, unit in plan_rows("
+        select table_name, column_name, metric_name, unit from plan.metrics order by all
+    ") if name in tables -%}
+        {%- do tables[name]['metrics'].append({
+            'column': column, 'metric_name': metric_name, 'unit': unit, 'is_exact': name ~ '.' ~ column in exact
+        }) -%}
     {%- endfor -%}
     {{ return(tables.values() | list) }}
 {% endmacro %}
+
+
+{# The columns, as table.column, of which stg_exactness says that all values are exact; none before it is built. #}
+{% macro exact_columns() %}
+    {%- if not plan_rows("
+        select 1 from duckdb_tables() where schema_name = 'staging' and table_name = 'stg_exactness'
+    ") -%} {{ return([]) }} {%- endif -%}
+    {%- set rows = plan_rows("
+        select table_name || '.' || column_name from staging.stg_exactness group by all having bool_and(is_exact)
+    ") -%}
+    {{ return(rows | map(attribute=0) | list) }}
+{% endmacro %}
+
+
+{# SQL for the seconds after which a reading of one of `models` is late; a join would cost more than the rest of its query. #}
+{% macro late_after_s(models) -%}
+    case model_id {%- for model in models %} when '{{ model.model_id | replace("'", "''") }}' then {{ model.late_after_s }} {%- endfor %} end
+{%- endmacro %}
 
 
 {# The built-in tables of readings, so that dbt's lineage shows them; which ones are read the plan says at run time. #}
@@ -85,4 +100,21 @@
     {%- do source('silver', 'thermostats') -%}
     {%- do source('silver', 'energy_meters') -%}
     {%- do source('silver', 'pumps') -%}
+{%- endmacro %}
+
+
+{# The same, for models with sums: those are built once it is known which columns are exact. #}
+{% macro sums_lineage() -%}
+    {%- do reading_lineage() -%}
+    {%- do ref('stg_exactness') -%}
+{%- endmacro %}
+
+
+{# The hours of which readings are read: those to build, and all of a day that is built. #}
+{% macro hours_with_readings() -%}
+    (
+        select event_date, event_hour, record_count from plan.slices where has_data
+        union
+        select event_date, event_hour, record_count from plan.day_hours
+    )
 {%- endmacro %}

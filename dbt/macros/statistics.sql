@@ -10,10 +10,10 @@
 
 {#
   SQL for the sums of readings: rows of `keys` (name to SQL over a row of readings of one device), metric_name, unit and
-  the columns of sums_of_metric.
+  the columns of sums_of_metric, but for those in `without`.
 #}
-{% macro metric_sums(keys) %}
-    {{ metric_rows(keys, sums_of_metric, reading_tables()) }}
+{% macro metric_sums(keys, without=[]) %}
+    {{ metric_rows(keys, sums_of_metric, reading_tables(), without=without) }}
 {% endmacro %}
 
 
@@ -70,33 +70,46 @@
 
 {#
   The aggregates of one metric over a group of readings, by name: type and SQL. -0.0 equals 0.0, so which of them is found
-  depends on the order: + 0.0 makes both 0.0.
+  depends on the order: + 0.0 makes both 0.0. A table of one model has readings of no other.
 #}
-{% macro sums_of_metric(metric, has_versions) %}
+{% macro sums_of_metric(metric, models) %}
     {%- set value = '"' ~ metric.column ~ '"::double' -%}
     {%- set measured = 'filter (where "' ~ metric.column ~ '" is not null)' -%}
-    {%- set newest = 'order by event_at, ingest_id, "partition", "offset"' -%}
+    {%- set model_id = "'" ~ models[0].model_id | replace("'", "''") ~ "'" if models | length == 1
+        else 'arg_max(model_id, ' ~ arrival() ~ ') ' ~ measured -%}
     {{ return({
-        'model_id': ('varchar', 'last(model_id ' ~ newest ~ ') ' ~ measured if has_versions else 'min(model_id)'),
+        'model_id': ('varchar', model_id),
         'reading_count': ('bigint', 'count("' ~ metric.column ~ '")'),
         'value_min': ('double', 'min(' ~ value ~ ') + 0.0::double'),
         'value_max': ('double', 'max(' ~ value ~ ') + 0.0::double'),
-        'exact_sum': ('hugeint', exact_sum(value)),
-        'rest_of_sum': ('double[]', rest_of_sum(value)),
-        'value_last': ('double', 'last(' ~ value ~ ' ' ~ newest ~ ') ' ~ measured ~ ' + 0.0::double'),
+        'exact_sum': ('hugeint', exact_sum(value, metric.is_exact)),
+        'rest_of_sum': ('double[]', rest_of_sum(value, metric.is_exact)),
+        'value_last': ('double', 'arg_max(' ~ value ~ ', ' ~ arrival() ~ ') + 0.0::double'),
         'last_event_at': ('timestamptz', 'max(event_at) ' ~ measured)
     }) }}
 {% endmacro %}
 
 
-{% macro percentiles_of_metric(metric, has_versions) %}
+{#
+  What orders the readings of a device: event_at, then the offset, then the partition. As one number, since
+  last(value order by ...) makes a text of them for every reading, in twice the time. Fits offsets up to 2^47.
+#}
+{% macro arrival() -%}
+    epoch_us(event_at)::hugeint * 18446744073709551616 + ("offset" * 65536 + "partition")
+{%- endmacro %}
+
+
+{% macro percentiles_of_metric(metric, models) %}
     {%- set both = 'quantile_cont("' ~ metric.column ~ '"::double, [0.5, 0.95])' -%}
     {{ return({'value_p50': ('double', both ~ '[1]'), 'value_p95': ('double', both ~ '[2]')}) }}
 {% endmacro %}
 
 
-{# SQL for rows of `keys`, metric_name, unit and the aggregates of a metric (a macro), of tables of readings. #}
-{% macro metric_rows(keys, aggregates_of, tables, by_site=false) %}
+{#
+  SQL for rows of `keys`, metric_name, unit and the aggregates of a metric (a macro), but for those in `without`, of tables
+  of readings.
+#}
+{% macro metric_rows(keys, aggregates_of, tables, by_site=false, without=[]) %}
     {%- set tables = tables | selectattr('metrics') | list -%}
     {%- if not tables -%}
         {%- set types = {'event_date': 'date', 'event_hour': 'integer', 'minute_number': 'bigint'} -%}
@@ -104,7 +117,7 @@
         {%- for name in keys.keys() | list + ['metric_name', 'unit'] -%}
             {%- do columns.update({name: types.get(name, 'varchar')}) -%}
         {%- endfor -%}
-        {%- for name, (type, _) in aggregates_of({'column': ''}, false).items() -%}
+        {%- for name, (type, _) in aggregates_of({'column': ''}, [{'model_id': ''}]).items() if name not in without -%}
             {%- do columns.update({name: type}) -%}
         {%- endfor -%}
         select * from {{ no_rows(columns) }}
@@ -119,7 +132,7 @@
                 {%- for metric in table.metrics %}
                 {%- set number = loop.index %}
                 , count("{{ metric.column }}") as measured_{{ number }}
-                {%- for name, (_, expression) in aggregates_of(metric, table.has_versions).items() %}
+                {%- for name, (_, expression) in aggregates_of(metric, table.models).items() if name not in without %}
                 , {{ expression }} as {{ name }}_{{ number }}
                 {%- endfor %}
                 {%- endfor %}
@@ -138,7 +151,7 @@
             {{ keys | join(', ') }},
             '{{ metric.metric_name | replace("'", "''") }}' as metric_name,
             '{{ metric.unit | replace("'", "''") }}' as unit
-            {%- for name in aggregates_of(metric, table.has_versions) %}
+            {%- for name in aggregates_of(metric, table.models) if name not in without %}
             , {{ name }}_{{ number }} as {{ name }}
             {%- endfor %}
         from wide_{{ table_number }}

@@ -14,7 +14,7 @@ from deltalake import DeltaTable, Schema
 from lake.delta import append_once, arrow_schema, open_table, replace_once
 from lake.errors import StepError
 from lake.locations import table_uri
-from lake.page_checks import check_pages
+from lake.page_checks import pages_checked
 from lake.settings import Settings, load_settings
 from lake.tables import Column, Table
 
@@ -134,7 +134,9 @@ def test_a_flipped_bit_in_any_page_is_found(settings: Settings) -> None:
     assert opened is not None
     (path,) = Path(table_uri(settings, TABLE.name)).rglob("*.parquet")
     whole = path.read_bytes()
-    check_pages(settings, TABLE.name, opened.version(), {"2026-11-20T05"})
+    versions, hour = {TABLE.name: opened.version()}, {"2026-11-20T05"}
+    with pages_checked(settings, versions, hour):
+        pass
     group = pq.read_metadata(path).row_group(0)
     for place in range(group.num_columns):
         column = group.column(place)
@@ -144,5 +146,5 @@ def test_a_flipped_bit_in_any_page_is_found(settings: Settings) -> None:
         damaged = bytearray(whole)
         damaged[end - 1] ^= 1
         path.write_bytes(damaged)
-        with pytest.raises(StepError, match="is damaged"):
-            check_pages(settings, TABLE.name, opened.version(), {"2026-11-20T05"})
+        with pytest.raises(StepError, match="is damaged"), pages_checked(settings, versions, hour):
+            raise OSError("what the damage led to")

@@ -1,9 +1,5 @@
-{{ config(materialized='by_date', hours="(
-    select event_date, event_hour, record_count from plan.slices where has_data
-    union
-    select event_date, event_hour, record_count from plan.day_hours
-)") }}
-{%- do reading_lineage() %}
+{{ config(materialized='by_date', hours=hours_with_readings()) }}
+{%- do sums_lineage() %}
 
 with
 

@@ -3,46 +3,29 @@
 
 with
 
-models as (
-
-    select * from {{ ref('stg_models') }}
-
-),
-
 readings as (
 
     {% for table in reading_tables() %}
-    select device_id, model_id, measured_at, received_at, event_at, event_date, event_hour, clock_status
+    select
+        device_id,
+        event_date,
+        event_hour,
+        measured_at,
+        clock_status = 'ok' as is_clock_ok,
+        epoch_us(received_at) - epoch_us(event_at) > 1000000::bigint * {{ late_after_s(table.models) }} as is_slow
     from {{ table.source }}
     where {{ planned_hours() }}
     {{ "union all" if not loop.last }}
     {% else %}
     select * from {{ no_rows({
         'device_id': 'varchar',
-        'model_id': 'varchar',
-        'measured_at': 'timestamptz',
-        'received_at': 'timestamptz',
-        'event_at': 'timestamptz',
         'event_date': 'date',
         'event_hour': 'integer',
-        'clock_status': 'varchar'
+        'measured_at': 'timestamptz',
+        'is_clock_ok': 'boolean',
+        'is_slow': 'boolean'
     }) }}
     {% endfor %}
-
-),
-
-judged as (
-
-    select
-        readings.device_id,
-        readings.event_date,
-        readings.event_hour,
-        readings.clock_status <> 'ok' as is_clock_flagged,
-        readings.clock_status = 'ok' and epoch_us(readings.received_at) - epoch_us(readings.event_at)
-            > models.late_after_s * 1000000::bigint as is_late,
-        case when readings.clock_status = 'ok' then readings.measured_at end as heard_at
-    from readings
-    left join models on models.model_id = readings.model_id
 
 ),
 
@@ -53,11 +36,11 @@ final as (
         event_date,
         event_hour,
         count(*) as received_count,
-        count(*) filter (where is_late) as late_count,
-        count(*) filter (where is_clock_flagged) as clock_flagged_count,
-        -- count(distinct heard_at), in less than half the time
-        coalesce(list_unique(list(heard_at) filter (where heard_at is not null)), 0)::bigint as heard_count
-    from judged
+        count(*) filter (where is_clock_ok and is_slow) as late_count,
+        count(*) filter (where not is_clock_ok) as clock_flagged_count,
+        -- count(distinct measured_at), in less than half the time
+        coalesce(list_unique(list(measured_at) filter (where is_clock_ok)), 0)::bigint as heard_count
+    from readings
     group by device_id, event_date, event_hour
 
 )
