@@ -29,7 +29,7 @@ class Settings:
     lake_uri: str
     kafka_bootstrap: str | None = None
     spark: str = "local[*]"
-    spark_memory: str = "1500m"
+    spark_memory: str = "1200m"
     ui_port: int | None = None
     java_home: Path | None = None
     aws_endpoint_url: str | None = None
@@ -125,7 +125,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         lake_uri=lake_uri,
         kafka_bootstrap=env.get("LAKEHOUSE_KAFKA_BOOTSTRAP") or None,
         spark=spark,
-        spark_memory=env.get("LAKEHOUSE_SPARK_MEMORY", "1500m"),
+        spark_memory=env.get("LAKEHOUSE_SPARK_MEMORY", "1200m"),
         ui_port=_port(env, "LAKEHOUSE_UI_PORT"),
         java_home=Path(env["JAVA_HOME"]) if env.get("JAVA_HOME") else None,
         aws_endpoint_url=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,

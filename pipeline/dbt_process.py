@@ -6,6 +6,7 @@ dbt keeps its state in globals, so it has a process of its own. Loading it and r
 starts while something else is done, and a process that has imported dbt can fork it.
 """
 
+import gc
 import json
 import os
 import signal
@@ -116,6 +117,7 @@ def end_dbt(dbt: Dbt) -> None:
 
 def serve() -> NoReturn:
     """Be the dbt: read the project, wait for the order, and carry it out. Without one, end."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
@@ -127,7 +129,12 @@ def serve() -> NoReturn:
     order: dict[str, Any] = json.loads(line)
     take_environment(order["environment"])
     os.chdir(PROJECT_FOLDER)
-    sys.exit(0 if dbtRunner(manifest=manifest).invoke(order["arguments"]).success else 1)
+    done = dbtRunner(manifest=manifest).invoke(order["arguments"])
+    # dbt would at exit, which a fork does not come to; a database that is left open has a log, and DuckDB 1.5 cannot
+    # replay one in which types are made
+    DuckDBConnectionManager.close_all_connections()
+    gc.collect()
+    sys.exit(0 if done.success else 1)
 
 
 def keep_spare(settings: Settings) -> None:

@@ -385,6 +385,25 @@ def test_held_hours_leave_the_tables_that_are_not_sliced(settings: Settings) -> 
     assert len(rows_of(settings, "device_hours")) == 2
 
 
+def test_a_forked_dbt_leaves_a_whole_file(settings: Settings) -> None:
+    """What the dbt of a run under `up` has built lies in the database's file, and nothing in a log beside it."""
+    versions = {
+        THERMOSTATS.name: write(settings, THERMOSTATS, [reading("d1", at("05:00:00"), 0, temperature_degc=1.0)])
+    }
+    write_plan(settings, plan(settings, {H5: True}, versions))
+    program = (
+        "from importlib import import_module;"
+        "from lake.settings import load_settings; from pipeline import dbt_process;"
+        "[import_module(name) for name in dbt_process.IMPORTED]; settings = load_settings();"
+        "dbt_process.keep_spare(settings); dbt_process.run_dbt(settings, dbt_process.start_dbt(settings))"
+    )
+    environment = inherited_environment(dbt_environment(settings))
+    subprocess.run([sys.executable, "-c", program], cwd=PROJECT_FOLDER, env=environment, check=True)
+    path = candidate_path(settings)
+    assert not path.with_name(path.name + ".wal").exists()
+    assert picked(rows_of(settings, "device_minutes"), "device_id", "value_mean") == [("d1", 1.0)]
+
+
 def test_data_tests_catch_broken_candidates(settings: Settings) -> None:
     """A repeated key, a null, figures out of order and a count below its range each fail a test of device_hours."""
     versions = {
