@@ -132,7 +132,7 @@ def serve() -> NoReturn:
     done = dbtRunner(manifest=manifest).invoke(order["arguments"])
     # dbt would at exit, which a fork does not come to; a database that is left open has a log, and DuckDB 1.5 cannot
     # replay one in which types are made
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # of dbt-duckdb
     gc.collect()
     sys.exit(0 if done.success else 1)
 
