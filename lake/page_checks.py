@@ -61,8 +61,9 @@ def _check_file(settings: Settings, table: str, path: str, slice_: str, texts: l
     try:
         with (
             LakeFiles(settings).open(f"{table.replace('.', '/')}/{path}") as file,
-            # texts that are not taken out of their dictionaries take a third of the time less
-            pq.ParquetFile(file, page_checksum_verification=True, read_dictionary=texts) as parquet,
+            pq.ParquetFile(
+                file, page_checksum_verification=True, read_dictionary=_dictionaries(pq.read_metadata(file), texts)
+            ) as parquet,
         ):
             for _ in parquet.iter_batches(use_threads=False):
                 pass
@@ -72,3 +73,14 @@ def _check_file(settings: Settings, table: str, path: str, slice_: str, texts: l
             f"{' '.join(str(error).split())}. Judge that hour anew from bronze: "
             f"lakehouse backfill --from {slice_} --to {slice_}."
         ) from error
+
+
+def _dictionaries(metadata: pq.FileMetaData, texts: Collection[str]) -> list[str]:
+    """The text columns that Arrow can leave in their dictionaries, which takes a third of the time less.
+
+    It cannot where Spark wrote the pages as differences, which it does where a dictionary would not pay.
+    """
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+    delta = {chunk.path_in_schema for chunk in chunks if any(name.startswith("DELTA") for name in chunk.encodings)}
+    return [name for name in texts if name not in delta]
