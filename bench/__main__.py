@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bench.harness import machine, path_of, result_of, slower, store
+from bench.memory import LIMIT_MB, peak_memory
 
 BENCHES = {
     "start": "start",
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in chosen.names or BENCHES:
         began = time.monotonic()
         print(f"{name} …", flush=True)
-        with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder, peak_memory() as peak:
             results = import_module(f"bench.{BENCHES[name]}").run(Path(folder), chosen.quick)
         for result in results:
             print("\n".join(result.lines()), flush=True)
@@ -51,8 +52,10 @@ def main(arguments: Sequence[str]) -> int:
                 if not result.is_alone or machine().items() <= stored.items():
                     complaints += slower(result, result_of(stored))
             if chosen.keep or not kept.exists():
-                store(result, chosen.quick)
-        print(f"{name} took {time.monotonic() - began:.0f} s", flush=True)
+                store(result, chosen.quick, peak.mb)
+        print(f"{name} took {time.monotonic() - began:.0f} s, and {peak.mb:,} MB at most", flush=True)
+        if peak.mb > LIMIT_MB:
+            complaints.append(f"{name} took {peak.mb:,} MB, more than {LIMIT_MB:,}.")
     print("\n".join(complaints), file=sys.stderr)
     return 1 if complaints else 0
 

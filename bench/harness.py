@@ -161,10 +161,10 @@ def path_of(bench: str, is_quick: bool) -> Path:
     return RESULTS / f"{bench}{'-quick' if is_quick else ''}.json"
 
 
-def store(result: Result, is_quick: bool) -> Path:
-    """Write the result, and the machine that it is of, to bench/results."""
+def store(result: Result, is_quick: bool, peak_mb: int) -> Path:
+    """Write the result, the machine that it is of and the most memory that the bench took, to bench/results."""
     RESULTS.mkdir(exist_ok=True)
     path = path_of(result.bench, is_quick)
-    about = {"measured_on": datetime.now(UTC).date().isoformat(), **machine()}
+    about = {"measured_on": datetime.now(UTC).date().isoformat(), **machine(), "peak_mb": peak_mb}
     path.write_text(json.dumps(about | asdict(result), indent=2) + "\n")
     return path

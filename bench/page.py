@@ -21,7 +21,7 @@ The sides of a bench take turns in one run and are warm. Those of gold and query
 ingest, have to agree on the answer; ticks, backfills and freshness on what they were given. Times are wall-clock
 seconds, with the quickest and the slowest round, or p99 of many; a ratio is ours over theirs, so below 1 is ahead.
 Where all sides are ours it is to the first of them. A run that is slower than the kept result by more than 1.3 times
-fails.
+fails, and so does one that takes more than 8 GB with all that it starts, the other sides and their data among it.
 """
 _WIDTH, _LEFT, _ROW, _TOP = 720.0, 190.0, 26.0, 8.0
 
@@ -38,10 +38,11 @@ def page(results: list[dict[str, Any]]) -> str:
             for each in result.sides
         ]
         machine = f"{stored['measured_on']}, {stored['cores']} cores, {stored['memory_gib']} GiB"
+        peak = f"; the bench took {stored['peak_mb']:,} MB at most"
         amount = "" if is_latency else f"; {result.amount:,.0f} {result.unit} a round"
         parts.append(
             f"## {result.bench}\n\n{result.what}{amount}. Goal: {result.goal}. "
-            f"Measured {machine}.\n\n![{result.bench}](benches/{result.bench}.svg)\n\n"
+            f"Measured {machine}{peak}.\n\n![{result.bench}](benches/{result.bench}.svg)\n\n"
             f"| side | median | spread | {result.unit}/s | ratio |\n| --- | --- | --- | --- | --- |\n" + "\n".join(rows)
         )
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"

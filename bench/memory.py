@@ -1,0 +1,54 @@
+"""Memory: how much a bench takes with everything that it starts.
+
+Belongs here: sampling it. What a program of `up` takes is freshness's own, which divides what programs share.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+LIMIT_MB = 8 * 1024
+"""No bench may take more."""
+_EVERY_S = 2.0  # a sample takes some milliseconds, which one in a thousand questions of the query bench notices
+
+
+@dataclass
+class Peak:
+    """The most that was seen, in MB (2**20 bytes)."""
+
+    mb: int = 0
+
+
+@contextmanager
+def peak_memory() -> Iterator[Peak]:
+    """Sample this process and its children until it is left, which takes the last sample."""
+    peak, ended = Peak(), threading.Event()
+
+    def sample() -> None:
+        while True:
+            peak.mb = max(peak.mb, resident_mb())
+            if ended.wait(_EVERY_S):
+                return
+
+    sampler = threading.Thread(target=sample, name="memory")
+    sampler.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        sampler.join()
+
+
+def resident_mb() -> int:
+    """MB of this process and all that descend from it; a page that several share counts for each, so never too few."""
+    resident = 0
+    here = psutil.Process()
+    for process in [here, *here.children(recursive=True)]:
+        try:
+            resident += process.memory_info().rss
+        except psutil.Error:  # it has ended meanwhile
+            continue
+    return resident // 2**20
