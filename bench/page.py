@@ -38,7 +38,7 @@ def page(results: list[dict[str, Any]]) -> str:
             for each in result.sides
         ]
         machine = f"{stored['measured_on']}, {stored['cores']} cores, {stored['memory_gib']} GiB"
-        peak = f"; the bench took {stored['peak_mb']:,} MB at most"
+        peak = f"; the bench took {stored['peak_mb']:,} MB at most" if "peak_mb" in stored else ""
         amount = "" if is_latency else f"; {result.amount:,.0f} {result.unit} a round"
         parts.append(
             f"## {result.bench}\n\n{result.what}{amount}. Goal: {result.goal}. "

@@ -40,7 +40,7 @@ from lake.tables import (
 )
 
 _METRIC = "device_id, metric_name, unit"
-# minimum, maximum and last are values of readings; a mean is rounded and may leave them by its last bits
+# minimum, maximum and last are values of readings; what is computed is rounded and may leave them by its last bits
 _SLACK = "1e-9 * greatest(1, abs(value_min), abs(value_max))"
 
 
@@ -193,6 +193,8 @@ def _aggregates(table: Table) -> dict[str, str]:
         result["outside"] = rows_where(f"epoch_us({period_column(table)}) // {HOUR_MICROS} <> hour_number")
     if table in DAILY:
         result["outside"] = rows_where("day_date <> event_date")
+    if table == DEVICE_LATEST:
+        result["outside"] = rows_where("event_at::DATE <> event_date OR hour(event_at) <> event_hour")
     doubles = [column.name for column in table.columns if column.type == "double"]
     if doubles:
         result["not_finite"] = rows_where(" OR ".join(f"NOT isfinite({name})" for name in doubles))
@@ -201,8 +203,10 @@ def _aggregates(table: Table) -> dict[str, str]:
         result["out_of_range"] = rows_where(broken)
         result["out_of_range_detail"] = f"string_agg(DISTINCT metric_name, ', ') FILTER (WHERE {broken})"
     if "value_min" in names:
-        disorder = ["value_min > value_max", *_outside_of("value_mean")]
-        disorder += [c for name in ("value_last", "value_p50", "value_p95") if name in names for c in _outside_of(name)]
+        disorder = ["value_min > value_max"]
+        disorder += ["value_last NOT BETWEEN value_min AND value_max"] if "value_last" in names else []
+        for name in {"value_mean", "value_p50", "value_p95"}.intersection(names):
+            disorder += [f"{name} < value_min - {_SLACK}", f"{name} > value_max + {_SLACK}"]
         disorder += [f"value_p50 > value_p95 + {_SLACK}"] if "value_p95" in names else []
         result["misordered"] = rows_where(" OR ".join(disorder))
     if "reading_count" in names:
@@ -217,10 +221,6 @@ def _aggregates(table: Table) -> dict[str, str]:
             "OR least(expected_count, late_count, clock_flagged_count, duplicate_count, rejected_count) < 0"
         )
     return result
-
-
-def _outside_of(name: str) -> tuple[str, str]:
-    return f"{name} < value_min - {_SLACK}", f"{name} > value_max + {_SLACK}"
 
 
 def _disagreeing(parts: str, key: str) -> str:

@@ -120,6 +120,8 @@ def gold_suite(table: Table) -> Suite:
     if table.partition_by:
         checks.append(_inside_slice(period_column(table)))
         checks.append(_zero("has_rows", "is_empty", "there are no rows although there are {source_rows} readings"))
+    if table == DEVICE_LATEST:
+        checks.append(_inside_slice("event_at"))
     if "value_min" in names:
         message = "{observed} rows whose minimum, mean, last, percentiles and maximum are out of order"
         checks.append(_zero("values_are_ordered", "misordered", message, "value_mean"))

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -169,10 +170,14 @@ def _become_dbt(settings: Settings, order: int, said: int, others: Sequence[int]
         serve()
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # noqa: BLE001  # told, and the end of this process
+        with suppress(OSError):
+            traceback.print_exc()
     finally:
         # whatever happened, this process must not go on as another of its parent
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):  # whom it would tell may have ended
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(status)
 
 

@@ -241,7 +241,7 @@ def _readings(reader: Reader, models: Models, table: Table, row: Row, period: st
         found += rows_of(
             reader, f"SELECT '{name}' AS silver_table, {named}, {value} AS value FROM {name} WHERE {where} ORDER BY ALL"
         )
-    return sorted(found, key=lambda each: (each["event_at"], each["partition"], each["offset"]))
+    return sorted(found, key=lambda each: (each["event_at"], each["offset"], each["partition"]))
 
 
 def _columns(models: Models, row: Row) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """The gate on real Delta tables, DuckDB and Great Expectations: every check catches what it is for."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -330,6 +331,11 @@ def drop_first(table: str) -> Callable[[Candidate], None]:
     return apply
 
 
+def last_above_greatest(made: Candidate) -> None:
+    row = _of_six(made.rows["device_minutes"])
+    row["value_last"] = math.nextafter(row["value_max"], math.inf)
+
+
 def _of_six(rows: list[Row]) -> Row:
     """The row of hour 06, or of day 20 or of anything that is not sliced."""
     return next((row for row in rows if row["event_hour"] == 6), rows[0]) if "event_hour" in rows[0] else rows[0]
@@ -351,6 +357,7 @@ GOLD_CASES: list[tuple[str, str, str, Callable[[Candidate], None]]] = [
     (MINUTES, H6, "values_are_ordered", change("device_minutes", value_min=30.0)),
     (MINUTES, H6, "values_are_ordered", change("device_minutes", value_mean=99.0)),
     (MINUTES, H6, "values_are_ordered", change("device_minutes", value_last=-1.0)),
+    (MINUTES, H6, "values_are_ordered", last_above_greatest),
     (MINUTES, H6, "values_are_finite", change("device_minutes", value_mean=float("nan"))),
     (MINUTES, H6, "values_are_in_range", change("device_minutes", value_max=900.0)),
     (HOURS, H6, "keys_are_unique", repeat("device_hours")),
@@ -392,6 +399,8 @@ GOLD_CASES: list[tuple[str, str, str, Callable[[Candidate], None]]] = [
     (SITES, DAY, "agrees_with_device_days", change("site_days", reading_count=61)),
     (LATEST, "all", "keys_are_unique", repeat("device_latest")),
     (LATEST, "all", "required_columns_are_filled", change("device_latest", value_last=None)),
+    (LATEST, "all", "rows_lie_in_their_slice", change("device_latest", event_hour=99)),
+    (LATEST, "all", "rows_lie_in_their_slice", change("device_latest", event_date=LATER.date() + timedelta(days=7))),
     (LATEST, "all", "values_are_finite", change("device_latest", value_last=float("nan"))),
     (LATEST, "all", "values_are_in_range", change("device_latest", value_last=86.0)),
     (LATEST, "all", "covers_the_minutes", drop_first("device_latest")),

@@ -303,7 +303,7 @@ def test_rebuild_gives_the_same_bits_and_reads_only_its_files(settings: Settings
 
 def test_means_hold_values_that_exact_sums_do_not(settings: Settings) -> None:
     """A value too small for exact sums is found on its day, and counts; where all are exact nothing is asked again."""
-    tiny = [1e-3, 2.0**-60, 3.0]
+    tiny = [2.0**-62, 2.0**-63, 3 * 2.0**-64]
     readings = [
         reading("d1", at(f"05:00:0{i}"), i, temperature_degc=value, humidity_pct=value + 40.0)
         for i, value in enumerate(tiny)
@@ -316,6 +316,16 @@ def test_means_hold_values_that_exact_sums_do_not(settings: Settings) -> None:
     expected = [("humidity", math.fsum(value + 40.0 for value in tiny) / 3), ("temperature", math.fsum(tiny) / 3)]
     for table in ("device_minutes", "device_hours", "device_days", "site_days"):
         assert picked(rows_of(settings, table), "metric_name", "value_mean") == expected, table
+
+
+def test_texts_with_a_nul_are_built_and_can_be_sorted(settings: Settings) -> None:
+    """Every text that a key can hold is a device, which DuckDB cannot sort as an enumeration."""
+    readings = [
+        reading(device, at("05:00:00"), i, temperature_degc=1.0) for i, device in enumerate(("b", "a\x00b", ""))
+    ]
+    versions = {THERMOSTATS.name: write(settings, THERMOSTATS, readings)}
+    build_candidates(settings, plan(settings, {H5: True}, versions, [DAY]))
+    assert [row["device_id"] for row in rows_of(settings, "device_minutes", "device_id")] == ["", "a\x00b", "b"]
 
 
 def test_small_days_are_built_together(settings: Settings) -> None:

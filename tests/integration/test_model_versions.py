@@ -51,23 +51,23 @@ def test_two_versions_of_a_model_at_the_same_time(spark: SparkSession, settings:
     run_tick(spark, settings)
     second = [heat("degreeFahrenheit"), {"name": "cycles", "schema": "double"},
               {"name": "throughput", "schema": "double"},
-              {"name": "pressure", "schema": "double"}]  # fmt: skip
+              {"name": "pressure", "schema": "double"}, {"name": "mode", "schema": "string"}]  # fmt: skip
     declare(settings, tmp_path, SECOND, second)
     send(settings.kafka_bootstrap, [
         registered("new", START, SECOND),
-        message("new", 1, '{"heat":141.5,"cycles":7.5,"throughput":2.5,"pressure":1.25}'),
+        message("new", 1, '{"heat":141.5,"cycles":7.5,"throughput":2.5,"pressure":1.25,"mode":"eco"}'),
         message("old", 1, '{"heat":61.5,"cycles":8,"flow":1.75,"noise":3.75}'),
         message("old", 2, '{"heat":62.5,"cycles":8.5}'),  # the first version still says integer
         message("new", 2, '{"heat":142.5,"noise":4.5}'),  # the second has dropped noise
     ])  # fmt: skip
     run_tick(spark, settings)
 
-    columns = "heat_degc, heat_degf, cycles, flow, throughput, noise, pressure"
+    columns = "heat_degc, heat_degf, cycles, flow, throughput, noise, pressure, mode"
     assert rows(settings, "silver.boilers", f"SELECT message_id, {columns} FROM t ORDER BY message_id") == [
-        ("new-1", None, 141.5, 7.5, None, 2.5, None, 1.25),
-        ("new-2", None, 142.5, None, None, None, None, None),
-        ("old-0", 60.5, None, 7.0, 1.5, None, 3.5, None),
-        ("old-1", 61.5, None, 8.0, 1.75, None, 3.75, None),
+        ("new-1", None, 141.5, 7.5, None, 2.5, None, 1.25, "eco"),
+        ("new-2", None, 142.5, None, None, None, None, None, None),
+        ("old-0", 60.5, None, 7.0, 1.5, None, 3.5, None, None),
+        ("old-1", 61.5, None, 8.0, 1.75, None, 3.75, None, None),
     ]
     aside = "SELECT message_id, unknown_telemetry FROM t WHERE unknown_telemetry IS NOT NULL"
     assert rows(settings, "silver.boilers", aside) == [("new-2", {"noise": "4.5"})]

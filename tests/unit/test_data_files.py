@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, Schema
+from deltalake import DeltaTable, Field, Schema
 
 from lake.delta import append_once, arrow_schema, open_table, replace_once
 from lake.errors import StepError
@@ -125,6 +125,16 @@ def test_a_missing_value_leaves_the_table_as_it_was(settings: Settings) -> None:
     with pytest.raises(StepError, match="is as it was"):
         append(settings, row(None), txn=2)
     assert names(settings) == ["a"]
+
+
+def test_files_from_before_a_column_are_whole(settings: Settings) -> None:
+    """A text that the table got later is not looked for in them."""
+    append(settings, row("a"))
+    DeltaTable(table_uri(settings, TABLE.name)).alter.add_columns([Field("state", "string")])
+    opened = open_table(settings, TABLE.name)
+    assert opened is not None
+    with pages_checked(settings, {TABLE.name: opened.version()}, {"2026-11-20T05"}):
+        pass
 
 
 @pytest.mark.parametrize("encoding", [None, "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])

@@ -9,7 +9,7 @@ import pytest
 
 from lake.errors import StepError
 from lake.settings import Settings
-from pipeline.dbt_process import Dbt, end_dbt, run_dbt
+from pipeline.dbt_process import PROJECT_FOLDER, Dbt, end_dbt, run_dbt
 
 
 def program(code: str) -> Dbt:
@@ -34,3 +34,19 @@ def test_a_dbt_that_is_not_needed_is_ended() -> None:
     dbt = program("import sys; sys.stdin.read()")
     end_dbt(dbt)
     assert dbt.wait() == -signal.SIGKILL
+
+
+def test_a_fork_that_nobody_listens_to_does_not_go_on_as_its_parent(tmp_path: Path) -> None:
+    """Nor when it has something to say; what comes after the fork is done once, by the parent."""
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from lake.settings import Settings; from pipeline import dbt_process\n"
+        "def serve(): sys.stdin.read(); print('told to nobody'); raise ValueError\n"
+        "dbt_process.serve = serve\n"
+        "try: dbt_process.keep_spare(Settings(home=Path(sys.argv[1]), lake_uri=sys.argv[1]))\n"
+        "finally: print(os.getpid(), file=open(sys.argv[1] + '/went_on', 'a'), flush=True)\n"
+        "spare = dbt_process.start_dbt(None)\n"
+        "spare.stdout.close(); spare.stdin.close(); sys.exit(spare.wait())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60, cwd=PROJECT_FOLDER)
+    assert (done.returncode, len((tmp_path / "went_on").read_text().split())) == (1, 1)
