@@ -4,6 +4,7 @@ Belongs here: making those days and timing the job: silver judged anew from bron
 """
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,10 +23,14 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     days = (1, 2) if is_quick else (1, 7, 30)
     goal = "seconds a day at 30 days within 1.1 times those at 1"
     what = f"a day of {_DEVICES} devices at 60 s"
-    slope = _timed(folder / "many", SteadyFleet(_start(max(days)), _DEVICES, 60), days, 1 if is_quick else 2)
+    settings = Settings(home=folder / "home", lake_uri=str(folder / "many"))
+    with running_spark(settings) as address:
+        small = SteadyFleet(_start(max(days)), _DEVICES, 60)
+        slope = _timed(settings, address, small, days, 1 if is_quick else 2)
+        large = SteadyFleet(_start(1), 24 if is_quick else 1000, 10)
+        settings = replace(settings, lake_uri=str(folder / "large"))
+        once = _timed(settings, address, large, (1,), 1 if is_quick else 2)
     by_days = Result("backfill", what, _DEVICES * 1440, "readings", slope, goal, is_alone=True)
-    large = SteadyFleet(_start(1), 24 if is_quick else 1000, 10)
-    once = _timed(folder / "large", large, (1,), 1 if is_quick else 2)
     what, goal = f"a day of {large.devices} devices at 10 s", "a day of 8.6 million under 2 minutes"
     return [by_days, Result("backfill-day", what, large.readings(24), "readings", once, goal, is_alone=True)]
 
@@ -34,22 +39,22 @@ def _start(days: int) -> datetime:
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days + 1)
 
 
-def _timed(home: Path, fleet: SteadyFleet, days: tuple[int, ...], rounds: int) -> tuple[Times, ...]:
+def _timed(
+    settings: Settings, address: str, fleet: SteadyFleet, days: tuple[int, ...], rounds: int
+) -> tuple[Times, ...]:
     """Seconds a day of backfills of so many days, in turn, on one lake."""
-    settings = Settings(home=home, lake_uri=str(home / "lake"))
-    with running_spark(settings) as address:
-        spark = connect(address)
-        for first in range(0, max(days), 5):
-            fill(spark, settings, fleet, first * 24, min(5, max(days) - first) * 24)
-        spark.stop()
-        run_job(settings, "publish")
-        seconds: dict[int, list[float]] = {count: [] for count in days}
-        for _ in range(rounds):
-            for count in days:
-                began = time.perf_counter()
-                last = fleet.start + timedelta(days=count, hours=-1)
-                done = run_job(settings, "backfill", slices=slices_between(slice_of(fleet.start), slice_of(last)))
-                seconds[count].append((time.perf_counter() - began) / count)
-                if done.outcome is None or len(done.outcome.published) != 24 * count:
-                    raise DifferenceError(f"a backfill of {count} days came to {done.outcome}")
+    spark = connect(address)
+    for first in range(0, max(days), 5):
+        fill(spark, settings, fleet, first * 24, min(5, max(days) - first) * 24)
+    spark.stop()
+    run_job(settings, "publish")
+    seconds: dict[int, list[float]] = {count: [] for count in days}
+    for _ in range(rounds):
+        for count in days:
+            began = time.perf_counter()
+            last = fleet.start + timedelta(days=count, hours=-1)
+            done = run_job(settings, "backfill", slices=slices_between(slice_of(fleet.start), slice_of(last)))
+            seconds[count].append((time.perf_counter() - began) / count)
+            if done.outcome is None or len(done.outcome.published) != 24 * count:
+                raise DifferenceError(f"a backfill of {count} days came to {done.outcome}")
     return tuple(Times(f"of {count} days" if count > 1 else "of 1 day", tuple(of)) for count, of in seconds.items())

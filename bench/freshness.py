@@ -2,7 +2,7 @@
 
 Belongs here: the steady load, and looking when a publication appears that was built from it. A message is in a
 publication when the silver version that it pins has its ingest. Like every bench it is warm: what is sent in the first
-two minutes (quick 20 s), while Spark compiles itself, is published and checked and not counted.
+two minutes (quick 15 s), while Spark compiles itself, is published and checked and not counted.
 """
 
 import os
@@ -42,7 +42,7 @@ _PROGRAMS = {
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:
-    """2,000 messages a second for 10 minutes, quick for 25 s, after those that are not counted."""
+    """2,000 messages a second for 10 minutes, quick for 15 s, after those that are not counted."""
     settings = Settings(home=folder / "home", lake_uri=str(folder / "home" / "lake"))
     environment = os.environ | {"LAKEHOUSE_HOME": str(settings.home)}
     subprocess.run([*COMMAND, "up", "--detach"], env=environment, check=True, capture_output=True)
@@ -50,7 +50,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
         record = find(settings, BROKER)
         assert record is not None
         ensure_topics(record.address)
-        warm, seconds = (20, 45) if is_quick else (120, 720)
+        warm, seconds = (15, 30) if is_quick else (120, 720)
         load = threading.Thread(target=_send, args=(record.address, seconds))
         load.start()
         ages, memory_mb = _watch(settings, record.address, load, time.time() + warm)
