@@ -12,7 +12,7 @@ import psutil
 
 LIMIT_MB = 8 * 1024
 """No bench may take more."""
-_EVERY_S = 2.0  # a sample takes some milliseconds, which one in a thousand questions of the query bench notices
+_EVERY_S = 2.0  # a sample with ten children takes 1.3 ms, which the answers of the query bench may come to wait for
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Peak:
 
 @contextmanager
 def peak_memory() -> Iterator[Peak]:
-    """Sample this process and its children until it is left, which takes the last sample."""
+    """Sample this process and its children, at once and then until it is left."""
     peak, ended = Peak(), threading.Event()
 
     def sample() -> None:
@@ -43,7 +43,7 @@ def peak_memory() -> Iterator[Peak]:
 
 
 def resident_mb() -> int:
-    """MB of this process and all that descend from it; a page that several share counts for each, so never too few."""
+    """MB of this process and all that descend from it; a page that several share counts for each."""
     resident = 0
     here = psutil.Process()
     for process in [here, *here.children(recursive=True)]:
