@@ -29,7 +29,7 @@ demo: setup ## set up, then run the main job on a simulated fleet
 	@$(BIN)/lakehouse demo
 
 test: setup ## set up, then format check, lint, types and every test
-	@$(BIN)/python -m lake.jars spark kafka s3 s3proxy
+	@$(BIN)/python -m runtime.java.jars spark kafka s3 s3proxy
 	@$(MAKE) check
 	@$(MAKE) unit
 	@$(MAKE) integration
@@ -57,7 +57,7 @@ bench: setup ## side-by-side measurements, results in bench/results; QUICK=1 doe
 
 MINUTES ?= 30
 soak: setup ## random faults under load for MINUTES (30), from SEED, then the invariants
-	@$(BIN)/python -m tests.soak $(MINUTES) $(SEED)
+	@$(BIN)/python -m tests.support.soak $(MINUTES) $(SEED)
 
 requirements: .venv/.packages ## pin the newest versions that requirements/*.in allow
 	@for name in uv base dev bench; do \
@@ -100,16 +100,16 @@ clean: ## remove the installation and every cache, not the lakehouses
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/.jars: .venv/.packages lake/jars.py lake/java.py
-	@$(BIN)/python -m lake.jars $(JAR_KINDS)
+.venv/.jars: .venv/.packages runtime/java/jars.py runtime/java/jvm.py
+	@$(BIN)/python -m runtime.java.jars $(JAR_KINDS)
 	@touch $@
 
 # Dagster reads the lineage of the dbt models from it
 .venv/.manifest: .venv/.project $(DBT_SOURCES)
-	@$(BIN)/python -m dagster_project.manifest
+	@$(BIN)/python -m dagster_project.dbt_manifest
 	@touch $@
 
 # Java programs start in half the time once their classes are archived
-.venv/.rehearsal: .venv/.project .venv/.jars lake/class_archives.py dagster_project/rehearsal.py
-	@$(BIN)/python -m dagster_project.rehearsal
+.venv/.rehearsal: .venv/.project .venv/.jars runtime/java/class_archives.py lakehouse/cli/rehearsal.py
+	@$(BIN)/python -m lakehouse.cli.rehearsal
 	@touch $@

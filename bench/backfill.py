@@ -10,10 +10,10 @@ from pathlib import Path
 
 from bench.harness import DifferenceError, Result, Times
 from bench.made import SteadyFleet, fill
-from dagster_project.run import run_job
-from lake.settings import Settings
+from dagster_project.runs.in_process import run_job
 from lake.slices import slice_of, slices_between
-from lake.spark import connect, running_spark
+from runtime.settings import Settings
+from runtime.spark.connect_server import connect, running_spark
 
 _DEVICES = 48
 

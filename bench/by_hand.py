@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 from confluent_kafka import Consumer, TopicPartition
 
-from lake.models import Model, Telemetry
+from lake.models.catalog import Model, Telemetry
 
 _TYPES = {"double": pl.Float64, "int": pl.Int32, "bigint": pl.Int64, "boolean": pl.Boolean, "string": pl.String}
 _HEADERS = {"ce_id": "message_id", "ce_source": "source", "ce_time": "ce_time", "ce_subject": "component"}

@@ -17,15 +17,15 @@ import psutil
 
 from bench.harness import COMMAND, DifferenceError, Result, Times
 from device_sim.producer import MessageProducer
-from ingestion.broker import NAME as BROKER
-from ingestion.bronze import broker_offsets
-from ingestion.envelope import REGISTERED, TELEMETRY_TOPIC, TelemetryEnvelope, lifecycle_message, rfc3339
-from ingestion.topics import ensure_topics
-from lake.duck import connect, scan
-from lake.locations import table_uri
-from lake.processes import find
-from lake.publications import newest
-from lake.settings import Settings
+from ingestion.bronze_ingest import broker_offsets
+from ingestion.landing_topics import ensure_topics
+from lake.records.publications import newest
+from lake.storage.duckdb_connection import connect, scan
+from lake.storage.locations import table_uri
+from runtime.kafka.broker import NAME as BROKER
+from runtime.processes import find
+from runtime.settings import Settings
+from wire.envelope import REGISTERED, TELEMETRY_TOPIC, TelemetryEnvelope, lifecycle_message, rfc3339
 
 _TABLE = "silver.thermostats"
 _RATE = 2000
@@ -34,7 +34,7 @@ _SAMPLE_S = 5.0
 _PROGRAMS = {
     "SparkConnectServer": "Spark",
     "kafka.Kafka": "Kafka",
-    "dagster_project.run_server": "runs",
+    "dagster_project.runs.fork_server": "runs",
     "dagster_webserver": "web server",
     "dagster._daemon": "daemon",
     "dagster_project.definitions": "code server",

@@ -14,15 +14,15 @@ from pyspark.sql import SparkSession
 
 from bench.harness import Result, Side, take_turns
 from bench.made import SteadyFleet, fill
-from lake.duck import connect as connect_duckdb
-from lake.duck import scan
-from lake.locations import table_uri
-from lake.models import known_models
-from lake.publications import newest
-from lake.settings import Settings
-from lake.spark import connect, interpret_small, running_spark
-from lake.tables import GOLD_TABLES
-from pipeline.refresh import refresh_gold
+from lake.models.catalog import known_models
+from lake.records.publications import newest
+from lake.storage.duckdb_connection import connect as connect_duckdb
+from lake.storage.duckdb_connection import scan
+from lake.storage.locations import table_uri
+from lake.tables.gold import GOLD_TABLES
+from pipeline.gold.gold_refresh import refresh_gold
+from runtime.settings import Settings
+from runtime.spark.connect_server import connect, interpret_small, running_spark
 
 _VALUES = """count(*) AS reading_count, min(value) AS value_min, max(value) AS value_max, avg(value) AS value_mean,
     max_by(value, event_at) AS value_last"""

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-COMMAND = (sys.executable, "-c", "import sys; from dagster_project.cli import main; sys.exit(main())")
+COMMAND = (sys.executable, "-c", "import sys; from lakehouse.cli import main; sys.exit(main())")
 """`lakehouse`, to be followed by its arguments, with or without an installation."""
 RESULTS = Path(__file__).parent / "results"
 NOISE = 1.3

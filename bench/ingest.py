@@ -14,13 +14,13 @@ import polars as pl
 from bench import by_hand
 from bench.harness import Result, Side, take_turns
 from device_sim.faults import Delayed, Faults
-from device_sim.run import SimulationOptions, plan, simulate
-from ingestion.broker import running_broker
-from ingestion.topics import ensure_topics
-from lake.models import known_models
-from lake.settings import Settings
-from lake.spark import connect, running_spark
-from pipeline.tick import tick
+from device_sim.simulation import SimulationOptions, plan, simulate
+from ingestion.landing_topics import ensure_topics
+from lake.models.catalog import known_models
+from pipeline.silver.tick import tick
+from runtime.kafka.broker import running_broker
+from runtime.settings import Settings
+from runtime.spark.connect_server import connect, running_spark
 
 _HOURS = 31
 _A_DEVICE = 32  # messages an hour, over three models, about

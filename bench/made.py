@@ -10,13 +10,13 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ingestion import envelope
-from ingestion.bronze import APP_ID, BRONZE_TABLES, bronze_rows
-from lake.commits import append_once, ensure_table
-from lake.models import known_models
-from lake.settings import Settings
-from lake.spark import interpret_small
-from pipeline.tick import fill_silver
+from ingestion.bronze_ingest import APP_ID, BRONZE_TABLES, bronze_rows
+from lake.models.catalog import known_models
+from lake.storage.spark_commits import append_once, ensure_table
+from pipeline.silver.tick import fill_silver
+from runtime.settings import Settings
+from runtime.spark.connect_server import interpret_small
+from wire import envelope
 
 MODEL = "dtmi:lakehouse:thermostat;1"
 _PARTITIONS = 8

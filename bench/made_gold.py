@@ -1,7 +1,7 @@
 """Made gold: the published tables that `query` asks of, without the bronze, silver and build behind them.
 
 Belongs here: rows of a steady fleet as SQL, and their commits: in the order, by the writer and with the days a commit
-that `pipeline.publish` has, so that files are as it leaves them. What building gold takes is measured in `gold`.
+that `pipeline.gold.publish` has, so that files are as it leaves them. What building gold takes is measured in `gold`.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,13 @@ import duckdb
 import pyarrow as pa
 
 from bench.made import HALTING, MODEL, SITES, SteadyFleet
-from lake import publications
-from lake.delta import arrow_schema, replace
-from lake.duck import connect
-from lake.publications import Publication
-from lake.settings import Settings
-from lake.tables import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, SITE_DAYS, Table
+from lake.records import publications
+from lake.records.publications import Publication
+from lake.storage.delta import arrow_schema, replace
+from lake.storage.duckdb_connection import connect
+from lake.tables.contracts import Table
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, SITE_DAYS
+from runtime.settings import Settings
 
 _BATCH_ROWS = 100_000
 _DAYS_A_COMMIT = 20

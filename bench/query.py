@@ -16,13 +16,13 @@ from chdb.session import Session
 from bench.harness import Result, Side, take_turns
 from bench.made import SteadyFleet
 from bench.made_gold import publish_made
-from lake.duck import connect as connect_duckdb
-from lake.duck import scan
-from lake.locations import table_uri
-from lake.models import known_models
-from lake.publications import Publication
-from lake.queries import Reader, open_reader
-from lake.settings import Settings
+from lake.models.catalog import known_models
+from lake.reading.reader import Reader, open_reader
+from lake.records.publications import Publication
+from lake.storage.duckdb_connection import connect as connect_duckdb
+from lake.storage.duckdb_connection import scan
+from lake.storage.locations import table_uri
+from runtime.settings import Settings
 
 _TABLES = ("device_latest", "device_minutes", "device_hours", "site_days", "device_completeness")
 _QUESTIONS = {

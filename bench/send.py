@@ -8,11 +8,11 @@ from pathlib import Path
 
 from bench.harness import Result, Side, take_turns
 from device_sim.producer import MessageProducer
-from device_sim.run import SimulationOptions, simulate
-from ingestion.broker import running_broker
-from ingestion.envelope import TelemetryEnvelope, rfc3339
-from ingestion.topics import ensure_topics
-from lake.settings import Settings
+from device_sim.simulation import SimulationOptions, simulate
+from ingestion.landing_topics import ensure_topics
+from runtime.kafka.broker import running_broker
+from runtime.settings import Settings
+from wire.envelope import TelemetryEnvelope, rfc3339
 
 
 def run(folder: Path, is_quick: bool) -> list[Result]:

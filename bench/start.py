@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from bench.harness import COMMAND, DifferenceError, Result, Times
-from lake.publications import newest
-from lake.settings import Settings
+from lake.records.publications import newest
+from runtime.settings import Settings
 
 _COMMANDS = {
     "--help": (["--help"], "Commands:"),

@@ -15,17 +15,17 @@ from deltalake import CommitProperties, write_deltalake
 
 from bench.harness import DifferenceError, Result, Times
 from device_sim.producer import MessageProducer
-from ingestion.broker import running_broker
-from ingestion.envelope import REGISTERED, TelemetryEnvelope, lifecycle_message, rfc3339
-from ingestion.topics import ensure_topics
-from lake.delta import HOOKS, WRITER, open_table
-from lake.duck import connect as connect_duckdb
-from lake.duck import scan
-from lake.locations import table_uri
-from lake.models import known_models
-from lake.settings import Settings
-from lake.spark import connect, running_spark
-from pipeline.tick import tick
+from ingestion.landing_topics import ensure_topics
+from lake.models.catalog import known_models
+from lake.storage.delta import HOOKS, WRITER, open_table
+from lake.storage.duckdb_connection import connect as connect_duckdb
+from lake.storage.duckdb_connection import scan
+from lake.storage.locations import table_uri
+from pipeline.silver.tick import tick
+from runtime.kafka.broker import running_broker
+from runtime.settings import Settings
+from runtime.spark.connect_server import connect, running_spark
+from wire.envelope import REGISTERED, TelemetryEnvelope, lifecycle_message, rfc3339
 
 _DEVICES = 1000
 _MINUTES = 5

@@ -23,13 +23,14 @@ from dagster import (
 )
 
 from dagster_project import steps
-from dagster_project.checks import gate_checks
+from dagster_project.asset_checks import gate_checks
 from dagster_project.partitions import asset_key, candidate_key, gold_partitions, silver_partitions
-from ingestion.bronze import BRONZE_TABLES
-from ingestion.topics import TOPICS
-from lake.candidates import HOURLY
-from lake.models import Model, silver_tables
-from lake.tables import GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED, Table
+from ingestion.bronze_ingest import BRONZE_TABLES
+from ingestion.landing_topics import TOPICS
+from lake.models.catalog import Model, silver_tables
+from lake.tables.contracts import Table
+from lake.tables.gold import GOLD_TABLES, HOURLY
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 
 OWNERS = ["team:lakehouse"]
 TOGETHER = "Published together with the hours that it is made of; backfill those to have it done again."

@@ -10,14 +10,14 @@ from typing import Any
 from dagster import AssetSelection, Definitions, define_asset_job, definitions, in_process_executor
 
 from dagster_project.assets import lake_assets
-from dagster_project.candidates import candidate_assets
+from dagster_project.dbt_assets import candidate_assets
+from dagster_project.dbt_manifest import ensure_manifest
 from dagster_project.jobs import JOBS
-from dagster_project.manifest import ensure_manifest
 from dagster_project.resources import Work, run_resources
 from dagster_project.schedules import SCHEDULES
 from dagster_project.sensors import SENSORS
-from lake.models import known_models
-from lake.settings import Settings, load_settings
+from lake.models.catalog import known_models
+from runtime.settings import Settings, load_settings
 
 BACKFILL = "backfill"
 BACKFILL_GOLD = "backfill_gold"

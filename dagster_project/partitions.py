@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 from dagster import AssetKey, DailyPartitionsDefinition, HourlyPartitionsDefinition, PartitionsDefinition
 
-from lake.candidates import DAILY, HOURLY, UNSLICED
 from lake.slices import FIRST_PLAUSIBLE_YEAR
-from lake.tables import SILVER_DEVICES, Table
+from lake.tables.contracts import Table
+from lake.tables.gold import DAILY, HOURLY, UNSLICED
+from lake.tables.silver import SILVER_DEVICES
 
 FIRST_DAY = f"{FIRST_PLAUSIBLE_YEAR}-01-01"
 """No slice is older: an earlier time is no clock at all (see `lake.slices`)."""

@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lake import processes
-from lake.errors import PlatformError
-from lake.ports import free_port, is_port_open
-from lake.processes import ProcessRecord
-from lake.settings import Settings, inherited_environment
+from runtime import processes
+from runtime.errors import PlatformError
+from runtime.ports import free_port, is_port_open
+from runtime.processes import ProcessRecord
+from runtime.settings import Settings, inherited_environment
 
 CODE_SERVER, WEBSERVER, DAEMON, SIMULATOR = "code-server", "webserver", "daemon", "simulator"
 RUN_SERVER = "run-server"
@@ -44,7 +44,7 @@ def start_code_server(settings: Settings) -> ProcessRecord:
     """The code server that runs, or a new one; what was told the address of the one before is stopped."""
 
     def start() -> ProcessRecord:
-        from dagster_project.instance import open_instance
+        from dagster_project.runs.instance import open_instance
 
         # makes the databases of a new home: of programs that start together and each make them, one fails
         open_instance(settings).dispose()
@@ -83,7 +83,7 @@ def start_run_server(settings: Settings) -> ProcessRecord:
 
     def start() -> ProcessRecord:
         port = free_port()
-        return _spawn(settings, RUN_SERVER, ["-m", "dagster_project.run_server", str(port)], f"127.0.0.1:{port}")
+        return _spawn(settings, RUN_SERVER, ["-m", "dagster_project.runs.fork_server", str(port)], f"127.0.0.1:{port}")
 
     return processes.start_kept(settings, RUN_SERVER, start)[0]
 
@@ -91,7 +91,7 @@ def start_run_server(settings: Settings) -> ProcessRecord:
 def start_simulator(settings: Settings, devices: int) -> None:
     """A fleet that sends in real time from now on, unless one does."""
     start = datetime.now(UTC).replace(microsecond=0)
-    arguments = ["-c", "from dagster_project.cli import main; main()", "simulate", "--speed", "1"]
+    arguments = ["-c", "from lakehouse.cli import main; main()", "simulate", "--speed", "1"]
     arguments += ["--devices", str(devices), "--hours", str(_YEAR_H), "--start", start.isoformat()]
     _kept(settings, SIMULATOR, arguments)
 

@@ -14,17 +14,17 @@ from typing import Any
 from dagster import Failure, Field, InitResourceContext, ResourceDefinition, RetryRequested, resource
 from pyspark.sql import SparkSession
 
-from dagster_project.runs import process_tag
-from ingestion.broker import running_broker
-from lake.errors import LakehouseError, LeaseError, PlatformError
-from lake.lease import LEASE_WAIT_S, writer_lease
-from lake.models import Model, known_models
-from lake.settings import Settings
-from lake.spark import connect, running_spark
-from pipeline.refresh import Outcome, Prepared
-from pipeline.silver import SilverReport
-from pipeline.tick import Progress, TickReport, silent
-from pipeline.upkeep import Upkeep
+from dagster_project.runs.under_way import process_tag
+from lake.models.catalog import Model, known_models
+from lake.storage.lease import LEASE_WAIT_S, writer_lease
+from pipeline.gold.gold_refresh import Outcome, Prepared
+from pipeline.maintenance import Upkeep
+from pipeline.silver.append import SilverReport
+from pipeline.silver.tick import Progress, TickReport, silent
+from runtime.errors import LakehouseError, LeaseError, PlatformError
+from runtime.kafka.broker import running_broker
+from runtime.settings import Settings
+from runtime.spark.connect_server import connect, running_spark
 
 _RETRY_AFTER_S = 15
 

@@ -20,10 +20,10 @@ from dagster import (
 )
 
 from dagster_project.jobs import publish, refresh, upkeep
-from dagster_project.runs import under_way
-from lake.models import Model, known_models
-from lake.settings import Settings
-from pipeline.stale import stale_slices
+from dagster_project.runs.under_way import under_way
+from lake.models.catalog import Model, known_models
+from pipeline.gold.stale import stale_slices
+from runtime.settings import Settings
 
 
 @schedule(

@@ -20,15 +20,15 @@ from dagster import (
 )
 
 from dagster_project.jobs import ingest, publish, refresh
-from dagster_project.runs import under_way
-from dagster_project.waiting import waiting_messages
-from lake.delta import canonical_json
-from lake.models import Model, known_models
-from lake.publications import newest
-from lake.settings import Settings
-from lake.tables import SILVER_DEVICES
-from pipeline import stale
-from pipeline.stale import silver_versions
+from dagster_project.runs.under_way import under_way
+from ingestion.waiting import waiting_messages
+from lake.models.catalog import Model, known_models
+from lake.records.publications import newest
+from lake.storage.delta import canonical_json
+from lake.tables.silver import SILVER_DEVICES
+from pipeline.gold import stale
+from pipeline.gold.stale import silver_versions
+from runtime.settings import Settings
 
 _PAUSE = timedelta(minutes=1)
 

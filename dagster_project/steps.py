@@ -22,23 +22,22 @@ from dagster import (
     OpExecutionContext,
 )
 
-from dagster_project.checks import evaluations
+from dagster_project.asset_checks import evaluations
 from dagster_project.counts import candidate_rows, written_since
 from dagster_project.partitions import asset_key, gold_partitions
 from dagster_project.resources import Work, Writer
-from ingestion.bronze import BRONZE_TABLES
-from lake.candidates import UNSLICED
-from lake.delta import version_of
-from lake.models import Model
-from lake.settings import Settings
+from ingestion.bronze_ingest import BRONZE_TABLES
+from lake.models.catalog import Model
+from lake.records.verdicts import Verdict
 from lake.slices import day_of
-from lake.tables import GOLD_TABLES
-from lake.verdicts import Verdict
-from pipeline.dbt_process import run_dbt
-from pipeline.refresh import Outcome, finish, prepare
-from pipeline.stale import silver_versions, stale_slices
-from pipeline.tick import TickReport, fill_silver, ingest, rebuild_silver
-from pipeline.upkeep import upkeep
+from lake.storage.delta import version_of
+from lake.tables.gold import GOLD_TABLES, UNSLICED
+from pipeline.gold.dbt_process import run_dbt
+from pipeline.gold.gold_refresh import Outcome, finish, prepare
+from pipeline.gold.stale import silver_versions, stale_slices
+from pipeline.maintenance import upkeep
+from pipeline.silver.tick import TickReport, fill_silver, ingest, rebuild_silver
+from runtime.settings import Settings
 
 Context = AssetExecutionContext | OpExecutionContext
 _NAMED_IN_FAILURE = 3

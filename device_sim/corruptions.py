@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from device_sim.payloads import PayloadTemplate
-from ingestion.envelope import DATASCHEMA, ID, SOURCE, SUBJECT, TIME, TYPE, Message, source_of, with_header
-from lake.models import Telemetry
+from lake.models.catalog import Telemetry
+from wire.envelope import DATASCHEMA, ID, SOURCE, SUBJECT, TIME, TYPE, Message, source_of, with_header
 
 _NUMERIC = ("double", "float", "int", "bigint", "smallint", "tinyint", "decimal")
 

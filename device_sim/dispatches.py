@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from device_sim.manifest import SCHEMA
 from device_sim.noise import Times
-from ingestion.envelope import ID, SOURCE, TELEMETRY_TOPIC, TIME, Message, Reading, source_of
+from wire.envelope import ID, SOURCE, TELEMETRY_TOPIC, TIME, Message, Reading, source_of
 
 Indices = NDArray[np.int64]
 

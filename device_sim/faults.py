@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from device_sim.corruptions import CORRUPTIONS
-from lake.errors import UsageError
+from runtime.errors import UsageError
 
 Span = tuple[float, float]
 T = TypeVar("T")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from device_sim.noise import uniform_of
-from ingestion.envelope import REGISTERED, Message, lifecycle_message, rfc3339
-from lake.dtdl import dtmi_family
-from lake.errors import UsageError
-from lake.models import Model, find_model
+from lake.models.catalog import Model, find_model
+from lake.models.dtdl import dtmi_family
+from runtime.errors import UsageError
+from wire.envelope import REGISTERED, Message, lifecycle_message, rfc3339
 
 SITES = ("aarhus", "bergen", "coimbra", "dresden", "eindhoven", "ferrara", "girona", "helsinki")
 

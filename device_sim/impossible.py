@@ -13,9 +13,9 @@ from device_sim.faults import Impossible
 from device_sim.fleet import model_named
 from device_sim.noise import Floats
 from device_sim.schedule import HOUR_MS
-from lake.errors import UsageError
-from lake.models import Model
+from lake.models.catalog import Model
 from lake.slices import slice_start
+from runtime.errors import UsageError
 
 
 @dataclass(frozen=True)

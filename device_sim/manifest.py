@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.envelope import LIFECYCLE_TOPIC
+from wire.envelope import LIFECYCLE_TOPIC
 
 _ROWS_A_GROUP = 200_000
 # a run at its own pace sends one message at a time: that many objects take more memory than their rows

@@ -18,8 +18,8 @@ from device_sim.faults import Faults, Span
 from device_sim.fleet import Device
 from device_sim.noise import Floats, Times, keys_of, uniform
 from device_sim.payloads import PayloadTemplate
-from device_sim.signals import json_texts, time_texts
-from ingestion.envelope import Message, Reading, TelemetryEnvelope, wires
+from device_sim.waveforms import json_texts, time_texts
+from wire.envelope import Message, Reading, TelemetryEnvelope, wires
 
 _MINUTE_MS = 60_000
 Flags = NDArray[np.bool_]

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lake.models import Telemetry
+from lake.models.catalog import Telemetry
 
 
 class PayloadTemplate:

@@ -10,8 +10,8 @@ from types import MethodType
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
-from ingestion.envelope import Message, Reading, wires
-from lake.errors import PlatformError
+from runtime.errors import PlatformError
+from wire.envelope import Message, Reading, wires
 
 _CONNECT_TIMEOUT_S = 10.0
 _DELIVERY_TIMEOUT_MS = 60_000

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from device_sim.cells import NumberText
-from lake.errors import UsageError
+from runtime.errors import UsageError
 
 _BATCH_ROWS = 8192
 _MAX_CELL_CHARACTERS = 16 * 1024 * 1024

@@ -11,7 +11,7 @@ from typing import Literal
 from device_sim.faults import Faults, Span
 from device_sim.fleet import Device
 from device_sim.noise import uniform_of
-from ingestion.envelope import MAINTENANCE_ENDED, MAINTENANCE_STARTED, Message, lifecycle_message, rfc3339
+from wire.envelope import MAINTENANCE_ENDED, MAINTENANCE_STARTED, Message, lifecycle_message, rfc3339
 
 PeriodKind = Literal["outage", "maintenance", "clock_ahead", "clock_behind"]
 HOUR_MS = 3_600_000

@@ -9,7 +9,7 @@ from threading import Event
 
 import numpy as np
 
-from device_sim.clock import Clock
+from device_sim.device_clocks import Clock
 from device_sim.dispatches import Batch
 from device_sim.manifest import ManifestWriter
 from device_sim.producer import MessageProducer

@@ -14,7 +14,7 @@ from device_sim.fleet import Device
 from device_sim.impossible import ImpossibleHour
 from device_sim.messages import Flags, MessageKind, Rows
 from device_sim.schedule import DevicePeriod
-from lake.models import Model
+from lake.models.catalog import Model
 
 _HOUR_MS = 3_600_000
 _MESSAGES_A_WINDOW = 20_000

@@ -6,9 +6,9 @@ Belongs here: asking Kafka to delete records up to an offset. When that is right
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from ingestion.bronze import BRONZE_TABLES, broker_offsets, committed_offsets
-from lake.errors import PlatformError
-from lake.settings import Settings
+from ingestion.bronze_ingest import BRONZE_TABLES, broker_offsets, committed_offsets
+from runtime.errors import PlatformError
+from runtime.settings import Settings
 
 _TIMEOUT_S = 30.0
 

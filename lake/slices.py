@@ -7,7 +7,7 @@ The rule itself is in `transforms.clock`.
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from lake.errors import UsageError
+from runtime.errors import UsageError
 
 HOUR = timedelta(hours=1)
 

@@ -7,3 +7,8 @@ Belongs here: quoting. Which SQL is asked stands where it is asked; Spark spells
 def quoted(text: str) -> str:
     """A text as a literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def quoted_name(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -16,10 +16,10 @@ from confluent_kafka.admin import AdminClient
 from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
 
-from ingestion.broker import running_broker
-from ingestion.topics import TOPICS, ensure_topics
-from lake.settings import Settings
-from lake.spark import connect, running_spark
+from ingestion.landing_topics import TOPICS, ensure_topics
+from runtime.kafka.broker import running_broker
+from runtime.settings import Settings
+from runtime.spark.connect_server import connect, running_spark
 
 # how long an example takes says how busy the machine is
 hypothesis_settings.register_profile("unhurried", deadline=None)

@@ -5,12 +5,12 @@ Belongs here: the rules that need only bronze columns, the registry and the list
 
 from collections.abc import Iterable, Mapping
 
-from ingestion.envelope import TELEMETRY_TYPE
-from lake.models import Model
+from lake.models.catalog import Model
 from lake.sql_text import quoted
 from transforms.clock import clock_status, event_at, event_date, event_hour, is_plausible
 from transforms.reasons import Reason
 from transforms.rules import Rule, detail_of, first_broken, listed, reason_of, shown
+from wire.envelope import TELEMETRY_TYPE
 
 _REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type")
 # what two payloads of the same identity are compared by; the same on every machine and in every version

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lake.models import Model, Telemetry
+from lake.column_types import duckdb_type
+from lake.models.catalog import Model, Telemetry
 from lake.sql_text import quoted
-from lake.types import duckdb_type
 from transforms.rules import listed
 
 # what DuckDB says a JSON value is, for the types whose values need no closer look

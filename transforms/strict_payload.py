@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
-from lake.telemetry import Telemetry
-from lake.types import fields_of
+from lake.column_types import fields_of
+from lake.models.telemetry import Telemetry
 from transforms.payload import Payload
 from transforms.reasons import Reason
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lake.settings import Settings
+from runtime.settings import Settings
 
-COMMAND = "import sys; from dagster_project.cli import main; sys.exit(main())"
+COMMAND = "import sys; from lakehouse.cli import main; sys.exit(main())"
 _LIMIT_S = 420
 
 

@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lake.models import BUILT_IN_MODELS
-from lake.settings import Settings
+from lake.models.catalog import BUILT_IN_MODELS
+from runtime.settings import Settings
 from tests.end_to_end.lakehouse import lakehouse, query
-from tests.landing import reading, registered, send
+from tests.support.landing import reading, registered, send
 
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
 BAD_HOUR = f"{START + timedelta(hours=1):%Y-%m-%dT%H}"

@@ -14,16 +14,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from lake import publications
-from lake.models import BUILT_IN_MODELS, Model, load_models
-from lake.settings import Settings
+from lake.models.catalog import BUILT_IN_MODELS, Model, load_models
+from lake.records import publications
 from lake.slices import slice_of
-from pipeline.refresh import refresh_gold
-from pipeline.tick import rebuild_silver, tick
-from pipeline.verify import verify
+from pipeline.gold.gold_refresh import refresh_gold
+from pipeline.proof.verification import verify
+from pipeline.silver.tick import rebuild_silver, tick
+from runtime.settings import Settings
 from tests.conftest import empty_topics
-from tests.histories import HOUR, NEW_MODEL, History, expected, site_at
-from tests.landing import rows, send
+from tests.support.histories import HOUR, NEW_MODEL, History, expected, site_at
+from tests.support.landing import rows, send
 
 _HOURS = st.integers(0, 4)
 _EVENTS = st.lists(

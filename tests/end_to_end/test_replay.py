@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lake.settings import Settings
+from runtime.settings import Settings
 from tests.end_to_end.lakehouse import lakehouse, query
 
 RECORDING = Path(__file__).resolve().parents[1] / "data" / "ambient_temperature.csv"

@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lake.settings import Settings
-from lake.spark import running_spark
+from runtime.settings import Settings
+from runtime.spark.connect_server import running_spark
 from tests.end_to_end.lakehouse import lakehouse, query
-from tests.landing import reading, registered, send
-from tests.s3server import running_s3_server
+from tests.support.landing import reading, registered, send
+from tests.support.s3server import running_s3_server
 
 START = (datetime.now(UTC) - timedelta(hours=5)).replace(minute=0, second=0, microsecond=0)
 

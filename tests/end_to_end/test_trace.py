@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from lake.errors import UsageError
-from lake.models import known_models
-from lake.settings import Settings
-from lake.tables import GOLD_TABLES
-from pipeline.trace import MessageTrace, trace_message, trace_row
+from lake.models.catalog import known_models
+from lake.tables.gold import GOLD_TABLES
+from pipeline.proof.lineage import MessageTrace, trace_message, trace_row
+from runtime.errors import UsageError
+from runtime.settings import Settings
 from tests.end_to_end.lakehouse import lakehouse, query
-from tests.landing import reading, registered, send
+from tests.support.landing import reading, registered, send
 
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
 Place = tuple[str, int, int]

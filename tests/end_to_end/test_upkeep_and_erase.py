@@ -13,24 +13,26 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from ingestion.bronze import APP_ID as INGEST
-from lake import erasures
-from lake.commits import progress_of
-from lake.duck import connect, scan
-from lake.files import LakeFiles
-from lake.locations import table_uri
-from lake.mentions import Mentions
-from lake.models import known_models
-from lake.publications import get, newest
-from lake.settings import Settings
-from lake.tables import BRONZE_TELEMETRY, GOLD_TABLES, SILVER_REJECTED, SITE_DAYS
-from pipeline.erase import scan_files
-from pipeline.refresh import refresh_gold
-from pipeline.silver import APP_ID
-from pipeline.stale import stale_slices
-from pipeline.verify import verify
+from ingestion.bronze_ingest import APP_ID as INGEST
+from lake.models.catalog import known_models
+from lake.records import erasures
+from lake.records.publications import get, newest
+from lake.storage.duckdb_connection import connect, scan
+from lake.storage.lake_files import LakeFiles
+from lake.storage.locations import table_uri
+from lake.storage.spark_commits import progress_of
+from lake.tables.bronze import BRONZE_TELEMETRY
+from lake.tables.gold import GOLD_TABLES, SITE_DAYS
+from lake.tables.silver import SILVER_REJECTED
+from pipeline.erasure.mentions import Mentions
+from pipeline.erasure.removal import scan_files
+from pipeline.gold.gold_refresh import refresh_gold
+from pipeline.gold.stale import stale_slices
+from pipeline.proof.verification import verify
+from pipeline.silver.append import APP_ID
+from runtime.settings import Settings
 from tests.end_to_end.lakehouse import COMMAND, lakehouse
-from tests.landing import reading, registered, run_tick, send
+from tests.support.landing import reading, registered, run_tick, send
 
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
 NEXT = START + timedelta(days=1)

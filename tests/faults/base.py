@@ -17,14 +17,14 @@ from unittest.mock import patch
 from pyspark.sql import SparkSession
 
 from device_sim.faults import DEMO_FAULTS, Period, WrongClock
-from device_sim.run import SimulationOptions, simulate
-from ingestion import bronze
-from ingestion.topics import TELEMETRY, ensure_topics
-from lake.models import known_models
-from lake.settings import Settings
-from lake.spark import connect
-from pipeline.refresh import Outcome, refresh_gold
-from pipeline.tick import tick
+from device_sim.simulation import SimulationOptions, simulate
+from ingestion import bronze_ingest
+from ingestion.landing_topics import TELEMETRY, ensure_topics
+from lake.models.catalog import known_models
+from pipeline.gold.gold_refresh import Outcome, refresh_gold
+from pipeline.silver.tick import tick
+from runtime.settings import Settings
+from runtime.spark.connect_server import connect
 
 HOURS = 2
 DEVICES = 6
@@ -106,7 +106,7 @@ def half_published(settings: Settings) -> Scene:
 @contextmanager
 def bounded(share: float) -> Iterator[None]:
     """Let ticks see but a share of each telemetry partition."""
-    real = bronze.broker_offsets
+    real = bronze_ingest.broker_offsets
 
     def offsets(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
         ours = share if topic == TELEMETRY else 1
@@ -115,5 +115,5 @@ def bounded(share: float) -> Iterator[None]:
             for partition, (low, high) in real(bootstrap, topic).items()
         }
 
-    with patch.object(bronze, "broker_offsets", offsets):
+    with patch.object(bronze_ingest, "broker_offsets", offsets):
         yield

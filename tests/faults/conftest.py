@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.broker import running_broker
-from lake.locations import candidate_path
-from lake.models import known_models
-from lake.settings import Settings
-from pipeline.dbt_process import run_dbt
-from pipeline.gate import judge_gold
-from pipeline.refresh import prepare
+from lake.models.catalog import known_models
+from lake.storage.locations import candidate_path
+from pipeline.gate.judge import judge_gold
+from pipeline.gold.dbt_process import run_dbt
+from pipeline.gold.gold_refresh import prepare
+from runtime.kafka.broker import running_broker
+from runtime.settings import Settings
 from tests.faults.base import Scene, half_published
 from tests.faults.invariants import Invariants
 

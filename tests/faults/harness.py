@@ -18,13 +18,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from lake.settings import Settings
+from runtime.settings import Settings
 
 _PROJECT = ("lake.", "ingestion.", "pipeline.", "dagster_project.")
 _LIMIT_S = 240
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["pipeline.tick", "pipeline.refresh", "lake.validation"])
+_processes.set_forkserver_preload(["pipeline.silver.tick", "pipeline.gold.gold_refresh", "pipeline.gate.validation"])
 
 Step = Callable[[Settings], None]
 
@@ -98,7 +98,7 @@ def arm(point: Point, settings: Settings) -> None:
 def _kill(point: Point, settings: Settings) -> None:
     if point.kills == "self":
         os.kill(os.getpid(), point.by)
-    from lake.processes import find
+    from runtime.processes import find
 
     record = find(settings, point.kills)
     if record is not None:

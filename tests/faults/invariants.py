@@ -10,20 +10,20 @@ from pathlib import Path
 
 import duckdb
 
-from lake import publications
-from lake.commits import is_changed_since
-from lake.delta import commit_metadata
-from lake.duck import connect, scan
-from lake.locations import table_uri
-from lake.models import known_models
-from lake.publications import Publication
-from lake.queries import open_reader
-from lake.settings import Settings
+from lake.models.catalog import known_models
+from lake.reading.reader import open_reader
+from lake.records import publications
+from lake.records.publications import Publication
 from lake.slices import day_of
-from lake.tables import GOLD_TABLES
-from pipeline.gold import GoldPlan, build_candidates
-from pipeline.reconcile import reconcile
-from pipeline.stale import silences_between, stale_slices
+from lake.storage.delta import commit_metadata
+from lake.storage.duckdb_connection import connect, scan
+from lake.storage.locations import table_uri
+from lake.storage.spark_commits import is_changed_since
+from lake.tables.gold import GOLD_TABLES
+from pipeline.gold.plan import GoldPlan, build_candidates
+from pipeline.gold.stale import silences_between, stale_slices
+from pipeline.proof.reconcile import reconcile
+from runtime.settings import Settings
 
 Seen = Mapping[str, object]
 """Gold table -> a digest of its rows, as readers see them; `publication` -> its id."""

@@ -5,11 +5,11 @@ Belongs here: steps that cases of several modules take. One that a single module
 
 from datetime import UTC, datetime
 
-from lake.locations import candidate_path
-from lake.models import known_models
-from lake.settings import Settings
-from lake.spark import connect
-from pipeline.publish import publish
+from lake.models.catalog import known_models
+from lake.storage.locations import candidate_path
+from pipeline.gold.publish import publish
+from runtime.settings import Settings
+from runtime.spark.connect_server import connect
 from tests.faults.base import run_refresh, run_tick
 
 

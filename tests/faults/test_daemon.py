@@ -13,14 +13,15 @@ import psutil
 import pytest
 from dagster import DagsterRunStatus
 
-from dagster_project.instance import open_instance
 from dagster_project.programs import DAEMON, RUN_SERVER
-from dagster_project.runs import run_processes
-from lake import processes, publications
-from lake.models import known_models
-from lake.ports import free_port
-from lake.settings import Settings
-from pipeline.stale import stale_slices
+from dagster_project.runs.instance import open_instance
+from dagster_project.runs.under_way import run_processes
+from lake.models.catalog import known_models
+from lake.records import publications
+from pipeline.gold.stale import stale_slices
+from runtime import processes
+from runtime.ports import free_port
+from runtime.settings import Settings
 from tests.end_to_end.lakehouse import lakehouse
 from tests.faults.base import Scene
 from tests.faults.catalogue import Case

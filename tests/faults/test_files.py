@@ -14,15 +14,15 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.errors import PySparkException
 
-from dagster_project.run import run_job
-from lake.errors import LakehouseError, StepError
-from lake.locations import table_uri
-from lake.models import known_models
-from lake.processes import find
-from lake.settings import Settings
-from lake.spark import NAME, running_spark
-from lake.tables import DEVICE_HOURS, DEVICE_MINUTES
-from pipeline.tick import rebuild_silver
+from dagster_project.runs.in_process import run_job
+from lake.models.catalog import known_models
+from lake.storage.locations import table_uri
+from lake.tables.gold import DEVICE_HOURS, DEVICE_MINUTES
+from pipeline.silver.tick import rebuild_silver
+from runtime.errors import LakehouseError, StepError
+from runtime.processes import find
+from runtime.settings import Settings
+from runtime.spark.connect_server import NAME, running_spark
 from tests.faults.base import Scene, bounded, run_refresh, tick_on
 from tests.faults.catalogue import Case
 from tests.faults.harness import start_apart

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from lake import publications
-from lake.locations import table_uri
-from lake.settings import Settings
-from lake.tables import DEVICE_HOURS, DEVICE_LATEST
+from lake.records import publications
+from lake.storage.locations import table_uri
+from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST
+from runtime.settings import Settings
 from tests.faults.base import Scene
 from tests.faults.invariants import Invariants, seen
 

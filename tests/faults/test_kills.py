@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from lake.models import known_models
-from lake.settings import Settings
-from lake.spark import connect
-from lake.tables import GOLD_TABLES
-from pipeline.tick import silent
-from pipeline.upkeep import upkeep
+from lake.models.catalog import known_models
+from lake.tables.gold import GOLD_TABLES
+from pipeline.maintenance import upkeep
+from pipeline.silver.tick import silent
+from runtime.settings import Settings
+from runtime.spark.connect_server import connect
 from tests.faults.base import Scene
 from tests.faults.catalogue import Case
 from tests.faults.harness import Point, Step, run_to, start_apart
@@ -26,9 +26,9 @@ from tests.faults.invariants import Invariants, seen
 from tests.faults.steps import publishing, refreshing, ticking
 
 DAY = timedelta(days=1)
-_FORGET, _COMPACT = "lake.publications.forget", "lake.compaction.compact"
-_BRONZE, _SILVER = "lake.commits.append_once", "lake.delta.append_once"
-_COMMIT, _RECORD = "pipeline.publish._replace", "lake.publications.record"
+_FORGET, _COMPACT = "lake.records.publications.forget", "lake.storage.compaction.compact"
+_BRONZE, _SILVER = "lake.storage.spark_commits.append_once", "lake.storage.delta.append_once"
+_COMMIT, _RECORD = "pipeline.gold.publish._replace", "lake.records.publications.record"
 
 
 def killed(scene: Scene, invariants: Invariants, step: Step, *points: Point) -> None:
@@ -87,7 +87,7 @@ OF_A_TICK = (
             ticking,
             Point(_BRONZE),
             Point(_BRONZE, when="files", folder="bronze/telemetry"),
-            Point("ingestion.bronze.ingest_topic", when="after"),
+            Point("ingestion.bronze_ingest.ingest_topic", when="after"),
         ),
     ),
     Case(
@@ -113,9 +113,9 @@ OF_A_REFRESH = (
         "the next refresh judges and builds the same slices",
         dying(
             refreshing,
-            Point("lake.verdicts.record_verdicts"),
-            Point("lake.verdicts.record_verdicts", when="after"),
-            Point("pipeline.dbt_process.run_dbt"),
+            Point("lake.records.verdicts.record_verdicts"),
+            Point("lake.records.verdicts.record_verdicts", when="after"),
+            Point("pipeline.gold.dbt_process.run_dbt"),
         ),
     ),
 )

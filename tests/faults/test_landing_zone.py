@@ -18,17 +18,17 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from ingestion import broker
-from ingestion.bronze import APP_ID, OffsetRange, broker_offsets, committed_offsets, read_records
-from ingestion.topics import TELEMETRY, TOPICS, ensure_topics
-from lake import processes
-from lake.commits import append_once, newest_commit, progress_of
-from lake.delta import version_of
-from lake.errors import LandingZoneError
-from lake.processes import ProcessRecord
-from lake.settings import Settings
-from lake.tables import BRONZE_TELEMETRY
-from pipeline import tick as ticks
+from ingestion.bronze_ingest import APP_ID, OffsetRange, broker_offsets, committed_offsets, read_records
+from ingestion.landing_topics import TELEMETRY, TOPICS, ensure_topics
+from lake.storage.delta import version_of
+from lake.storage.spark_commits import append_once, newest_commit, progress_of
+from lake.tables.bronze import BRONZE_TELEMETRY
+from pipeline.silver import tick as ticks
+from runtime import processes
+from runtime.errors import LandingZoneError
+from runtime.kafka import broker
+from runtime.processes import ProcessRecord
+from runtime.settings import Settings
 from tests.conftest import empty_topics
 from tests.faults.base import Scene
 from tests.faults.catalogue import Case
@@ -59,7 +59,7 @@ def killed(scene: Scene, invariants: Invariants, landing: Settings) -> None:
     with own_broker(scene, landing) as ours:
         record, before = record_of(ours), seen(scene.settings)
         command = psutil.Process(record.pid).cmdline()
-        step = start_to(Point("lake.commits.append_once", kills=broker.NAME), ticking, ours.settings)
+        step = start_to(Point("lake.storage.spark_commits.append_once", kills=broker.NAME), ticking, ours.settings)
         psutil.wait_procs([psutil.Process(record.pid)], timeout=60)
         assert not processes.is_alive(record)
         again = processes.spawn(ours.settings, broker.NAME, command, record.address)
@@ -75,7 +75,11 @@ def paused(scene: Scene, invariants: Invariants, landing: Settings) -> None:
     """It stands still while a tick reads, and goes on."""
     with own_broker(scene, landing) as ours:
         process = psutil.Process(record_of(ours).pid)
-        step = start_to(Point("lake.commits.append_once", kills=broker.NAME, by=signal.SIGSTOP), ticking, ours.settings)
+        step = start_to(
+            Point("lake.storage.spark_commits.append_once", kills=broker.NAME, by=signal.SIGSTOP),
+            ticking,
+            ours.settings,
+        )
         while process.status() != psutil.STATUS_STOPPED:
             assert step.is_alive()
             time.sleep(0.01)
@@ -91,7 +95,7 @@ def replayed(scene: Scene, invariants: Invariants, landing: Settings) -> None:
     """All offsets from 0, once through the tick and once past its check, in Spark."""
     settings, version = scene.settings, version_of(scene.settings, BRONZE_TELEMETRY.name)
     assert settings.kafka_bootstrap is not None
-    with patch("ingestion.bronze._offsets_of", lambda _: {}), pytest.raises(LandingZoneError, match="add up to"):
+    with patch("ingestion.bronze_ingest._offsets_of", lambda _: {}), pytest.raises(LandingZoneError, match="add up to"):
         scene.tick()
     end = committed_offsets(settings, TELEMETRY)
     everything = OffsetRange(TELEMETRY, dict.fromkeys(end, 0), end)

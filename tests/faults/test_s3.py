@@ -13,16 +13,16 @@ import pytest
 import s3fs
 from pyspark.errors import PySparkException
 
-from lake import publications
-from lake.errors import LakehouseError
-from lake.locations import s3fs_options
-from lake.spark import running_spark
+from lake.records import publications
+from lake.storage.locations import s3fs_options
+from runtime.errors import LakehouseError
+from runtime.spark.connect_server import running_spark
 from tests.faults.base import Scene, run_refresh, tick_on
 from tests.faults.catalogue import Case
 from tests.faults.invariants import Invariants, seen
 from tests.faults.proxy import Proxy, Rule, running_proxy
 from tests.faults.steps import publishing
-from tests.s3server import S3Server, running_s3_server
+from tests.support.s3server import S3Server, running_s3_server
 
 
 @pytest.fixture(scope="module")

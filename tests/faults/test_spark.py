@@ -13,18 +13,18 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ingestion import bronze
-from ingestion.topics import TELEMETRY
-from lake.delta import version_of
-from lake.settings import Settings
-from lake.spark import NAME, connect, running_spark
-from lake.tables import BRONZE_TELEMETRY
+from ingestion import bronze_ingest
+from ingestion.landing_topics import TELEMETRY
+from lake.storage.delta import version_of
+from lake.tables.bronze import BRONZE_TELEMETRY
+from runtime.settings import Settings
+from runtime.spark.connect_server import NAME, connect, running_spark
 from tests.faults.base import Scene, bounded, run_tick
 from tests.faults.catalogue import Case
 from tests.faults.harness import Point, run_to
 from tests.faults.invariants import Invariants, seen
 
-_APPEND = "lake.commits.append_once"
+_APPEND = "lake.storage.spark_commits.append_once"
 _HELD_UP_MS = 10
 _HELD_UP_S = 6.0
 
@@ -37,13 +37,13 @@ def ticking_on_its_own(settings: Settings) -> None:
 
 def slow_ticking(settings: Settings) -> None:
     """A step: a tick of three quarters of the messages, which Spark takes seconds to write."""
-    append = bronze.append_once
+    append = bronze_ingest.append_once
 
     def slowly(rows: DataFrame, *arguments: Any) -> None:
         sleep = F.expr(f"reflect('java.lang.Thread', 'sleep', cast({_HELD_UP_MS} AS bigint)) IS NOT NULL")
         append(rows.where(sleep), *arguments)
 
-    with bounded(3 / 4), patch.object(bronze, "append_once", slowly):
+    with bounded(3 / 4), patch.object(bronze_ingest, "append_once", slowly):
         run_tick(settings, connect(settings.spark))
 
 
@@ -62,7 +62,7 @@ def spark_goes_on(scene: Scene, invariants: Invariants) -> None:
     """The next tick reads how far bronze has come, and the killed one's commit would land only then."""
     run_to(Point(_APPEND, when="files", folder="bronze/telemetry"), slow_ticking, scene.settings)
     left_at = version_of(scene.settings, BRONZE_TELEMETRY.name)
-    offsets = bronze.broker_offsets
+    offsets = bronze_ingest.broker_offsets
 
     def hesitant(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
         deadline = time.monotonic() + (_HELD_UP_S if topic == TELEMETRY else 0)
@@ -70,7 +70,7 @@ def spark_goes_on(scene: Scene, invariants: Invariants) -> None:
             time.sleep(0.05)
         return offsets(bootstrap, topic)
 
-    with patch.object(bronze, "broker_offsets", hesitant):
+    with patch.object(bronze_ingest, "broker_offsets", hesitant):
         scene.tick()
     scene.refresh()
     invariants.hold(scene.settings, scene.manifest)

@@ -15,14 +15,14 @@ import psutil
 import pytest
 from dagster import DagsterRunStatus
 
-from dagster_project.instance import open_instance
-from dagster_project.run import run_job
-from lake import publications
-from lake.errors import LeaseError
-from lake.lease import current_holder, writer_lease
-from lake.models import known_models
-from lake.settings import Settings
-from pipeline.refresh import refresh_gold
+from dagster_project.runs.in_process import run_job
+from dagster_project.runs.instance import open_instance
+from lake.models.catalog import known_models
+from lake.records import publications
+from lake.storage.lease import current_holder, writer_lease
+from pipeline.gold.gold_refresh import refresh_gold
+from runtime.errors import LeaseError
+from runtime.settings import Settings
 from tests.faults.base import Scene
 from tests.faults.catalogue import Case
 from tests.faults.harness import Point, run_to, start_apart, start_to
@@ -35,7 +35,7 @@ _STEP_S = 3600.0
 def two_at_once(scene: Scene, invariants: Invariants) -> None:
     """One stops amid its gold commits; the other is to rebuild an hour of the same."""
     settings, models, now = scene.settings, known_models(scene.settings), datetime.now(UTC)
-    first = start_to(Point("pipeline.publish._replace", 2, by=signal.SIGSTOP), refreshing, settings)
+    first = start_to(Point("pipeline.gold.publish._replace", 2, by=signal.SIGSTOP), refreshing, settings)
     assert first.pid is not None
     process = psutil.Process(first.pid)
     while process.status() != psutil.STATUS_STOPPED:
@@ -67,7 +67,7 @@ def publishing_job(settings: Settings) -> None:
 def run_killed(scene: Scene, invariants: Invariants) -> None:
     """The run's process is killed amid its gold commits."""
     before = seen(scene.settings)
-    run_to(Point("pipeline.publish._replace", 3, "after"), publishing_job, scene.settings)
+    run_to(Point("pipeline.gold.publish._replace", 3, "after"), publishing_job, scene.settings)
     assert seen(scene.settings) == before
     run_job(scene.settings, "publish")
     with open_instance(scene.settings) as instance:
@@ -78,7 +78,7 @@ def run_killed(scene: Scene, invariants: Invariants) -> None:
 
 def clock_steps_under_a_holder(scene: Scene, invariants: Invariants) -> None:
     """All that the machine derives from its clock moves: the time, and the time at which it was started."""
-    first = start_to(Point("pipeline.publish._replace", by=signal.SIGSTOP), publishing_with_lease, scene.settings)
+    first = start_to(Point("pipeline.gold.publish._replace", by=signal.SIGSTOP), publishing_with_lease, scene.settings)
     assert first.pid is not None
     process = psutil.Process(first.pid)
     while process.status() != psutil.STATUS_STOPPED:

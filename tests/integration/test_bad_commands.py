@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.cli.main import run
-from lake import publications
-from lake.publications import Publication
-from lake.settings import Settings
-from tests.s3server import ACCESS_KEY, SECRET_KEY, S3Server, running_s3_server
-from tests.small_lake import H5, NOW, Lake
+from lake.records import publications
+from lake.records.publications import Publication
+from lakehouse.cli.main import run
+from runtime.settings import Settings
+from tests.support.s3server import ACCESS_KEY, SECRET_KEY, S3Server, running_s3_server
+from tests.support.small_lake import H5, NOW, Lake
 
 
 @dataclass(frozen=True)

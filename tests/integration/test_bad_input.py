@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pyspark.sql import SparkSession
 
-from ingestion.envelope import DATASCHEMA, ID, SOURCE, SPECVERSION, SUBJECT, TIME, TYPE, Message, rfc3339, with_header
-from lake.settings import Settings
-from tests.landing import reading, registered, rows, run_tick, send
+from runtime.settings import Settings
+from tests.support.landing import reading, registered, rows, run_tick, send
+from wire.envelope import DATASCHEMA, ID, SOURCE, SPECVERSION, SUBJECT, TIME, TYPE, Message, rfc3339, with_header
 
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
 GOOD = b'{"temperature":21.5,"humidity":40.5}'

@@ -8,11 +8,11 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from ingestion.broker import NAME, running_broker, start_broker, stop_broker
-from ingestion.topics import LIFECYCLE, TELEMETRY, Topic, ensure_topics
-from lake import processes
-from lake.errors import LandingZoneError, PlatformError
-from lake.settings import Settings
+from ingestion.landing_topics import LIFECYCLE, TELEMETRY, Topic, ensure_topics
+from runtime import processes
+from runtime.errors import LandingZoneError, PlatformError
+from runtime.kafka.broker import NAME, running_broker, start_broker, stop_broker
+from runtime.settings import Settings
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from ingestion.bronze import ingest_topic
-from ingestion.envelope import TELEMETRY_TOPIC, Message
-from lake.settings import Settings
-from tests.landing import rows, send
+from ingestion.bronze_ingest import ingest_topic
+from runtime.settings import Settings
+from tests.support.landing import rows, send
+from wire.envelope import TELEMETRY_TOPIC, Message
 
 Headers = list[tuple[str, bytes | None]]
 

@@ -13,15 +13,15 @@ from confluent_kafka import Producer
 from dagster import AssetCheckKey, AssetKey, DagsterInstance, DagsterRunStatus
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
-from dagster_project.checks import GATE
-from dagster_project.cli.main import run
-from dagster_project.instance import open_instance
+from dagster_project.asset_checks import GATE
 from dagster_project.partitions import HOURS
-from ingestion.envelope import REGISTERED, TelemetryEnvelope, lifecycle_message, rfc3339
-from lake.duck import connect, scan
-from lake.locations import table_uri
-from lake.publications import newest
-from lake.settings import Settings
+from dagster_project.runs.instance import open_instance
+from lake.records.publications import newest
+from lake.storage.duckdb_connection import connect, scan
+from lake.storage.locations import table_uri
+from lakehouse.cli.main import run
+from runtime.settings import Settings
+from wire.envelope import REGISTERED, TelemetryEnvelope, lifecycle_message, rfc3339
 
 GOOD, BAD = "2026-11-20T05", "2026-11-20T06"
 START = datetime(2026, 11, 20, 5, tzinfo=UTC)

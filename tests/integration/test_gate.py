@@ -11,19 +11,19 @@ import duckdb
 import pandas as pd
 import pytest
 
-from lake.candidates import DAILY, HOURLY, WHOLE, read_plan
-from lake.duck import connect
-from lake.errors import StepError
-from lake.gold_profiles import Gold
-from lake.settings import Settings
+from lake.records.verdicts import latest_failures, passing, release, verdicts_at
 from lake.slices import slice_start
-from lake.suites import gold_suite, reading_suite, registry_suite, slice_suite
-from lake.tables import DEVICE_MINUTES, GOLD_TABLES
-from lake.validation import failures_of
-from lake.verdicts import latest_failures, passing, release, verdicts_at
-from pipeline.gate import Judgement, judge_gold, judge_silver
-from pipeline.publish import publish
-from tests.small_lake import H5, H6, H7, NEXT_DAY, NOW, THERMOSTAT, THERMOSTATS, Candidate, Lake, Row
+from lake.storage.duckdb_connection import connect
+from lake.tables.gold import DAILY, DEVICE_MINUTES, GOLD_TABLES, HOURLY, WHOLE
+from pipeline.gate.candidates import read_plan
+from pipeline.gate.gold_profiles import Gold
+from pipeline.gate.judge import Judgement, judge_gold, judge_silver
+from pipeline.gate.suites import gold_suite, reading_suite, registry_suite, slice_suite
+from pipeline.gate.validation import failures_of
+from pipeline.gold.publish import publish
+from runtime.errors import StepError
+from runtime.settings import Settings
+from tests.support.small_lake import H5, H6, H7, NEXT_DAY, NOW, THERMOSTAT, THERMOSTATS, Candidate, Lake, Row
 
 REJECTED, REGISTRY = "silver.rejected", "silver.devices"
 DAY = "2026-11-20"

@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from lake.duck import connect
-from lake.errors import StepError
-from lake.locations import candidate_path, table_uri
-from lake.models import BUILT_IN_MODELS, load_models, silver_tables
-from lake.settings import Settings, inherited_environment
+from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
 from lake.slices import slice_of, slices_of_day
-from lake.tables import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, SILVER_DEVICES, SILVER_REJECTED, Table
-from pipeline.dbt_process import DBT_FOLDER, PROJECT_FOLDER, dbt_environment
-from pipeline.gold import GoldPlan, build_candidates, write_plan
-from tests.small_lake import Row, arrow_table
+from lake.storage.duckdb_connection import connect
+from lake.storage.locations import candidate_path, table_uri
+from lake.tables.contracts import Table
+from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.gold.dbt_process import DBT_FOLDER, PROJECT_FOLDER, dbt_environment
+from pipeline.gold.plan import GoldPlan, build_candidates, write_plan
+from runtime.errors import StepError
+from runtime.settings import Settings, inherited_environment
+from tests.support.small_lake import Row, arrow_table
 
 MODELS = load_models([BUILT_IN_MODELS])
 SILVER = silver_tables(MODELS.values())
@@ -403,7 +405,7 @@ def test_a_forked_dbt_leaves_a_whole_file(settings: Settings) -> None:
     write_plan(settings, plan(settings, {H5: True}, versions))
     program = (
         "from importlib import import_module;"
-        "from lake.settings import load_settings; from pipeline import dbt_process;"
+        "from runtime.settings import load_settings; from pipeline.gold import dbt_process;"
         "[import_module(name) for name in dbt_process.IMPORTED]; settings = load_settings();"
         "dbt_process.keep_spare(settings); dbt_process.run_dbt(settings, dbt_process.start_dbt(settings))"
     )

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lake import jars
-from lake.errors import PlatformError
+from runtime.errors import PlatformError
+from runtime.java import jars
 
 
 def test_without_a_network_it_is_one_sentence_and_nothing_is_left(

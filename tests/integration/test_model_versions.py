@@ -7,12 +7,12 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from ingestion.envelope import TelemetryEnvelope, rfc3339
-from lake.model_store import add_model
-from lake.models import known_models
-from lake.settings import Settings
-from pipeline.refresh import refresh_gold
-from tests.landing import registered, rows, run_tick, send
+from lake.models.catalog import known_models
+from lake.models.store import add_model
+from pipeline.gold.gold_refresh import refresh_gold
+from runtime.settings import Settings
+from tests.support.landing import registered, rows, run_tick, send
+from wire.envelope import TelemetryEnvelope, rfc3339
 
 START = (datetime.now(UTC) - timedelta(days=1)).replace(hour=5, minute=0, second=0, microsecond=0)
 FIRST, SECOND = "dtmi:test:boiler;1", "dtmi:test:boiler;2"

@@ -19,16 +19,16 @@ from click.testing import CliRunner
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
-from dagster_project.cli.replay_command import replay
-from dagster_project.cli.simulate_command import simulate as simulate_command
 from device_sim.faults import DEMO_FAULTS, Faults
 from device_sim.manifest import read_summary
 from device_sim.producer import MessageProducer
-from device_sim.run import SimulationOptions, simulate
-from ingestion.envelope import Message as WireMessage
-from ingestion.topics import ensure_topics
-from lake.errors import PlatformError
-from lake.settings import Settings
+from device_sim.simulation import SimulationOptions, simulate
+from ingestion.landing_topics import ensure_topics
+from lakehouse.cli.commands.replay import replay
+from lakehouse.cli.commands.simulate import simulate as simulate_command
+from runtime.errors import PlatformError
+from runtime.settings import Settings
+from wire.envelope import Message as WireMessage
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 OPTIONS = SimulationOptions(START, devices=12, hours=3.0, faults=DEMO_FAULTS)
@@ -179,7 +179,7 @@ def test_a_stopped_run_keeps_what_was_sent(home: Settings, broker: str, landed: 
 
 def test_an_interrupt_ends_cleanly(home: Settings, broker: str, landed: Landed, request: pytest.FixtureRequest) -> None:
     """Ctrl-C ends the command with exit 0, a summary, and a manifest of exactly what is in Kafka."""
-    code = "from dagster_project.cli.simulate_command import simulate; simulate()"
+    code = "from lakehouse.cli.commands.simulate import simulate; simulate()"
     arguments = ["--devices", "5", "--hours", "1", "--interval", "1", "--speed", "100", "--start", "2026-11-20"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],

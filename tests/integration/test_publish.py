@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 
-from lake import publications
-from lake.candidates import DAILY, HOURLY, UNSLICED, WHOLE
-from lake.delta import commit_metadata, open_table, read_rows
-from lake.errors import GateError, StepError
-from lake.settings import Settings
-from lake.tables import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES
-from lake.verdicts import Failure, Verdict, input_version, latest_failures, record_verdicts, release
-from pipeline import publish as publishing
-from pipeline.publish import publish
-from tests.small_lake import H5, H6, H7, NEXT_DAY, NOW, THERMOSTATS, Candidate, Lake
+from lake.records import publications
+from lake.records.verdicts import Failure, Verdict, input_version, latest_failures, record_verdicts, release
+from lake.storage.delta import commit_metadata, open_table, read_rows
+from lake.tables.gold import DAILY, DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
+from pipeline.gold import publish as publishing
+from pipeline.gold.publish import publish
+from runtime.errors import GateError, StepError
+from runtime.settings import Settings
+from tests.support.small_lake import H5, H6, H7, NEXT_DAY, NOW, THERMOSTATS, Candidate, Lake
 
 DAY, OTHER_DAY = "2026-11-20", "2026-11-21"
 HOURS, MINUTES, DAYS = "gold.device_hours", "gold.device_minutes", "gold.device_days"

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from pyspark.sql import SparkSession
 
-from ingestion.bronze import broker_offsets
+from ingestion.bronze_ingest import broker_offsets
 from ingestion.purge import purge
-from lake.settings import Settings
-from tests.landing import reading, registered, run_tick, send
+from runtime.settings import Settings
+from tests.support.landing import reading, registered, run_tick, send
 
 AT = datetime(2026, 11, 20, 5, tzinfo=UTC)
 

@@ -12,18 +12,19 @@ import pytest
 from deltalake import write_deltalake
 
 from device_sim.manifest import SCHEMA, read_summary
-from ingestion.envelope import rfc3339
-from lake import publications
-from lake.errors import StepError, UsageError
-from lake.locations import table_uri
-from lake.publications import Publication
-from lake.settings import Settings
+from lake.records import publications
+from lake.records.publications import Publication
+from lake.records.verdicts import Failure, Verdict, input_version, record_verdicts
 from lake.slices import slice_start
-from lake.tables import BRONZE_LIFECYCLE, GOLD_TABLES
-from lake.verdicts import Failure, Verdict, input_version, record_verdicts
-from pipeline.reconcile import Reconciliation, reconcile
-from pipeline.report import write_report
-from tests.small_lake import H5, H6, NOW, THERMOSTAT, THERMOSTATS, Candidate, Lake, Row, arrow_table
+from lake.storage.locations import table_uri
+from lake.tables.bronze import BRONZE_LIFECYCLE
+from lake.tables.gold import GOLD_TABLES
+from pipeline.proof.reconcile import Reconciliation, reconcile
+from runtime.errors import StepError, UsageError
+from runtime.settings import Settings
+from serving.report.page import write_report
+from tests.support.small_lake import H5, H6, NOW, THERMOSTAT, THERMOSTATS, Candidate, Lake, Row, arrow_table
+from wire.envelope import rfc3339
 
 DAY = "2026-11-20"
 DEVICE = "/devices/d1"

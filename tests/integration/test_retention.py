@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pyspark.sql import SparkSession
 
-from lake import publications
-from lake.errors import UsageError
-from lake.models import known_models
-from lake.publications import newest
-from lake.retention import final_before
-from lake.settings import Settings
-from lake.tables import BRONZE_TELEMETRY
-from pipeline.silver import rebuild_slices
-from pipeline.stale import silver_versions, stale_slices
-from pipeline.upkeep import upkeep
-from tests.landing import reading, registered, rows, run_tick, send
-from tests.unit.test_upkeep import publication
+from lake.models.catalog import known_models
+from lake.records import publications
+from lake.records.publications import newest
+from lake.storage.retention import final_before
+from lake.tables.bronze import BRONZE_TELEMETRY
+from pipeline.gold.stale import silver_versions, stale_slices
+from pipeline.maintenance import upkeep
+from pipeline.silver.append import rebuild_slices
+from runtime.errors import UsageError
+from runtime.settings import Settings
+from tests.support.landing import reading, registered, rows, run_tick, send
+from tests.unit.pipeline.test_maintenance import publication
 
 OLD = datetime(2026, 11, 1, 5, tzinfo=UTC)
 THERMOSTATS = "silver.thermostats"

@@ -13,13 +13,13 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 
 from dagster_project import programs
-from dagster_project.instance import open_instance
-from dagster_project.run_server import ask
-from dagster_project.runs import end_abandoned, run_processes
-from lake import processes
-from lake.lease import writer_lease
-from lake.processes import ProcessRecord
-from lake.settings import Settings
+from dagster_project.runs.fork_server import ask
+from dagster_project.runs.instance import open_instance
+from dagster_project.runs.under_way import end_abandoned, run_processes
+from lake.storage.lease import writer_lease
+from runtime import processes
+from runtime.processes import ProcessRecord
+from runtime.settings import Settings
 
 _LIMIT_S = 90.0
 

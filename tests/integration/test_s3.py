@@ -10,19 +10,20 @@ import pytest
 import s3fs
 from deltalake import DeltaTable, write_deltalake
 
-from lake import duck, erasures, publications
-from lake.delta import open_table
-from lake.files import LakeFiles
-from lake.locations import delta_options, s3fs_options, spark_uri, table_uri
-from lake.processes import find
-from lake.queries import open_reader
-from lake.settings import Settings
-from lake.spark import NAME, connect, running_spark
-from lake.versions import checkpoint, superseded
-from pipeline.doctor import check_lake
-from pipeline.upkeep import plan_upkeep, upkeep
-from tests.s3server import S3Server, running_s3_server
-from tests.unit.test_upkeep import LATER, NO_SPARK, TABLE, devices_at, publication, rewrite
+from lake.reading.reader import open_reader
+from lake.records import erasures, publications
+from lake.storage import duckdb_connection
+from lake.storage.delta import open_table
+from lake.storage.lake_files import LakeFiles
+from lake.storage.locations import delta_options, s3fs_options, spark_uri, table_uri
+from lake.storage.log_files import checkpoint, superseded
+from lakehouse.cli.findings import check_lake
+from pipeline.maintenance import plan_upkeep, upkeep
+from runtime.processes import find
+from runtime.settings import Settings
+from runtime.spark.connect_server import NAME, connect, running_spark
+from tests.support.s3server import S3Server, running_s3_server
+from tests.unit.pipeline.test_maintenance import LATER, NO_SPARK, TABLE, devices_at, publication, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def spark_home(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def _count(settings: Settings, table: str) -> int:
-    with duck.connect(settings) as connection:
+    with duckdb_connection.connect(settings) as connection:
         row = connection.execute(f"select count(*) from delta_scan('{table_uri(settings, table)}')").fetchone()
     assert row is not None
     return int(row[0])

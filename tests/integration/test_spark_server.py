@@ -9,11 +9,11 @@ from confluent_kafka import Producer
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from ingestion.topics import TELEMETRY
-from lake import processes
-from lake.errors import PlatformError
-from lake.settings import Settings
-from lake.spark import NAME, connect, running_spark
+from ingestion.landing_topics import TELEMETRY
+from runtime import processes
+from runtime.errors import PlatformError
+from runtime.settings import Settings
+from runtime.spark.connect_server import NAME, connect, running_spark
 
 
 def test_delta_table_is_written_and_read_at_a_version(spark: SparkSession, tmp_path: Path) -> None:

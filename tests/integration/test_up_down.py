@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-c", "from dagster_project.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
 READY = "Ctrl-C stops all of it."
 _START_S = 300
 _END_S = 120

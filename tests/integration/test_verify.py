@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from lake import publications
-from lake.delta import open_table
-from lake.locations import table_uri
-from lake.models import known_models
-from lake.settings import Settings
-from pipeline.refresh import refresh_gold
-from pipeline.verify import Verification, verify
-from tests.landing import reading, registered, run_tick, send
+from lake.models.catalog import known_models
+from lake.records import publications
+from lake.storage.delta import open_table
+from lake.storage.locations import table_uri
+from pipeline.gold.gold_refresh import refresh_gold
+from pipeline.proof.verification import Verification, verify
+from runtime.settings import Settings
+from tests.support.landing import reading, registered, run_tick, send
 
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
 HELD_HOUR = f"{START + timedelta(hours=2):%Y-%m-%dT%H}"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lake.table_docs import tables_markdown
+from lake.reference import tables_markdown
 from tests.faults.catalogue import cases, faults_markdown
 from transforms.reasons import MEANINGS, Reason
 
@@ -10,8 +10,8 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def test_the_page_of_tables_is_made_from_the_declarations() -> None:
-    """docs/tables.md is what `python -m lake.table_docs` prints now."""
-    assert (DOCS / "tables.md").read_text() == tables_markdown(), "run: python -m lake.table_docs > docs/tables.md"
+    """docs/tables.md is what `python -m lake.reference` prints now."""
+    assert (DOCS / "tables.md").read_text() == tables_markdown(), "run: python -m lake.reference > docs/tables.md"
 
 
 def test_every_reason_is_explained() -> None:

@@ -1,0 +1,252 @@
+"""Kafka to bronze: bounded reads between the committed offsets and the broker's high watermark.
+
+Belongs here: which offsets come next, the Spark read, the bronze columns and the commit. Payloads are never parsed
+here: whatever bytes land are kept. The offsets travel in the Delta commit, so bronze is its own checkpoint.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lake.storage.spark_commits import Commit, append_once, ensure_table, newest_commit, progress_of
+from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
+from runtime.errors import LandingZoneError, PlatformError
+from runtime.settings import Settings
+from runtime.spark.connect_server import interpret_small
+from wire.envelope import ATTRIBUTES, CONTENT_TYPE
+
+BRONZE_TABLES = {"telemetry": BRONZE_TELEMETRY, "lifecycle": BRONZE_LIFECYCLE}
+APP_ID = "ingest"
+_BROKER_TIMEOUT_S = 10.0
+_RECORDS_A_FILE = 250_000
+
+Offsets = dict[int, int]
+"""Kafka partition -> offset."""
+
+
+@dataclass(frozen=True)
+class OffsetRange:
+    """What one bronze commit reads of a topic: from `start` (inclusive) to `end` (exclusive), a partition."""
+
+    topic: str
+    start: Offsets
+    end: Offsets
+
+    @property
+    def records(self) -> int:
+        """Offsets in the range."""
+        return sum(self.end[p] - self.start[p] for p in self.end)
+
+    @property
+    def ingest_id(self) -> int:
+        """Grows with every commit that brings records, and follows from the offsets alone."""
+        return sum(self.end.values())
+
+
+def committed_offsets(settings: Settings, topic: str) -> Offsets:
+    """Where the last bronze commit of a topic ended; empty before the first."""
+    return _offsets_of(newest_commit(settings, BRONZE_TABLES[topic].name, "offsets"))
+
+
+def _offsets_of(commit: Commit | None) -> Offsets:
+    if commit is None:
+        return {}
+    return {int(partition): end for partition, (_, end) in commit.metadata["offsets"].items()}
+
+
+def topic_id(bootstrap: str, topic: str) -> str | None:
+    """Kafka's own identity of a topic, which one of the same name made later does not have; None from old brokers."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        described = admin.describe_topics(TopicCollection([topic]), request_timeout=_BROKER_TIMEOUT_S)[topic].result()
+    except KafkaException as error:
+        raise PlatformError(f"Kafka at {bootstrap} does not describe the topic {topic}: {error.args[0]}.") from error
+    return str(described.topic_id) if described.topic_id else None
+
+
+def broker_offsets(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
+    """Per partition the oldest offset that the broker still has and its high watermark.
+
+    Raises PlatformError when the broker does not answer, LandingZoneError when there is no such topic.
+    """
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "lakehouse-offsets", "enable.auto.commit": False})
+    try:
+        metadata = consumer.list_topics(topic, timeout=_BROKER_TIMEOUT_S).topics[topic]
+        if metadata.error is not None:
+            raise LandingZoneError(f"Kafka at {bootstrap} has no topic {topic!r}: {metadata.error}.")
+        return {
+            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_BROKER_TIMEOUT_S)
+            for partition in sorted(metadata.partitions)
+        }
+    except KafkaException as error:
+        raise PlatformError(
+            f"Kafka at {bootstrap} did not answer: {error.args[0]}. Is the broker running and reachable?"
+        ) from error
+    finally:
+        consumer.close()
+
+
+def next_range(topic: str, committed: Offsets, available: Mapping[int, tuple[int, int]]) -> OffsetRange:
+    """What to read next. A partition that bronze has not seen starts at the oldest offset there is.
+
+    Raises LandingZoneError when the broker no longer has offsets that bronze needs, or has fewer than bronze holds:
+    going on would lose or repeat records.
+    """
+    start, end = {}, {}
+    for partition, (oldest, high) in available.items():
+        begin = committed.get(partition, oldest)
+        if begin < oldest:
+            raise LandingZoneError(
+                f"Kafka topic {topic}, partition {partition}: offsets {begin} to {oldest - 1} are gone from the broker "
+                f"({oldest - begin} records), and bronze does not have them. Restore them, or accept the gap with "
+                f"`lakehouse ingest --accept-gap`."
+            )
+        if begin > high:
+            raise LandingZoneError(
+                f"Kafka topic {topic}, partition {partition} ends at offset {high}, but bronze holds records up to "
+                f"{begin - 1}: the topic was created anew or this is another broker. Point the lakehouse at the broker "
+                f"it began with, or at an empty lake."
+            )
+        start[partition], end[partition] = begin, high
+    missing = sorted(set(committed) - set(available))
+    if missing:
+        raise LandingZoneError(
+            f"Kafka topic {topic} no longer has partitions {missing}, which bronze has read: this is another topic."
+        )
+    return OffsetRange(topic, start, end)
+
+
+def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic: str, run_id: str,
+                 accept_gap: bool = False) -> OffsetRange:  # fmt: skip
+    """Bring all new records of a topic to bronze in one commit; nothing is written when there are none.
+
+    `accept_gap` starts at the oldest offset that the broker has and records the gap in the commit.
+    """
+    table = BRONZE_TABLES[topic]
+    interpret_small(spark, 0)
+    ensure_table(spark, settings, table)
+    last, identity = newest_commit(settings, table.name, "offsets"), topic_id(bootstrap, topic)
+    if last is not None and last.metadata.get("topic_id", identity) != identity:
+        raise LandingZoneError(
+            f"Kafka topic {topic} was created anew since bronze read it up to {_offsets_of(last)}, so its offsets "
+            f"are others. Point the lakehouse at the broker it began with, or at an empty lake."
+        )
+    committed, available = _offsets_of(last), broker_offsets(bootstrap, topic)
+    gaps = {p: [committed[p], low] for p, (low, _) in available.items() if p in committed and committed[p] < low}
+    if accept_gap:
+        committed |= {p: low for p, (_, low) in gaps.items()}
+    offsets = next_range(topic, committed, available)
+    if offsets.records == 0:
+        return offsets
+    if offsets.ingest_id <= progress_of(settings, table.name, APP_ID):
+        raise LandingZoneError(
+            f"Kafka topic {topic}: its offsets add up to {offsets.ingest_id}, no more than bronze has committed. "
+            f"Is this the broker that the lake began with?"
+        )
+    metadata: dict[str, Any] = {
+        "step": "ingest",
+        "offsets": {p: [offsets.start[p], offsets.end[p]] for p in offsets.end},
+        "topic_id": identity,
+        "run_id": run_id,
+    }
+    if accept_gap and gaps:
+        metadata["accepted_gaps"] = gaps
+    interpret_small(spark, offsets.records)
+    records = read_records(spark, bootstrap, offsets)
+    files = max(1, -(-offsets.records // _RECORDS_A_FILE))
+    append_once(records.coalesce(files), settings, table, APP_ID, offsets.ingest_id, metadata)
+    return offsets
+
+
+def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange) -> DataFrame:
+    """The records of a range with the columns of bronze."""
+    records = (
+        spark.read.format("kafka")
+        .option("kafka.bootstrap.servers", bootstrap)
+        .option("subscribe", offsets.topic)
+        .option("startingOffsets", _offsets_json(offsets.topic, offsets.start))
+        .option("endingOffsets", _offsets_json(offsets.topic, offsets.end))
+        .option("includeHeaders", "true")
+        .option("failOnDataLoss", "true")
+        # at the end of a partition the broker would hold its answer back for half a second, in case more comes
+        .option("kafka.fetch.max.wait.ms", "10")
+        .option("kafka.max.poll.records", "5000")
+        .load()
+    )
+    return bronze_rows(records, offsets.ingest_id)
+
+
+def bronze_rows(records: DataFrame, ingest_id: int) -> DataFrame:
+    """Kafka records as Spark reads them -> the columns of bronze, nothing refused."""
+    measured = F.when(F.col("ce_time").rlike(_RFC_3339), F.try_to_timestamp("ce_time"))
+    return (
+        records.withColumnRenamed("timestamp", "received_at")
+        .withColumn("last_names", F.reverse(F.col("headers")["key"]))
+        .withColumns({name: _attribute(header) for header, name in _HEADERS.items()})
+        .withColumn("headers", _other_headers())
+        .withColumns(
+            {
+                "ingest_id": _not_in_code(ingest_id),
+                "received_date": F.to_date("received_at"),
+                "device_id": F.try_validate_utf8(F.col("key").cast("string")),
+                "measured_at": measured,
+            }
+        )
+        .withColumns({"measured_hour": _hour("measured_at"), "received_hour": _hour("received_at")})
+        .select(*BRONZE_TELEMETRY.column_names)
+    )
+
+
+# Kafka header -> column
+_HEADERS = {name: name for name in ATTRIBUTES} | {CONTENT_TYPE: "content_type"}
+_RFC_3339 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
+
+
+def _attribute(name: str) -> Column:
+    """The last header of that name as text; null when it is missing or not UTF-8.
+
+    Looked for in the list of names, last one first: with a map a record, a million cost 1.6 s of CPU more. A name that
+    is missing has position 0 there, so it is looked up past the end of the headers.
+    """
+    index = F.size("headers") - F.array_position("last_names", F.lit(name)).cast("int")
+    return F.try_validate_utf8(F.get("headers", index)["value"].cast("string"))
+
+
+def _other_headers() -> Column:
+    """The headers that the columns do not hold whole; null for an ordinary message.
+
+    Writing all headers again cost more than the rest of a record. A column that is not null has taken one header, so
+    equal counts leave none over. `array_except` and not `filter`: Spark generates no code for a step that has a lambda.
+    """
+    taken = sum((F.col(name).isNotNull().cast("int") for name in _HEADERS.values()), F.lit(0))
+    held = [
+        F.struct(F.lit(header).alias("key"), F.col(name).cast("binary").alias("value"))
+        for header, name in _HEADERS.items()
+    ]
+    is_repeated = F.size("headers") > F.size(F.array_distinct("last_names"))
+    others = F.when(is_repeated, F.col("headers")).otherwise(F.array_except("headers", F.array(*held)))
+    return F.when(F.size("headers") > taken, others)
+
+
+def _not_in_code(number: int) -> Column:
+    """A number that differs from tick to tick, looked up in a list of one.
+
+    Spark writes a plain number into the code that it generates, which would be new code in every tick: a million
+    records cost 2 s of CPU more, to compile it and to run it until the JVM has. `isnull` keeps the optimiser from
+    writing it there after all.
+    """
+    return F.get(F.array(F.lit(number).cast("bigint")), F.isnull("partition").cast("int"))
+
+
+def _hour(moment: str) -> Column:
+    return F.floor(F.unix_seconds(F.col(moment)) / 3600).cast("bigint")
+
+
+def _offsets_json(topic: str, offsets: Offsets) -> str:
+    return json.dumps({topic: {str(partition): offset for partition, offset in offsets.items()}})

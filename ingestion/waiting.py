@@ -1,0 +1,29 @@
+"""Waiting messages: what is in the landing zone and not in bronze yet, without starting anything.
+
+Belongs here: the one question that decides whether a tick is worth a run.
+"""
+
+from ingestion.bronze_ingest import BRONZE_TABLES, broker_offsets, committed_offsets
+from runtime.errors import LandingZoneError
+from runtime.kafka.broker import NAME as BROKER
+from runtime.kafka.broker import answers
+from runtime.processes import find
+from runtime.settings import Settings
+
+
+def waiting_messages(settings: Settings) -> int | None:
+    """How many messages wait; None when no broker answers. What bronze cannot go on from counts as waiting too: the
+    tick is what says so."""
+    record = find(settings, BROKER)
+    bootstrap = settings.kafka_bootstrap or (record.address if record else None)
+    if bootstrap is None or not answers(bootstrap):
+        return None
+    count = 0
+    for topic in BRONZE_TABLES:
+        committed = committed_offsets(settings, topic)
+        try:
+            available = broker_offsets(bootstrap, topic)
+        except LandingZoneError:  # nobody has sent anything yet, so there is no topic
+            continue
+        count += sum(abs(high - committed.get(partition, oldest)) for partition, (oldest, high) in available.items())
+    return count

@@ -1,0 +1,89 @@
+"""Locations: where a table lies and how each engine is told so.
+
+Belongs here: the mapping from a table's name to a path or address for Spark, delta-rs and DuckDB, and the
+credentials each wants. Reading or writing tables belongs in `commits`, `queries` and the steps.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from lake.sql_text import quoted
+from runtime.settings import Settings
+
+
+def table_uri(settings: Settings, table: str) -> str:
+    """Where delta-rs and DuckDB find a table, e.g. `silver.thermostats` -> `<lake>/silver/thermostats`."""
+    return f"{settings.lake_uri}/{table.replace('.', '/')}"
+
+
+def spark_uri(settings: Settings, table: str) -> str:
+    """The same place as Spark spells it: S3 goes through S3A."""
+    uri = table_uri(settings, table)
+    return "s3a://" + uri.removeprefix("s3://") if settings.is_s3 else uri
+
+
+def delta_options(settings: Settings) -> dict[str, str]:
+    """`storage_options` for delta-rs; empty for a folder."""
+    if not settings.is_s3:
+        return {}
+    options = {
+        "AWS_REGION": settings.aws_region,
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
+        "AWS_SESSION_TOKEN": settings.aws_session_token,
+        "AWS_ENDPOINT_URL": settings.aws_endpoint_url,
+        # without a lock table delta-rs wants to be told that a conditional PUT decides who commits
+        "AWS_CONDITIONAL_PUT": "etag",
+        "AWS_ALLOW_HTTP": "true" if (settings.aws_endpoint_url or "").startswith("http://") else None,
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def explain_store(settings: Settings, uri: str, error: str) -> str:
+    """Why a store does not give or take files, as one sentence, from what an engine says of it."""
+    server = settings.aws_endpoint_url or "Amazon S3"
+    if "NoSuchBucket" in error:
+        bucket = settings.lake_uri.removeprefix("s3://").split("/")[0]
+        return f"There is no bucket {bucket} at {server}: make it, or mend LAKEHOUSE_LAKE_URI ({settings.lake_uri})."
+    if any(word in error for word in ("SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "403 Forbidden")):
+        return f"{server} refuses the keys for {uri}: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    if "169.254.169.254" in error:
+        return f"There are no keys for {server}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    if any(word in error for word in ("Connect", "dns error", "timed out")):
+        return f"{server} does not answer: check the network and AWS_ENDPOINT_URL."
+    return f"{uri} cannot be read or written: {' '.join(error.split())[:300]}. `lakehouse doctor` checks the store."
+
+
+def duckdb_secret(settings: Settings) -> str | None:
+    """The `CREATE SECRET` statement that lets DuckDB read the lake; None for a folder."""
+    if not settings.is_s3:
+        return None
+    parts = ["TYPE s3", f"REGION {quoted(settings.aws_region)}", f"SCOPE {quoted(settings.lake_uri)}"]
+    if settings.aws_access_key_id and settings.aws_secret_access_key:
+        parts.append(f"KEY_ID {quoted(settings.aws_access_key_id)}")
+        parts.append(f"SECRET {quoted(settings.aws_secret_access_key)}")
+    if settings.aws_session_token:
+        parts.append(f"SESSION_TOKEN {quoted(settings.aws_session_token)}")
+    if settings.aws_endpoint_url:
+        endpoint = urlsplit(settings.aws_endpoint_url)
+        parts.append(f"ENDPOINT {quoted(endpoint.netloc)}")
+        parts.append("URL_STYLE 'path'")
+        parts.append(f"USE_SSL {str(endpoint.scheme == 'https').lower()}")
+    return f"CREATE OR REPLACE SECRET lakehouse ({', '.join(parts)})"
+
+
+def s3fs_options(settings: Settings) -> dict[str, Any]:
+    """Arguments for `s3fs.S3FileSystem`."""
+    return {
+        "key": settings.aws_access_key_id,
+        "secret": settings.aws_secret_access_key,
+        "token": settings.aws_session_token,
+        "endpoint_url": settings.aws_endpoint_url,
+        "client_kwargs": {"region_name": settings.aws_region},
+    }
+
+
+def candidate_path(settings: Settings) -> Path:
+    """The DuckDB file that gold is built in before it is judged and published."""
+    return settings.work_folder / "candidate.duckdb"

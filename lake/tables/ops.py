@@ -1,0 +1,70 @@
+"""Ops: what the lake records about itself.
+
+Belongs here: its tables. Writing and reading the records is in `lake.records`.
+"""
+
+from lake.tables.contracts import Table, optional, required
+
+OPS_VERDICTS = Table(
+    name="ops.verdicts",
+    grain="judgement of a table's slice at an input version",
+    columns=(
+        *required(
+            ("verdict_id", "string", "Identity of the verdict"),
+            ("table_name", "string", "The table judged, e.g. silver.thermostats or gold.device_hours"),
+            ("slice", "string", "YYYY-MM-DDTHH for an hour, YYYY-MM-DD for a day, 'all' for an unsliced table"),
+            ("input_version", "string", "JSON object of the input tables' versions"),
+            ("is_passing", "boolean", "True when the suite passed, or an operator released the slice"),
+            ("failures", "string", "JSON list of failed expectations: expectation, column, observed, limit, message"),
+            ("row_count", "bigint", "Rows judged"),
+            ("suite_digest", "string", "SHA-256 of the suite's declaration"),
+            ("run_id", "string", "The Dagster run"),
+            ("checked_at", "timestamp", "When"),
+            ("checked_date", "date", "UTC date of checked_at"),
+        ),
+        *optional(
+            ("released_by", "string", "Who released the slice in spite of its failures"),
+            ("release_reason", "string", "Why"),
+        ),
+    ),
+    key=("verdict_id",),
+    writer="delta-rs",
+    partition_by=("checked_date",),
+)
+OPS_PUBLICATIONS = Table(
+    name="ops.publications",
+    grain="publication",
+    columns=required(
+        ("publication_id", "bigint", "1, 2, 3 …"),
+        ("published_at", "timestamp", "When"),
+        ("published_date", "date", "UTC date of published_at"),
+        ("tables", "string", "JSON object: gold table to Delta version"),
+        ("inputs", "string", "JSON object: silver table to Delta version that gold was built from"),
+        ("slices", "string", "JSON list of the slices rebuilt"),
+        ("held", "string", "JSON list of held slices: slice, table, failures"),
+        ("releases", "string", "JSON list of released slices now published: slice, who, when, why"),
+        ("first_slice", "string", "Oldest hour that completeness covers, or empty"),
+        ("last_slice", "string", "Newest hour that completeness covers, or empty"),
+        ("models", "string", "JSON object: model id to SHA-256 of its declaration"),
+        ("code_version", "string", "Version of this project"),
+        ("run_id", "string", "The Dagster run"),
+    ),
+    key=("publication_id",),
+    writer="delta-rs",
+    partition_by=("published_date",),
+)
+
+OPS_GOLD_FILES = Table(
+    name="ops.gold_files",
+    grain="file that a publication added to a gold table",
+    columns=required(
+        ("publication_id", "bigint", "The publication that added it"),
+        ("table_name", "string", "The gold table"),
+        ("path", "string", "Where it lies, from the table's folder on"),
+        ("size_bytes", "bigint", "Its length"),
+        ("sha256", "string", "SHA-256 of its bytes when it was published"),
+    ),
+    key=("publication_id", "table_name", "path"),
+    writer="delta-rs",
+    statistics=("publication_id",),
+)

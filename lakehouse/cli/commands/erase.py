@@ -1,0 +1,82 @@
+"""`lakehouse erase`: a device out of the lake, with a certificate.
+
+Belongs here: options, the question whether it is meant, and what is printed. The work is in `pipeline.erasure.removal`.
+"""
+
+import getpass
+from datetime import UTC, datetime
+
+import click
+
+from runtime.errors import StepError, UsageError
+
+_SHOWN = 5
+
+
+@click.command()
+@click.argument("device")
+@click.option("--why", default="", help="The reason; it stands in the certificate.")
+@click.option("--by", metavar="NAME", help="Who says so. By default the name of this login.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--purge-kafka/--keep-kafka",
+    default=None,
+    help="Delete from Kafka what bronze has taken in, of every device. By default only from the embedded broker.",
+)
+def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | None) -> None:
+    """Take DEVICE out of every layer, every old version, file and log, and prove it by reading what is left.
+
+    What other devices measured stays as it was; figures of sites and days are made anew without DEVICE. Earlier
+    publications cannot be read any more, of no device. It can be stopped and run again: it goes on where it was.
+    A certificate, a JSON file in the lake, lists versions, deleted files and their hashes, without the device's id.
+
+    \b
+    Example:
+      lakehouse erase pump-0001 --why "sold; request 4711" --yes
+    """
+    from lakehouse.cli.run_output import shown_progress
+    from runtime.settings import load_settings
+
+    settings = load_settings()
+    if not device.strip():
+        raise UsageError("Name the device: an empty id is none.")
+    if not yes:
+        click.confirm(f"Erase {device} and withdraw all earlier publications? This cannot be undone.", abort=True)
+    with shown_progress() as progress:
+        progress("Starting")
+        from lake.models.catalog import known_models
+        from lake.storage.lease import LEASE_WAIT_S
+        from pipeline.erasure.removal import erase as erase_device
+        from runtime.kafka.broker import running_broker
+        from runtime.spark.connect_server import connect, running_spark
+
+        with running_broker(settings) as bootstrap, running_spark(settings) as address:
+            spark = connect(address)
+            progress("its turn to write")
+            try:
+                done = erase_device(
+                    settings, spark, bootstrap, known_models(settings), device, who=by or getpass.getuser(), why=why,
+                    clock=lambda: datetime.now(UTC), progress=progress,
+                    purges_kafka=settings.kafka_bootstrap is None if purge_kafka is None else purge_kafka,
+                    wait_s=LEASE_WAIT_S,
+                )  # fmt: skip
+            finally:
+                spark.stop()
+    naming = done.scan["naming"]
+    if naming:
+        more = f" and {len(naming) - _SHOWN} more" if len(naming) > _SHOWN else ""
+        raise StepError(
+            f"The rows of {device} are erased, and {len(naming)} files still name it: {', '.join(naming[:_SHOWN])}"
+            f"{more}. Payloads of other devices may mention it. The certificate stays open: take those records or "
+            "files out and run this again."
+        )
+    rows = sum(figures["rows_removed"] for figures in done.tables.values())
+    click.echo(f"Erased: {rows:,} rows in {len(done.tables)} tables, {len(done.files):,} files deleted.")
+    click.echo(f"Proof: {done.scan['files']:,} files, {done.scan['bytes']:,} bytes were read and none names it.")
+    if done.publication is not None:
+        click.echo(f"Publication {done.publication} is without it; {len(done.withdrawn)} earlier ones are withdrawn.")
+    if done.not_rebuilt:
+        days = ", ".join(done.not_rebuilt)
+        click.echo(f"gold.site_days still counts it in {days}: held hours, or hours of which bronze lost its records.")
+    click.echo(f"Kafka: {done.kafka}")
+    click.echo(f"Certificate: {settings.lake_uri}/{done.path}")

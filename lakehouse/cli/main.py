@@ -1,0 +1,146 @@
+"""The `lakehouse` command group: finding a command's module when it is asked for, and how errors end.
+
+Belongs here: the list of commands, what becomes of errors and interruptions, exit codes. What a command does stands in
+its own module, which is imported when the command runs, so that a short answer comes in a short time.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import click
+
+from runtime.errors import LakehouseError
+
+INTERRUPTED = 130
+
+# name -> module and function, in the order in which help lists them; what a function returns is the exit code
+COMMANDS = {
+    "demo": "demo:demo",
+    "up": "up:up",
+    "down": "up:down",
+    "simulate": "simulate:simulate",
+    "replay": "replay:replay",
+    "models": "models:models",
+    "ingest": "ingest:ingest",
+    "refresh": "refresh:refresh",
+    "backfill": "backfill:backfill",
+    "release": "release:release",
+    "status": "status:status",
+    "missing": "missing:missing",
+    "trace": "trace:trace",
+    "verify": "verify:verify",
+    "sql": "sql:sql",
+    "upkeep": "upkeep:upkeep",
+    "erase": "erase:erase",
+    "doctor": "doctor:doctor",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are looked at."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in their order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None when there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, function = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(f"lakehouse.cli.commands.{module}"), function)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a reader that has seen enough (head, less) is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _abandon_stdout()
+            return 0
+
+
+def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from lake.code_version import code_version
+
+        click.echo(code_version())
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
+def cli() -> None:
+    """A lakehouse of devices' readings: what did a device measure, and can that figure be trusted?
+
+    All of its state is in the folder .lakehouse here, or in LAKEHOUSE_HOME.
+
+    \b
+    Examples:
+      lakehouse demo
+      lakehouse status
+      lakehouse sql "select * from gold.device_latest limit 5"
+    """
+
+
+def main() -> None:
+    """The entry point of the program."""
+    sys.excepthook = report_defect
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 something is held.
+
+    An error of the project's own ends as one sentence on stderr; any other exception is a defect and passes through.
+    """
+    try:
+        code = cli.main(list(arguments), prog_name="lakehouse", standalone_mode=False)
+        sys.stdout.flush()
+    except LakehouseError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _abandon_stdout()
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _abandon_stdout() -> None:
+    """Nobody reads any more, and Python would complain when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def report_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """For `sys.excepthook`: one line, and the whole trace in the log folder (on stderr if that cannot be written)."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    summary = (str(error).splitlines() or [""])[0][:200]
+    try:
+        place = f"the trace is in {_write_trace(text)}"
+    except (OSError, LakehouseError):
+        place = f"the trace is:\n{text}"
+    click.echo(f"Error: this is a defect of lakehouse ({kind.__name__}: {summary}); {place}", err=True)
+
+
+def _write_trace(text: str) -> Path:
+    from runtime.settings import load_settings
+
+    folder = load_settings().log_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"defect-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.log"
+    path.write_text(f"{' '.join(sys.argv)}\n{text}")
+    return path

@@ -1,0 +1,292 @@
+"""Profiles of gold candidates: what each slice of a candidate table holds, against silver and the other tables.
+
+Belongs here: the SQL of the frames that gold suites judge. The candidate must be attached (see `candidates`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+
+from lake.models.catalog import Model, silver_tables
+from lake.slices import slices_of_day
+from lake.sql_text import quoted
+from lake.storage.duckdb_connection import scan
+from lake.storage.locations import table_uri
+from lake.tables.contracts import Table
+from lake.tables.gold import (
+    DAILY,
+    DEVICE_COMPLETENESS,
+    DEVICE_DAYS,
+    DEVICE_HOURS,
+    DEVICE_LATEST,
+    DEVICE_MINUTES,
+    DEVICES,
+    HOURLY,
+    SITE_DAYS,
+    UNSLICED,
+)
+from lake.tables.silver import SILVER_DEVICES
+from pipeline.gate.candidates import SCHEMA, Plan
+from pipeline.gate.profiles import (
+    HOUR_MICROS,
+    columns_of,
+    covering_runs,
+    create_slices,
+    declared_profile,
+    fetch,
+    sliced_scan,
+    window_scan,
+)
+from pipeline.gate.suites import period_column
+from runtime.settings import Settings
+
+_METRIC = "device_id, metric_name, unit"
+# minimum, maximum and last are values of readings; what is computed is rounded and may leave them by its last bits
+_SLACK = "1e-9 * greatest(1, abs(value_min), abs(value_max))"
+
+
+@dataclass(frozen=True)
+class Gold:
+    """An attached candidate, its plan, and the device models that its silver was typed by."""
+
+    connection: duckdb.DuckDBPyConnection
+    settings: Settings
+    models: Mapping[str, Model]
+    plan: Plan
+
+    def prepare(self) -> None:
+        """Count the readings of silver by slice and metric, and set out slices and bounds; must come first."""
+        run = self.connection.execute
+        create_slices(self.connection, self.plan.hours)
+        days = ", ".join(f"({quoted(day)}, DATE {quoted(day)})" for day in self.plan.days) or "(NULL, NULL)"
+        run(f"CREATE OR REPLACE TEMP TABLE judged_days AS FROM (VALUES {days}) AS days(slice, event_date)")
+        bounds = ", ".join(_bounds(self.models.values()))
+        run(
+            "CREATE OR REPLACE TEMP TABLE bounds (model_id VARCHAR, metric_name VARCHAR, unit VARCHAR, "
+            "minimum DOUBLE, maximum DOUBLE)"
+        )
+        run(f"INSERT INTO bounds VALUES {bounds}")
+        run("CREATE OR REPLACE TEMP TABLE held_hours (event_date DATE, event_hour INTEGER)")
+        run("CREATE OR REPLACE TEMP TABLE silver_readings (slice VARCHAR, readings BIGINT)")
+        run(
+            "CREATE OR REPLACE TEMP TABLE silver_metrics (slice VARCHAR, metric_name VARCHAR, unit VARCHAR, "
+            "readings BIGINT)"
+        )
+        for table in silver_tables(self.models.values()).values():
+            if table.name in self.plan.inputs and self.plan.hours:
+                self._count_silver(table)
+
+    def hold(self, hours: Iterable[str]) -> None:
+        """Say which hours of the plan are held; must come before the unsliced tables."""
+        for hour in hours:
+            self.connection.execute("INSERT INTO held_hours VALUES (?::DATE, ?)", [hour[:10], int(hour[11:])])
+
+    def profile(self, table: Table) -> pd.DataFrame:
+        """The profile of a candidate table, one row a slice of the plan; rows of other slices are left out."""
+        parts = dict(self._parts(table))
+        slices = ", ".join(f"({quoted(slice_)})" for slice_ in self.plan.slices_of(table))
+        frame = fetch(
+            self.connection,
+            f"""
+            WITH {declared_profile(self.connection, table, _rows(table), _aggregates(table))},
+            {"".join(f"{name} AS ({sql})," for name, sql in parts.items())}
+            slices AS (FROM (VALUES {slices}) AS slices(slice))
+            SELECT slice, counts.* EXCLUDE slice, repeated_keys
+                {"".join(f", {name}.* EXCLUDE slice" for name in parts)}
+            FROM slices LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice)
+                {" ".join(f"LEFT JOIN {name} USING (slice)" for name in parts)}
+            ORDER BY slice""",
+        )
+        if "source_rows" in frame:
+            frame["is_empty"] = ((frame["rows"] == 0) & (frame["source_rows"] > 0)).astype(int)
+        return frame
+
+    def _parts(self, table: Table) -> Iterator[tuple[str, str]]:
+        """What a table's profile has beside its declared part: CTE name and SQL, each by `slice`."""
+        if table in (DEVICE_MINUTES, DEVICE_HOURS):
+            yield "source", "SELECT slice, sum(readings) AS source_rows FROM silver_metrics GROUP BY slice"
+            yield "reconciled", _RECONCILED
+        if table == DEVICE_HOURS:
+            minutes = f"SELECT * FROM {_planned(DEVICE_MINUTES)}"
+            yield "agreed", f"SELECT slice, disagreeing FROM ({_disagreeing(minutes, _METRIC)})"
+        if table == DEVICE_DAYS:
+            yield "agreed", _disagreeing(" UNION ALL ".join(self._hours_of_days()), _METRIC)
+        if table == SITE_DAYS:
+            yield "agreed", _disagreeing(f"SELECT * FROM {_planned(DEVICE_DAYS)}", "metric_name, unit")
+        if table == DEVICE_COMPLETENESS:
+            yield "source", "SELECT slice, sum(readings) AS source_rows FROM silver_readings GROUP BY slice"
+        if table == DEVICE_LATEST:
+            yield "held", _from_held("event_at")
+            if self.plan.hours:
+                yield "covered", _BEHIND
+            else:
+                yield "covered", f"SELECT {quoted(UNSLICED)} AS slice, 0 AS behind"
+        if table == DEVICES:
+            source = scan(table_uri(self.settings, SILVER_DEVICES.name), self.plan.inputs[SILVER_DEVICES.name])
+            yield "held", _from_held("last_event_at")
+            yield "registry", f"SELECT 'all' AS slice, count(DISTINCT device_id) AS registry_devices FROM {source}"
+
+    def _hours_of_days(self) -> Iterator[str]:
+        """The hours that the planned days consist of: those of the candidate, else those published."""
+        columns = f"slice, {_METRIC}, reading_count, value_min, value_max"
+        if self.plan.hours:
+            hours = f"FROM {SCHEMA}.{DEVICE_HOURS.short_name} SEMI JOIN judged_slices USING (event_date, event_hour)"
+            yield f"SELECT {columns} FROM ({hours}) JOIN judged_days USING (event_date)"
+        published = self.plan.published.get(DEVICE_HOURS.name)
+        if published is not None:
+            runs = covering_runs(hour for day in self.plan.days for hour in slices_of_day(day))
+            names = [*_METRIC.split(", "), "reading_count", "value_min", "value_max"]
+            rows = window_scan(self.settings, DEVICE_HOURS.name, published, runs, names)
+            yield (
+                f"SELECT {columns} FROM ({rows}) JOIN judged_days USING (event_date) "
+                "ANTI JOIN judged_slices USING (event_date, event_hour)"
+            )
+        if not self.plan.hours and published is None:
+            yield f"SELECT {columns} FROM {_planned(DEVICE_DAYS)} WHERE false"
+
+    def _count_silver(self, table: Table) -> None:
+        version = self.plan.inputs[table.name]
+        existing = columns_of(self.connection, self.settings, table.name, version)
+        metrics = {t.column: (t.metric_name, t.unit) for m in self.models.values() if m.table == table.name
+                   for t in m.telemetry if t.is_metric and t.column in existing}  # fmt: skip
+        rows = sliced_scan(self.settings, table.name, version, self.plan.hours, metrics)
+        counts = "".join(f', count("{column}") AS readings_{i}' for i, column in enumerate(metrics))
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE counted AS "
+            f"SELECT slice, count(*) AS readings{counts} FROM ({rows}) GROUP BY slice"
+        )
+        self.connection.execute("INSERT INTO silver_readings SELECT slice, readings FROM counted")
+        for i, (metric_name, unit) in enumerate(metrics.values()):
+            self.connection.execute(
+                f"INSERT INTO silver_metrics SELECT slice, {quoted(metric_name)}, {quoted(unit)}, readings_{i} "
+                f"FROM counted WHERE readings_{i} > 0"
+            )
+
+
+def _rows(table: Table) -> str:
+    """A candidate table's rows with their `slice`, and with bounds where it has values."""
+    source = f"SELECT * FROM {_planned(table)}"
+    if "model_id" in table.column_names and "metric_name" in table.column_names:
+        return f"{source} LEFT JOIN bounds USING (model_id, metric_name, unit)"
+    if "metric_name" in table.column_names:
+        return f"{source} LEFT JOIN ({_WIDEST}) USING (metric_name, unit)"
+    return source
+
+
+def _planned(table: Table) -> str:
+    """FROM clause for the rows of a candidate table that lie in the plan, with their `slice`."""
+    name = f"{SCHEMA}.{table.short_name}"
+    if table in HOURLY:
+        return f"{name} JOIN judged_slices USING (event_date, event_hour)"
+    if table in DAILY:
+        return f"{name} JOIN judged_days USING (event_date)"
+    return f"(SELECT *, {quoted(UNSLICED)} AS slice FROM {name})"
+
+
+def _aggregates(table: Table) -> dict[str, str]:
+    """The aggregates over `rows` that follow from which columns a table has."""
+    names, result = table.column_names, {}
+
+    def rows_where(condition: str) -> str:
+        return f"count(*) FILTER (WHERE {condition})"
+
+    if table in HOURLY:
+        result["outside"] = rows_where(f"epoch_us({period_column(table)}) // {HOUR_MICROS} <> hour_number")
+    if table in DAILY:
+        result["outside"] = rows_where("day_date <> event_date")
+    if table == DEVICE_LATEST:
+        result["outside"] = rows_where("event_at::DATE <> event_date OR hour(event_at) <> event_hour")
+    doubles = [column.name for column in table.columns if column.type == "double"]
+    if doubles:
+        result["not_finite"] = rows_where(" OR ".join(f"NOT isfinite({name})" for name in doubles))
+        low, high = ("value_min", "value_max") if "value_min" in names else ("value_last", "value_last")
+        broken = f"{low} < minimum OR {high} > maximum"
+        result["out_of_range"] = rows_where(broken)
+        result["out_of_range_detail"] = f"string_agg(DISTINCT metric_name, ', ') FILTER (WHERE {broken})"
+    if "value_min" in names:
+        disorder = ["value_min > value_max"]
+        disorder += ["value_last NOT BETWEEN value_min AND value_max"] if "value_last" in names else []
+        for name in ("value_mean", "value_p50", "value_p95"):
+            if name in names:
+                disorder += [f"{name} < value_min - {_SLACK}", f"{name} > value_max + {_SLACK}"]
+        disorder += [f"value_p50 > value_p95 + {_SLACK}"] if "value_p95" in names else []
+        result["misordered"] = rows_where(" OR ".join(disorder))
+    if "reading_count" in names:
+        result["below_one"] = rows_where("reading_count < 1")
+    if "device_count" in names:
+        result["below_one"] = rows_where("reading_count < device_count OR device_count < 1")
+    if table == DEVICE_COMPLETENESS:
+        result["received"] = "sum(received_count)"
+        result["inconsistent"] = rows_where(
+            "missing_count NOT BETWEEN greatest(expected_count - received_count, 0) AND expected_count "
+            "OR late_count > received_count OR clock_flagged_count > received_count "
+            "OR least(expected_count, late_count, clock_flagged_count, duplicate_count, rejected_count) < 0"
+        )
+    return result
+
+
+def _disagreeing(parts: str, key: str) -> str:
+    """SQL that counts by slice the keys at which `rows` differ from the sum of `parts` (the finer table)."""
+
+    def summed(source: str) -> str:
+        return (
+            f"SELECT slice, {key}, sum(reading_count) AS readings, min(value_min) AS low, max(value_max) AS high "
+            f"FROM {source} GROUP BY slice, {key}"
+        )
+
+    return f"""
+        SELECT slice, coalesce(sum(parts.readings), 0) AS source_rows, count(*) FILTER (
+            WHERE whole.readings IS DISTINCT FROM parts.readings OR whole.low IS DISTINCT FROM parts.low
+                OR whole.high IS DISTINCT FROM parts.high) AS disagreeing
+        FROM ({summed("rows")}) AS whole FULL JOIN ({summed(f"({parts})")}) AS parts USING (slice, {key})
+        GROUP BY slice"""
+
+
+def _from_held(moment: str) -> str:
+    return f"""
+        SELECT {quoted(UNSLICED)} AS slice, count(*) AS from_held
+        FROM rows JOIN held_hours AS held ON {moment}::DATE = held.event_date AND hour({moment}) = held.event_hour"""
+
+
+def _bounds(models: Iterable[Model]) -> Iterator[str]:
+    """VALUES rows (model_id, metric_name, unit, minimum, maximum).
+
+    Versions of a model share the widest bounds: a period may hold readings of two versions and names but the newer.
+    """
+    known = list(models)
+    for model in known:
+        for metric in (t for t in model.telemetry if t.is_metric):
+            same = [
+                t for m in known if m.table == model.table for t in m.telemetry
+                if (t.metric_name, t.unit) == (metric.metric_name, metric.unit)
+            ]  # fmt: skip
+            low = _widest([t.minimum for t in same], min)
+            high = _widest([t.maximum for t in same], max)
+            names = ", ".join(map(quoted, (model.model_id, metric.metric_name, metric.unit)))
+            yield f"({names}, {low}, {high})"
+
+
+def _widest(limits: list[float | None], pick: Callable[[list[float]], float]) -> str:
+    given = [limit for limit in limits if limit is not None]
+    return repr(pick(given)) if len(given) == len(limits) else "NULL"
+
+
+_WIDEST = """
+    SELECT metric_name, unit, if(count(minimum) = count(*), min(minimum), NULL) AS minimum,
+        if(count(maximum) = count(*), max(maximum), NULL) AS maximum
+    FROM bounds GROUP BY metric_name, unit"""
+_RECONCILED = """
+    SELECT slice, sum(abs(ours - theirs)) AS unreconciled,
+        string_agg(metric_name || ' ' || unit || ' has ' || ours || ' of ' || theirs, ', ') AS unreconciled_detail
+    FROM (
+        SELECT slice, metric_name, unit, coalesce(counted, 0)::BIGINT AS ours, coalesce(readings, 0) AS theirs
+        FROM (SELECT slice, metric_name, unit, sum(reading_count) AS counted FROM rows GROUP BY ALL)
+            FULL JOIN silver_metrics USING (slice, metric_name, unit)
+    )
+    WHERE ours <> theirs GROUP BY slice"""
+_BEHIND = f"""
+    SELECT {quoted(UNSLICED)} AS slice, count(*) FILTER (WHERE coalesce(event_at < newest, true)) AS behind
+    FROM (SELECT {_METRIC}, max(minute_at) AS newest FROM {_planned(DEVICE_MINUTES)} GROUP BY ALL)
+        LEFT JOIN rows USING ({_METRIC})"""

@@ -1,0 +1,143 @@
+"""The gate: judging silver slices and gold candidates, and storing the verdicts.
+
+Belongs here: which tables are judged, in which order, and what holds what. The checks are in `pipeline.gate.suites`,
+the figures that they judge in `pipeline.gate.silver_profiles` and `pipeline.gate.gold_profiles`; refusing to publish
+is in `publish`.
+
+One judgement carries many slices: one profile and one validation a table, and still a verdict for each slice.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from lake.models.catalog import Model
+from lake.records.verdicts import Verdict, input_version, record_verdicts, verdicts_at, with_earlier_releases
+from lake.storage.duckdb_connection import connect
+from lake.storage.page_checks import pages_checked
+from lake.tables.contracts import Table
+from lake.tables.gold import DAILY, HOURLY, UNSLICED, WHOLE
+from pipeline.gate.candidates import attached, check_tables, read_plan
+from pipeline.gate.gold_profiles import Gold
+from pipeline.gate.silver_profiles import Silver
+from pipeline.gate.suites import Suite, gold_suite, reading_suite, registry_suite, slice_suite
+from runtime.settings import Settings
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The stored verdicts of one call; a released slice passes."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def failing(self) -> tuple[Verdict, ...]:
+        """The verdicts that hold a slice."""
+        return tuple(verdict for verdict in self.verdicts if not verdict.is_passing)
+
+    @property
+    def held_hours(self) -> tuple[str, ...]:
+        """Hours that some table fails, and which are therefore held in all of them."""
+        return tuple(sorted({v.slice for v in self.failing if "T" in v.slice}))
+
+    @property
+    def passing_hours(self) -> tuple[str, ...]:
+        """Hours that every judged table passes."""
+        return tuple(sorted({v.slice for v in self.verdicts if "T" in v.slice} - set(self.held_hours)))
+
+    @property
+    def must_rebuild(self) -> bool:
+        """True when an unsliced gold table holds rows of held hours: build again without those, and judge again."""
+        return any(v.slice == UNSLICED for v in self.failing) and bool(self.held_hours)
+
+
+def judge_silver(
+    settings: Settings,
+    models: Mapping[str, Model],
+    slices: Collection[str],
+    inputs: Mapping[str, int],
+    *,
+    bronze_version: int,
+    progress: int,
+    run_id: str,
+    now: datetime,
+    newest_slice: str | None = None,
+) -> Judgement:
+    """Judge slices of every silver table at `inputs` (table to Delta version), and the registry; store the verdicts.
+
+    Raises StepError, and stores none, when a file of these slices is not as it was written.
+    Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to (`progress`). Staleness is
+    judged of `newest_slice` alone, the newest that the lake has, when it is among `slices`.
+    """
+    version, verdicts = input_version(inputs), list[Verdict]()
+
+    def judge(suite: Suite, profile: pd.DataFrame) -> None:
+        verdicts.extend(_verdicts(suite, profile, version, run_id, now))
+
+    with pages_checked(settings, inputs, slices), connect(settings) as connection:
+        silver = Silver(connection, settings, models, inputs, tuple(sorted(set(slices))))
+        judge(registry_suite(), silver.registry())
+        if silver.slices:
+            silver.prepare(bronze_version, progress)
+            for table in silver.reading_tables.values():
+                suite = reading_suite(table, models.values())
+                judge(suite, _with_staleness(silver.readings(table), suite, silver, table, newest_slice))
+            judge(slice_suite(), silver.whole_slices())
+    return _stored(settings, verdicts)
+
+
+def judge_gold(
+    settings: Settings, models: Mapping[str, Model], candidates: Path, *, run_id: str, now: datetime
+) -> Judgement:
+    """Judge every slice of the gold candidate in the DuckDB file `candidates`, and store the verdicts.
+
+    Raises StepError when the file is not what its plan and the declared tables say.
+    """
+    with attached(settings, candidates) as connection:
+        plan = read_plan(connection)
+        check_tables(connection, plan)
+        version = input_version(plan.inputs)
+        gold = Gold(connection, settings, models, plan)
+        gold.prepare()
+
+        def judged(tables: Iterable[Table]) -> list[Verdict]:
+            planned = [table for table in tables if plan.slices_of(table)]
+            return [v for t in planned for v in _verdicts(gold_suite(t), gold.profile(t), version, run_id, now)]
+
+        sliced = with_earlier_releases(settings, judged((*HOURLY, *DAILY)))
+        of_silver = [v for v in verdicts_at(settings, version).values() if v.table.startswith("silver.")]
+        gold.hold(set(Judgement((*sliced, *of_silver)).held_hours) & set(plan.hours))
+        return _stored(settings, [*sliced, *judged(WHOLE)])
+
+
+def _with_staleness(
+    profile: pd.DataFrame, suite: Suite, silver: Silver, table: Table, newest_slice: str | None
+) -> pd.DataFrame:
+    """Add `staleness_s`, 0 for all slices but the newest, if the suite has a limit on it."""
+    for check in suite.checks:
+        if check.observed == "staleness_s":
+            profile["staleness_s"] = 0
+            if newest_slice is not None and newest_slice in silver.slices:
+                age_s = silver.staleness_s(table, newest_slice, int(check.at_most))
+                profile.loc[profile["slice"] == newest_slice, "staleness_s"] = age_s
+    return profile
+
+
+def _verdicts(suite: Suite, profile: pd.DataFrame, version: str, run_id: str, now: datetime) -> list[Verdict]:
+    from pipeline.gate.validation import failures_of  # takes seconds to import, and only judging needs it
+
+    rows = dict(zip(profile["slice"], profile["rows"], strict=True))
+    digest = suite.digest
+    return [
+        Verdict(suite.table, slice_, version, not failures, failures, int(rows[slice_]), digest, run_id, now)
+        for slice_, failures in failures_of(suite, profile).items()
+    ]
+
+
+def _stored(settings: Settings, verdicts: Sequence[Verdict]) -> Judgement:
+    final = with_earlier_releases(settings, verdicts)
+    record_verdicts(settings, final)
+    return Judgement(tuple(final))

@@ -1,0 +1,284 @@
+"""Profiles of silver: what each slice of the reading tables and of `silver.rejected` holds, against bronze.
+
+Belongs here: the SQL of the frames that silver suites judge. `silver_profiles.Silver` keeps the intermediate tables of
+one judgement in a DuckDB connection, so that each row of the lake is read once.
+
+The count of bronze is independent: it reads bronze itself and applies the rule of clocks (see `transforms.clock`) anew.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+
+from lake.models.catalog import Model, silver_tables
+from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
+from lake.sql_text import quoted
+from lake.storage.duckdb_connection import scan
+from lake.storage.locations import table_uri
+from lake.tables.bronze import BRONZE_TELEMETRY
+from lake.tables.contracts import Table
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.gate.profiles import (
+    HOUR_MICROS,
+    columns_of,
+    covering_runs,
+    create_slices,
+    declared_profile,
+    fetch,
+    hour_number,
+    repeats,
+    sliced_scan,
+    window_scan,
+    words,
+)
+from runtime.settings import Settings
+
+REPEAT_REASONS = ("duplicate", "conflict")
+"""Rejected for being sent again, which says nothing about the quality of what is sent."""
+
+_OUTSIDE = f"count(*) FILTER (WHERE epoch_us(event_at) // {HOUR_MICROS} <> hour_number)"
+# not hash(partition, offset), which is the two hashes joined by XOR: over all pairs of some of each that comes to 0
+_CHECKSUM = 'bit_xor(hash(xor(hash("partition"::BIGINT), "offset"::UBIGINT)))'
+
+
+@dataclass(frozen=True)
+class Silver:
+    """Silver at pinned versions and the slices to profile; `inputs` map a silver table to its Delta version."""
+
+    connection: duckdb.DuckDBPyConnection
+    settings: Settings
+    models: Mapping[str, Model]
+    inputs: Mapping[str, int]
+    slices: tuple[str, ...]
+
+    @property
+    def reading_tables(self) -> dict[str, Table]:
+        """The reading tables among the inputs."""
+        tables = silver_tables(self.models.values())
+        return {name: table for name, table in tables.items() if name in self.inputs}
+
+    def prepare(self, bronze_version: int, progress: int) -> None:
+        """Count rejected records into `rejected_counts` and bronze into `bronze_counts`; must come first.
+
+        Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to (`progress`).
+        """
+        create_slices(self.connection, self.slices)
+        tables = ", ".join(f"({quoted(m.model_id)}, {quoted(m.table)})" for m in self.models.values())
+        columns = ["model_id", "reason", "topic", "partition", "offset", "measured_at", "event_at"]
+        rows = self._rows(SILVER_REJECTED.name, columns)
+        self.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE table_names AS FROM (VALUES {tables}) AS models(model_id, table_name);
+            CREATE OR REPLACE TEMP TABLE rejected_counts AS
+            SELECT slice, table_name, reason, measured_at IS DISTINCT FROM event_at AS is_untimed,
+                count(*) AS records, {_CHECKSUM} AS checksum, reason IN {REPEAT_REASONS} AS is_repeat
+            FROM ({rows}) LEFT JOIN table_names USING (model_id)
+            WHERE topic = {quoted(BRONZE_TELEMETRY.short_name)}
+            GROUP BY ALL;
+            CREATE OR REPLACE TEMP TABLE bronze_counts AS {self._bronze_sql(bronze_version, progress)}""")
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE reading_counts (slice VARCHAR, records BIGINT, checksum UBIGINT)"
+        )
+
+    def readings(self, table: Table) -> pd.DataFrame:
+        """The profile of a reading table; adds its rows to `reading_counts`."""
+        existing = columns_of(self.connection, self.settings, table.name, self.inputs[table.name])
+        conditions = _range_conditions(m for m in self.models.values() if m.table == table.name)
+        ranged = {column: condition for column, condition in conditions.items() if column in existing}
+        out_of_range = {f"count(*) FILTER (WHERE {condition})": column for column, condition in ranged.items()}
+        required = [column.name for column in table.columns if not column.nullable]
+        rows = self._rows(table.name, [*required, *table.key, *ranged])
+        aggregates = {
+            "outside": _OUTSIDE,
+            "out_of_range": " + ".join(out_of_range) or "0",
+            "out_of_range_detail": words((f"{count} > 0", column) for count, column in out_of_range.items()),
+            "checksum": _CHECKSUM,
+            "newest_received_at": "max(received_at)",
+        }
+        offsets = ("topic", "partition", "offset")
+        self.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE reading_profile AS
+            WITH {declared_profile(self.connection, table, rows, aggregates)},
+            offsets AS ({repeats(self.connection, rows, offsets, "repeated_offsets")}),
+            {_rejected(f"table_name = {quoted(table.name)}")}
+            SELECT slice, counts.* EXCLUDE slice, repeated_keys, repeated_offsets, rejected.* EXCLUDE slice,
+                rejected / nullif(rejected + coalesce(rows, 0), 0) AS rejected_ratio
+            FROM judged_slices LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice)
+                LEFT JOIN offsets USING (slice) LEFT JOIN rejected USING (slice)""")
+        self.connection.execute(
+            "INSERT INTO reading_counts SELECT slice, rows, checksum FROM reading_profile WHERE rows > 0"
+        )
+        return fetch(
+            self.connection, "SELECT * EXCLUDE (checksum, newest_received_at) FROM reading_profile ORDER BY slice"
+        )
+
+    def whole_slices(self) -> pd.DataFrame:
+        """The profile of `silver.rejected` and of the slice as a whole, after `readings` of every table."""
+        table = SILVER_REJECTED
+        rows = self._rows(table.name, [column.name for column in table.columns if not column.nullable])
+        return fetch(
+            self.connection,
+            f"""
+            WITH {declared_profile(self.connection, table, rows, {"outside": _OUTSIDE})},
+            {_rejected("table_name IS NULL", "true")},
+            bronze AS (
+                SELECT slice, sum(records)::BIGINT AS records, bit_xor(checksum) AS checksum
+                FROM bronze_counts GROUP BY slice
+            ),
+            silver AS (
+                SELECT slice, sum(records)::BIGINT AS records, bit_xor(checksum) AS checksum,
+                    sum(records) FILTER (WHERE NOT is_repeat) AS first_records
+                FROM (
+                    SELECT slice, records, checksum, is_repeat FROM rejected_counts
+                    UNION ALL SELECT slice, records, checksum, false FROM reading_counts
+                )
+                GROUP BY slice
+            )
+            SELECT slice, counts.* EXCLUDE slice, repeated_keys, rejected.* EXCLUDE slice,
+                rejected / nullif(first_records, 0) AS rejected_ratio,
+                silver.records AS silver_records, bronze.records AS bronze_records,
+                coalesce(silver.checksum, 0)::VARCHAR AS silver_checksum,
+                coalesce(bronze.checksum, 0)::VARCHAR AS bronze_checksum
+            FROM judged_slices LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice)
+                LEFT JOIN rejected USING (slice) LEFT JOIN silver USING (slice) LEFT JOIN bronze USING (slice)
+            ORDER BY slice""",
+        )
+
+    def registry(self) -> pd.DataFrame:
+        """The profile of `silver.devices`, whose one slice is `all`."""
+        source = scan(table_uri(self.settings, SILVER_DEVICES.name), self.inputs[SILVER_DEVICES.name])
+        return fetch(
+            self.connection,
+            f"""
+            WITH {declared_profile(self.connection, SILVER_DEVICES, f"SELECT *, 'all' AS slice FROM {source}", {})},
+            devices AS (
+                SELECT count(*) FILTER (WHERE current_records <> 1) AS not_one_current
+                FROM (SELECT count(*) FILTER (WHERE is_current) AS current_records FROM rows GROUP BY device_id)
+            )
+            SELECT slice, counts.* EXCLUDE slice, repeated_keys, not_one_current
+            FROM (SELECT 'all' AS slice) LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice), devices""",
+        )
+
+    def staleness_s(self, table: Table, newest_slice: str, limit_s: int) -> int:
+        """Seconds by which the newest reading of a table is behind the newest of any table in `newest_slice`.
+
+        Looks back no further than the limit asks for; a table without a reading there is as old as that window. A
+        table that never had a reading is not stale: nothing of its kind is in the field yet.
+        """
+        last = hour_number(newest_slice)
+        first = last - 1 - -(-limit_s // 3600)
+        newest = [self._newest_received(name, last, last) for name in self.reading_tables]
+        ours = self._newest_received(table.name, first, last)
+        if not any(newest) or (ours is None and not self._has_rows(table)):
+            return 0
+        return int(max(at for at in newest if at) - (ours or first * 3600))
+
+    def _rows(self, table: str, columns: Sequence[str]) -> str:
+        return sliced_scan(self.settings, table, self.inputs[table], self.slices, columns)
+
+    def _newest_received(self, table: str, first: int, last: int) -> float | None:
+        """The newest received_at, in seconds since 1970, of the hours from `first` to `last`."""
+        rows = window_scan(self.settings, table, self.inputs[table], [(first, last)], ["received_at"])
+        found = self.connection.sql(f"SELECT epoch(max(received_at)) FROM ({rows})").fetchone()
+        return None if found is None else found[0]
+
+    def _has_rows(self, table: Table) -> bool:
+        source = scan(table_uri(self.settings, table.name), self.inputs[table.name])
+        return self.connection.sql(f"SELECT 1 FROM {source} LIMIT 1").fetchone() is not None
+
+    def _bronze_sql(self, version: int, progress: int) -> str:
+        """Bronze telemetry by slice and its device's table: `records` that belong there, and all that was `received`.
+
+        A record whose time counts lies in its measured_hour, and was received at most CLOCK_AHEAD_S earlier, which
+        bounds the files to read; any other lies in its received_hour. Of each run of slices come the records that were
+        received in it, and those about it that were received later or a little earlier.
+        """
+        source = scan(table_uri(self.settings, BRONZE_TELEMETRY.name), version)
+        devices = scan(table_uri(self.settings, SILVER_DEVICES.name), self.inputs[SILVER_DEVICES.name])
+        columns = 'device_id, measured_at, received_at, "partition", "offset"'
+        counts = (
+            f"coalesce(measured_at >= TIMESTAMPTZ '{FIRST_PLAUSIBLE_YEAR}-01-01 00:00:00+00' "
+            f"AND measured_at < TIMESTAMPTZ '{FIRST_IMPLAUSIBLE_YEAR}-01-01 00:00:00+00' "
+            f"AND measured_at <= received_at + INTERVAL {CLOCK_AHEAD_S} SECONDS "
+            "AND (in_service_at IS NULL OR measured_at >= in_service_at), false)"
+        )
+        slack = -(-CLOCK_AHEAD_S // 3600)
+        branches = []
+        for first, last in covering_runs(self.slices):
+            here, about = (f"{name} >= {first} AND {name} <= {last}" for name in ("received_hour", "measured_hour"))
+            for is_received, where in (
+                (True, here),
+                (False, f"{about} AND received_hour > {last}"),
+                (False, f"{about} AND received_hour >= {first - slack} AND received_hour < {first}"),
+            ):
+                branches.append(
+                    f"SELECT {columns}, {first} AS first, {last} AS last, {is_received} AS is_received FROM {source} "
+                    f"WHERE ingest_id <= {progress} AND {where}"
+                )
+        # the join on the device is what costs, so each record comes once, and is added up by both of its hours
+        return f"""
+            WITH counted AS (
+                SELECT CASE WHEN {counts} THEN CASE WHEN measured BETWEEN first AND last THEN measured END
+                        WHEN is_received THEN received END AS belongs,
+                    if(is_received, received, NULL) AS received, model_id, count(*) AS records, {_CHECKSUM} AS checksum
+                FROM (
+                    SELECT *, epoch_us(measured_at) // {HOUR_MICROS} AS measured,
+                        epoch_us(received_at) // {HOUR_MICROS} AS received
+                    FROM ({" UNION ALL ".join(branches)})
+                ) LEFT JOIN (
+                    SELECT device_id, min(in_service_at) AS in_service_at, arg_max(model_id, valid_from) AS model_id
+                    FROM {devices} GROUP BY device_id
+                ) USING (device_id)
+                GROUP BY ALL
+            )
+            SELECT slice, table_name, coalesce(sum(records) FILTER (WHERE belongs = hour_number), 0)::BIGINT AS records,
+                bit_xor(checksum) FILTER (WHERE belongs = hour_number) AS checksum,
+                coalesce(sum(records) FILTER (WHERE received = hour_number), 0)::BIGINT AS received
+            FROM counted LEFT JOIN table_names USING (model_id)
+                JOIN judged_slices ON hour_number = belongs OR hour_number = received
+            GROUP BY slice, table_name"""
+
+
+def _rejected(where: str, received_where: str | None = None) -> str:
+    """The CTE `rejected`: by slice the records rejected for their own fault, and the reasons in words.
+
+    `untimed` are those that lie in the slice for being received in it, whatever time they are about: of a backlog of
+    days all come at once. Their share is of what was received (`received_where`), not of the slice's own.
+    """
+    return f"""rejected AS (
+                SELECT slice, coalesce(sum(records) FILTER (WHERE NOT is_untimed), 0) AS rejected,
+                    {_reasons("NOT is_untimed")} AS rejected_ratio_detail,
+                    coalesce(sum(records) FILTER (WHERE is_untimed), 0) AS untimed,
+                    {_reasons("is_untimed")} AS untimed_ratio_detail,
+                    untimed / greatest(untimed, any_value(received), 1) AS untimed_ratio
+                FROM rejected_counts LEFT JOIN (
+                    SELECT slice, sum(received) AS received FROM bronze_counts WHERE {received_where or where}
+                    GROUP BY slice
+                ) USING (slice)
+                WHERE NOT is_repeat AND {where} GROUP BY slice
+            )"""
+
+
+def _reasons(condition: str) -> str:
+    words = "records || ' ' || reason, ', ' ORDER BY records DESC, reason"
+    return f"string_agg({words}) FILTER (WHERE {condition})"
+
+
+def _range_conditions(models: Iterable[Model]) -> dict[str, str]:
+    """For each column with a declared range or enumeration, the condition under which a row breaks it."""
+    broken: dict[str, list[str]] = {}
+    for model in models:
+        for telemetry in model.telemetry:
+            name, parts = f'"{telemetry.column}"', []
+            if telemetry.minimum is not None:
+                parts.append(f"{name} < {telemetry.minimum!r}")
+            if telemetry.maximum is not None:
+                parts.append(f"{name} > {telemetry.maximum!r}")
+            if telemetry.enum_values:
+                values = ", ".join(quoted(v) if isinstance(v, str) else str(v) for v in telemetry.enum_values)
+                parts.append(f"{name} NOT IN ({values})")
+            if parts:
+                condition = f"model_id = {quoted(model.model_id)} AND ({' OR '.join(parts)})"
+                broken.setdefault(telemetry.column, []).append(condition)
+    return {column: " OR ".join(conditions) for column, conditions in broken.items()}

@@ -1,0 +1,225 @@
+"""Suites: what a table's slices must satisfy, made from the declared tables and device models.
+
+Belongs here: the checks as data. Each is one Great Expectations expectation on a column of a *profile*, a frame with
+one row a slice. How profiles are computed is in `profiles`, `silver_profiles` and `gold_profiles`; running a suite is
+in `validation`.
+
+Most profile columns count what is wrong, so most checks say "at most 0". A profile column `<name>_detail` holds words
+that the message of a check on `<name>` ends with.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+from lake.models.catalog import Model, Quality
+from lake.storage.delta import canonical_json
+from lake.tables.contracts import Table
+from lake.tables.gold import (
+    DEVICE_COMPLETENESS,
+    DEVICE_DAYS,
+    DEVICE_HOURS,
+    DEVICE_LATEST,
+    DEVICE_MINUTES,
+    DEVICES,
+    SITE_DAYS,
+)
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+
+# A share of a few records is noise: one bad reading of ten is no reason to hold an hour.
+MIN_REJECTED = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation: profile column `observed` is at most `at_most`, or equals profile column `equals`.
+
+    `name` says what is expected, `column` what of the table it is about. `message` may name any profile column, and
+    `{observed}` and `{limit}`. `only_from` (profile column, least value) leaves out the slices below it.
+    """
+
+    name: str
+    observed: str
+    message: str
+    column: str = ""
+    at_most: float = 0
+    equals: str | None = None
+    only_from: tuple[str, int] | None = None
+    is_share: bool = False
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The checks on one table's slices."""
+
+    table: str
+    checks: tuple[Check, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the declaration: verdicts name what they were judged by."""
+        return hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()
+
+
+def reading_suite(table: Table, models: Iterable[Model]) -> Suite:
+    """The suite of a silver reading table; of the models that share it the strictest limits count."""
+    qualities = [model.quality for model in models if model.table == table.name]
+    limit = min(quality.max_rejected_ratio for quality in qualities)
+    staleness = [quality.max_staleness_s for quality in qualities if quality.max_staleness_s is not None]
+    checks = [
+        *_key_and_nulls(table),
+        _zero("offsets_are_unique", "repeated_offsets", "{observed} rows repeat a Kafka offset", "offset"),
+        _inside_slice("event_at"),
+        _in_range(),
+        *_rejected_shares(f"{table.short_name} readings", limit),
+    ]
+    if staleness:
+        message = "the newest {table} reading is {observed} s older than the newest in the lake (limit {limit} s)"
+        checks.append(Check("is_fresh", "staleness_s", message, "received_at", at_most=min(staleness)))
+    return Suite(table.name, tuple(checks))
+
+
+def slice_suite() -> Suite:
+    """The suite of `silver.rejected`, which judges the slice as a whole too: here is what no reading table has."""
+    return Suite(
+        SILVER_REJECTED.name,
+        (
+            *_key_and_nulls(SILVER_REJECTED),
+            _inside_slice("event_at"),
+            *_rejected_shares("all records", Quality().max_rejected_ratio, " and fit no model"),
+            Check(
+                "every_record_is_there",
+                "silver_records",
+                "silver has {observed} records (readings and rejected) where bronze has {limit}: rebuild this slice "
+                "of silver",
+                equals="bronze_records",
+            ),
+            Check(
+                "records_are_the_same",
+                "silver_checksum",
+                "the Kafka offsets in silver are not those in bronze: rebuild this slice of silver",
+                "offset",
+                equals="bronze_checksum",
+            ),
+        ),
+    )
+
+
+def registry_suite() -> Suite:
+    """The suite of `silver.devices`."""
+    message = "{observed} devices do not have exactly one current record"
+    current = _zero("one_record_is_current", "not_one_current", message, "is_current")
+    return Suite(SILVER_DEVICES.name, (*_key_and_nulls(SILVER_DEVICES), current))
+
+
+def gold_suite(table: Table) -> Suite:
+    """The suite of a gold table's candidate rows."""
+    names = table.column_names
+    checks = [*_key_and_nulls(table)]
+    if table.partition_by:
+        checks.append(_inside_slice(period_column(table)))
+        checks.append(_zero("has_rows", "is_empty", "there are no rows although there are {source_rows} readings"))
+    if table == DEVICE_LATEST:
+        checks.append(_inside_slice("event_at"))
+    if "value_min" in names:
+        message = "{observed} rows whose minimum, mean, last, percentiles and maximum are out of order"
+        checks.append(_zero("values_are_ordered", "misordered", message, "value_mean"))
+    if "value_last" in names or "value_min" in names:
+        checks.append(_zero("values_are_finite", "not_finite", "{observed} rows with NaN or infinite values", "value"))
+        checks.append(_in_range())
+    if "reading_count" in names:
+        checks.append(_zero("counts_are_positive", "below_one", "{observed} rows count no reading", "reading_count"))
+    return Suite(table.name, (*checks, *_AGREEMENTS[table.name]))
+
+
+def period_column(table: Table) -> str:
+    """The column that places a row of a sliced gold table in time: `minute_at`, `hour_at` or `day_date`."""
+    return next(name for name in table.column_names if name in ("minute_at", "hour_at", "day_date"))
+
+
+def _zero(name: str, observed: str, message: str, column: str = "") -> Check:
+    return Check(name, observed, message, column)
+
+
+def _key_and_nulls(table: Table) -> tuple[Check, Check]:
+    key = ", ".join(table.key)
+    return (
+        _zero("keys_are_unique", "repeated_keys", f"{{observed}} rows repeat their key ({key})", key),
+        _zero("required_columns_are_filled", "nulls", "{observed} nulls in required columns"),
+    )
+
+
+def _inside_slice(column: str) -> Check:
+    return _zero("rows_lie_in_their_slice", "outside", f"{{observed}} rows whose {column} lies outside", column)
+
+
+def _in_range() -> Check:
+    return _zero("values_are_in_range", "out_of_range", "{observed} values lie outside their declared range")
+
+
+def _rejected_shares(of: str, limit: float, why: str = "") -> Iterator[Check]:
+    """Of the records that the slice has for their own time, and of those that it has for the time of reception."""
+    for name, column, what in (
+        ("rejected", "rejected", of),
+        ("untimed", "untimed", f"{of} received in this hour, whatever time they are about,"),
+    ):
+        message = f"{{observed}} of {what} were rejected{why} (limit {{limit}})"
+        yield Check(f"{name}_share", f"{column}_ratio", message, "reason", limit, None, (column, MIN_REJECTED), True)
+
+
+_READINGS_MATCH = _zero(
+    "reconciles_with_silver", "unreconciled", "readings do not add up to silver's: {observed} too many or too few",
+    "reading_count",
+)  # fmt: skip
+_AGREEMENTS: dict[str, tuple[Check, ...]] = {
+    DEVICE_MINUTES.name: (_READINGS_MATCH,),
+    DEVICE_HOURS.name: (
+        _READINGS_MATCH,
+        _zero(
+            "agrees_with_minutes",
+            "disagreeing",
+            "{observed} hours of a device and metric differ from their minutes",
+            "reading_count",
+        ),
+    ),
+    DEVICE_DAYS.name: (
+        _zero(
+            "agrees_with_hours",
+            "disagreeing",
+            "{observed} days of a device and metric differ from their hours",
+            "reading_count",
+        ),
+    ),
+    SITE_DAYS.name: (
+        _zero(
+            "agrees_with_device_days",
+            "disagreeing",
+            "{observed} metrics of the sites differ from those of the devices",
+            "reading_count",
+        ),
+    ),
+    DEVICE_COMPLETENESS.name: (
+        Check(
+            "reconciles_with_silver",
+            "received",
+            "{observed} readings counted as received where silver has {limit}",
+            "received_count",
+            equals="source_rows",
+        ),
+        _zero("counts_fit_together", "inconsistent", "{observed} rows whose counts contradict each other"),
+    ),
+    DEVICE_LATEST.name: (
+        _zero("covers_the_minutes", "behind", "{observed} device metrics are missing or older than their minutes"),
+        _zero("nothing_held_inside", "from_held", "{observed} rows come from held slices: build again without those"),
+    ),
+    DEVICES.name: (
+        Check(
+            "covers_the_registry",
+            "rows",
+            "{observed} devices where the registry has {limit}",
+            "device_id",
+            equals="registry_devices",
+        ),
+        _zero("nothing_held_inside", "from_held", "{observed} rows come from held slices: build again without those"),
+    ),
+}

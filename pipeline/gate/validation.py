@@ -1,0 +1,104 @@
+"""Validation: running a suite on a profile frame with Great Expectations.
+
+Belongs here: everything that touches Great Expectations. Importing this module takes seconds, so importers do it where
+they judge and not at their top.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations import expectations as gxe
+from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+from great_expectations.data_context import AbstractDataContext
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.row_conditions import Column as ConditionColumn
+
+from lake.records.verdicts import Failure
+from pipeline.gate.suites import Check, Suite
+
+_RESULT_FORMAT = {"result_format": "COMPLETE", "unexpected_index_column_names": ["slice"]}
+
+
+def failures_of(suite: Suite, profile: pd.DataFrame) -> dict[str, tuple[Failure, ...]]:
+    """What each slice of `profile` (column `slice`, one row each) fails of `suite`; every slice is a key.
+
+    One validation for all slices. An expectation that fails as a whole, such as one on a missing profile column, fails
+    for every slice.
+    """
+    rows: dict[str, Mapping[Any, Any]] = {row["slice"]: row for row in profile.to_dict("records")}
+    found: dict[str, list[tuple[int, Failure]]] = {slice_: [] for slice_ in rows}
+    for number, result in _failed(suite, profile):
+        check = suite.checks[number]
+        entries = (result.result or {}).get("unexpected_index_list")
+        error = None if entries else _what_went_wrong(result)
+        for slice_ in [entry["slice"] for entry in entries] if entries else rows:
+            failure = _failure(suite, check, rows[slice_]) if error is None else _unjudged(check, error)
+            found[slice_].append((number, failure))
+    return {slice_: tuple(failure for _, failure in sorted(each, key=lambda e: e[0])) for slice_, each in found.items()}
+
+
+def _failed(suite: Suite, profile: pd.DataFrame) -> Iterator[tuple[int, ExpectationValidationResult]]:
+    batch = _batch_definition().get_batch({"dataframe": profile})
+    expectations = gx.ExpectationSuite(
+        suite.table, expectations=[_expectation(n, c) for n, c in enumerate(suite.checks)]
+    )
+    for result in batch.validate(expectations, result_format=_RESULT_FORMAT).results:
+        if not result.success and result.expectation_config is not None:
+            yield int(result.expectation_config.meta["check"]), result
+
+
+def _expectation(number: int, check: Check) -> gxe.Expectation:
+    meta = {"check": number, "name": check.name}
+    if check.equals is not None:
+        return gxe.ExpectColumnPairValuesToBeEqual(column_A=check.observed, column_B=check.equals, meta=meta)
+    condition = None
+    if check.only_from is not None:
+        column, least = check.only_from
+        condition = ConditionColumn(column) >= least
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=check.observed, max_value=check.at_most, row_condition=condition, meta=meta
+    )
+
+
+def _failure(suite: Suite, check: Check, row: Mapping[Any, Any]) -> Failure:
+    observed, limit = _plain(row[check.observed]), _plain(row[check.equals] if check.equals else check.at_most)
+    shown = {"table": suite.table.split(".")[1], "observed": _shown(check, observed), "limit": _shown(check, limit)}
+    message = check.message.format_map({name: _shown(None, _plain(value)) for name, value in row.items()} | shown)
+    detail = row.get(f"{check.observed}_detail")
+    return Failure(check.name, check.column, observed, limit, f"{message}: {detail}" if detail else message)
+
+
+def _unjudged(check: Check, error: str) -> Failure:
+    return Failure(check.name, check.column, "", check.equals or check.at_most, f"could not be judged: {error}")
+
+
+def _what_went_wrong(result: ExpectationValidationResult) -> str:
+    info = result.exception_info or {}
+    # one record for the expectation, or one for each of its metrics
+    records = [info] if "exception_message" in info else list(info.values())
+    messages = [str(record["exception_message"]) for record in records if record.get("exception_message")]
+    return "; ".join(messages) or "Great Expectations names no slice"
+
+
+def _plain(value: Any) -> float | int | str:
+    """A NumPy scalar as Python's own, whole floats as whole numbers."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _shown(check: Check | None, value: float | int | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value * 100:.3g} %" if check is not None and check.is_share else f"{value:,}"
+
+
+@cache
+def _batch_definition() -> Any:
+    context: AbstractDataContext = gx.get_context(mode="ephemeral")
+    context.enable_analytics(False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    asset = context.data_sources.add_pandas("profiles").add_dataframe_asset("profile")
+    return asset.add_batch_definition_whole_dataframe("slices")

@@ -1,0 +1,168 @@
+"""Silver to published gold: judge silver, plan, build, judge gold, publish.
+
+Belongs here: which slices go into a build, and the order of the steps. Each step is in a module of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+
+from lake.code_version import code_version
+from lake.records.publications import Publication, newest
+from lake.records.verdicts import Verdict, latest_failures
+from lake.slices import day_of
+from lake.storage.delta import version_of
+from lake.storage.lease import writer_lease
+from lake.storage.locations import candidate_path
+from lake.storage.spark_commits import is_changed_since, progress_of
+from lake.tables.bronze import BRONZE_TELEMETRY
+from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.gate.judge import judge_gold, judge_silver
+from pipeline.gold.dbt_process import Dbt, end_dbt, run_dbt, start_dbt
+from pipeline.gold.plan import GoldPlan, write_plan
+from pipeline.gold.publish import publish
+from pipeline.gold.stale import silences_between, silver_versions, stale_slices
+from pipeline.silver.append import APP_ID, Models
+from pipeline.silver.tick import Progress, silent
+from runtime.settings import Settings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A written plan, the dbt that waits for it, and what silver's judgement said; None when every slice is held."""
+
+    plan: GoldPlan | None
+    dbt: Dbt | None
+    verdicts: tuple[Verdict, ...]
+    with_records: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a refresh came to: the publication (None when nothing could be published), hours and days, verdicts."""
+
+    publication: Publication | None
+    published: list[str]
+    days: list[str]
+    held: list[Verdict]
+    verdicts: list[Verdict]
+
+
+def refresh_gold(settings: Settings, models: Models, *, run_id: str, now: datetime,
+                 slices: Sequence[str] | None = None, wait_s: float = 0.0,
+                 progress: Progress = silent) -> Outcome | None:  # fmt: skip
+    """Rebuild, judge and publish what is stale, and `slices`; None when there is nothing to do."""
+    with writer_lease(settings, "refresh of gold", wait_s):
+        return publish_stale(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
+
+
+def publish_stale(settings: Settings, models: Models, *, run_id: str, now: datetime,
+                  slices: Sequence[str] | None = None, progress: Progress = silent) -> Outcome | None:  # fmt: skip
+    """The same for a caller that holds the lease."""
+    prepared = prepare(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
+    if prepared is None:
+        return None
+    if prepared.dbt is not None:
+        progress("gold candidates")
+        run_dbt(settings, prepared.dbt, progress)
+    return finish(settings, models, prepared, run_id=run_id, now=now, progress=progress)
+
+
+def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, slices: Sequence[str] | None = None,
+            progress: Progress = silent) -> Prepared | None:  # fmt: skip
+    """Judge the silver slices to build, and write the plan for those that pass; None when there is nothing to do.
+
+    Stale and held slices are always among them: a publication says of every slice it does not rebuild that nothing
+    has changed there.
+    """
+    inputs = silver_versions(settings, models)
+    if SILVER_DEVICES.name not in inputs:
+        return None
+    stale = stale_slices(settings, models)
+    known = stale.with_records | set(silences_between(stale.with_records))
+    held = {verdict.slice for verdict in latest_failures(settings) if verdict.slice in known}
+    hours = sorted({*stale.hours, *held, *(slice_ for slice_ in slices or () if slice_ in known)})
+    publication = newest(settings)
+    registry_moved = publication is not None and is_changed_since(
+        settings, SILVER_DEVICES.name, publication.inputs.get(SILVER_DEVICES.name, -1)
+    )
+    if not hours and not registry_moved:
+        return None
+    progress(f"judging {len(hours)} slices of silver")
+    with ExitStack() as unless_needed:
+        dbt = start_dbt(settings)  # loads while silver is judged
+        unless_needed.callback(end_dbt, dbt)
+        judgement = judge_silver(
+            settings,
+            models,
+            hours,
+            inputs,
+            bronze_version=version_of(settings, BRONZE_TELEMETRY.name) or 0,
+            progress=progress_of(settings, SILVER_REJECTED.name, APP_ID),
+            run_id=run_id,
+            now=now,
+            newest_slice=max(stale.with_records, default=None),
+        )
+        bad = set(judgement.held_hours)
+        passing = [slice_ for slice_ in hours if slice_ not in bad]
+        if hours and not passing:
+            return Prepared(None, None, judgement.verdicts, stale.with_records)
+        plan = _plan(passing, bad, stale.with_records, inputs, publication, models)
+        write_plan(settings, plan)
+        unless_needed.pop_all()
+    return Prepared(plan, dbt, judgement.verdicts, stale.with_records)
+
+
+def finish(settings: Settings, models: Models, prepared: Prepared, *, run_id: str, now: datetime,
+           progress: Progress = silent) -> Outcome:  # fmt: skip
+    """Judge the built candidates and publish those that pass. Raises GateError, StepError."""
+    plan = prepared.plan
+    silver_held = [verdict for verdict in prepared.verdicts if not verdict.is_passing]
+    if plan is None:
+        return Outcome(None, [], [], silver_held, list(prepared.verdicts))
+    progress("judging gold")
+    candidates = candidate_path(settings)
+    judgement = judge_gold(settings, models, candidates, run_id=run_id, now=now)
+    verdicts = [*prepared.verdicts, *judgement.verdicts]
+    bad = set(judgement.held_hours)
+    passing = [slice_ for slice_ in plan.hours if slice_ not in bad]
+    if plan.hours and not passing:
+        return Outcome(None, [], [], [v for v in verdicts if not v.is_passing], verdicts)
+    if judgement.must_rebuild:
+        progress("gold candidates without the held slices")
+        smaller = _plan(passing, bad, prepared.with_records, plan.versions, newest(settings), models)
+        write_plan(settings, smaller, keep_built=True)
+        run_dbt(settings, start_dbt(settings), progress, after_holding=True)
+        judgement = judge_gold(settings, models, candidates, run_id=run_id, now=now)
+        verdicts += judgement.verdicts
+    progress("publishing")
+    publication = publish(settings, models, candidates, run_id=run_id, now=now, code_version=code_version())
+    return Outcome(
+        publication,
+        [slice_ for slice_ in publication.slices if "T" in slice_],
+        [slice_ for slice_ in publication.slices if "T" not in slice_],
+        [verdict for verdict in verdicts if not verdict.is_passing],
+        verdicts,
+    )
+
+
+def _plan(
+    hours: Sequence[str],
+    held: set[str],
+    with_records: frozenset[str],
+    inputs: Mapping[str, int],
+    publication: Publication | None,
+    models: Models,
+) -> GoldPlan:
+    """A day is built from all its hours with records, and only while none of them is held."""
+    held_days = {day_of(slice_) for slice_ in held}
+    days = sorted({day_of(slice_) for slice_ in hours if slice_ in with_records} - held_days)
+    by_day: dict[str, list[str]] = {day: [] for day in days}
+    for slice_ in sorted(with_records):
+        if day_of(slice_) in by_day:
+            by_day[day_of(slice_)].append(slice_)
+    published = {} if publication is None else publication.tables
+    earlier = {name: published[name] for name in (DEVICE_HOURS.name, DEVICE_LATEST.name) if name in published}
+    return GoldPlan({slice_: slice_ in with_records for slice_ in hours}, by_day, {**inputs, **earlier}, models)

@@ -1,0 +1,201 @@
+"""Publishing: judged gold slices into the gold Delta tables, then one record that moves all readers.
+
+Belongs here: refusing what has no passing verdict, the commits and their order, what a publication says. Judging is in
+`gate`, storing records in `lake.records.publications`.
+
+Readers see nothing of the commits before the record, which is written last and alone. What a killed run committed and
+never published is rolled back first, so that it cannot ride along with a later publication.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from lake.models.catalog import Model
+from lake.records import gold_hashes, publications
+from lake.records.publications import Publication
+from lake.records.verdicts import Verdict, held_entry, input_version, latest_failures, verdicts_at
+from lake.slices import day_of, predicate, runs_of, slices_of_day
+from lake.storage.delta import arrow_schema, replace, roll_back
+from lake.tables.contracts import Table
+from lake.tables.gold import DAILY, DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
+from lake.tables.silver import SILVER_DEVICES
+from pipeline.gate.candidates import SCHEMA, Plan, attached, check_tables, read_plan
+from runtime.errors import GateError, StepError
+from runtime.settings import Settings
+
+Verdicts = Mapping[tuple[str, str], Verdict]
+_BATCH_ROWS = 100_000
+# a commit keeps some 0.6 MB for each partition that it writes; 20 days of hours, so that few files are written twice
+_SLICES_A_COMMIT = 20 * 24
+_SHOWN = 5
+# what a build reads of earlier gold; a publication in between would be undone by a candidate built upon an older one
+_BUILT_UPON = (DEVICE_HOURS.name, DEVICE_LATEST.name)
+
+
+def publish(
+    settings: Settings,
+    models: Mapping[str, Model],
+    candidates: Path,
+    *,
+    run_id: str,
+    now: datetime,
+    code_version: str,
+) -> Publication:
+    """Publish the passing slices of the gold candidate in the DuckDB file `candidates`; held ones are passed over.
+
+    An hour needs a passing verdict in every silver and every hourly gold table, a day in every daily table and no held
+    hour. Raises GateError when a verdict is missing, when an unsliced table does not pass, or when all that was planned
+    is held; StepError when the candidate was built upon another publication, or a commit fails. Then nothing is
+    published. Published again by the same run it changes nothing.
+    """
+    with attached(settings, candidates) as connection:
+        plan = read_plan(connection)
+        check_tables(connection, plan)
+        verdicts = verdicts_at(settings, input_version(plan.inputs))
+        held = _held(settings, verdicts)
+        hours, days = _to_publish(plan, verdicts, held)
+        previous = publications.newest(settings)
+        if previous is not None and _is_done(previous, plan, [*hours, *days], run_id):
+            return previous
+        _check_basis(plan, previous)
+        tables = {
+            t.name: roll_back(settings, t, previous.tables.get(t.name, 0) if previous else 0) for t in GOLD_TABLES
+        }
+        metadata = {"step": "publish", "inputs": dict(plan.inputs), "slices": runs_of(hours), "run_id": run_id}
+        for table in GOLD_TABLES:
+            slices = hours if table in HOURLY else days if table in DAILY else [UNSLICED]
+            if slices:
+                tables[table.name] = _commit(connection, settings, table, slices, metadata)
+    publication = Publication(
+        publication_id=previous.publication_id + 1 if previous else 1,
+        published_at=now,
+        tables=tables,
+        inputs=plan.inputs,
+        slices=(*hours, *days),
+        held=tuple(held_entry(verdict) for verdict in held),
+        releases=tuple(_releases(previous, verdicts, {*hours, *days, UNSLICED})),
+        first_slice=min([*hours, *([previous.first_slice] if previous and previous.first_slice else [])], default=""),
+        last_slice=max([*hours, previous.last_slice if previous else ""]),
+        models={model_id: model.digest for model_id, model in models.items()},
+        code_version=code_version,
+        run_id=run_id,
+    )
+    gold_hashes.record(settings, publication.publication_id, previous.tables if previous else {}, tables)
+    publications.record(settings, publication)
+    return publication
+
+
+def _held(settings: Settings, verdicts: Verdicts) -> list[Verdict]:
+    """What is held now: what fails at this input version, and what failed before and is not judged at this one."""
+    judged = {slice_ for _, slice_ in verdicts}
+    earlier = [verdict for verdict in latest_failures(settings) if verdict.slice not in judged]
+    now = [verdict for verdict in verdicts.values() if not verdict.is_passing]
+    return sorted([*earlier, *now], key=lambda verdict: (verdict.slice, verdict.table))
+
+
+def _to_publish(plan: Plan, verdicts: Verdicts, held: Sequence[Verdict]) -> tuple[list[str], list[str]]:
+    """The hours and days of the plan that may be published. Raises GateError."""
+    silver = [name for name in plan.inputs if name != SILVER_DEVICES.name]
+    needed = [(name, hour) for hour in plan.hours for name in (*silver, *(table.name for table in HOURLY))]
+    needed += [(table.name, day) for day in plan.days for table in DAILY]
+    unsliced = [(name, UNSLICED) for name in (SILVER_DEVICES.name, *(table.name for table in WHOLE))]
+    missing = [place for place in (*needed, *unsliced) if place not in verdicts]
+    if missing:
+        raise GateError(
+            f"No verdict is stored for {_listed(f'{name} {slice_}' for name, slice_ in missing)} at the versions that "
+            "the candidate was built from: judge it before publishing (lakehouse refresh does both)."
+        )
+    failing = [verdict for verdict in held if verdict.slice == UNSLICED and (verdict.table, UNSLICED) in unsliced]
+    held_slices = {verdict.slice for verdict in held}
+    held_days = {day_of(slice_) for slice_ in held_slices}  # a day with a held hour is held
+    hours = [hour for hour in plan.hours if hour not in held_slices]
+    days = [day for day in plan.days if day not in held_days]
+    if failing or ((plan.hours or plan.days) and not hours and not days):
+        reasons = _listed(f"{v.table} {v.slice}: {f.message}" for v in failing or held for f in v.failures)
+        raise GateError(f"Nothing is published, since {reasons}. 'lakehouse status' lists what is held.")
+    return hours, days
+
+
+def _check_basis(plan: Plan, previous: Publication | None) -> None:
+    published = dict(previous.tables) if previous else {}
+    expected = {name: published[name] for name in _BUILT_UPON if name in published}
+    if dict(plan.published) != expected:
+        raise StepError(
+            f"The gold candidate was built upon {dict(plan.published) or 'nothing'}, and published is now "
+            f"{expected or 'nothing'}. Build gold again."
+        )
+
+
+def _is_done(previous: Publication, plan: Plan, slices: Sequence[str], run_id: str) -> bool:
+    """True when this very run published this very candidate and was interrupted after that."""
+    return previous.run_id == run_id and previous.inputs == plan.inputs and previous.slices == tuple(slices)
+
+
+def _commit(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    table: Table,
+    slices: Sequence[str],
+    metadata: Mapping[str, Any],
+) -> int:
+    """Replace slices of a gold table by the candidate's rows; a slice without rows is cleared. Returns the version."""
+    if table not in (*HOURLY, *DAILY):
+        return _replace(connection, settings, table, None, metadata)
+    version = 0
+    for start in range(0, len(slices), _SLICES_A_COMMIT):
+        part = slices[start : start + _SLICES_A_COMMIT]
+        hours = part if table in HOURLY else [hour for day in part for hour in slices_of_day(day)]
+        version = _replace(connection, settings, table, predicate(hours), metadata)
+    return version
+
+
+def _replace(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    table: Table,
+    selection: str | None,
+    metadata: Mapping[str, Any],
+) -> int:
+    where = f"WHERE {selection}" if selection else ""
+    columns, order = ", ".join(table.column_names), ", ".join(dict.fromkeys([*table.partition_by, *table.key]))
+    query = f"SELECT {columns} FROM {SCHEMA}.{table.short_name} {where} ORDER BY {order}"
+
+    def rows() -> pa.RecordBatchReader:
+        reader = connection.sql(query).to_arrow_reader(_BATCH_ROWS)
+        return reader.cast(
+            pa.schema([_as_stored(found, arrow_schema(table).field(found.name)) for found in reader.schema])
+        )
+
+    return replace(settings, table, rows, selection, metadata)
+
+
+def _as_stored(found: pa.Field, declared: pa.Field) -> pa.Field:
+    """A text that is enumerated is handed on as it is: writing it takes half the time of writing texts."""
+    return declared.with_type(found.type) if pa.types.is_dictionary(found.type) else declared
+
+
+def _releases(
+    previous: Publication | None, verdicts: Verdicts, published: Collection[str]
+) -> Iterator[Mapping[str, Any]]:
+    """Released slices that readers see: those published now, and earlier ones that were not published anew."""
+    yield from (entry for entry in (previous.releases if previous else ()) if entry["slice"] not in published)
+    for verdict in verdicts.values():
+        if verdict.released_by is not None and verdict.slice in published:
+            yield {
+                "slice": verdict.slice,
+                "table": verdict.table,
+                "who": verdict.released_by,
+                "when": verdict.checked_at.isoformat(),
+                "why": verdict.release_reason,
+            }
+
+
+def _listed(texts: Iterable[str]) -> str:
+    every = list(texts)
+    more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
+    return "; ".join(every[:_SHOWN]) + more

@@ -1,0 +1,132 @@
+"""Stale slices: what gold has to be rebuilt, and why, read from the commits of the silver tables.
+
+Belongs here: comparing the newest publication's inputs with what silver has committed since. Nothing is remembered
+between runs, so nothing can be forgotten: a lost orchestrator database loses no stale slice.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+
+from lake.models.catalog import Model
+from lake.records.publications import Publication, newest
+from lake.slices import HOUR, slice_of, slice_start, slices_between
+from lake.storage.delta import open_table
+from lake.storage.retention import final_before
+from lake.storage.spark_commits import commits_after, is_changed_since
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from runtime.settings import Settings
+
+# Hours in which the whole lake is silent are completed with zeros up to this long after the last hour with records;
+# without a limit one recording from years ago would put every hour since then in the books.
+MAX_SILENCE = timedelta(days=31)
+
+
+@dataclass(frozen=True)
+class Stale:
+    """Slices whose inputs changed after the gold that was built from them, each with the reasons.
+
+    `with_records` are all slices of silver that have records now, stale or not, and can be built from bronze.
+    """
+
+    hours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    with_records: frozenset[str] = frozenset()
+
+
+def silver_versions(settings: Settings, models: Mapping[str, Model]) -> dict[str, int]:
+    """The newest version of every silver table that exists."""
+    names = sorted({model.table for model in models.values()} | {SILVER_REJECTED.name, SILVER_DEVICES.name})
+    opened = {name: open_table(settings, name) for name in names}
+    return {name: table.version() for name, table in opened.items() if table is not None}
+
+
+def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
+    """What has changed since the newest publication; everything before the first one. Final slices never are stale."""
+    publication = newest(settings)
+    versions = silver_versions(settings, models)
+    sliced = [name for name in versions if name != SILVER_DEVICES.name]
+    present = {name: _partitions(settings, name) for name in sliced}
+    with_records = frozenset(slice_ for slices in present.values() for slice_ in slices)
+    reasons: dict[str, list[str]] = {}
+    for name in sliced:
+        for slice_, why in _touched(settings, name, versions[name], publication, present[name]).items():
+            reasons.setdefault(slice_, []).append(why)
+    silent = _silences(with_records, reasons, publication)
+    for slice_ in silent - reasons.keys():
+        reasons[slice_] = ["no device sent anything in this hour"]
+    known = with_records | set(silences_between(with_records))
+    for slice_ in _moved(settings, publication, known):
+        reasons.setdefault(slice_, []).append("the registry changed")
+    final = final_before(settings)
+    return Stale(
+        {slice_: tuple(reasons[slice_]) for slice_ in sorted(reasons) if slice_ >= final},
+        frozenset(slice_ for slice_ in with_records if slice_ >= final),
+    )
+
+
+def silences_between(with_records: Iterable[str]) -> list[str]:
+    """Hours without any record that follow one with records, within MAX_SILENCE, up to the next one with records."""
+    silent: list[str] = []
+    ordered = sorted(with_records)
+    for before, after in pairwise(ordered):
+        last = min(slice_start(after) - HOUR, slice_start(before) + MAX_SILENCE)
+        silent += slices_between(slice_of(slice_start(before) + HOUR), slice_of(last))
+    return silent
+
+
+def _touched(
+    settings: Settings, table: str, version: int, publication: Publication | None, present: Collection[str]
+) -> dict[str, str]:
+    """Slices that commits after the published version touched; all of them where the log does not reach back."""
+    published = -1 if publication is None else publication.inputs.get(table, -1)
+    if version <= published or (published >= 0 and not is_changed_since(settings, table, published)):
+        return {}
+    commits = commits_after(settings, table, published) if published >= 0 else []
+    if not commits:
+        return dict.fromkeys(present, f"{table} is not published yet")
+    counts: dict[str, int] = {}
+    for commit in commits:
+        for slice_ in commit.slices:
+            counts[slice_] = counts.get(slice_, 0) + 1
+    return {
+        slice_: f"{count} commit{'s' if count > 1 else ''} to {table} since version {published}"
+        for slice_, count in counts.items()
+    }
+
+
+def _silences(with_records: frozenset[str], touched: Collection[str], publication: Publication | None) -> set[str]:
+    """Silent hours next to hours that became known since the publication: the ones not yet in the books."""
+    silent = set(silences_between(with_records))
+    if publication is None or not publication.first_slice:
+        return silent
+    first, last = publication.first_slice, publication.last_slice
+    return {slice_ for slice_ in silent if not first <= slice_ <= last or _is_beside(slice_, touched, silent)}
+
+
+def _is_beside(slice_: str, touched: Collection[str], silent: Collection[str]) -> bool:
+    """True when the hours with records that end this silence were touched: an hour amid a longer silence may be new."""
+    for step in (-HOUR, HOUR):
+        neighbour = slice_of(slice_start(slice_) + step)
+        while neighbour in silent:
+            neighbour = slice_of(slice_start(neighbour) + step)
+        if neighbour in touched:
+            return True
+    return False
+
+
+def _moved(settings: Settings, publication: Publication | None, known: Collection[str]) -> set[str]:
+    """Known slices in which a registry record differs from the published one."""
+    if publication is None:
+        return set()
+    moved: set[str] = set()
+    for commit in commits_after(settings, SILVER_DEVICES.name, publication.inputs.get(SILVER_DEVICES.name, -1)):
+        for start, end in commit.metadata.get("intervals", []):
+            moved |= {slice_ for slice_ in known if start <= slice_ and (end is None or slice_ <= end)}
+    return moved
+
+
+def _partitions(settings: Settings, table: str) -> set[str]:
+    opened = open_table(settings, table)
+    rows = [] if opened is None else opened.partitions()
+    return {f"{row['event_date']}T{int(row['event_hour']):02d}" for row in rows}

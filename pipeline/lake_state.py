@@ -1,0 +1,160 @@
+"""Status: where the lake stands, read from logs and records alone.
+
+Belongs here: collecting what an operator asks for. Starting anything, and how it is printed, does not: a broker that
+does not run is reported as such.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestion.bronze_ingest import BRONZE_TABLES, broker_offsets, committed_offsets
+from lake.models.catalog import Model, silver_tables
+from lake.records.publications import Publication, newest
+from lake.records.verdicts import Verdict, latest_failures
+from lake.storage.delta import open_table
+from lake.storage.lease import Holder, current_holder
+from lake.tables.every import FIXED_TABLES
+from pipeline.gold.stale import stale_slices
+from runtime.errors import LandingZoneError
+from runtime.kafka.broker import NAME as BROKER
+from runtime.kafka.broker import answers
+from runtime.processes import ProcessRecord, find, log_path, running_processes
+from runtime.settings import Settings
+
+_ANSWER_S = 1.0
+_LAYERS = ("bronze", "silver", "gold", "ops")
+
+
+@dataclass(frozen=True)
+class PartitionLag:
+    """One Kafka partition: where bronze stands, and the broker's high watermark (None when it cannot be asked)."""
+
+    topic: str
+    partition: int
+    committed: int | None
+    high: int | None
+    oldest: int | None
+
+    @property
+    def lag(self) -> int | None:
+        """Records that the broker has and bronze has not."""
+        if self.high is None or self.oldest is None:
+            return None
+        return self.high - max(self.oldest if self.committed is None else self.committed, self.oldest)
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A table that exists: its newest version, the published one, the rows that readers see and their files."""
+
+    name: str
+    version: int
+    published_version: int | None
+    rows: int | None
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that ended without being stopped, and its log."""
+
+    name: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where the lake stands. `broker` is its address, or None when it does not answer; `broker_note` says why."""
+
+    broker: str | None
+    broker_note: str
+    partitions: tuple[PartitionLag, ...]
+    tables: tuple[TableState, ...]
+    stale: Mapping[str, tuple[str, ...]]
+    held: tuple[Verdict, ...]
+    publication: Publication | None
+    writer: Holder | None
+    running: tuple[ProcessRecord, ...]
+    ended: tuple[Ended, ...]
+
+
+def lake_status(settings: Settings, models: Mapping[str, Model]) -> Status:
+    """Where the lake of `settings` stands; an empty home is a lake with nothing in it. Starts and writes nothing."""
+    publication = newest(settings)
+    broker, note = _broker(settings)
+    return Status(
+        broker=broker,
+        broker_note=note,
+        partitions=tuple(lag for topic in BRONZE_TABLES for lag in _lags(settings, topic, broker)),
+        tables=_tables(settings, models, publication),
+        stale=stale_slices(settings, models).hours,
+        held=tuple(latest_failures(settings)),
+        publication=publication,
+        # looking for a lease makes its folder, which a lake that is not there yet should not get
+        writer=current_holder(settings) if settings.is_s3 or Path(settings.lake_uri).is_dir() else None,
+        running=tuple(running_processes(settings)),
+        ended=ended_processes(settings),
+    )
+
+
+def ended_processes(settings: Settings) -> tuple[Ended, ...]:
+    """Programs with a record that nobody stopped and that are gone: they crashed, or the machine did."""
+    names = sorted(path.stem for path in settings.run_folder.glob("*.json"))
+    gone = [Ended(name, log_path(settings, name)) for name in names if find(settings, name) is None]
+    return tuple(ended for ended in gone if ended.log.exists())
+
+
+def _broker(settings: Settings) -> tuple[str | None, str]:
+    if settings.kafka_bootstrap is not None:
+        if answers(settings.kafka_bootstrap, _ANSWER_S):
+            return settings.kafka_bootstrap, ""
+        return None, f"the broker at {settings.kafka_bootstrap} (LAKEHOUSE_KAFKA_BOOTSTRAP) does not answer"
+    record = find(settings, BROKER)
+    if record is None:
+        return None, "the broker does not run; `lakehouse up` starts it, and so does every command that needs it"
+    if not answers(record.address, _ANSWER_S):
+        return None, f"the broker at {record.address} does not answer; its log is {log_path(settings, BROKER)}"
+    return record.address, ""
+
+
+def _lags(settings: Settings, topic: str, broker: str | None) -> list[PartitionLag]:
+    committed = committed_offsets(settings, topic)
+    available: Mapping[int, tuple[int, int]] = {}
+    if broker is not None:
+        try:
+            available = broker_offsets(broker, topic)
+        except LandingZoneError:
+            available = {}  # the topic is made by the first command that sends or ingests
+    partitions = sorted({*committed, *available})
+    return [PartitionLag(topic, p, committed.get(p), *_high_and_oldest(available.get(p))) for p in partitions]
+
+
+def _high_and_oldest(bounds: tuple[int, int] | None) -> tuple[int | None, int | None]:
+    return (None, None) if bounds is None else (bounds[1], bounds[0])
+
+
+def _tables(settings: Settings, models: Mapping[str, Model], publication: Publication | None) -> tuple[TableState, ...]:
+    fixed = [table.name for table in FIXED_TABLES]
+    names = sorted({*fixed, *silver_tables(models.values())}, key=_place)
+    published = {} if publication is None else publication.tables
+    return tuple(state for name in names if (state := _state(settings, name, published.get(name))) is not None)
+
+
+def _place(name: str) -> tuple[int, str]:
+    return _LAYERS.index(name.split(".")[0]), name
+
+
+def _state(settings: Settings, name: str, published: int | None) -> TableState | None:
+    """Rows come from the statistics in the log: no file is opened."""
+    table = newest_version = open_table(settings, name)
+    if newest_version is None:
+        return None
+    if published is not None and published != newest_version.version():
+        table = open_table(settings, name, published)
+    files = (table or newest_version).get_add_actions(flatten=True)
+    counts: list[int | None] = list(files["num_records"].to_pylist()) if files.num_rows else []
+    rows = None if None in counts else sum(filter(None, counts))
+    size = sum(files["size_bytes"].to_pylist()) if files.num_rows else 0
+    return TableState(name, newest_version.version(), published, rows, files.num_rows, size)

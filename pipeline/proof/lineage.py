@@ -1,0 +1,281 @@
+"""Tracing: from a gold row down to the messages behind it, and from a message up to the rows that it counts in.
+
+Belongs here: which rows belong together, layer by layer, as a publication shows them. How a trace is printed belongs to
+the command; nothing is computed anew here, rows are only looked up.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
+
+from lake.models.catalog import Model
+from lake.reading.reader import Reader, open_reader
+from lake.records.publications import Publication
+from lake.slices import HOUR, day_of
+from lake.sql_text import quoted
+from lake.tables.contracts import Table
+from lake.tables.gold import (
+    DEVICE_COMPLETENESS,
+    DEVICE_DAYS,
+    DEVICE_HOURS,
+    DEVICE_LATEST,
+    DEVICE_MINUTES,
+    DEVICES,
+    GOLD_TABLES,
+    SITE_DAYS,
+)
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED  # fmt: skip
+from pipeline.proof.lineage_sql import Row, literal, rows_of, start_of, timestamp, within
+from runtime.errors import UsageError
+from runtime.settings import Settings
+
+Models = Mapping[str, Model]
+
+# the column that a table's period begins at, and how long the period is
+_PERIODS = {
+    DEVICE_MINUTES.name: ("minute_at", timedelta(minutes=1)),
+    DEVICE_HOURS.name: ("hour_at", HOUR),
+    DEVICE_DAYS.name: ("day_date", timedelta(days=1)),
+    SITE_DAYS.name: ("day_date", timedelta(days=1)),
+    DEVICE_COMPLETENESS.name: ("hour_at", HOUR),
+    DEVICE_LATEST.name: ("event_at", timedelta(microseconds=1)),
+    DEVICES.name: ("last_event_at", timedelta(microseconds=1)),
+}
+_OFFSET = ("topic", "partition", "offset")
+_READING = ("device_id", "event_at", "measured_at", "received_at", "clock_status", "source", "message_id", *_OFFSET)
+
+
+@dataclass(frozen=True)
+class MessageTrace:
+    """What became of a record: its row in silver (and the table's name), and the gold rows that it counts in.
+
+    `why_not` says why it counts in none, or not in all that it would.
+    """
+
+    message: Row
+    table: str | None = None
+    row: Row | None = None
+    gold: tuple[tuple[str, Row], ...] = ()
+    why_not: str | None = None
+
+
+@dataclass(frozen=True)
+class RowTrace:
+    """Where a published gold row comes from: the readings and refused records of its period, and its verdicts.
+
+    `registry` are the device's records in `silver.devices`, of a row of `gold.devices` alone.
+    """
+
+    table: str
+    row: Row
+    publication: Publication
+    readings: tuple[Row, ...] = ()
+    refused: tuple[Row, ...] = ()
+    registry: tuple[Row, ...] = ()
+    verdicts: tuple[Row, ...] = field(default=())
+
+
+def trace_message(settings: Settings, models: Models, topic: str, partition: int, offset: int) -> MessageTrace:
+    """Follow a Kafka record up. Raises UsageError when bronze does not have it."""
+    place = f'topic = {quoted(topic)} AND "partition" = {partition} AND "offset" = {offset}'
+    with open_reader(settings, models) as reader:
+        message = _message(reader, topic, place, partition, offset)
+        table, row = _silver_row(reader, models, message, place)
+        publication = reader.publication
+    if table is None or row is None:
+        return MessageTrace(message, why_not="silver has not come to it yet: `lakehouse ingest`")
+    if table == SILVER_REJECTED.name:
+        return MessageTrace(message, table, row, why_not=f"rejected, {row['reason']}: {row['detail'] or 'no detail'}")
+    if table == SILVER_DEVICES.name:
+        with open_reader(settings, models) as reader:
+            gold = _published_devices(reader, row)
+        return MessageTrace(message, table, row, gold, "a lifecycle record is no reading; it places and dates them")
+    if publication is None:
+        return MessageTrace(message, table, row, why_not="nothing has been published yet: `lakehouse refresh`")
+    slice_ = f"{row['event_date']}T{row['event_hour']:02d}"
+    held = {str(entry["slice"]) for entry in publication.held}
+    if slice_ in held:
+        return MessageTrace(message, table, row, why_not=f"its hour {slice_} is held: see `lakehouse status`")
+    with open_reader(settings, models, as_of=publication.publication_id) as past:
+        day = f"event_date = DATE '{row['event_date']}' AND {place}"
+        if table not in past.existing() or not rows_of(past, f"SELECT 1 AS one FROM {table} WHERE {day}"):
+            return MessageTrace(message, table, row, why_not=f"its hour {slice_} is stale: `lakehouse refresh`")
+        gold = tuple(_gold_rows(past, models[row["model_id"]], row))
+    day_waits = day_of(slice_) in {day_of(each) for each in held}
+    why_not = f"{day_of(slice_)} has a held hour and is not rebuilt" if day_waits else None
+    return MessageTrace(message, table, row, gold, why_not)
+
+
+def trace_row(settings: Settings, models: Models, table_name: str, key: Mapping[str, str]) -> RowTrace:
+    """Follow a published gold row down; `key` names it by its columns. Raises UsageError when it names none or many."""
+    table = next((each for each in GOLD_TABLES if table_name in (each.name, each.short_name)), None)
+    if table is None:
+        raise UsageError(f"{table_name} is no table of gold; these are: {', '.join(t.name for t in GOLD_TABLES)}.")
+    with open_reader(settings, models) as reader:
+        publication = reader.publication
+    if publication is None:
+        raise UsageError("Nothing has been published yet: `lakehouse refresh` ingests what waits and publishes it.")
+    with open_reader(settings, models, as_of=publication.publication_id) as reader:
+        row = _one(reader, table, key)
+        column, length = _PERIODS[table.name]
+        start = start_of(row[column])
+        period = "false" if start is None else within(start, length)
+        readings = _readings(reader, models, table, row, period)
+        refused: list[Row] = []
+        registry = _registry(reader, row["device_id"]) if table == DEVICES else []
+        if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
+            columns = ", ".join(f'"{name}"' for name in (*_OFFSET, "event_at", "reason", "detail"))
+            of_device = f"{period} AND topic = 'telemetry' AND device_id = {quoted(row['device_id'])}"
+            refused = rows_of(reader, f"SELECT {columns} FROM silver.rejected WHERE {of_device} ORDER BY event_at")
+        slices = ["all"] if start is None else [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
+        silver = {str(each["silver_table"]) for each in readings} | ({SILVER_DEVICES.name} if registry else set())
+        verdicts = _verdicts(reader, table, slices, sorted(silver))
+    return RowTrace(table.name, row, publication, tuple(readings), tuple(refused), tuple(registry), tuple(verdicts))
+
+
+def _registry(reader: Reader, device_id: str) -> list[Row]:
+    """The device's records over time, each with the lifecycle message that it came in."""
+    columns = ", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)
+    return rows_of(
+        reader, f"SELECT {columns} FROM silver.devices WHERE device_id = {quoted(device_id)} ORDER BY valid_from"
+    )
+
+
+def _published_devices(reader: Reader, record: Row) -> tuple[tuple[str, Row], ...]:
+    if reader.publication is None:
+        return ()
+    found = rows_of(reader, f"SELECT * FROM gold.devices WHERE device_id = {quoted(record['device_id'])}")
+    return tuple((DEVICES.name, row) for row in found)
+
+
+def _message(reader: Reader, topic: str, place: str, partition: int, offset: int) -> Row:
+    name = f"bronze.{topic}"
+    if name not in reader.existing():
+        raise UsageError(f"There is no {name}: messages are named TOPIC:PARTITION:OFFSET, as telemetry:0:17.")
+    found = rows_of(reader, f"SELECT * FROM {name} WHERE {place}")
+    if not found:
+        last = rows_of(reader, f'SELECT max("offset") AS last FROM {name} WHERE "partition" = {partition}')[0]["last"]
+        has = "nothing" if last is None else f"records up to {last}"
+        raise UsageError(f"bronze has no {topic}:{partition}:{offset}; of partition {partition} it has {has}.")
+    return found[0]
+
+
+def _silver_row(reader: Reader, models: Models, message: Row, place: str) -> tuple[str | None, Row | None]:
+    """The one row of silver that the record became; it counts at measured_at or received_at, so on two days at most."""
+    existing = set(reader.existing())
+    days = sorted({message[name].astimezone(UTC).date() for name in ("measured_at", "received_at") if message[name]})
+    names = [SILVER_REJECTED.name, *sorted({model.table for model in models.values()})]
+    for name in (each for each in names if each in existing):
+        for day in days:
+            found = rows_of(reader, f"SELECT * FROM {name} WHERE event_date = DATE '{day}' AND {place}")
+            if found:
+                return name, found[0]
+    if SILVER_DEVICES.name in existing:
+        found = rows_of(reader, f"SELECT * FROM {SILVER_DEVICES.name} WHERE {place}")
+        if found:
+            return SILVER_DEVICES.name, found[0]
+    return None, None
+
+
+def _gold_rows(reader: Reader, model: Model, reading: Row) -> list[tuple[str, Row]]:
+    """The published rows that a reading counts in, table by table."""
+    metrics = [t for t in model.telemetry if t.is_metric and reading.get(t.column) is not None]
+    names = ", ".join(quoted(telemetry.metric_name) for telemetry in metrics)
+    metric = f"metric_name IN ({names})" if names else "false"
+    device = f"device_id = {quoted(reading['device_id'])}"
+    at, day, hour = reading["event_at"], f"event_date = DATE '{reading['event_date']}'", reading["event_hour"]
+    minute = at.astimezone(UTC).replace(second=0, microsecond=0)
+    in_hour = f"{day} AND event_hour = {hour}"
+    site = f"(SELECT any_value(site_id) FROM gold.device_hours WHERE {in_hour} AND {device})"
+    wanted = {
+        DEVICE_MINUTES: f"{in_hour} AND {device} AND {metric} AND minute_at = {timestamp(minute)}",
+        DEVICE_HOURS: f"{in_hour} AND {device} AND {metric}",
+        DEVICE_DAYS: f"{day} AND {device} AND {metric}",
+        SITE_DAYS: f"{day} AND {metric} AND site_id = coalesce({site}, 'unknown')",
+        DEVICE_COMPLETENESS: f"{in_hour} AND {device}",
+        DEVICE_LATEST: f"{device} AND {metric} AND event_at = {timestamp(at)}",
+    }
+    existing = set(reader.existing())
+    return [
+        (table.name, row)
+        for table, where in wanted.items()
+        if table.name in existing
+        for row in rows_of(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL")
+    ]
+
+
+def _one(reader: Reader, table: Table, key: Mapping[str, str]) -> Row:
+    types = {column.name: column.type for column in table.columns}
+    unknown = sorted(set(key) - set(types))
+    if unknown or not key:
+        raise UsageError(f"Name a row of {table.name} by {', '.join(f'{name}=…' for name in table.key)}"
+                         + (f"; there is no column {unknown[0]}." if unknown else "."))  # fmt: skip
+    where = " AND ".join(f'"{name}" = {literal(name, types[name], text)}' for name, text in key.items())
+    found = rows_of(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL LIMIT 2")
+    if not found:
+        raise UsageError(f"Publication {_id(reader)} has no row of {table.name} where {_shown(key)}.")
+    if len(found) > 1:
+        missing = ", ".join(name for name in table.key if name not in key)
+        raise UsageError(f"Several rows of {table.name} have {_shown(key)}: name one, by {missing or 'its key'} too.")
+    return found[0]
+
+
+def _readings(reader: Reader, models: Models, table: Table, row: Row, period: str) -> list[Row]:
+    """The readings that the row counts, from every table of silver that measures its metric, in the order of time."""
+    existing = set(reader.existing())
+    found: list[Row] = []
+    for name, columns in sorted(_columns(models, row).items()):
+        if name not in existing:
+            continue
+        value = f"coalesce({', '.join(columns)})" if columns else "NULL"
+        where = period if not columns else f"{period} AND {value} IS NOT NULL"
+        if table == SITE_DAYS:
+            at_site = f"event_date = DATE '{row['event_date']}' AND site_id = {quoted(row['site_id'])}"
+            where += (
+                f" AND (device_id, event_hour) IN (SELECT device_id, event_hour FROM gold.device_hours WHERE {at_site})"
+            )
+        else:
+            where += f" AND device_id = {quoted(row['device_id'])}"
+        named = ", ".join(f'"{each}"' for each in _READING)
+        found += rows_of(
+            reader, f"SELECT '{name}' AS silver_table, {named}, {value} AS value FROM {name} WHERE {where} ORDER BY ALL"
+        )
+    return sorted(found, key=lambda each: (each["event_at"], each["offset"], each["partition"]))
+
+
+def _columns(models: Models, row: Row) -> dict[str, list[str]]:
+    """Silver table -> the columns that hold the row's metric; without a metric every table counts, and no column."""
+    tables: dict[str, set[str]] = {}
+    for model in models.values():
+        if "metric_name" not in row:
+            tables.setdefault(model.table, set())
+        for telemetry in model.telemetry:
+            if telemetry.is_metric and (telemetry.metric_name, telemetry.unit) == (
+                row.get("metric_name"),
+                row.get("unit"),
+            ):
+                tables.setdefault(model.table, set()).add(f'"{telemetry.column}"')
+    return {name: sorted(columns) for name, columns in tables.items()}
+
+
+def _verdicts(reader: Reader, table: Table, slices: list[str], silver: list[str]) -> list[Row]:
+    """The newest verdict on each slice that the row depends on, in its own table and in silver."""
+    if "ops.verdicts" not in reader.existing():
+        return []
+    tables = ", ".join(quoted(name) for name in (table.name, *silver, SILVER_REJECTED.name))
+    wanted = ", ".join(quoted(slice_) for slice_ in slices)
+    columns = "table_name, slice, is_passing, row_count, input_version, run_id, checked_at, released_by, release_reason"
+    return rows_of(
+        reader,
+        f"SELECT {columns} FROM ops.verdicts WHERE table_name IN ({tables}) AND slice IN ({wanted})"
+        " QUALIFY row_number() OVER (PARTITION BY table_name, slice ORDER BY verdict_id DESC) = 1"
+        " ORDER BY table_name, slice",
+    )
+
+
+def _shown(key: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} is {text}" for name, text in key.items())
+
+
+def _id(reader: Reader) -> int | None:
+    return None if reader.publication is None else reader.publication.publication_id

@@ -1,0 +1,57 @@
+"""The SQL of tracing: a period, a moment and a typed value as SQL text, and rows as mappings.
+
+Belongs here: spelling and fetching. Which rows belong together is decided in `pipeline.proof.lineage`.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from lake.reading.reader import Reader
+from lake.slices import HOUR
+from lake.sql_text import quoted
+from runtime.errors import UsageError
+
+Row = dict[str, Any]
+
+
+def start_of(value: datetime | date | None) -> datetime | None:
+    """The moment at which a day or a period begins."""
+    if value is None or isinstance(value, datetime):
+        return value
+    return datetime.combine(value, datetime.min.time(), UTC)
+
+
+def within(start: datetime, length: timedelta) -> str:
+    """SQL for the readings of a period; the date stands alone, as delta_scan skips files by it."""
+    moments = f"event_at >= {timestamp(start)} AND event_at < {timestamp(start + length)}"
+    hour = f" AND event_hour = {start.astimezone(UTC).hour}" if length <= HOUR else ""
+    return f"event_date = DATE '{start.astimezone(UTC).date()}'{hour} AND {moments}"
+
+
+def rows_of(reader: Reader, sql: str) -> list[Row]:
+    """The rows of one statement, each by its columns' names. Raises QueryError."""
+    result = reader.run(reader.statements(sql)[0])
+    names = [column[0] for column in result.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def literal(name: str, kind: str, text: str) -> str:
+    """What a person typed for a column of this Spark type. Raises UsageError."""
+    try:
+        if kind == "timestamp":
+            moment = datetime.fromisoformat(text)
+            return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        if kind == "date":
+            return f"DATE '{date.fromisoformat(text)}'"
+        if kind in ("int", "bigint"):
+            return str(int(text))
+        if kind == "double":
+            return repr(float(text))
+    except ValueError as error:
+        raise UsageError(f"{name} is a {kind}, and {text!r} is none.") from error
+    return quoted(text)
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment, in UTC."""
+    return f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'"

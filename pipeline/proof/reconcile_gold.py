@@ -1,0 +1,214 @@
+"""Gold against silver and against the manifest: readings by metric, whole days, completeness.
+
+Belongs here: counting published gold at its pinned versions, and working out from a manifest's messages and devices
+which completeness they imply. What must agree is said in `reconcile`.
+
+Hours that are held now are left out on both sides: what readers see of them, if anything, is from before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+
+from device_sim.manifest import ManifestSummary
+from lake.models.catalog import Model, silver_tables
+from lake.records.publications import Publication
+from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, day_of, predicate
+from lake.sql_text import quoted
+from lake.storage.delta import version_of
+from lake.storage.duckdb_connection import scan
+from lake.storage.locations import table_uri
+from pipeline.gate.profiles import HOUR_MICROS, hour_number
+from pipeline.proof.reconcile_messages import Difference
+from runtime.settings import Settings
+
+COMPLETENESS = (
+    "expected_count", "received_count", "missing_count", "late_count", "clock_flagged_count", "duplicate_count",
+    "rejected_count",
+)  # fmt: skip
+"""The counts of `gold.device_completeness` that are compared."""
+
+_SUMS = ", ".join(f"coalesce(sum({column}), 0)::BIGINT" for column in COMPLETENESS)
+
+# the device hours that differ, for FROM
+_PAIRED = "implied FULL JOIN counted USING (device_id, hour) WHERE " + " OR ".join(
+    f"coalesce(implied.{column}, 0) <> coalesce(counted.{column}, 0)" for column in COMPLETENESS
+)
+
+
+@dataclass(frozen=True)
+class GoldCounts:
+    """Counts of published gold, beside what they should be; `published` None is a lake without a publication.
+
+    The connection has the tables of `reconcile_messages.Messages`.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    settings: Settings
+    models: Mapping[str, Model]
+    published: Publication | None
+    held_hours: Sequence[str]
+
+    def by_metric(self, table: str) -> list[tuple[str, str, int, int]]:
+        """(metric, unit, readings in silver, readings that `table` counts), by metric."""
+        counted = {
+            (metric, unit): int(n)
+            for metric, unit, n in self._all(
+                f"SELECT metric_name, unit, sum(reading_count) FROM ({self._gold(table)}) GROUP BY ALL"
+            )
+        }
+        expected = self._silver_by_metric()
+        metrics = sorted({*counted, *expected})
+        return [(*metric, expected.get(metric, 0), counted.get(metric, 0)) for metric in metrics]
+
+    def all_metrics(self, table: str) -> tuple[int, int]:
+        """Readings of all metrics together: in silver, and counted in `table`."""
+        found = self._all(f"SELECT coalesce(sum(reading_count), 0)::BIGINT FROM ({self._gold(table)})")
+        return sum(self._silver_by_metric().values()), int(found[0][0])
+
+    def days(self, table: str) -> tuple[int, int]:
+        """Readings in the published hours of days without a held hour, and those that the daily `table` counts."""
+        held = ", ".join(f"DATE {quoted(day)}" for day in sorted({day_of(hour) for hour in self.held_hours}))
+        where = f"WHERE event_date NOT IN ({held})" if held else ""
+        rows = self._all(f"""
+            SELECT coalesce((SELECT sum(reading_count) FROM ({self._gold("gold.device_hours")}) {where}), 0)::BIGINT,
+                coalesce((SELECT sum(reading_count) FROM ({self._gold(table)}) {where}), 0)::BIGINT""")
+        return int(rows[0][0]), int(rows[0][1])
+
+    def published_of_held(self) -> int:
+        """Readings that `gold.device_hours` counts in held hours, beyond what a publication before has left there."""
+        if not self.held_hours or self.published is None or self.published.publication_id > 1:
+            return 0
+        source = self._gold("gold.device_hours", with_held=True)
+        where = predicate(self.held_hours)
+        return int(self._all(f"SELECT coalesce(sum(reading_count), 0)::BIGINT FROM ({source}) WHERE {where}")[0][0])
+
+    def prepare_completeness(self, manifest: ManifestSummary) -> None:
+        """Make the tables `implied` (what the manifest comes to) and `counted` (gold), by device and hour."""
+        self._register_devices(manifest)
+        late = "".join(f" WHEN {quoted(m.model_id)} THEN {m.quality.late_after_s}" for m in self.models.values())
+        held = ", ".join(str(hour_number(hour)) for hour in self.held_hours) or "NULL"
+        is_plausible = f"year(measured_at) >= {FIRST_PLAUSIBLE_YEAR} AND year(measured_at) < {FIRST_IMPLAUSIBLE_YEAR}"
+        self.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE implied AS
+            WITH placed AS MATERIALIZED (
+                SELECT device_id, expected_fate, expected_clock_status = 'ok' AS is_ok, CASE model_id{late} END AS
+                    late_after_s, epoch_us(received_at) AS received_us, epoch_us(measured_at) AS measured_us,
+                    if(is_ok AND coalesce({is_plausible}, false), measured_us, received_us) // {HOUR_MICROS} AS hour
+                FROM messages WHERE topic = 'telemetry'
+            ), heard AS (
+                SELECT device_id, hour, count(*) AS received_count,
+                    count(*) FILTER (WHERE is_ok AND received_us - measured_us > late_after_s * 1000000) AS late_count,
+                    count(*) FILTER (WHERE NOT is_ok) AS clock_flagged_count,
+                    count(DISTINCT measured_us) FILTER (WHERE is_ok) AS heard_count
+                FROM placed WHERE expected_fate = 'reading' GROUP BY ALL
+            ), refused AS (
+                SELECT device_id, hour, count(*) FILTER (WHERE expected_fate IN ('duplicate', 'conflict'))
+                        AS duplicate_count,
+                    count(*) FILTER (WHERE expected_fate NOT IN ('duplicate', 'conflict')) AS rejected_count
+                FROM placed SEMI JOIN devices_of_manifest USING (device_id)
+                WHERE expected_fate <> 'reading' GROUP BY ALL
+            ), due AS ({self._due_sql()})
+            SELECT device_id, hour, coalesce(expected_count, 0) AS expected_count,
+                coalesce(received_count, 0) AS received_count,
+                greatest(coalesce(expected_count, 0) - coalesce(heard_count, 0), 0) AS missing_count,
+                coalesce(late_count, 0) AS late_count, coalesce(clock_flagged_count, 0) AS clock_flagged_count,
+                coalesce(duplicate_count, 0) AS duplicate_count, coalesce(rejected_count, 0) AS rejected_count
+            FROM due FULL JOIN heard USING (device_id, hour) FULL JOIN refused USING (device_id, hour)
+            WHERE hour NOT IN (SELECT unnest([{held}]::BIGINT[])) OR {held == "NULL"}""")
+        gold = self._gold("gold.device_completeness")
+        self.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE counted AS
+            SELECT device_id, epoch_us(hour_at) // {HOUR_MICROS} AS hour, {", ".join(COMPLETENESS)} FROM ({gold})""")
+
+    def completeness(self) -> list[tuple[int, int]]:
+        """(what the manifest comes to, what gold counts) for each of COMPLETENESS, in total."""
+        implied, counted = (self._all(f"SELECT {_SUMS} FROM {table}")[0] for table in ("implied", "counted"))
+        return list(zip(implied, counted, strict=True))
+
+    def differing_hours(self) -> int:
+        """Device hours of which any count is not what the manifest comes to; totals alone could cancel out."""
+        return int(self._all(f"SELECT count(*) FROM {_PAIRED}")[0][0])
+
+    def differences(self, limit: int) -> list[Difference]:
+        """The first of those device hours."""
+        words = {
+            side: ", ".join(f"'{c.removesuffix('_count')} ' || coalesce({side}.{c}, 0)" for c in COMPLETENESS)
+            for side in ("implied", "counted")
+        }
+        rows = self._all(f"""
+            SELECT device_id || ' ' || strftime(make_timestamp(hour * {HOUR_MICROS}), '%Y-%m-%dT%H'),
+                concat_ws(', ', {words["implied"]}), concat_ws(', ', {words["counted"]})
+            FROM {_PAIRED} ORDER BY hour, device_id LIMIT {limit}""")
+        return [Difference("gold", *row) for row in rows]
+
+    def _due_sql(self) -> str:
+        """Reporting times by device and hour, in the hours that completeness covers, without maintenance."""
+        if self.published is None or not self.published.first_slice:
+            return "SELECT NULL::VARCHAR AS device_id, NULL::BIGINT AS hour, 0::BIGINT AS expected_count WHERE false"
+        first, last = hour_number(self.published.first_slice), hour_number(self.published.last_slice)
+        return f"""
+            SELECT device_id, due_us // {HOUR_MICROS} AS hour, count(*) AS expected_count
+            FROM (SELECT device_id, unnest(range(in_service_us, {(last + 1) * HOUR_MICROS}, interval_us)) AS due_us
+                FROM devices_of_manifest) AS due
+            WHERE due_us >= {first * HOUR_MICROS} AND NOT EXISTS (
+                FROM maintenance WHERE maintenance.device_id = due.device_id
+                    AND due_us >= starts_us AND due_us < ends_us)
+            GROUP BY ALL"""
+
+    def _register_devices(self, manifest: ManifestSummary) -> None:
+        devices, periods = [], []
+        for device in manifest.devices:
+            interval_us = int(device["reporting_interval_s"]) * 1_000_000
+            devices.append((device["device_id"], _micros(device["in_service_at"]), interval_us))
+            for start, end in device["periods"].get("maintenance", []):
+                periods.append((device["device_id"], _micros(start), _micros(end)))
+        for name, rows, columns in (
+            ("devices_of_manifest", devices, ("device_id", "in_service_us", "interval_us")),
+            ("maintenance", periods, ("device_id", "starts_us", "ends_us")),
+        ):
+            types = (pa.string(), pa.int64(), pa.int64())
+            arrays = [pa.array([row[i] for row in rows], type_) for i, type_ in enumerate(types)]
+            self.connection.register(name, pa.table(dict(zip(columns, arrays, strict=True))))
+
+    def _silver_by_metric(self) -> dict[tuple[str, str], int]:
+        """Values in silver outside of held hours, by metric and unit."""
+        counts: dict[tuple[str, str], int] = {}
+        where = f"WHERE NOT ({predicate(self.held_hours)})" if self.held_hours else ""
+        for name in silver_tables(self.models.values()):
+            version = version_of(self.settings, name)
+            metrics = {t.column: (t.metric_name, t.unit) for m in self.models.values() if m.table == name
+                       for t in m.telemetry if t.is_metric}  # fmt: skip
+            if version is None or not metrics:
+                continue
+            columns = ", ".join(f'count("{column}")' for column in metrics)
+            row = self._all(f"SELECT {columns} FROM {scan(table_uri(self.settings, name), version)} {where}")[0]
+            for metric, n in zip(metrics.values(), row, strict=True):
+                if n:
+                    counts[metric] = counts.get(metric, 0) + int(n)
+        return counts
+
+    def _gold(self, table: str, with_held: bool = False) -> str:
+        """SQL for a gold table as readers see it, without held hours; no rows before it is published."""
+        version = None if self.published is None else self.published.tables.get(table)
+        if version is None:
+            counts = ", ".join(f"NULL::BIGINT AS {name}" for name in ("reading_count", *COMPLETENESS))
+            return (
+                "SELECT NULL::VARCHAR AS device_id, NULL::VARCHAR AS metric_name, NULL::VARCHAR AS unit, "
+                f"NULL::DATE AS event_date, NULL::TIMESTAMPTZ AS hour_at, {counts} WHERE false"
+            )
+        source = scan(table_uri(self.settings, table), version)
+        is_hourly = table.split(".")[1] in ("device_hours", "device_minutes", "device_completeness")
+        if not self.held_hours or with_held or not is_hourly:
+            return f"SELECT * FROM {source}"
+        return f"SELECT * FROM {source} WHERE NOT ({predicate(self.held_hours)})"
+
+    def _all(self, sql: str) -> list[tuple]:  # type: ignore[type-arg]  # each caller declares its row
+        return self.connection.sql(sql).fetchall()
+
+
+def _micros(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000)

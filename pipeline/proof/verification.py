@@ -1,0 +1,253 @@
+"""Verifying a publication: silver and gold of it once more from bronze, beside the lake, and row by row the same?
+
+Belongs here: what is rebuilt, from how much of bronze, and the comparison. The rebuild calls the very steps that fill
+the lake, on a lake of its own in the folder `_verify`; the lake itself is only read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import duckdb
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from ingestion.bronze_ingest import APP_ID as INGEST_APP
+from lake.records import gold_hashes
+from lake.records.gold_hashes import Damage
+from lake.records.publications import Publication
+from lake.slices import day_of, predicate, slices_of_day
+from lake.storage.delta import open_table, records_by_slice
+from lake.storage.duckdb_connection import scan
+from lake.storage.lake_files import LakeFiles
+from lake.storage.lease import writer_lease
+from lake.storage.locations import table_uri
+from lake.storage.retention import final_before
+from lake.storage.spark_commits import append_once, ensure_table, read_table
+from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
+from lake.tables.contracts import Table
+from lake.tables.gold import DAILY, GOLD_TABLES, HOURLY, UNSLICED
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED  # fmt: skip
+from pipeline.gate.candidates import SCHEMA, attached
+from pipeline.gold.plan import GoldPlan, build_candidates
+from pipeline.gold.stale import silences_between, silver_versions, stale_slices
+from pipeline.silver.append import APP_ID, Models, ensure_silver, rebuild_slices
+from pipeline.silver.device_registry import APP_ID as LIFECYCLE_APP
+from pipeline.silver.device_registry import update_registry
+from pipeline.silver.tick import Progress, silent
+from runtime.errors import StepError
+from runtime.settings import Settings
+
+SHOWN = 5
+"""As many differing rows of a table are given back."""
+
+_RUN = "verify"
+# what one rebuild takes at once: it bounds the memory, and each costs some seconds whatever its size
+_RECORDS_AT_ONCE = 3_000_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table as it is pinned against the rebuilt one.
+
+    `differing` counts the rows that only one of them has; `examples` are the first such rows, `side` saying which.
+    `problem` says why it could not be compared. `left_out` slices are held or final: their rows are of earlier
+    publications, or bronze no longer has what they were made of.
+    """
+
+    table: str
+    rows: int = 0
+    differing: int = 0
+    examples: tuple[Mapping[str, object], ...] = ()
+    problem: str | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_same(self) -> bool:
+        """True when every row that was compared is the same."""
+        return not self.differing and self.problem is None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What verifying a publication came to. `notes` say what has changed since that decides figures."""
+
+    publication: Publication
+    comparisons: tuple[Comparison, ...]
+    damages: tuple[Damage, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """True when all of it is as it was published."""
+        return not self.damages and all(comparison.is_same for comparison in self.comparisons)
+
+
+def verify(spark: SparkSession, settings: Settings, models: Models, publication: Publication, *, code_version: str,
+           progress: Progress = silent) -> Verification:  # fmt: skip
+    """Rebuild what `publication` pins from bronze and compare. Raises LeaseError while another one verifies."""
+    progress("hashing the files of gold")
+    damages = tuple(gold_hashes.damaged(settings, publication))
+    ours = {model_id: model for model_id, model in models.items() if model_id in publication.models}
+    with lake_beside(settings) as beside:
+        _copy_bronze(spark, settings, beside, publication, ours, progress)
+        final = final_before(settings)
+        _rebuild_silver(spark, settings, beside, publication, ours, final, progress)
+        held = {str(entry["slice"]) for entry in publication.held}
+        plan = _plan(beside, ours, held)
+        progress("gold")
+        candidates = build_candidates(beside, plan, progress)
+        progress("comparing")
+        with attached(beside, candidates) as connection:
+            silver = [
+                _compare(connection, name, _pinned(settings, publication, name), scan(table_uri(beside, name), version),
+                         _since(final) if name != SILVER_DEVICES.name else "true")
+                for name, version in plan.versions.items()
+            ]  # fmt: skip
+            gold = [_compare_gold(connection, settings, publication, table, held, final) for table in GOLD_TABLES]
+    return Verification(publication, (*silver, *gold), damages, tuple(_notes(publication, models, code_version)))
+
+
+@contextmanager
+def lake_beside(settings: Settings) -> Iterator[Settings]:
+    """A lake of its own beside the lake, empty now and gone afterwards; what a killed verification left goes first.
+
+    Only one at a time: raises LeaseError while another process has it.
+    """
+    beside = replace(settings, home=settings.work_folder / _RUN, lake_uri=f"{settings.lake_uri}/_{_RUN}")
+    with writer_lease(beside, "verification of a publication"):
+        _sweep(beside)
+        try:
+            yield beside
+        finally:
+            _sweep(beside)
+
+
+def _sweep(beside: Settings) -> None:
+    for layer in ("bronze", "silver"):
+        LakeFiles(beside).delete_folder(layer)
+
+
+def _copy_bronze(spark: SparkSession, settings: Settings, beside: Settings, publication: Publication, models: Models,
+                 progress: Progress) -> None:  # fmt: skip
+    """Bronze up to where the pinned silver had come, and silver's tables with no rows and that progress."""
+    pinned = open_table(settings, SILVER_REJECTED.name, publication.inputs[SILVER_REJECTED.name])
+    for table, app in ((BRONZE_TELEMETRY, APP_ID), (BRONZE_LIFECYCLE, LIFECYCLE_APP)):
+        progress(f"copying {table.name}")
+        reached = None if pinned is None else pinned.transaction_version(app)
+        ensure_table(spark, beside, table)
+        if reached is not None:
+            rows = read_table(spark, settings, table.name).where(F.col("ingest_id") <= reached)
+            append_once(rows, beside, table, INGEST_APP, int(reached), {"step": _RUN})
+    ensure_silver(spark, beside, models)
+    reached = None if pinned is None else pinned.transaction_version(APP_ID)
+    if reached is not None:
+        nothing = read_table(spark, beside, SILVER_REJECTED.name).limit(0)
+        append_once(nothing, beside, SILVER_REJECTED, APP_ID, int(reached), {"step": _RUN})
+
+
+def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, publication: Publication,
+                    models: Models, final: str, progress: Progress) -> None:  # fmt: skip
+    """Slices before `final` are left out, as bronze no longer has all of them."""
+    progress(SILVER_DEVICES.name)
+    update_registry(beside, models, _RUN)
+    records: dict[str, int] = {}
+    for name, version in publication.inputs.items():
+        opened = None if name == SILVER_DEVICES.name else open_table(settings, name, version)
+        for slice_, count in ({} if opened is None else records_by_slice(opened)).items():
+            if slice_ >= final:
+                records[slice_] = records.get(slice_, 0) + count
+    for slices in _portions(records):
+        progress(f"silver {slices[0]} to {slices[-1]}")
+        rebuild_slices(spark, beside, models, list(slices), _RUN)
+    copied = read_table(spark, beside, BRONZE_TELEMETRY.name).count()
+    tables = {model.table for model in models.values()} | {SILVER_REJECTED.name}
+    judged = sum(read_table(spark, beside, name).where("topic = 'telemetry'").count() for name in tables)
+    if judged != copied and not final:
+        raise StepError(
+            f"Of {copied} messages that publication {publication.publication_id} was made of {copied - judged} lie in "
+            "hours of which its silver has nothing: run `lakehouse status`, then `lakehouse backfill` those hours."
+        )
+
+
+def _portions(records: Mapping[str, int]) -> Iterator[Sequence[str]]:
+    """The slices in order, as many at once as a rebuild may take."""
+    portion: list[str] = []
+    total = 0
+    for slice_ in sorted(records):
+        if portion and total + records[slice_] > _RECORDS_AT_ONCE:
+            yield portion
+            portion, total = [], 0
+        portion.append(slice_)
+        total += records[slice_]
+    if portion:
+        yield portion
+
+
+def _plan(beside: Settings, models: Models, held: set[str]) -> GoldPlan:
+    """All of gold at once, without what was held."""
+    with_records = stale_slices(beside, models).with_records
+    hours = (with_records | set(silences_between(with_records))) - held
+    days: dict[str, list[str]] = {}
+    for slice_ in sorted(with_records):
+        if day_of(slice_) not in {day_of(each) for each in held}:
+            days.setdefault(day_of(slice_), []).append(slice_)
+    return GoldPlan({slice_: slice_ in with_records for slice_ in hours}, days, silver_versions(beside, models), models)
+
+
+def _compare_gold(connection: duckdb.DuckDBPyConnection, settings: Settings, publication: Publication, table: Table,
+                  held: set[str], final: str) -> Comparison:  # fmt: skip
+    """A gold table less what is held or final: those rows, and the newest ones a device, may be of an earlier one."""
+    if (held or final) and table not in (*HOURLY, *DAILY):
+        return Comparison(table.name, left_out=(UNSLICED,))
+    days = sorted({day_of(slice_) for slice_ in held})
+    hours = sorted(held) if table in HOURLY else [hour for day in days for hour in slices_of_day(day)]
+    left_out = ([f"all before {final}"] if final else []) + (hours if table in HOURLY else days)
+    others = f"NOT ({predicate(hours)})" + (f" AND {_since(final)}" if table in (*HOURLY, *DAILY) else "")
+    pinned = _pinned(settings, publication, table.name)
+    rebuilt = f"{SCHEMA}.{table.short_name}"
+    return replace(_compare(connection, table.name, pinned, rebuilt, others), left_out=tuple(left_out))
+
+
+def _since(final: str) -> str:
+    return f"event_date >= DATE '{final}'" if final else "true"
+
+
+def _pinned(settings: Settings, publication: Publication, table: str) -> str | None:
+    version = {**publication.inputs, **publication.tables}.get(table)
+    return None if version is None else scan(table_uri(settings, table), version)
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, table: str, pinned: str | None, rebuilt: str,
+             where: str = "true") -> Comparison:  # fmt: skip
+    """Both ways, each row as often as it is there, over the columns that both have."""
+    if pinned is None:
+        extra = connection.sql(f"SELECT count(*) FROM {rebuilt}").fetchall()[0][0]
+        return Comparison(table, 0, extra, problem=f"the publication pins no {table}" if extra else None)
+    try:
+        columns = ", ".join(f'"{name}"' for name in connection.sql(f"FROM {pinned}").columns
+                            if name in connection.sql(f"FROM {rebuilt}").columns)  # fmt: skip
+        left = f"SELECT {columns} FROM {pinned} WHERE {where}"
+        right = f"SELECT {columns} FROM {rebuilt} WHERE {where}"
+        rows = connection.sql(f"SELECT count(*) FROM ({left})").fetchall()[0][0]
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE differing AS SELECT 'published' AS side, * FROM ({left} EXCEPT ALL {right}) "
+            f"UNION ALL SELECT 'rebuilt' AS side, * FROM ({right} EXCEPT ALL {left})"
+        )
+        differing = connection.sql("SELECT count(*) FROM differing").fetchall()[0][0]
+        found = connection.execute(f"SELECT * FROM differing ORDER BY ALL LIMIT {SHOWN}")
+        names = [column[0] for column in found.description or ()]
+        examples = tuple(dict(zip(names, row, strict=True)) for row in found.fetchall())
+        return Comparison(table, rows, differing, examples)
+    except duckdb.Error as error:
+        return Comparison(table, problem=" ".join(str(error).split("\n\n")[0].split()))
+
+
+def _notes(publication: Publication, models: Models, code_version: str) -> Iterator[str]:
+    if publication.code_version != code_version:
+        yield f"it was made by version {publication.code_version} of the code, this is {code_version}"
+    for model_id, digest in sorted(publication.models.items()):
+        if model_id not in models:
+            yield f"the model {model_id} is not declared any more"
+        elif models[model_id].digest != digest:
+            yield f"the model {model_id} or its limits have changed since"

@@ -1,0 +1,147 @@
+"""Lifecycle events to `silver.devices`, and judging anew what a change of the registry or of the models touches.
+
+Belongs here: reading, committing, and which slices have to be judged again. What an event means is in
+`transforms.device_history`. The history is small, so it is computed whole from bronze whenever an event comes.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from ingestion.bronze_ingest import APP_ID as INGEST_APP
+from lake.models.catalog import silver_tables
+from lake.slices import runs_of, slice_of, slices_of_runs
+from lake.storage.delta import append_once, replace_once
+from lake.storage.duckdb_connection import connect
+from lake.storage.spark_commits import commits_after, progress_of
+from lake.tables.bronze import BRONZE_LIFECYCLE
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.silver.append import APP_ID as TELEMETRY_APP
+from pipeline.silver.append import Models, newest_rows, rebuild_slices
+from pipeline.silver.judging import FINAL, arrow_rows, counts, judging, refuse_repeats, take
+from runtime.settings import Settings
+from transforms.clock import is_plausible
+from transforms.device_history import device_history, judge_event, judged_lifecycle
+from transforms.readings import rejected
+from transforms.registry_changes import DeviceChange, changes, merged
+from transforms.rules import listed
+
+APP_ID = "lifecycle"
+REJUDGE = "rejudge"
+_HISTORY = "history"
+_MOMENTS = ("event_at", "measured_at", "received_at")
+
+
+def update_registry(settings: Settings, models: Models, run_id: str) -> int:
+    """Bring `silver.devices` up to all lifecycle events in bronze; returns how many devices changed.
+
+    The tables are there (see `silver.ensure_silver`). The commit says when which records differ (`intervals`) and which
+    slices must be judged anew (`rejudge`).
+    """
+    target = progress_of(settings, BRONZE_LIFECYCLE.name, INGEST_APP)
+    done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
+    if target <= done:
+        return 0
+    with judging(settings) as connection:
+        events = f"(SELECT * FROM {newest_rows(settings, BRONZE_LIFECYCLE.name)} WHERE ingest_id <= {target})"
+        take(connection, judged_lifecycle(events), lambda value, _: judge_event(value))
+        refuse_repeats(connection, None)
+        connection.execute(f"CREATE TABLE {_HISTORY} AS {device_history(FINAL)}")
+        before = _rows(connection, newest_rows(settings, SILVER_DEVICES.name))
+        found = changes(before, _rows(connection, _HISTORY))
+        if found and progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
+            intervals = merged(interval for change in found for interval in change.intervals)
+            metadata = {
+                "step": "devices",
+                "intervals": [[slice_of(start), None if end is None else slice_of(end)] for start, end in intervals],
+                REJUDGE: runs_of(_slices_to_judge(connection, settings, list(silver_tables(models.values())), found)),
+                "run_id": run_id,
+            }
+            history = partial(arrow_rows, connection, f"FROM {_HISTORY}")
+            replace_once(settings, SILVER_DEVICES, history, lambda _: True, metadata, (APP_ID, target))
+        new = f"(FROM {FINAL} WHERE ingest_id > {done})"
+        slices = sorted({each.slice for each in counts(connection, new, "reason IS NOT NULL")})
+        closing = {"step": "devices", "slices": runs_of(slices), "run_id": run_id}
+        append_once(settings, SILVER_REJECTED, partial(arrow_rows, connection, rejected(new)), APP_ID, target, closing)
+    return len(found)
+
+
+def judge_anew(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> list[str]:
+    """Rebuild the silver slices whose judgement a registry change touched; returns them.
+
+    A killed run is made up for: what is due stands in the commits of `silver.devices` since the last one done.
+    """
+    done = progress_of(settings, SILVER_REJECTED.name, REJUDGE)
+    due = commits_after(settings, SILVER_DEVICES.name, done)
+    slices = sorted({s for commit in due for s in slices_of_runs(commit.metadata.get(REJUDGE, []))})
+    if slices:
+        rebuild_slices(spark, settings, models, slices, run_id, closing=(REJUDGE, due[0].version))
+    return slices
+
+
+def judge_new_models(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> list[str]:
+    """Rebuild the slices of records whose model was unknown and is declared by now; returns them.
+
+    Which set of models has been seen to is an application id of `silver.rejected`, so a tick asks no more than its log.
+    """
+    seen = f"models-{hashlib.sha256(' '.join(sorted(models)).encode()).hexdigest()[:16]}"
+    reached = progress_of(settings, SILVER_REJECTED.name, TELEMETRY_APP)
+    if reached < 0 or progress_of(settings, SILVER_REJECTED.name, seen) >= 0:
+        return []
+    with connect(settings) as connection:
+        every = newest_rows(settings, SILVER_REJECTED.name)
+        unknown = f"topic = 'telemetry' AND reason = 'unknown_model' AND model_id IN {listed(models)}"
+        slices = sorted(_slices(connection, f"(SELECT * FROM {every} WHERE {unknown})"))
+        if slices:
+            rebuild_slices(spark, settings, models, slices, run_id, closing=(seen, reached))
+        else:
+            nothing = partial(arrow_rows, connection, f"FROM {every} LIMIT 0")
+            append_once(settings, SILVER_REJECTED, nothing, seen, reached, {"step": "models", "run_id": run_id})
+    return slices
+
+
+def _slices_to_judge(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, tables: list[str], found: list[DeviceChange]
+) -> Iterable[str]:
+    """Slices of the records whose judgement may differ.
+
+    These are refused records of devices that are new or changed, and readings of changed ones from the first difference
+    on. A record counts at measured_at or at received_at, so both are taken.
+    """
+    changed = [change for change in found if change.is_judged_anew]
+    if not changed or progress_of(settings, SILVER_REJECTED.name, TELEMETRY_APP) < 0:
+        return set()
+    rows = {
+        "device_id": [change.device_id for change in changed],
+        "since": pa.array([change.intervals[0][0] for change in changed], pa.timestamp("us", tz="UTC")),
+        "is_new": [change.is_new for change in changed],
+    }
+    connection.register("changed", pa.table(rows))
+    refused = newest_rows(settings, SILVER_REJECTED.name)
+    slices = _slices(connection, f"(SELECT * FROM {refused} JOIN changed USING (device_id) WHERE topic = 'telemetry')")
+    for name in tables if any(not change.is_new for change in changed) else []:
+        later = "NOT is_new AND (clock_status <> 'ok' OR measured_at >= since OR event_at >= since)"
+        readings = newest_rows(settings, name)
+        slices |= _slices(connection, f"(SELECT * FROM {readings} JOIN changed USING (device_id) WHERE {later})")
+    return slices
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, history: str) -> list[dict[str, Any]]:
+    columns = [column.name for column in SILVER_DEVICES.columns if column.name != "valid_to"]
+    names = ", ".join(f'"{name}"' for name in columns)
+    found = connection.execute(f"SELECT {names} FROM {history}").fetchall()
+    return [dict(zip(columns, row, strict=True)) for row in found]
+
+
+def _slices(connection: duckdb.DuckDBPyConnection, rows: str) -> set[str]:
+    moments = " UNION ALL ".join(f"SELECT {name} AS moment FROM {rows}" for name in _MOMENTS)
+    found = connection.execute(
+        f"SELECT DISTINCT epoch_us(moment) // 3600000000 FROM ({moments}) WHERE {is_plausible('moment')}"
+    )
+    return {slice_of(datetime.fromtimestamp(hour * 3600, UTC)) for (hour,) in found.fetchall()}

@@ -1,0 +1,132 @@
+"""Judging: records on their way from bronze to silver, in a DuckDB of their own.
+
+Belongs here: running the SQL of `transforms` step by step, the closer look at payloads that SQL cannot vouch for, and
+what each step leaves for the next. Which records are judged and where they go is decided by the caller.
+
+Memory is bounded: what does not fit lies in the work folder until the connection is closed.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from lake.sql_text import quoted
+from lake.storage.duckdb_connection import connect
+from runtime.settings import Settings
+from transforms.repeats import COLUMNS, repeated_hashes, repeats
+from transforms.strict_payload import Judgement
+
+Judge = Callable[[bytes | None, int | None], Judgement]
+"""Judges a payload of a shape, by its number."""
+
+FINAL = "final"
+"""The view of all records after `refuse_repeats`: `reason` null for those that silver takes."""
+
+_MEMORY_MB, _A_CORE_MB = 1024, 256
+_BATCH = 20_000
+_ROWS_A_BATCH = 100_000
+_CLOSER = pa.schema(
+    [
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("mended", pa.string()),
+        ("unknown", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Records by the reading table (None when refused), reason and slice."""
+
+    name: str | None
+    reason: str | None
+    slice: str
+    records: int
+
+
+@contextmanager
+def judging(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to judge on; what it holds is gone with it. The caller holds the lease, so it is the only one."""
+    folder = settings.work_folder / "judging"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir(parents=True)
+    with connect(settings) as connection:
+        memory_mb = max(_MEMORY_MB, _A_CORE_MB * (os.cpu_count() or 1))
+        connection.execute(f"SET memory_limit = '{memory_mb}MB'; SET temp_directory = {quoted(str(folder))}")
+        # rows come to silver in any order, and keeping theirs would hold back whole row groups
+        connection.execute("SET preserve_insertion_order = false")
+        yield connection
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def take(connection: duckdb.DuckDBPyConnection, query: str, judge: Judge) -> None:
+    """Judge the records of `query`, from `transforms`, one by one where they have neither `reason` nor `text`."""
+    connection.execute(f"CREATE OR REPLACE TABLE records AS {query}")
+    connection.register("none", pa.Table.from_batches([], _CLOSER))
+    connection.execute("CREATE OR REPLACE TABLE closer AS FROM none")
+    waiting = 'SELECT "partition", "offset", shape, value FROM records WHERE reason IS NULL AND text IS NULL'
+    # one cursor answers one question at a time
+    for batch in connection.cursor().sql(waiting).to_arrow_reader(_BATCH):
+        connection.register("looked_at", _looked_at(batch, judge))
+        connection.execute("INSERT INTO closer FROM looked_at")
+        connection.unregister("looked_at")
+    connection.execute(
+        """CREATE OR REPLACE VIEW judged AS SELECT r.* REPLACE (coalesce(r.reason, c.reason) AS reason,
+            coalesce(r.detail, c.detail) AS detail), c.mended, c.unknown AS unknown_telemetry
+        FROM records r LEFT JOIN closer c ON r."partition" = c."partition" AND r."offset" = c."offset" """
+    )
+
+
+def refuse_repeats(connection: duckdb.DuckDBPyConnection, earlier: str | None) -> None:
+    """Make FINAL: the judged records, those refused that repeat one of them or one of `earlier`.
+
+    `earlier` is SQL for readings of before with the columns of `repeats.COLUMNS`, or None.
+    """
+    pool = f"SELECT {COLUMNS} FROM judged WHERE reason IS NULL"
+    connection.execute(f"CREATE TABLE earlier AS {earlier or f'{pool} AND false'}")
+    connection.execute(f"CREATE VIEW pool AS {pool} UNION ALL SELECT {COLUMNS} FROM earlier")
+    connection.execute(f"CREATE TABLE hashes AS {repeated_hashes('pool')}")
+    connection.execute(f"CREATE TABLE again AS {repeats('pool', 'hashes')}")
+    connection.execute(
+        f"""CREATE VIEW {FINAL} AS SELECT j.* REPLACE (coalesce(j.reason, a.reason) AS reason,
+            coalesce(j.detail, a.detail) AS detail), a.repeats
+        FROM judged j LEFT JOIN again a
+            ON j.topic = a.topic AND j."partition" = a."partition" AND j."offset" = a."offset" """
+    )
+
+
+def counts(connection: duckdb.DuckDBPyConnection, judged: str, where: str = "true") -> list[Count]:
+    """Records of `judged` or of FINAL."""
+    rows = connection.execute(
+        f"""SELECT CASE WHEN reason IS NULL THEN table_name END AS name, reason,
+            strftime(event_date, '%Y-%m-%d') || 'T' || lpad(event_hour::VARCHAR, 2, '0') AS slice, count(*)
+        FROM {judged} WHERE {where} GROUP BY ALL"""
+    ).fetchall()
+    return [Count(*row) for row in rows]
+
+
+def arrow_rows(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
+    """The result of a query, as it comes."""
+    return connection.sql(query).to_arrow_reader(_ROWS_A_BATCH)
+
+
+def _looked_at(batch: pa.RecordBatch, judge: Judge) -> pa.RecordBatch:
+    shapes, values = batch["shape"].to_pylist(), batch["value"].to_pylist()
+    found = [judge(value, shape) for value, shape in zip(values, shapes, strict=True)]
+    columns = [
+        batch["partition"],
+        batch["offset"],
+        pa.array([each.reason and each.reason.value for each in found], pa.string()),
+        pa.array([each.detail for each in found], pa.string()),
+        pa.array([each.text for each in found], pa.string()),
+        pa.array([each.unknown and list(each.unknown.items()) for each in found], _CLOSER.field("unknown").type),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=_CLOSER)

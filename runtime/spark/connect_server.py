@@ -1,0 +1,292 @@
+"""Spark: the embedded Spark Connect server and sessions on it.
+
+Belongs here: how Spark is configured for Delta, S3 and a small machine, and its start and stop. What is computed with
+a session belongs in `ingestion` and `transforms`.
+
+Spark runs as a process of its own so that every command, and every Dagster run, meets a warm JVM.
+"""
+
+import logging
+import os
+import re
+import shutil
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pyspark
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from pyspark.sql.connect.client.retries import DefaultPolicy
+
+from runtime import processes
+from runtime.errors import PlatformError, UsageError
+from runtime.java import class_archives
+from runtime.java.jars import ensure
+from runtime.java.jvm import find_java
+from runtime.ports import free_port, is_port_open
+from runtime.processes import ProcessRecord
+from runtime.settings import Settings
+
+NAME = "spark"
+SCRATCH = ("blockmgr-", "spark-")
+"""How the folders begin that Spark makes in the work folder, and deletes when it ends by itself."""
+_READY_S = 180.0
+_START_ATTEMPTS = 3
+_FEW_CORES = 4
+_WORTH_COMPILING = 30_000
+_NEARLY_UNIQUE = ("value", "ce_id", "ce_time", "offset", "measured_at")
+_SESSION: dict[str, bool | float | int | str | None] = {
+    "spark.sql.session.timeZone": "UTC",
+    # a Kafka header may come twice, and the record must land all the same
+    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+    # Kafka is left out of this list: its old source makes a Java object of every header of every record
+    "spark.sql.sources.useV1SourceList": "avro,csv,json,orc,parquet,text",
+    # rows of few partitions are written as they come rather than sorted first
+    "spark.sql.maxConcurrentOutputFileWriters": "8",
+    # Parquet's second version writes what a number or text adds to the one before: a million records of bronze take
+    # 19 MB for 33 and 1.0 s of CPU for 1.7, and are read as fast; zstd would take 14 MB and 1.5 s
+    "parquet.writer.version": "v2",
+    "spark.sql.parquet.compression.codec": "lz4_raw",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # nearly every value of these is another one, so their dictionaries would be built and thrown away
+    **{f"parquet.enable.dictionary#{column}": "false" for column in _NEARLY_UNIQUE},
+}
+
+# a session still open when its server ends makes its client wait for the server as the program exits
+# its value is where the server listens
+_sessions: weakref.WeakKeyDictionary[SparkSession, str] = weakref.WeakKeyDictionary()
+
+
+@contextmanager
+def running_spark(settings: Settings) -> Iterator[str]:
+    """An `sc://` address: the configured server's, the running embedded one's, or that of one started for the block.
+
+    Raises PlatformError when a server that must be started does not start.
+    """
+    if settings.spark.startswith("sc://"):
+        yield settings.spark
+        return
+    with processes.running(settings, NAME, lambda: _start(settings)) as record:
+        opened_before = set(_sessions)
+        try:
+            yield record.address
+        finally:
+            for session in set(_sessions) - opened_before:
+                session.stop()
+
+
+def start_spark(settings: Settings) -> ProcessRecord | None:
+    """Start the embedded server until `stop_spark`, or keep the one that runs; None when another one is configured."""
+    if settings.spark.startswith("sc://"):
+        return None
+    record, _ = processes.start_kept(settings, NAME, lambda: _start(settings))
+    return record
+
+
+def stop_spark(settings: Settings) -> bool:
+    """Stop the embedded server. False when it did not run."""
+    with processes.exclusive(settings, NAME):
+        return processes.stop(settings, NAME)
+
+
+def connect(address: str) -> SparkSession:
+    """A new session on a Spark Connect server, in UTC; its user stops it. Raises PlatformError when none answers."""
+    parts = urlsplit(address)
+    if not is_port_open(parts.hostname or "", parts.port or 15002):
+        raise PlatformError(f"Spark does not answer at {address}: `lakehouse doctor` says what runs and what does not.")
+    # errors reach the caller as exceptions; this logger repeats them on stderr as JSON
+    logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
+    try:
+        session = SparkSession.builder.remote(address).config(map=_SESSION).create()
+    except PySparkException as error:
+        raise PlatformError(f"Spark at {address} gives no session: {error}.") from error
+    # the default keeps asking a server that is gone for ten minutes, also when the program ends
+    session.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2000)])
+    _sessions[session] = f"{parts.scheme}://{parts.hostname}:{parts.port or 15002}"
+    return session
+
+
+def open_sessions() -> list[tuple[SparkSession, str]]:
+    """The sessions of this process that have not been stopped, each with its server's address."""
+    return [(session, address) for session, address in _sessions.items() if not session.client.is_closed]
+
+
+def needed_memory_mb(settings: Settings) -> int:
+    """Memory that must be available to start Spark: its heap. Raises UsageError for a size that is none."""
+    match = re.fullmatch(r"(\d+)([mg])b?", settings.spark_memory.strip().lower())
+    if match is None:
+        raise UsageError(f"LAKEHOUSE_SPARK_MEMORY is {settings.spark_memory!r}: give a size such as 2g or 1500m.")
+    return int(match.group(1)) * (1024 if match.group(2) == "g" else 1)
+
+
+def _start(settings: Settings) -> ProcessRecord:
+    """Start it on a port that is free now; another program may take it before Spark does, hence the attempts."""
+    needed, available = needed_memory_mb(settings), psutil.virtual_memory().available // 2**20
+    if available < needed:
+        raise PlatformError(
+            f"Spark may take {needed} MB of memory and {available} MB are available: close programs, or set "
+            "LAKEHOUSE_SPARK_MEMORY lower (1g is enough for small lakes)."
+        )
+    sweep_scratch(settings)
+    kinds = [ensure("spark")] + ([ensure("s3")] if settings.is_s3 else [])
+    jars = [jar for folder in kinds for jar in sorted(folder.glob("*.jar"))]
+    for attempt in range(1, _START_ATTEMPTS + 1):
+        try:
+            return _start_once(settings, jars)
+        except PlatformError as error:
+            if attempt == _START_ATTEMPTS or "bind" not in str(error).lower():
+                raise
+    raise AssertionError("unreachable")
+
+
+def sweep_scratch(settings: Settings) -> None:
+    """Delete what a Spark that was killed has left, which may be gigabytes; none may be running for this home."""
+    for path in settings.work_folder.glob("*-*"):
+        if path.name.startswith(SCRATCH) and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _start_once(settings: Settings, jars: list[Path]) -> ProcessRecord:
+    port = free_port()
+    settings.work_folder.mkdir(parents=True, exist_ok=True)
+    configuration = settings.work_folder / "spark.conf"
+    values = spark_configuration(settings, jars, port)
+    configuration.write_text("".join(f"{name} {value}\n" for name, value in values.items()))
+    spark_home = Path(pyspark.__path__[0])
+    command = [
+        str(spark_home / "bin" / "spark-submit"),
+        "--properties-file", str(configuration),
+        "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
+        "--name", "lakehouse",
+        "spark-internal",
+    ]  # fmt: skip
+    address = f"sc://127.0.0.1:{port}"
+    record = processes.spawn(settings, NAME, command, address, _environment(settings, spark_home))
+    with processes.stopped_on_failure(settings, NAME):
+        processes.wait_until_ready(settings, record, lambda: is_port_open("127.0.0.1", port), _READY_S)
+        _warm_up(address)
+    return record
+
+
+def _warm_up(address: str) -> None:
+    session = connect(address)
+    try:
+        session.sql("select 1").collect()
+    except PySparkException as error:
+        raise PlatformError(f"Spark started but cannot run a query: {error}.") from error
+    finally:
+        session.stop()
+
+
+def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict[str, str]:
+    """The server's configuration. Holds no credentials: those go through the environment."""
+    cores = os.cpu_count() or 2
+    work = settings.work_folder
+    java = find_java(settings.java_home)
+    jvm_options = [f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'}", *_jvm_options(cores)]
+    jvm_options += class_archives.options(settings, NAME, java, jars)
+    values = {
+        "spark.master": settings.spark,
+        "spark.driver.memory": settings.spark_memory,
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        # errors come back as their message; the JVM's stack stands in the log
+        "spark.sql.connect.serverStacktrace.enabled": "false",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.extraJavaOptions": " ".join(jvm_options),
+        "spark.sql.warehouse.dir": str(work / "warehouse"),
+        "spark.local.dir": str(work),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.log.level": "WARN",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.pyspark.python": sys.executable,
+        # the defaults are made for a cluster: 200, 50 and 10,000 tasks of which each costs more than its work here
+        "spark.sql.shuffle.partitions": str(cores * 2),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(cores * 2),
+        # one tick's plans compile to more classes than the 100 that are kept by default: 80,000 readings 12 s to 10.5 s
+        "spark.sql.codegen.cache.maxEntries": "1000",
+    }
+    if settings.spark.startswith("local"):
+        values |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        # one class path for the one JVM; executors elsewhere are sent the jars instead
+        values["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in jars)
+        # 400 small files: 2.7 s instead of 8 to 11
+        values["spark.hadoop.fs.file.impl"] = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
+    else:
+        values["spark.jars"] = ",".join(str(jar) for jar in jars)
+    if settings.is_s3:
+        values |= _s3a_configuration(settings)
+    return values
+
+
+def _jvm_options(cores: int) -> list[str]:
+    """On few cores parallel collectors take the processor time that the work needs.
+
+    The optimising compiler stays on: a first tick begins a little later, and later ones take half the time or less.
+    Spark generates code for every plan, which in the end fills what the JVM keeps for compiled code, and then it dies.
+    The JVM leaves methods of over 8,000 bytes to its interpreter unless told otherwise, and Spark generates such ones.
+    Records from Kafka are short-lived and many: with half of the heap for the young, five million of them to bronze
+    take 33 s of CPU, with a third 38, and in a heap that is kept small 44.
+    """
+    few = ["-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=256m", "-XX:NewRatio=1"]
+    return ["-XX:-DontCompileHugeMethods", *(few if cores <= _FEW_CORES else [])]
+
+
+def interpret_small(spark: SparkSession, records: int) -> None:
+    """Let the session interpret its plans when there is little to compute, and compile them when there is much.
+
+    Compiling a plan's Java costs seconds, whatever the rows: interpreted, the first ticks of a server are the quicker.
+    """
+    is_small = records < _WORTH_COMPILING
+    spark.conf.set("spark.sql.codegen.wholeStage", str(not is_small).lower())
+    spark.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN" if is_small else "FALLBACK")
+
+
+def _s3a_configuration(settings: Settings) -> dict[str, str]:
+    prefix = "spark.hadoop.fs.s3a."
+    values = {
+        f"{prefix}impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        f"{prefix}endpoint.region": settings.aws_region,
+        f"{prefix}aws.credentials.provider": _credentials_provider(settings),
+        # commits of Delta need no renames, so the fast upload may hold its blocks in memory-mapped files
+        f"{prefix}fast.upload.buffer": "disk",
+        f"{prefix}buffer.dir": str(settings.work_folder / "s3a"),
+    }
+    if settings.aws_endpoint_url:
+        values[f"{prefix}endpoint"] = settings.aws_endpoint_url
+        values[f"{prefix}path.style.access"] = "true"
+        values[f"{prefix}connection.ssl.enabled"] = str(settings.aws_endpoint_url.startswith("https://")).lower()
+    return values
+
+
+def _credentials_provider(settings: Settings) -> str:
+    package = "software.amazon.awssdk.auth.credentials"
+    if settings.aws_access_key_id:
+        return f"{package}.EnvironmentVariableCredentialsProvider"
+    return f"{package}.DefaultCredentialsProvider"
+
+
+def _environment(settings: Settings, spark_home: Path) -> dict[str, str]:
+    java = find_java(settings.java_home)
+    values = {
+        "JAVA_HOME": str(java.parent.parent),
+        "SPARK_HOME": str(spark_home),
+        "SPARK_LOCAL_IP": "127.0.0.1" if settings.spark.startswith("local") else None,
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_CONF_DIR": str(settings.work_folder / "no-spark-conf"),
+        # glibc gives each thread a pool of its own, and what is free in one is lost to the others
+        "MALLOC_ARENA_MAX": "2",
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
+        "AWS_SESSION_TOKEN": settings.aws_session_token,
+    }
+    return {name: value for name, value in values.items() if value}

@@ -1,0 +1,361 @@
+"""The Dagster definitions, without broker, Spark or dbt: what is declared, and how verdicts and runs are told."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
+    Definitions,
+    build_sensor_context,
+    job,
+    op,
+    validate_run_config,
+)
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from dagster_project.asset_checks import GATE, evaluations
+from dagster_project.definitions import build_definitions
+from dagster_project.jobs import publish, refresh
+from dagster_project.partitions import HOURS, within
+from dagster_project.resources import Work, Writer
+from dagster_project.runs.in_process import run_job
+from dagster_project.runs.instance import open_instance
+from dagster_project.runs.under_way import PROCESS_TAG, end_abandoned, process_tag, under_way
+from dagster_project.sensors import new_messages, stale_slices
+from lake.models.store import add_model
+from lake.records.verdicts import Failure, Verdict
+from lake.slices import FIRST_PLAUSIBLE_YEAR
+from lake.storage.lease import current_holder, writer_lease
+from lake.tables.gold import GOLD_TABLES, HOURLY
+from lakehouse.cli.commands.backfill import hours_between, runs_over
+from lakehouse.cli.main import run
+from runtime.errors import LeaseError, PlatformError, UsageError
+from runtime.settings import Settings, load_settings
+from tests.support.small_lake import Lake
+
+PROBE = {
+    "@context": "dtmi:dtdl:context;2",
+    "@id": "dtmi:test:probe;1",
+    "@type": "Interface",
+    "contents": [{"@type": "Telemetry", "name": "depth", "schema": "double"}],
+}
+
+
+def home(folder: Path) -> Settings:
+    """Settings with addresses at which nothing answers."""
+    return Settings(home=folder, lake_uri=str(folder / "lake"), kafka_bootstrap="127.0.0.1:1", spark="sc://127.0.0.1:1")
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
+    """The definitions of an empty home with one added model."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "probe.json").write_text(json.dumps(PROBE))
+    add_model(home(folder), folder / "probe.json")
+    return build_definitions(home(folder))
+
+
+@pytest.fixture(scope="module")
+def graph(definitions: Definitions) -> AssetGraph:
+    """Their assets."""
+    return definitions.resolve_asset_graph()
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> DagsterInstance:
+    """A real instance, as a home has it."""
+    return open_instance(home(tmp_path_factory.mktemp("instance")))
+
+
+def key(path: str) -> AssetKey:
+    return AssetKey(path.split("/"))
+
+
+def test_loading_them_touches_nothing(tmp_path: Path) -> None:
+    """They load for an empty home without making it."""
+    settings = load_settings({}, tmp_path)
+    assert build_definitions(settings).resolve_asset_graph().get_all_asset_keys()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_table_is_an_asset(graph: AssetGraph) -> None:
+    """Topics, bronze, silver (an added model's too), candidates and gold."""
+    expected = {"kafka/telemetry", "kafka/lifecycle", "bronze/telemetry", "bronze/lifecycle"}
+    expected |= {
+        f"silver/{name}" for name in ("thermostats", "energy_meters", "pumps", "probes", "rejected", "devices")
+    }
+    expected |= {f"{layer}/{table.short_name}" for layer in ("candidate", "gold") for table in GOLD_TABLES}
+    found = {each.to_user_string() for each in graph.get_all_asset_keys()}
+    assert {name for name in found if "/stg_" not in name} == expected
+
+
+@pytest.mark.parametrize("table", [table.short_name for table in GOLD_TABLES])
+def test_published_gold_comes_from_the_topics(graph: AssetGraph, table: str) -> None:
+    """Lineage goes from each gold table through dbt, silver and bronze to Kafka."""
+    ancestors = graph.get_ancestor_asset_keys(key(f"gold/{table}"))
+    assert {key(f"candidate/{table}"), key("bronze/lifecycle"), key("kafka/lifecycle")} <= ancestors
+    if table != "devices":
+        assert {key("silver/thermostats"), key("kafka/telemetry")} <= ancestors
+
+
+def test_hourly_candidates_come_from_an_added_model(graph: AssetGraph) -> None:
+    """Whichever silver tables there are, gold is built from them."""
+    for table in HOURLY:
+        assert key("silver/probes") in graph.get(key(f"candidate/{table.short_name}")).parent_keys
+
+
+def test_every_asset_says_what_it_is(graph: AssetGraph) -> None:
+    """Each has a description, an owner, a group and a kind, or the UI shows a name and no more."""
+    for each in graph.get_all_asset_keys():
+        node = graph.get(each)
+        assert node.description, each
+        assert node.owners, each
+        assert node.group_name not in (None, "default"), each
+        assert node.kinds, each
+
+
+def test_a_backfill_is_one_run_of_hours(definitions: Definitions, graph: AssetGraph) -> None:
+    """What a backfill does has hours as partitions and takes all of them in one run."""
+    for name in ("backfill", "backfill_gold"):
+        selected = definitions.resolve_job_def(name).asset_layer.selected_asset_keys
+        assert {key(f"gold/{table.short_name}") for table in HOURLY} <= selected
+        assert (key("silver/thermostats") in selected) == (name == "backfill")
+        for each in selected:
+            assert graph.get(each).partitions_def == HOURS, each
+            assert graph.get(each).backfill_policy.max_partitions_per_run is None, each
+
+
+def test_partition_keys_are_slices() -> None:
+    """From the first plausible year to the hour after this one, spelt as everywhere else."""
+    assert HOURS.get_first_partition_key() == f"{FIRST_PLAUSIBLE_YEAR}-01-01T00"
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H")
+    assert within(["2099-01-01T00", now, "1999-12-31T23", "2026-11-20T05"]) == ["2026-11-20T05", now]
+
+
+def test_only_what_does_not_repeat_work_is_on_by_default(definitions: Definitions) -> None:
+    """Cold, upkeep and the sensors; warm would do what those do."""
+    repository = definitions.get_repository_def()
+    on = {s.name for s in repository.schedule_defs if s.default_status.value == "RUNNING"}
+    on |= {s.name for s in repository.sensor_defs if s.default_status.value == "RUNNING"}
+    assert on == {"new_messages", "cold", "daily", "stale_slices"}
+
+
+def test_chosen_slices_are_run_config(definitions: Definitions) -> None:
+    """What `cold` asks for, and whoever types it into the launchpad, is what the job takes."""
+    config = {"resources": {"work": {"config": {"slices": ["2026-11-20T05"]}}}}
+    assert validate_run_config(definitions.resolve_job_def("publish"), config)
+
+
+def test_the_sensor_asks_once_a_state_of_silver(
+    tmp_path: Path, instance: DagsterInstance, definitions: Definitions
+) -> None:
+    """Nothing for an empty lake; stale slices once, and again when silver has moved; not while a run is under way."""
+    lake = Lake(home(tmp_path))
+
+    def look(cursor: str | None = None) -> SensorExecutionData:
+        resources = {"settings": lake.settings}
+        with build_sensor_context(instance, cursor, resources=resources, definitions=definitions) as context:
+            return stale_slices.evaluate_tick(context)
+
+    assert look().skip_message == "Nothing is stale."
+    lake.fill("2026-11-20T05")
+    lake.write()
+    asked = look()
+    assert [each.tags["lakehouse/stale"] for each in asked.run_requests or ()] == ["2026-11-20T05"]
+    assert not look(asked.cursor).run_requests
+    lake.write()
+    assert len(look(asked.cursor).run_requests or ()) == 1
+    run = instance.create_run_for_job(publish, tags=process_tag(), status=DagsterRunStatus.STARTED)
+    assert look(asked.cursor).skip_message == "publish is under way."
+    instance.report_run_canceled(run)
+
+
+def test_no_refresh_without_messages(tmp_path: Path, instance: DagsterInstance, definitions: Definitions) -> None:
+    """Where no broker answers there is nothing to ingest, and no run is started to find that out; nor at once after a
+    run that failed."""
+    resources = {"settings": home(tmp_path)}
+    with build_sensor_context(instance, resources=resources, definitions=definitions) as context:
+        assert "No broker" in (new_messages.evaluate_tick(context).skip_message or "")
+        run = instance.create_run_for_job(refresh, tags=process_tag(), status=DagsterRunStatus.STARTED)
+        assert new_messages.evaluate_tick(context).skip_message == "refresh is under way."
+        instance.report_run_failed(run)
+        assert "failed less than a minute ago" in (new_messages.evaluate_tick(context).skip_message or "")
+
+
+def test_a_verdict_is_a_result_of_its_slice() -> None:
+    """Failing with the reason in words and the partition; of two verdicts on a slice the later is told."""
+    failure = Failure("rejected_share", "", 0.3, 0.05, "30 % were rejected")
+    first = Verdict("silver.pumps", "2026-11-20T05", "{}", False, (failure,), 10, "d", "r", datetime.now(UTC))
+    released = Verdict(
+        "silver.pumps", "2026-11-20T06", "{}", True, (failure,), 9, "d", "r", datetime.now(UTC), "ann", "known"
+    )
+    whole = Verdict("gold.devices", "all", "{}", True, (), 3, "d", "r", datetime.now(UTC))
+    repeated = Verdict("silver.pumps", "2026-11-20T06", "{}", False, (failure,), 9, "d", "r", datetime.now(UTC))
+    found = {(e.asset_key.to_user_string(), e.partition): e for e in evaluations([first, repeated, released, whole])}
+    assert len(found) == 3
+    held = found["silver/pumps", "2026-11-20T05"]
+    assert (held.passed, held.check_name, held.description) == (False, GATE, "30 % were rejected")
+    passed = found["silver/pumps", "2026-11-20T06"]
+    assert passed.passed
+    assert passed.metadata["released_by"].value == "ann"
+    assert found["gold/devices", None].passed
+
+
+def test_a_held_slice_is_the_last_result() -> None:
+    """The UI shows an asset's last result, so a slice that fails is not hidden by a later hour that passes."""
+    failure = Failure("rejected_share", "", 0.3, 0.05, "30 % were rejected")
+    verdicts = [
+        Verdict("silver.pumps", f"2026-11-20T0{hour}", "{}", hour != 3, () if hour != 3 else (failure,), 10, "d", "r",
+                datetime.now(UTC))
+        for hour in range(6)
+    ]  # fmt: skip
+    assert [each.passed for each in evaluations(verdicts)] == [True] * 5 + [False]
+
+
+def test_of_very_many_slices_the_empty_ones_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has rows or fails is told of however many slices, what has none only of few."""
+    failure = Failure("rejected_share", "", 0.3, 0.05, "30 % were rejected")
+    full, empty, bad = (
+        Verdict("silver.pumps", f"2026-11-20T0{hour}", "{}", hour != 2, () if hour != 2 else (failure,), rows, "d", "r",
+                datetime.now(UTC))
+        for hour, rows in enumerate((10, 0, 0))
+    )  # fmt: skip
+    assert len(list(evaluations([full, empty, bad]))) == 3
+    monkeypatch.setattr("dagster_project.asset_checks._MANY", 2)
+    assert [each.partition for each in evaluations([full, empty, bad])] == [full.slice, bad.slice]
+
+
+def test_the_instance_keeps_to_itself(instance: DagsterInstance) -> None:
+    """No usage reports, one run at a time."""
+    assert instance.get_settings("telemetry") == {"enabled": False}
+    assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
+
+
+@op
+def _nothing() -> None:
+    """A step of the test's own."""
+
+
+@job
+def _small() -> None:
+    _nothing()
+
+
+def test_the_event_log_is_dagsters_own(instance: DagsterInstance) -> None:
+    """What is written over kept connections, Dagster's original storage reads."""
+    result = _small.execute_in_process(instance=instance)
+    original = SqliteEventLogStorage(str(Path(instance.event_log_storage._base_dir)))  # type: ignore[attr-defined]
+    written = [event.message for event in instance.all_logs(result.run_id)]
+    assert [event.message for event in original.get_logs_for_run(result.run_id)] == written
+    assert len(written) > 3
+
+
+def test_a_run_whose_process_is_gone_is_ended(instance: DagsterInstance) -> None:
+    """It would block the queue for ever; one whose process lives is left alone."""
+    alive = instance.create_run_for_job(_small, tags=process_tag(), status=DagsterRunStatus.STARTED)
+    host, pid, _ = process_tag()[PROCESS_TAG].rsplit(" ", 2)
+    tags = {PROCESS_TAG: f"{host} {pid} 1.0"}  # the same pid, of a process of long ago
+    gone = instance.create_run_for_job(_small, tags=tags, status=DagsterRunStatus.STARTED)
+    assert end_abandoned(instance) == [gone.run_id]
+    ended = instance.get_run_by_id(gone.run_id)
+    assert ended is not None
+    assert ended.status is DagsterRunStatus.FAILURE
+    assert under_way(instance, "_small") == "_small"
+    instance.report_run_canceled(alive)
+    assert under_way(instance, "_small") is None
+
+
+def test_a_retry_that_waits_is_left_alone(instance: DagsterInstance) -> None:
+    """It has the tags of the run that failed, and so its process, until it has one itself."""
+    host, pid, _ = process_tag()[PROCESS_TAG].rsplit(" ", 2)
+    tags = {PROCESS_TAG: f"{host} {pid} 1.0"}
+    failed = instance.create_run_for_job(_small, tags=tags, status=DagsterRunStatus.FAILURE)
+    retry = instance.create_run_for_job(
+        _small, tags=tags, status=DagsterRunStatus.STARTING, parent_run_id=failed.run_id, root_run_id=failed.run_id
+    )
+    assert end_abandoned(instance) == []
+    assert under_way(instance, "_small") == "_small"
+    instance.add_run_tags(retry.run_id, {PROCESS_TAG: f"{host} {pid} 2.0"})
+    assert end_abandoned(instance) == [retry.run_id]
+
+
+def test_a_failure_is_told_in_our_words(tmp_path: Path) -> None:
+    """A service that does not answer ends a run with our error, and the run is shown as failed."""
+    settings = home(tmp_path)
+    with pytest.raises(PlatformError, match=r"sc://127\.0\.0\.1:1"):
+        run_job(settings, "ingest")
+    with open_instance(settings) as instance:
+        assert [run.status for run in instance.get_runs()] == [DagsterRunStatus.FAILURE]
+
+
+def test_only_a_service_that_does_not_answer_is_tried_again() -> None:
+    """Anything else of ours fails the same way twice."""
+    from dagster import Failure as StepFailure
+    from dagster import RetryRequested
+
+    with pytest.raises(RetryRequested), Work().told():
+        raise PlatformError("away")
+    with pytest.raises(StepFailure) as error, Work().told():
+        raise UsageError("never")
+    assert not error.value.allow_retries
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("2026-11-20T05", "2026-11-20T06", ["2026-11-20T05", "2026-11-20T06"]),
+        ("2026-11-20T22", "2026-11-20", ["2026-11-20T22", "2026-11-20T23"]),
+        ("2026-11-20", "2026-11-20T01", ["2026-11-20T00", "2026-11-20T01"]),
+    ],
+)
+def test_a_day_is_its_hours(first: str, last: str, expected: list[str]) -> None:
+    """--from a day begins with its first hour, --to a day ends with its last."""
+    assert hours_between(first, last) == expected
+
+
+@pytest.mark.parametrize(("first", "last"), [("2026-11-20T06", "2026-11-20T05"), ("20.11.2026", "2026-11-21")])
+def test_a_range_that_cannot_be_is_refused(first: str, last: str) -> None:
+    """Backwards, or not a time."""
+    with pytest.raises(UsageError):
+        hours_between(first, last)
+
+
+def test_a_backfill_goes_where_records_are() -> None:
+    """A month a run, from its first to its last hour with records; months without any are left out."""
+    hours = [*hours_between("2015-03-01", "2015-03-31"), *hours_between("2026-10-01", "2026-12-31")]
+    runs = runs_over(hours, {"2015-03-01T04", "2026-11-20T05", "2026-11-20T08", "2026-12-01T00"})
+    assert [(run[0], run[-1], len(run)) for run in runs] == [
+        ("2015-03-01T04", "2015-03-01T04", 1),
+        ("2026-11-20T05", "2026-11-20T08", 4),
+        ("2026-12-01T00", "2026-12-01T00", 1),
+    ]
+
+
+def test_a_backfill_of_nothing_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A range without records is no failure, and starts nothing."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+    assert run(["backfill", "--from", "2026-11-20", "--to", "2026-11-20"]) == 0
+    assert "No records from 2026-11-20T00 to 2026-11-20T23" in capsys.readouterr().out
+    assert not (tmp_path / "home" / "dagster").exists()
+
+
+def test_a_run_waits_for_the_lease_and_names_its_holder(tmp_path: Path) -> None:
+    """Who waits is told for whom; when it takes too long the run ends with that."""
+    told: list[str] = []
+    writer = Writer(home(tmp_path), told.append, wait_s=0.2)
+    with writer_lease(home(tmp_path), "the other one"), pytest.raises(LeaseError, match="the other one"):
+        writer.hold("this one")
+    assert "the other one" in told[0]
+    writer.hold("this one")
+    writer.hold("again, which is no second lease")
+    assert current_holder(home(tmp_path)) is not None
+    writer.give_back()
+    assert current_holder(home(tmp_path)) is None

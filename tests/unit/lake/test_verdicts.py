@@ -1,0 +1,121 @@
+"""Verdicts and releases: which of several counts, and what is held now."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lake.records.publications import Publication, record
+from lake.records.verdicts import (
+    Failure,
+    Verdict,
+    held_entry,
+    input_version,
+    latest_failures,
+    passing,
+    record_verdicts,
+    release,
+    verdicts_at,
+    with_earlier_releases,
+)
+from runtime.errors import UsageError
+from runtime.settings import Settings
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+V1, V2 = input_version({"silver.thermostats": 1}), input_version({"silver.thermostats": 2})
+FAILURE = Failure("rejected_share", "reason", 0.4, 0.05, "40 % of thermostats readings were rejected (limit 5 %)")
+GOOD = Verdict("silver.thermostats", "2026-11-20T05", V1, True, (), 100, "digest", "run", NOW)
+BAD = replace(GOOD, is_passing=False, failures=(FAILURE,))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A lake without tables."""
+    return Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
+
+
+def test_input_versions_are_canonical() -> None:
+    """The same versions are the same text, in whatever order they come."""
+    assert input_version({"b": 2, "a": 1}) == input_version({"a": 1, "b": 2}) == '{"a":1,"b":2}'
+
+
+def test_verdicts_come_back_as_stored(settings: Settings) -> None:
+    """Failures, times and all fields survive storing."""
+    record_verdicts(settings, [BAD])
+    (stored,) = verdicts_at(settings, V1).values()
+    assert replace(stored, verdict_id="") == BAD
+
+
+def test_nothing_passes_that_was_not_judged(settings: Settings) -> None:
+    """No verdict, a failing one, and one on other inputs all mean: not passing."""
+    slices = ["2026-11-20T05", "2026-11-20T06", "2026-11-20T07", "2026-11-20T08"]
+    assert passing(settings, GOOD.table, slices, V1) == set()
+    others = [replace(BAD, slice=slices[1]), replace(GOOD, slice=slices[2], input_version=V2)]
+    record_verdicts(settings, [GOOD, *others, replace(GOOD, slice=slices[3], table="silver.pumps")])
+    assert passing(settings, GOOD.table, slices, V1) == {slices[0]}
+
+
+def test_the_newest_verdict_counts_whatever_the_clock_says(settings: Settings) -> None:
+    """A machine whose clock steps back cannot bring an old verdict back."""
+    record_verdicts(settings, [GOOD])
+    record_verdicts(settings, [replace(BAD, checked_at=NOW - timedelta(days=2))])
+    assert passing(settings, GOOD.table, [GOOD.slice], V1) == set()
+
+
+def test_a_slice_is_held_until_its_newest_input_version_passes(settings: Settings) -> None:
+    """What failed at an older version is not held once the slice passes, in that table or another."""
+    record_verdicts(settings, [BAD, replace(BAD, table="gold.device_hours")])
+    assert {v.table for v in latest_failures(settings)} == {"silver.thermostats", "gold.device_hours"}
+    record_verdicts(settings, [replace(GOOD, input_version=V2)])
+    assert latest_failures(settings) == []
+
+
+def test_held_slices_of_old_days_come_from_the_newest_publication(settings: Settings) -> None:
+    """Only verdicts since the newest publication are read, and yet nothing held is forgotten."""
+    old = replace(BAD, checked_at=NOW - timedelta(days=9))
+    other = replace(BAD, slice="2026-11-20T06", checked_at=NOW - timedelta(days=9))
+    record_verdicts(settings, [old, other, replace(old, slice="2026-11-20T09")])
+    held = (held_entry(old), held_entry(other))
+    record(settings, Publication(1, NOW, {}, {}, (), held, (), "", "", {}, "0.1.0", "run"))
+    assert [v.slice for v in latest_failures(settings)] == [old.slice, other.slice]
+    record_verdicts(settings, [replace(GOOD, slice=old.slice, input_version=V2)])
+    assert latest_failures(settings) == [other]
+
+
+def test_a_released_slice_passes_and_says_who_and_why(settings: Settings) -> None:
+    """A release is a passing verdict on the same input version, with who, why and the failures."""
+    record_verdicts(settings, [BAD, replace(GOOD, table="silver.pumps")])
+    (released,) = release(settings, BAD.slice, "sensor swap, known", "kim", NOW)
+    assert passing(settings, BAD.table, [BAD.slice], V1) == {BAD.slice}
+    assert (released.released_by, released.release_reason) == ("kim", "sensor swap, known")
+    assert released.failures == (FAILURE,)
+    assert latest_failures(settings) == []
+
+
+def test_a_release_carries_on_while_the_findings_are_the_same(settings: Settings) -> None:
+    """New data elsewhere moves the input version; what was looked at and let pass stays let pass until it changes."""
+    record_verdicts(settings, [BAD])
+    release(settings, BAD.slice, "known", "kim", NOW)
+    same = replace(BAD, input_version=V2)
+    worse = replace(same, failures=(replace(FAILURE, observed=0.9),))
+    more = replace(same, row_count=101)
+    elsewhere = replace(same, slice="2026-11-20T06")
+    carried, *others = with_earlier_releases(settings, [same, worse, more, elsewhere])
+    assert (carried.is_passing, carried.released_by, carried.input_version) == (True, "kim", V2)
+    assert [v.is_passing for v in others] == [False, False, False]
+
+
+@pytest.mark.parametrize("why", ["", "  "])
+def test_a_release_needs_a_reason(settings: Settings, why: str) -> None:
+    """Who reads the publication later must find out why."""
+    record_verdicts(settings, [BAD])
+    with pytest.raises(UsageError, match="needs a reason"):
+        release(settings, BAD.slice, why, "kim", NOW)
+
+
+def test_only_a_held_slice_can_be_released(settings: Settings) -> None:
+    """A slip of the hand names the slices that are held."""
+    record_verdicts(settings, [BAD])
+    with pytest.raises(UsageError, match=r"Held are: 2026-11-20T05"):
+        release(settings, "2026-11-20T06", "known", "kim", NOW)

@@ -1,0 +1,64 @@
+"""The commands `simulate` and `replay`: what they refuse before anything starts."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from device_sim.faults import DEMO_FAULTS, parse_faults
+from device_sim.simulation import SimulationOptions, plan
+from lakehouse.cli.commands.replay import replay
+from lakehouse.cli.commands.simulate import simulate
+from runtime.errors import UsageError
+from runtime.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "says"),
+    [
+        (simulate, ["--speed", "fast"], "neither 'max' nor a number"),
+        (simulate, ["--speed", "nan"], "neither 'max' nor a number"),
+        (simulate, ["--speed", "-1"], "neither 'max' nor a number"),
+        (simulate, ["--start", "noon"], "write it as 2026-11-20T05:00"),
+        (simulate, ["--devices", "0"], "x>=1"),
+        (simulate, ["--faults", "/nonexistent/f.json"], "does not exist"),
+        (replay, ["/nonexistent/f.csv", "--model", "pump"], "does not exist"),
+        (replay, [__file__, "--model", "pump", "--map", "a"], "not COLUMN=TELEMETRY"),
+        (replay, [__file__, "--model", "pump", "--map", "a=b", "--map", "a=c"], "mapped twice"),
+    ],
+)
+def test_wrong_options_are_usage_errors(command: click.Command, arguments: list[str], says: str) -> None:
+    """An option that cannot be is exit code 2 and one sentence, before a broker is started."""
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 2
+    assert says in result.output
+
+
+def test_print_faults_prints_a_faults_file() -> None:
+    """What is printed is a file to start from: every fault with its values."""
+    result = CliRunner().invoke(simulate, ["--print-faults"])
+    assert result.exit_code == 0
+    assert parse_faults(result.output, "printed") == DEMO_FAULTS
+
+
+@pytest.mark.parametrize("devices", [0, -3])
+def test_a_plan_is_refused_before_anything_is_sent(devices: int, tmp_path: Path) -> None:
+    """The function refuses what the command's options would."""
+    options = SimulationOptions(datetime(2026, 11, 20, tzinfo=UTC), devices=devices, hours=1)
+    with pytest.raises(UsageError, match="--devices 1 or more"):
+        plan(Settings(home=tmp_path, lake_uri=str(tmp_path)), options, datetime(2026, 11, 21, tzinfo=UTC))
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_imports_nothing_heavy(request: pytest.FixtureRequest) -> None:
+    """Looking at the two commands loads neither numpy, Arrow nor the Kafka client."""
+    code = (
+        "import sys, lakehouse.cli.commands.simulate, lakehouse.cli.commands.replay;"
+        "print(sorted({'numpy', 'pyarrow', 'confluent_kafka', 'rich', 'duckdb', 'dagster'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=request.config.rootpath, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]", found.stderr

@@ -1,0 +1,50 @@
+"""Bronze telemetry to judged records, and judged records to the rows of silver tables, as SQL.
+
+Belongs here: the order of the steps and the final selects, which are the contracts of the tables. A tick and a rebuild
+both come through here; they differ only in the bronze rows and the earlier readings that they bring. Queries are run in
+`pipeline`.
+"""
+
+from collections.abc import Mapping
+
+from lake.models.catalog import Model
+from lake.sql_text import quoted
+from lake.tables.contracts import Table
+from lake.tables.silver import READING_COLUMNS, SILVER_REJECTED
+from transforms.envelope_rules import judged_envelopes
+from transforms.payload import judged_payloads, payloads_of, telemetry_values
+
+RECORD_COLUMNS = (
+    "topic", '"partition"', '"offset"', "ingest_id", "received_at", "event_at", "event_date", "event_hour",
+    "clock_status", "reason", "detail", "device_id", "model_id", "component_name", "source", "message_id",
+    "measured_at", "payload_digest", "table_name", "shape", "text",
+)  # fmt: skip
+"""What is known of a record when SQL has judged it, besides its `value`: that is kept where there is no `text`."""
+
+
+def judged_telemetry(bronze: str, facts: str, models: Mapping[str, Model]) -> str:
+    """SQL for every bronze row once, with its slice and a `reason` where envelope or device refuse it.
+
+    A row with neither a reason nor a `text` is for `strict_payload`. Repeats are not looked for here.
+    """
+    judged = judged_payloads(judged_envelopes(bronze, facts, models), payloads_of(models.values()))
+    tables = " ".join(f"WHEN {quoted(m.model_id)} THEN {quoted(m.table)}" for m in models.values())
+    table_name = f"CASE model_id {tables} END" if tables else "NULL::VARCHAR"
+    value = "CASE WHEN text IS NULL THEN value END AS value"
+    return f"SELECT {', '.join(RECORD_COLUMNS)}, {value} FROM (SELECT *, {table_name} AS table_name FROM ({judged}))"
+
+
+def readings(judged: str, table: Table, models: Mapping[str, Model]) -> str:
+    """SQL for the rows of one silver reading table, in its declared order of columns."""
+    common = [column.name for column in READING_COLUMNS]
+    ours = [p for p in payloads_of(models.values()) if p.model.table == table.name]
+    parsed, telemetry = telemetry_values(ours, {c.name: c.type for c in table.columns if c.name not in common})
+    names = ", ".join(f'"{name}"' for name in common)
+    return f"""SELECT {names}, {", ".join(telemetry)} FROM (
+        SELECT *, {parsed} FROM {judged} WHERE reason IS NULL AND table_name = {quoted(table.name)})"""
+
+
+def rejected(judged: str) -> str:
+    """SQL for the rows of `silver.rejected`."""
+    names = ", ".join(f'"{name}"' for name in SILVER_REJECTED.column_names if name != "value")
+    return f"SELECT {names}, coalesce(value, encode(text)) AS value FROM {judged} WHERE reason IS NOT NULL"
