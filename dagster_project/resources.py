@@ -21,7 +21,7 @@ from pipeline.gold.gold_refresh import Outcome, Prepared
 from pipeline.maintenance import Upkeep
 from pipeline.silver.append import SilverReport
 from pipeline.silver.tick import Progress, TickReport, silent
-from runtime.errors import LakehouseError, LeaseError, PlatformError
+from runtime.errors import LakehouseError, PlatformError
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
@@ -83,11 +83,7 @@ class Writer:
         """Take the lease unless this run has it. Raises LeaseError after `wait_s` seconds."""
         if self._is_held:
             return
-        try:
-            self._held.enter_context(writer_lease(self.settings, purpose))
-        except LeaseError as busy:
-            self.progress(f"waiting: {busy}")
-            self._held.enter_context(writer_lease(self.settings, purpose, self.wait_s))
+        self._held.enter_context(writer_lease(self.settings, purpose, self.wait_s, tell=self.progress))
         self._is_held = True
 
     def give_back(self) -> None:

@@ -13,7 +13,8 @@ from lake.models.catalog import Model, silver_tables
 from lake.records.publications import Publication, newest
 from lake.records.verdicts import Verdict, latest_failures
 from lake.storage.delta import open_table
-from lake.storage.lease import Holder, current_holder
+from lake.storage.lease import current_holder
+from lake.storage.lease_holder import Holder
 from lake.tables.every import FIXED_TABLES
 from pipeline.gold.stale import stale_slices
 from runtime.errors import LandingZoneError

@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 
 from lake.records.erasures import withdrawal_of
 from lake.storage.delta import HOOKS, WRITER, append, arrow_schema, canonical_json, open_table, read_rows
+from lake.storage.lease import ensure_held
 from lake.tables.ops import OPS_PUBLICATIONS
 from runtime.errors import UsageError
 from runtime.settings import Settings
@@ -89,6 +90,7 @@ def forget(settings: Settings, before_id: int) -> None:
     """Take out the publications below an id: from this commit on nothing keeps the versions that they pin."""
     opened = open_table(settings, OPS_PUBLICATIONS.name)
     if opened is not None:
+        ensure_held(settings)
         opened.delete(f"publication_id < {before_id}", writer_properties=WRITER, post_commithook_properties=HOOKS)
 
 

@@ -15,6 +15,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lake.storage.delta import HOOKS, WRITER
+from lake.storage.lease import ensure_held
 from lake.storage.locations import spark_uri
 from lake.tables.contracts import Table
 from runtime.errors import StepError
@@ -56,6 +57,7 @@ def compact(settings: Settings, spark: SparkSession, table: Table, opened: Delta
     """Do what `due` found, in one commit. Raises StepError."""
     if not found.dates:
         return
+    ensure_held(settings)
     column = next(name for name in table.partition_by if name.endswith("_date"))
     try:
         if table.layer in ("bronze", "silver"):

@@ -22,6 +22,7 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 from deltalake.transaction import RemoveAction
 
+from lake.storage.lease import ensure_held
 from lake.storage.locations import delta_options, explain_store, table_uri
 from lake.storage.parquet_files import write_files
 from lake.tables.contracts import Table
@@ -189,6 +190,7 @@ def _commit_files(
     """New files with `rows`, whose columns stand in the order of the table's, for the removed ones, in one commit."""
     try:
         added = write_files(settings, table, rows().cast(pa.schema(opened.schema().to_arrow())))
+        ensure_held(settings)
         opened.create_write_transaction(
             [*removed, *added],
             "append",  # so it is called, with or without removed files
@@ -223,6 +225,7 @@ def roll_back(settings: Settings, table: Table, version: int) -> int:
     opened = ensure_table(settings, table)
     later = opened.version() - version
     if later > 0 and any(entry.get("operation") not in LAYOUT_OPERATIONS for entry in opened.history(limit=later)):
+        ensure_held(settings)
         opened.restore(version)
     return opened.version()
 
@@ -242,6 +245,7 @@ def _write(
     lost: CommitFailedError | None = None
     for _ in range(_ATTEMPTS):
         target = ensure_table(settings, table)
+        ensure_held(settings)
         try:
             write_deltalake(
                 target,

@@ -11,6 +11,7 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
+from lake.storage.lease import ensure_held
 from lake.storage.locations import s3fs_options
 from runtime.settings import Settings
 
@@ -33,6 +34,7 @@ class LakeFiles:
     """The files of a lake."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._root = settings.lake_uri.removeprefix("s3://")
         self._system: Any = LocalFileSystem()
         if settings.is_s3:
@@ -86,7 +88,8 @@ class LakeFiles:
             self._system.rm(place, recursive=True)
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Delete files; one that is gone already is no error."""
+        """Delete files; one that is gone already is no error. Raises LeaseError when the lease is lost."""
+        ensure_held(self._settings)
         for path in paths:
             try:
                 self._system.rm_file(f"{self._root}/{path}")

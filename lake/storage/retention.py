@@ -58,7 +58,7 @@ def drop_before(spark: SparkSession, settings: Settings, table: str, day: date) 
     if table == BRONZE_TELEMETRY.name and final_before(settings) < str(day):
         spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{_FINAL_BEFORE}' = '{day}')").collect()
     # without slices: what was made of these rows stays as it is
-    with committing(spark, {"step": "retention"}):
+    with committing(spark, settings, {"step": "retention"}):
         spark.sql(f"DELETE FROM {name} WHERE {column} < DATE '{first}'").collect()
 
 

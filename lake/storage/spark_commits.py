@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from lake.slices import slices_of_runs
 from lake.storage.delta import LAYOUT_OPERATIONS, open_table
+from lake.storage.lease import ensure_held
 from lake.storage.locations import spark_uri
 from lake.tables.contracts import Table
 from runtime.settings import Settings
@@ -95,6 +96,7 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
     """
     uri = spark_uri(settings, table.name)
     name = f"delta.`{uri}`"
+    ensure_held(settings)
     opened = open_table(settings, table.name)
     if opened is None:
         parts = f"PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
@@ -135,7 +137,11 @@ def _rewrite(spark: SparkSession, uri: str, table: Table, wider: Mapping[str, st
 def append_once(
     rows: DataFrame, settings: Settings, table: Table, app_id: str, txn_version: int, metadata: Metadata
 ) -> None:
-    """Append in one commit that Delta ignores when `txn_version` is not above the application's last one."""
+    """Append in one commit that Delta ignores when `txn_version` is not above the application's last one.
+
+    Raises LeaseError when the lease is lost.
+    """
+    ensure_held(settings)
     (
         rows.write.format("delta")
         .mode("append")
@@ -147,8 +153,9 @@ def append_once(
 
 
 @contextmanager
-def committing(spark: SparkSession, metadata: Metadata) -> Iterator[None]:
-    """The commits of statements inside the block carry this metadata."""
+def committing(spark: SparkSession, settings: Settings, metadata: Metadata) -> Iterator[None]:
+    """The commits of statements inside the block carry this metadata. Raises LeaseError when the lease is lost."""
+    ensure_held(settings)
     spark.conf.set("spark.databricks.delta.commitInfo.userMetadata", json.dumps(metadata))
     try:
         yield

@@ -32,7 +32,7 @@ from lake.sql_text import quoted
 from lake.storage.delta import HOOKS, WRITER, arrow_schema, ensure_table, open_table, read_rows, replace, roll_back
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.lake_files import LakeFiles
-from lake.storage.lease import writer_lease
+from lake.storage.lease import ensure_held, writer_lease
 from lake.storage.locations import candidate_path, table_uri
 from lake.storage.log_files import checkpoint, superseded
 from lake.tables.contracts import Table
@@ -157,6 +157,7 @@ def _publish_without(
         opened = ensure_table(settings, table)
         if table.partition_by:
             days |= {str(row["event_date"]) for row in read_rows(opened, condition)}
+        ensure_held(settings)
         opened.delete(condition, writer_properties=WRITER, post_commithook_properties=HOOKS)
         # the commit before has the id in its condition; this one names nothing, and is what the log will begin with
         opened.alter.set_table_properties({"delta.checkpointInterval": "50"})

@@ -55,17 +55,17 @@ def erase_rows(
     for name, found in rows.items():
         slices = [row["slice"] for row in found]
         if slices:
-            with committing(spark, {"step": "erasure", "slices": runs_of(slices)}):
+            with committing(spark, settings, {"step": "erasure", "slices": runs_of(slices)}):
                 _take_out(spark, settings, name)
     if first is not None:
         since = slice_of(datetime.fromtimestamp(first / 1_000_000, UTC))
-        with committing(spark, {"step": "erasure", "intervals": [[since, None]]}):
+        with committing(spark, settings, {"step": "erasure", "intervals": [[since, None]]}):
             spark.sql(
                 f"DELETE FROM {_named(settings, SILVER_DEVICES.name)} WHERE device_id = {_text(device_id)}"
             ).collect()
     for table in BRONZE_TABLES.values():
         if counts[table.name]:
-            with committing(spark, {"step": "erasure"}):
+            with committing(spark, settings, {"step": "erasure"}):
                 _take_out(spark, settings, table.name)
     for name in (*rows, SILVER_DEVICES.name, *(table.name for table in BRONZE_TABLES.values())):
         _close(spark, settings, name)
@@ -118,7 +118,7 @@ def _close(spark: SparkSession, settings: Settings, table: str) -> None:
     commit = newest_commit(settings, table, "offsets") if is_bronze else None
     known = {} if commit is None else commit.metadata
     reached = {name: known[name] for name in ("offsets", "topic_id") if name in known}
-    with committing(spark, {"step": "erasure", **reached}):
+    with committing(spark, settings, {"step": "erasure", **reached}):
         spark.sql(f"ALTER TABLE {_named(settings, table)} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')").collect()
 
 

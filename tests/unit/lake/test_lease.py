@@ -1,25 +1,50 @@
-"""The writer's lease in a folder."""
+"""The writer's lease in a folder: between processes that see each other, and between such that do not."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import psutil
+import pyarrow as pa
 import pytest
 
-from lake.storage.lease import current_holder, writer_lease
+from lake.storage import lease
+from lake.storage.delta import append, arrow_schema, ensure_table, version_of
+from lake.storage.lease import current_holder, ensure_held, writer_lease
+from lake.storage.lease_files import lease_files
+from lake.storage.lease_holder import Holder, Pace, Watch, parse, this_process
+from lake.tables.ops import OPS_PUBLICATIONS
+from runtime import process_ids
 from runtime.errors import LeaseError
 from runtime.settings import Settings
+from tests.support.namespaces import PID, skip_without
 
+QUICK = Pace(renew_s=0.1, dead_after_s=2.0)
+# holds the lease until its input ends; then commits, which the fence may refuse
 HOLD = """
-import sys
+import sys, time
 from pathlib import Path
-from lake.storage.lease import writer_lease
+from unittest.mock import patch
+from lake.storage.lease import ensure_held, writer_lease
+from lake.storage.lease_holder import Pace
+from runtime.errors import LeaseError
 from runtime.settings import Settings
-with writer_lease(Settings(Path(sys.argv[1]), sys.argv[1] + "/lake"), "test"):
-    print("held", flush=True)
-    sys.stdin.read()
+settings, skew, real = Settings(Path(sys.argv[1]), sys.argv[1] + "/lake"), float(sys.argv[2]), time.time
+with patch("time.time", lambda: real() + skew):
+    try:
+        with writer_lease(settings, "test", float(sys.argv[3]), Pace(0.1, 2.0)):
+            print("held", flush=True)
+            sys.stdin.read()
+            ensure_held(settings)
+        print("done", flush=True)
+    except LeaseError as error:
+        print(f"refused: {error}", flush=True)
 """
 
 
@@ -28,13 +53,32 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(tmp_path, str(tmp_path / "lake"))
 
 
-def holder_process(settings: Settings) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(settings.home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def start(settings: Settings, *before: str, skew_s: float = 0.0, wait_s: float = 0.0) -> "subprocess.Popen[str]":
+    command = [*before, sys.executable, "-c", HOLD, str(settings.home), str(skew_s), str(wait_s)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def says(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+    return process.stdout.readline()
+
+
+def holder_process(settings: Settings, *before: str, skew_s: float = 0.0) -> "subprocess.Popen[str]":
+    process = start(settings, *before, skew_s=skew_s)
+    assert says(process) == "held\n"
     return process
+
+
+def lease_of(settings: Settings, holder: Holder, number: int = 7) -> Path:
+    folder = Path(settings.lake_uri) / "_lease"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{number:012d}.json"
+    path.write_text(holder.to_json())
+    return path
+
+
+def me(settings: Settings) -> Holder:
+    return this_process("tick", (), lease_files(settings).folder_id())
 
 
 def test_a_second_writer_is_refused_and_told_who_writes(settings: Settings) -> None:
@@ -72,23 +116,250 @@ def test_the_lease_of_a_killed_process_is_taken_over(settings: Settings, is_reap
     process.communicate()
 
 
-def test_a_writer_waits_for_the_lease(settings: Settings) -> None:
-    """With time to wait, a writer goes on as soon as the other one is done."""
+def test_a_writer_waits_for_the_lease_and_says_so(settings: Settings) -> None:
+    """With time to wait, a writer goes on as soon as the other one is done, and tells once for whom it waits."""
     process = holder_process(settings)
-    assert process.stdin is not None
-    process.stdin.close()
-    with writer_lease(settings, "patient", wait_s=30):
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        assert process.stdin is not None
+        process.stdin.close()
+
+    with writer_lease(settings, "patient", wait_s=30, tell=tell):
         assert process.wait(10) == 0
+    assert len(told) == 1
+    assert f"process {process.pid}" in told[0]
 
 
-def test_a_silent_holder_on_another_machine_is_dead(settings: Settings) -> None:
-    """Elsewhere no process id can be asked for: a holder that has not renewed for long has lost its lease."""
-    folder = Path(settings.lake_uri) / "_lease"
-    folder.mkdir(parents=True)
-    holder = {"host": "elsewhere", "pid": 1, "process_started_at": 0.0, "purpose": "tick", "taken_at": 0.0}
-    (folder / "000000000007.json").write_text(json.dumps(holder | {"renewed_at": 9e12}))
+@pytest.mark.parametrize("skew_s", [0.0, 86_400.0, -86_400.0])
+def test_a_writer_in_another_pid_namespace_keeps_its_lease(settings: Settings, skew_s: float) -> None:
+    """Of a holder whose process cannot be seen its renewals tell that it lives, whatever its clock says."""
+    skip_without(*PID)
+    process = holder_process(settings, "unshare", *PID, skew_s=skew_s)
+    try:
+        with (
+            pytest.raises(LeaseError, match=r"test, since .*, on another machine or in another container"),
+            writer_lease(settings, "second", 2 * QUICK.dead_after_s, QUICK),
+        ):
+            pass
+    finally:
+        assert process.communicate()[0] == "done\n"
+
+
+def test_a_writer_in_a_namespace_does_not_steal_from_one_outside(settings: Settings) -> None:
+    """Both ways: where this process is not to be seen, its number says nothing."""
+    skip_without(*PID)
+    with writer_lease(settings, "outside", pace=QUICK):
+        other = start(settings, "unshare", *PID, skew_s=-3600.0, wait_s=1.5 * QUICK.dead_after_s)
+        assert "refused: Another process is writing" in other.communicate(timeout=60)[0]
+        ensure_held(settings)
+
+
+def test_a_killed_writer_in_another_namespace_is_taken_over_after_its_silence(settings: Settings) -> None:
+    """Nobody saw it die: the next one has watched its file for as long as a living holder may be silent."""
+    skip_without(*PID)
+    process = holder_process(settings, "unshare", *PID, skew_s=86_400.0)
+    process.kill()  # ends the namespace, too
+    process.communicate()
+    began = time.monotonic()
+    with writer_lease(settings, "next", 30.0, QUICK):
+        assert time.monotonic() - began > QUICK.dead_after_s
+
+
+def test_a_writer_that_was_stopped_and_taken_over_commits_nothing_more(settings: Settings) -> None:
+    """The fence: who finds the lease with another one when it goes on is refused before its commit."""
+    skip_without(*PID)
+    process = holder_process(settings, "unshare", *PID)
+    inside = psutil.Process(process.pid).children()[0]
+    inside.send_signal(signal.SIGSTOP)
+    with writer_lease(settings, "next", 30.0, QUICK):
+        inside.send_signal(signal.SIGCONT)
+        said = process.communicate(timeout=60)[0]
+        assert said.startswith("refused: This process was silent for so long")
+        assert f"process {os.getpid()}" in said
+        ensure_held(settings)  # what it did at its end left the lease of its successor alone
+    assert current_holder(settings) is None
+
+
+def test_a_holder_of_another_boot_is_judged_by_time(settings: Settings) -> None:
+    """Its number may be another program's by now, and copied machines share their id: neither proves anything."""
+    before = me(settings)
+    machine, boot, *rest = process_ids.place().split(" ")
+    rebooted = replace(before, place=" ".join([machine, "0" * len(boot), *rest]))
+    gone = replace(rebooted, pid=2**22 + 1)
+    for number, holder in enumerate((rebooted, gone)):
+        assert not holder.is_here
+        assert not holder.is_seen_dead(holder.folder_id)
+        lease_of(settings, holder, 10 * (number + 1))
+        with pytest.raises(LeaseError, match="another machine"), writer_lease(settings, "at once"):
+            pass
+        with writer_lease(settings, "patient", 30.0, QUICK):
+            pass
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_every_part_of_the_place_tells_processes_apart(settings: Settings, part: int) -> None:
+    """Machine, boot, PID and time namespace: where one differs, a number that is gone proves no death."""
+    parts = process_ids.place().split(" ")
+    parts[part] = "another"
+    holder = replace(me(settings), pid=2**22 + 1)
+    assert holder.is_seen_dead(holder.folder_id)
+    assert not replace(holder, place=" ".join(parts)).is_seen_dead(holder.folder_id)
+    assert not replace(holder, place="").is_seen_dead(holder.folder_id)
+
+
+def test_the_name_of_a_machine_proves_nothing(settings: Settings) -> None:
+    """A container of another name that shares the PID namespace is seen; one of this name elsewhere is not."""
+    gone = replace(me(settings), host="elsewhere", pid=2**22 + 1)
+    assert gone.is_seen_dead(gone.folder_id)
+
+
+@pytest.mark.parametrize(("seconds", "is_dead"), [(0.0, False), (1.5, False), (2.5, True), (-2.5, True)])
+def test_a_process_that_started_at_another_time_is_another(settings: Settings, seconds: float, is_dead: bool) -> None:
+    """A process number that was given again is not the holder's; the clock's rounding makes no other of it."""
+    holder = me(settings)
+    later = replace(holder, process_started_at=holder.process_started_at + seconds)
+    assert later.is_seen_dead(holder.folder_id) is is_dead
+
+
+def test_the_lease_of_the_lake_that_was_copied_is_not_the_copys(settings: Settings, tmp_path: Path) -> None:
+    """A copy has a folder of its own: what holds the original's lease does not write here."""
+    original = replace(me(settings), folder_id=lease_files(settings).folder_id() + 1)
+    lease_of(settings, original)
+    assert current_holder(settings) is None
+    with writer_lease(settings, "copy"):
+        pass
+
+
+def test_a_silent_holder_elsewhere_is_dead_by_the_watchers_own_clock() -> None:
+    """Neither stamp nor time of day count: the same text, seen for longer than a living holder may be silent."""
+    now = 100.0
+    watch = Watch(Pace(20, 120), lambda: now)
+    assert not watch.is_silent("1", "a")
+    now += 120
+    assert not watch.is_silent("1", "a")
+    assert not watch.is_silent("1", "b")  # renewed
+    assert watch.has_changed
+    now += 120.5
+    assert not watch.is_silent("2", "b")  # another holder
+    now += 120.5
+    assert watch.is_silent("2", "b")
+
+
+def test_a_fresh_looking_holder_elsewhere_refuses_who_does_not_wait(settings: Settings) -> None:
+    """At once, and by name; only a stamp that is far from the clock is a reason to watch."""
+    holder = replace(me(settings), host="elsewhere", place="elsewhere")
+    lease_of(settings, holder)
     with pytest.raises(LeaseError, match="elsewhere"), writer_lease(settings, "impatient"):
         pass
-    (folder / "000000000007.json").write_text(json.dumps(holder | {"renewed_at": 0.0}))
-    with writer_lease(settings, "next"):
-        assert [path.name for path in folder.glob("*.json")] == ["000000000008.json"]
+    assert current_holder(settings) is not None
+    for stamp in (0.0, 9e12):
+        path = lease_of(settings, replace(holder, renewed_at=stamp))
+        assert current_holder(settings) is None
+        with writer_lease(settings, "next", pace=QUICK):
+            assert not path.exists()
+        Path(settings.lake_uri, "_lease", "000000000008.json").unlink()
+
+
+def test_one_that_was_silent_and_renews_as_it_is_taken_over_keeps_its_lease(settings: Settings) -> None:
+    """After creating the next file the taker looks once more: what it had seen must stand there still."""
+    path = lease_of(settings, replace(me(settings), place="elsewhere", renewed_at=0.0))
+    taking = lease._Taking(lease_files(settings), QUICK, lambda sessions: None, None)
+    seen = path.read_text()
+    path.write_text(parse(seen).to_json().replace('"renewed_at": 0.0', '"renewed_at": 1.0'))
+    assert taking._create(me(settings), path.name, seen) is None
+    assert lease_files(settings).names() == [path.name]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"host": 1}'])
+def test_a_lease_that_cannot_be_read_is_judged_by_time(settings: Settings, text: str) -> None:
+    """A damaged file is no holder that can be asked: whoever waits takes over when it stays as it is."""
+    path = lease_of(settings, me(settings))
+    path.write_text(text)
+    with writer_lease(settings, "next", pace=QUICK):
+        assert not path.exists()
+
+
+def test_a_lease_of_another_version_is_read(settings: Settings) -> None:
+    """What a newer program says besides, and what an older one did not say yet, makes no lease unreadable."""
+    holder = me(settings)
+    assert parse(json.dumps(asdict(holder) | {"boot_id": "x", "colour": "red"})) == holder
+    older = {"host": "a", "pid": 1, "process_started_at": 0.0, "purpose": "tick", "taken_at": 0.0, "renewed_at": 0.0}
+    assert parse(json.dumps(older)).place == ""
+
+
+def test_a_commit_without_the_lease_that_was_taken_is_refused(settings: Settings) -> None:
+    """Writing a table asks the fence: with a successor in place there is no new version."""
+    ensure_table(settings, OPS_PUBLICATIONS)
+    rows = pa.Table.from_pylist([], schema=arrow_schema(OPS_PUBLICATIONS))
+    with writer_lease(settings, "first"):
+        append(settings, OPS_PUBLICATIONS, rows, {"step": "test"})
+        version = version_of(settings, OPS_PUBLICATIONS.name)
+        lease_of(settings, replace(me(settings), purpose="usurper"), 99)
+        with pytest.raises(LeaseError, match="usurper"):
+            append(settings, OPS_PUBLICATIONS, rows, {"step": "test"})
+    assert version_of(settings, OPS_PUBLICATIONS.name) == version
+    assert parse((Path(settings.lake_uri) / "_lease" / "000000000099.json").read_text()).purpose == "usurper"
+
+
+def test_a_commit_is_refused_when_the_leases_folder_is_gone(settings: Settings) -> None:
+    """Nobody can tell then who writes."""
+    with writer_lease(settings, "first"):
+        next(Path(settings.lake_uri, "_lease").glob("*.json")).unlink()
+        with pytest.raises(LeaseError, match="taken over"):
+            ensure_held(settings)
+
+
+class Away:
+    """Lease files in a store that does not take anything for a while."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.files, self.is_away = lease_files(settings), False
+        self.asked = threading.Semaphore(0)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.files, name)
+
+    def rewrite(self, name: str, text: str) -> None:
+        self.asked.release()
+        if self.is_away:
+            raise PermissionError("the store is away")
+        self.files.rewrite(name, text)
+
+
+def test_a_renewal_that_fails_ends_neither_the_renewer_nor_goes_unseen(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again; a commit while nobody can tell is refused with the reason; then all goes on."""
+    away = Away(settings)
+    monkeypatch.setattr(lease, "lease_files", lambda settings: away)
+    with writer_lease(settings, "first", pace=Pace(0.05, 0.1)):  # every commit confirms anew
+        away.is_away = True
+        for _ in range(5):
+            assert away.asked.acquire(timeout=10)
+        with pytest.raises(LeaseError, match="the store is away"):
+            ensure_held(settings)
+        away.is_away = False
+        ensure_held(settings)
+        for _ in range(5):
+            assert away.asked.acquire(timeout=10)
+        ensure_held(settings)
+
+
+def test_a_lease_that_cannot_be_given_back_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an error of the project's own, which says how long others wait."""
+    away = Away(settings)
+    monkeypatch.setattr(lease, "lease_files", lambda settings: away)
+    with pytest.raises(LeaseError, match="could not be given back"), writer_lease(settings, "first"):
+        away.is_away = True
+
+
+def test_a_holder_renews(settings: Settings) -> None:
+    """The file says again and again that its holder lives."""
+    with writer_lease(settings, "first", pace=QUICK):
+        path = next(Path(settings.lake_uri, "_lease").glob("*.json"))
+        first, deadline = path.read_text(), time.monotonic() + 10
+        while path.read_text() == first:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
