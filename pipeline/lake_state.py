@@ -20,7 +20,8 @@ from pipeline.gold.stale import stale_slices
 from runtime.errors import LandingZoneError
 from runtime.kafka.broker import NAME as BROKER
 from runtime.kafka.broker import answers
-from runtime.processes import ProcessRecord, find, log_path, running_processes
+from runtime.process_records import ProcessRecord, recorded
+from runtime.processes import find, log_path, running_processes
 from runtime.settings import Settings
 
 _ANSWER_S = 1.0
@@ -103,8 +104,8 @@ def lake_status(settings: Settings, models: Mapping[str, Model]) -> Status:
 def ended_processes(settings: Settings) -> tuple[Ended, ...]:
     """Programs with a record that nobody stopped and that are gone: they crashed, or the machine did."""
     names = sorted(path.stem for path in settings.run_folder.glob("*.json"))
-    gone = [Ended(name, log_path(settings, name)) for name in names if find(settings, name) is None]
-    return tuple(ended for ended in gone if ended.log.exists())
+    gone = [name for name in names if recorded(settings, name) is not None and find(settings, name) is None]
+    return tuple(Ended(name, log) for name in gone if (log := log_path(settings, name)).exists())
 
 
 def _broker(settings: Settings) -> tuple[str | None, str]:

@@ -1,56 +1,41 @@
 """Processes: starting, finding and stopping the programs that run beside a command.
 
-Belongs here: records in `run/`, locks, logs. Which program runs with which configuration belongs in `runtime.spark`
-and `runtime.kafka`.
+Belongs here: locks, logs, and what is done with the records of `process_records`. Which program runs with which
+configuration belongs in `runtime.spark` and `runtime.kafka`.
 
 A program that a command started for itself is stopped by the last command that uses it: each user holds a shared lock
 on `run/<name>.users`, which the system drops however the user ends. One that `up` started is kept until `down`.
 """
 
 import fcntl
-import json
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
 from runtime.errors import PlatformError
 from runtime.process_ids import has_ended
+from runtime.process_records import ProcessRecord as ProcessRecord
+from runtime.process_records import is_here, is_same
+from runtime.process_records import record_path as record_path
+from runtime.process_records import recorded as recorded
+from runtime.process_records import write as write
 from runtime.settings import Settings, inherited_environment
 from runtime.signals import interruptible_children, sigterm_as_exit
 
-# the start times that two tools report for one process differ when the system clock is set in between
-_CLOCK_SLACK_S = 2.0
 _STOP_S = 30.0
 _KILL_S = 5.0
 _NEEDED_DISK_MB = 200
 
 
-@dataclass(frozen=True)
-class ProcessRecord:
-    """A program that runs for this home. `create_time` tells it from a later one with the same pid."""
-
-    name: str
-    pid: int
-    create_time: float
-    address: str
-    is_kept: bool = False
-    """True when `up` started it: only `down` stops it."""
-
-
 # a child that ends stays a zombie until its parent asks for its exit status
 _children: dict[int, subprocess.Popen[bytes]] = {}
-
-
-def record_path(settings: Settings, name: str) -> Path:
-    """Where a program's record lies."""
-    return settings.run_folder / f"{name}.json"
 
 
 def log_path(settings: Settings, name: str) -> Path:
@@ -60,11 +45,8 @@ def log_path(settings: Settings, name: str) -> Path:
 
 def find(settings: Settings, name: str) -> ProcessRecord | None:
     """The record of a program that is alive; None when there is none."""
-    try:
-        record = ProcessRecord(**json.loads(record_path(settings, name).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-    return record if is_alive(record) else None
+    record = recorded(settings, name)
+    return record if record is not None and is_alive(record) else None
 
 
 def running_processes(settings: Settings) -> list[ProcessRecord]:
@@ -80,14 +62,6 @@ def is_alive(record: ProcessRecord) -> bool:
         return False
     try:
         return is_same(record) and not has_ended(psutil.Process(record.pid))
-    except psutil.NoSuchProcess:
-        return False
-
-
-def is_same(record: ProcessRecord) -> bool:
-    """True when the process with this number is the recorded one, be it a zombie by now."""
-    try:
-        return abs(psutil.Process(record.pid).create_time() - record.create_time) < _CLOCK_SLACK_S
     except psutil.NoSuchProcess:
         return False
 
@@ -131,8 +105,7 @@ def spawn(
             ) from error
     _children[child.pid] = child
     record = ProcessRecord(name, child.pid, psutil.Process(child.pid).create_time(), address, is_kept)
-    _write(settings, record)
-    return record
+    return write(settings, record)
 
 
 def wait_until_ready(settings: Settings, record: ProcessRecord, is_ready: Callable[[], bool], timeout_s: float) -> None:
@@ -180,9 +153,7 @@ def stop_family(settings: Settings, name: str) -> bool:
 
 def keep(settings: Settings, record: ProcessRecord) -> ProcessRecord:
     """Mark a running program as kept: the command that started it leaves it to `down`."""
-    kept = replace(record, is_kept=True)
-    _write(settings, kept)
-    return kept
+    return write(settings, replace(record, is_kept=True))
 
 
 @contextmanager
@@ -242,21 +213,13 @@ def stopped_on_failure(settings: Settings, name: str) -> Iterator[None]:
             stop(settings, name)
 
 
-def _write(settings: Settings, record: ProcessRecord) -> None:
-    path = record_path(settings, record.name)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(asdict(record)))
-    partial.replace(path)
-
-
 def _session_of(settings: Settings, name: str) -> int | None:
     """The session that a recorded program leads or led; None when its number belongs to another program by now.
 
     A program that was killed may be a zombie for as long as its new parent does not ask for it; its number is its own.
     """
-    try:
-        record = ProcessRecord(**json.loads(record_path(settings, name).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    record = recorded(settings, name)
+    if record is None or not is_here(record):
         return None
     return record.pid if is_same(record) or not psutil.pid_exists(record.pid) else None
 

@@ -95,11 +95,15 @@ def _start_once(settings: Settings, port: int) -> ProcessRecord:
 
 
 def _former_port(settings: Settings) -> int:
-    """The port of the broker before, where those who are sending look for it; another one if it is taken or unknown."""
+    """The port of the broker before, where those who are sending look for it; another one if it is taken or unknown.
+
+    In a copy of a home it is the original's, and who sends there means that one.
+    """
     configuration = settings.home / "kafka" / "server.properties"
     text = configuration.read_text() if configuration.exists() else ""
     found = re.search(r"^listeners=PLAINTEXT://127\.0\.0\.1:(\d+)", text, re.MULTILINE)
-    if found is None or is_port_open("127.0.0.1", int(found.group(1))):
+    is_copied = f"log.dirs={configuration.parent / 'data'}\n" not in text
+    if found is None or is_copied or is_port_open("127.0.0.1", int(found.group(1))):
         return free_port()
     return int(found.group(1))
 
