@@ -1,6 +1,6 @@
 """Asset checks: the gate's verdicts as Dagster shows them.
 
-Belongs here: declaring the checks and turning verdicts into evaluations, one a slice. Judging is in
+Belongs here: declaring the checks and turning verdicts into evaluations. Judging is in
 `pipeline.gate.judge` and `pipeline.gate.suites`. A check here stops nothing: what may be published is decided by the
 stored verdicts, whoever asks.
 """
@@ -19,14 +19,14 @@ from dagster import (
 )
 
 from dagster_project.partitions import HOURS, asset_key, gold_partitions, partition_of, silver_partitions
+from dagster_project.spans import Slice, spans
 from lake.models.catalog import Model, silver_tables
 from lake.records.verdicts import Verdict
 from lake.tables.gold import GOLD_TABLES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 
 GATE = "gate"
-# a result takes Dagster some 3 ms; a year of hours has 9,000 a table
-_MANY = 5_000
+_MOST_HELD = 100
 
 
 def gate_checks(models: Mapping[str, Model]) -> list[AssetCheckSpec]:
@@ -50,28 +50,51 @@ def _gate_check(table: str, partitions: PartitionsDefinition[str] | None) -> Ass
 
 
 def evaluations(verdicts: Iterable[Verdict]) -> Iterator[AssetCheckEvaluation]:
-    """One evaluation for each table and slice; of several verdicts the last.
+    """The results of every table: those that fail or were released one by one, those that pass by spans.
 
-    Failing ones come last, since the UI shows the last result as the asset's own. Of very many, those are left out that
-    pass a table which has no rows in the slice: there is nothing to look at.
+    Of several verdicts on a table and slice the last counts. Failing ones come last, since the UI shows the last result
+    as the asset's own; of very many, as when a limit is wrong, the first are told and the number of the others.
     """
     newest = {(verdict.table, verdict.slice): verdict for verdict in verdicts}
-    for verdict in sorted(newest.values(), key=lambda each: not each.is_passing):
-        if len(newest) > _MANY and verdict.is_passing and verdict.row_count == 0:
-            continue
-        metadata: dict[str, Any] = {"rows": verdict.row_count, "input_version": verdict.input_version}
-        if verdict.failures:
-            metadata["failures"] = MetadataValue.md(
-                "\n".join(f"- **{failure.expectation}**: {failure.message}" for failure in verdict.failures)
+    passing: dict[str, dict[Slice, int]] = {}
+    failing: dict[str, list[Verdict]] = {}
+    for verdict in newest.values():
+        if not verdict.is_passing:
+            failing.setdefault(verdict.table, []).append(verdict)
+        elif verdict.released_by is None:
+            passing.setdefault(verdict.table, {})[partition_of(verdict.slice)] = verdict.row_count
+        else:
+            released = {"released_by": verdict.released_by, "release_reason": verdict.release_reason or ""}
+            yield _evaluation(verdict, _told(verdict) | released)
+    versions = {verdict.table: verdict.input_version for verdict in newest.values()}
+    for table, rows in passing.items():
+        for span in spans(rows, rows):
+            metadata = span.metadata | {"input_version": versions[table]}
+            yield AssetCheckEvaluation(
+                asset_key=asset_key(table), check_name=GATE, passed=True, partition=span.last, metadata=metadata
             )
-        if verdict.released_by is not None:
-            metadata |= {"released_by": verdict.released_by, "release_reason": verdict.release_reason or ""}
-        yield AssetCheckEvaluation(
-            asset_key=asset_key(verdict.table),
-            check_name=GATE,
-            passed=verdict.is_passing,
-            partition=partition_of(verdict.slice),
-            severity=AssetCheckSeverity.ERROR,
-            description="; ".join(failure.message for failure in verdict.failures) or None,
-            metadata=metadata,
+    for each in failing.values():
+        more = {"more_held_slices": len(each) - _MOST_HELD} if len(each) > _MOST_HELD else {}
+        for verdict in each[:_MOST_HELD]:
+            yield _evaluation(verdict, _told(verdict) | more)
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"rows": verdict.row_count, "input_version": verdict.input_version}
+    if verdict.failures:
+        metadata["failures"] = MetadataValue.md(
+            "\n".join(f"- **{failure.expectation}**: {failure.message}" for failure in verdict.failures)
         )
+    return metadata
+
+
+def _evaluation(verdict: Verdict, metadata: Mapping[str, Any]) -> AssetCheckEvaluation:
+    return AssetCheckEvaluation(
+        asset_key=asset_key(verdict.table),
+        check_name=GATE,
+        passed=verdict.is_passing,
+        partition=partition_of(verdict.slice),
+        severity=AssetCheckSeverity.ERROR,
+        description="; ".join(failure.message for failure in verdict.failures) or None,
+        metadata=metadata,
+    )

@@ -10,15 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from dagster_project.spans import Slice
 from lake.storage.delta import open_table
 from lake.storage.locations import candidate_path
 from lake.storage.spark_commits import commits_after
 from lake.tables.gold import DAILY, GOLD_TABLES, HOURLY
 from pipeline.gate.candidates import attached
 from runtime.settings import Settings
-
-Slice = str | None
-"""An hour, a day, or None for what is not sliced."""
 
 
 @dataclass(frozen=True)

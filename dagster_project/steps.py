@@ -3,9 +3,10 @@
 Belongs here: calling the pipeline and reporting to Dagster what came of it, slice by slice. Deciding anything about
 data belongs in `pipeline`.
 
-One run carries many slices. What a slice became is an event of its own: a materialization with its partition, or none
-where the slice is held, and the gate's result. Dagster reports the partitions of a run's outputs by itself; the step
-that publishes has none that it yields, so that nothing is called published that is held.
+One run carries many slices. What they became is told by spans (see `spans`): a materialization with the partition of
+the last slice, or none where the slice is held, and the gate's result. Dagster reports the partitions of a run's
+outputs by itself, of which `runs.event_log` keeps those that a step said something of. The step that publishes yields
+none, so that nothing is called published that is held.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,14 +25,15 @@ from dagster import (
 
 from dagster_project.asset_checks import evaluations
 from dagster_project.counts import candidate_rows, written_since
-from dagster_project.partitions import asset_key, gold_partitions
+from dagster_project.partitions import asset_key, gold_partitions, partition_of
 from dagster_project.resources import Work, Writer
+from dagster_project.spans import Slice, spans
 from ingestion.bronze_ingest import BRONZE_TABLES
 from lake.models.catalog import Model
 from lake.records.verdicts import Verdict
 from lake.slices import day_of
 from lake.storage.delta import version_of
-from lake.tables.gold import GOLD_TABLES, UNSLICED
+from lake.tables.gold import GOLD_TABLES
 from pipeline.gold.dbt_process import run_dbt
 from pipeline.gold.gold_refresh import Outcome, finish, prepare
 from pipeline.gold.stale import silver_versions, stale_slices
@@ -223,28 +225,31 @@ def _report_silver(step: Step, before: Mapping[str, int]) -> None:
             continue
         key = asset_key(table)
         named = step.partitions or {None} if key in step.yielded else ()
-        for slice_ in {*written.touched, *named}:
-            step.materialized(key, slice_, {"rows": written.rows.get(slice_, 0), "delta_version": written.version})
+        for span in spans(written.rows, {*written.touched, *named}):
+            step.materialized(key, span.last, span.metadata | {"delta_version": written.version})
 
 
 def _report_candidates(step: Step) -> None:
-    for name, slices in candidate_rows(step.settings).items():
-        for slice_, rows in slices.items():
-            step.materialized(AssetKey(["candidate", name]), slice_, {"rows": rows})
+    for name, rows in candidate_rows(step.settings).items():
+        for span in spans(rows, rows):
+            step.materialized(AssetKey(["candidate", name]), span.last, span.metadata)
 
 
 def _report_gold(step: Step, outcome: Outcome) -> None:
     publication = outcome.publication
     if publication is None:
         return
-    rows = {(verdict.table, verdict.slice): verdict.row_count for verdict in outcome.verdicts}
+    rows: dict[str, dict[Slice, int]] = {}
+    for verdict in outcome.verdicts:
+        rows.setdefault(verdict.table, {})[partition_of(verdict.slice)] = verdict.row_count
     shared = {"publication": publication.publication_id, "inputs": MetadataValue.json(dict(publication.inputs))}
     for table in GOLD_TABLES:
-        partitions = gold_partitions(table)
-        slices = [UNSLICED] if partitions is None else [s for s in publication.slices if (table.name, s) in rows]
-        for slice_ in slices:
-            metadata = {"rows": rows.get((table.name, slice_), 0), "delta_version": publication.tables[table.name]}
-            step.materialized(asset_key(table.name), None if slice_ == UNSLICED else slice_, metadata | shared)
+        judged = rows.get(table.name, {})
+        is_whole = gold_partitions(table) is None
+        published: list[Slice] = [None] if is_whole else [s for s in publication.slices if s in judged]
+        for span in spans(judged, published):
+            version = {"delta_version": publication.tables[table.name]}
+            step.materialized(asset_key(table.name), span.last, span.metadata | version | shared)
 
 
 def _held_message(asked: Iterable[str], held: Iterable[Verdict], total: int) -> str:

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 from dagster import (
+    AssetExecutionContext,
     AssetKey,
+    BackfillPolicy,
+    DagsterEventType,
     DagsterInstance,
     DagsterRunStatus,
     Definitions,
+    asset,
     build_sensor_context,
+    define_asset_job,
+    in_process_executor,
     job,
     op,
     validate_run_config,
@@ -30,7 +36,7 @@ from dagster_project.runs.under_way import PROCESS_TAG, end_abandoned, process_t
 from dagster_project.sensors import new_messages, stale_slices
 from lake.models.store import add_model
 from lake.records.verdicts import Failure, Verdict
-from lake.slices import FIRST_PLAUSIBLE_YEAR
+from lake.slices import FIRST_PLAUSIBLE_YEAR, slices_between
 from lake.storage.lease import current_holder, writer_lease
 from lake.tables.gold import GOLD_TABLES, HOURLY
 from lakehouse.cli.commands.backfill import hours_between, runs_over
@@ -218,17 +224,34 @@ def test_a_held_slice_is_the_last_result() -> None:
     assert [each.passed for each in evaluations(verdicts)] == [True] * 5 + [False]
 
 
-def test_of_very_many_slices_the_empty_ones_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has rows or fails is told of however many slices, what has none only of few."""
+def test_many_slices_are_told_by_spans_and_held_ones_singly() -> None:
+    """A year of hours that pass is one result, at its last hour; the one that is held has a result of its own."""
     failure = Failure("rejected_share", "", 0.3, 0.05, "30 % were rejected")
-    full, empty, bad = (
-        Verdict("silver.pumps", f"2026-11-20T0{hour}", "{}", hour != 2, () if hour != 2 else (failure,), rows, "d", "r",
+    hours = slices_between("2026-01-01T00", "2026-12-31T23")
+    verdicts = [
+        Verdict("silver.pumps", hour, "{}", hour != hours[100], (failure,) if hour == hours[100] else (), 2, "d", "r",
                 datetime.now(UTC))
-        for hour, rows in enumerate((10, 0, 0))
-    )  # fmt: skip
-    assert len(list(evaluations([full, empty, bad]))) == 3
-    monkeypatch.setattr("dagster_project.asset_checks._MANY", 2)
-    assert [each.partition for each in evaluations([full, empty, bad])] == [full.slice, bad.slice]
+        for hour in hours
+    ]  # fmt: skip
+    found = list(evaluations(verdicts))
+    assert [(each.partition, each.passed) for each in found] == [
+        (hours[99], True), (hours[-1], True), (hours[100], False)
+    ]  # fmt: skip
+    assert [each.metadata["rows"].value for each in found] == [200, 2 * (len(hours) - 101), 2]
+    assert found[1].metadata["slices"].value == f"{hours[101]} to {hours[-1]}"
+    assert found[1].metadata["slice_count"].value == len(hours) - 101
+
+
+def test_very_many_held_slices_are_counted() -> None:
+    """A limit that is wrong holds every hour: some are told, with how many more there are."""
+    failure = Failure("rejected_share", "", 0.3, 0.05, "30 % were rejected")
+    verdicts = [
+        Verdict("silver.pumps", hour, "{}", False, (failure,), 2, "d", "r", datetime.now(UTC))
+        for hour in slices_between("2026-01-01T00", "2026-01-31T23")
+    ]
+    found = list(evaluations(verdicts))
+    assert len(found) == 100
+    assert {each.metadata["more_held_slices"].value for each in found} == {31 * 24 - 100}
 
 
 def test_the_instance_keeps_to_itself(instance: DagsterInstance) -> None:
@@ -254,6 +277,31 @@ def test_the_event_log_is_dagsters_own(instance: DagsterInstance) -> None:
     written = [event.message for event in instance.all_logs(result.run_id)]
     assert [event.message for event in original.get_logs_for_run(result.run_id)] == written
     assert len(written) > 3
+
+
+def test_a_long_range_has_an_event_for_what_a_step_tells(instance: DagsterInstance) -> None:
+    """Of a year of partitions in one run the log has the span that the step told, not each hour by itself; a run of a
+    day has each of its hours."""
+
+    @asset(partitions_def=HOURS, backfill_policy=BackfillPolicy.single_run())
+    def hours(context: AssetExecutionContext) -> None:
+        context.add_asset_metadata({"rows": 7}, partition_key=context.partition_keys[-1])
+
+    def partitions(first: str, last: str) -> tuple[list[str | None], int]:
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        made = define_asset_job("backfill", [hours])
+        run = Definitions([hours], jobs=[made], executor=in_process_executor).resolve_job_def("backfill")
+        result = run.execute_in_process(instance=instance, tags=tags)
+        log = instance.event_log_storage.get_logs_for_run(result.run_id)
+        told = [each.dagster_event for each in log if each.dagster_event is not None]
+        stored = [each.partition for each in told if each.event_type is DagsterEventType.ASSET_MATERIALIZATION]
+        return stored, len(log)
+
+    stored, events = partitions("2025-01-01T00", "2025-12-31T23")
+    assert stored == ["2025-12-31T23"]
+    assert events < 40
+    day, _ = partitions("2025-01-01T00", "2025-01-01T23")
+    assert day == [f"2025-01-01T{hour:02d}" for hour in range(24)]
 
 
 def test_a_run_whose_process_is_gone_is_ended(instance: DagsterInstance) -> None:
