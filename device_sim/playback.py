@@ -1,73 +1,50 @@
 """Replay: a recorded file as the messages of the devices that it names, with their own times.
 
-Belongs here: which column is which telemetry, and one row's messages. Reading files is in `recorded`. Nothing is mended
-and nothing left out: what is wrong with a row is for silver to judge.
+Belongs here: one row's messages, the check of the whole file that comes before the first is sent, and sending them.
+Reading files is in `recorded`, which cell is which telemetry in `replay_columns`. Values are not mended: what is wrong
+with one is for silver to judge. A row of which it cannot be known what it says is refused.
 """
 
-import difflib
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from threading import Event
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from device_sim.cells import is_plausible, json_of_text, json_text, moment_of
+from device_sim.cells import NumberText, is_missing, json_of_text, json_text, missing_texts, same_number
 from device_sim.fleet import model_named, registered_message
 from device_sim.payloads import payload_of
 from device_sim.producer import MessageProducer
-from device_sim.recorded import Row, open_recording
+from device_sim.recorded import open_recording, rows_of
+from device_sim.recorded_rows import Row
+from device_sim.recorded_times import LocalTimes, TimeReader, unit_hint
+from device_sim.replay_check import Check
+from device_sim.replay_columns import LongColumns, WideColumns, find_time_column, require_column
+from device_sim.replay_options import ReplayOptions
 from lake.models.catalog import Model, Telemetry
-from runtime.errors import UsageError
+from runtime.errors import InputError, UsageError
 from wire.envelope import TIME, Message, TelemetryEnvelope, rfc3339, with_header
 
-_TIME_COLUMNS = ("timestamp", "time", "measured_at", "datetime", "date_time", "ts")
 _PROGRESS_EVERY = 1000
-
-
-@dataclass(frozen=True)
-class ReplayOptions:
-    """What to replay and as what. Either `device` or `device_column` is given.
-
-    `columns` maps column to telemetry, besides the columns that have a telemetry's name. `time_column` None takes the
-    first of the usual names. Times without a zone are of `time_zone`.
-    """
-
-    path: Path
-    model: str
-    device: str | None = None
-    device_column: str | None = None
-    time_column: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    time_zone: str = "UTC"
-    site: str | None = None
+Progress = Callable[[int, int | None], None]
+"""Rows done, and rows in all where that is known."""
 
 
 @dataclass(frozen=True)
 class ReplaySummary:
-    """What was sent. `devices` has each registered device with the time since when it is in service.
-
-    `devices_without_time` were not registered, as no row of theirs has a readable time; `unused_columns` were not
-    sent.
-    """
+    """What was sent: rows, and the messages that they are."""
 
     row_count: int
     message_count: int
-    devices: Mapping[str, datetime]
-    devices_without_time: tuple[str, ...]
-    unused_columns: tuple[str, ...]
     is_interrupted: bool
     elapsed_s: float
 
 
 def replay(
-    replayer: "Replayer",
-    bootstrap: str,
-    progress: Callable[[int, int], None] | None = None,
-    stop: Event | None = None,
+    replayer: "Replayer", bootstrap: str, progress: Progress | None = None, stop: Event | None = None
 ) -> ReplaySummary:
     """Register the devices that the file names, then send a message a row (and a component that the row has).
 
@@ -80,10 +57,10 @@ def replay(
     producer.flush()
     producer.check()
     rows = messages = 0
-    for row in replayer.recording.rows():
+    for row_messages in replayer.rows():
         if stop.is_set():
             break
-        for message in replayer.messages(row):
+        for message in row_messages:
             producer.send(message)
             messages += 1
         rows += 1
@@ -91,46 +68,55 @@ def replay(
             producer.poll()
             producer.check()
             if progress is not None:
-                progress(rows, replayer.row_count)
+                progress(rows, replayer.check.rows)
     producer.flush()
     producer.check()
-    first_times = replayer.first_times
-    return ReplaySummary(
-        row_count=rows,
-        message_count=messages,
-        devices={name: at for name, at in first_times.items() if at is not None},
-        devices_without_time=tuple(name for name, at in first_times.items() if at is None),
-        unused_columns=replayer.unused_columns,
-        is_interrupted=stop.is_set(),
-        elapsed_s=time.monotonic() - began,
-    )
+    return ReplaySummary(rows, messages, stop.is_set(), time.monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """Whose a row is and of when: the time as it is to be sent and, if it can be read, as a moment in UTC."""
+
+    device_id: str | None
+    time_text: str | None
+    moment: datetime | None
 
 
 class Replayer:
     """One file as messages; makes them, sends none."""
 
-    def __init__(self, options: ReplayOptions, models: Mapping[str, Model]) -> None:
-        """Reads the file once, as a device is in service since its first reading, wherever in the file that stands.
+    def __init__(self, options: ReplayOptions, models: Mapping[str, Model], progress: Progress | None = None) -> None:
+        """Reads the whole file: `check` is what was found.
 
-        Raises UsageError for a file, model, column or time zone that cannot be used.
+        Raises UsageError for a file, model, column, format or time zone that cannot be used, and InputError for a file
+        of which nothing could be sent.
         """
         if (options.device is None) == (options.device_column is None):
             raise UsageError("Say whose readings these are: give either --device ID or --device-column COLUMN.")
-        self._options = options
-        self._zone = _zone(options.time_zone)
-        self._model = model_named(models, options.model)
+        self._options, self._progress = options, progress or (lambda done, total: None)
+        self._local = LocalTimes(_zone(options.time_zone))
+        self._missing = missing_texts(options.missing)
+        self.model = model_named(models, options.model)
         self.recording = open_recording(options.path)
-        self._time_column = self._find_time_column()
+        self._time_column = find_time_column(self.recording, options.time_column)
+        self._times = TimeReader(options.time_unit, options.time_format)
         if options.device_column is not None:
-            self._require(options.device_column)
-        self._survey()
-        self._telemetry = self._map_columns()
-        self._header = hashlib.sha256(self.recording.header.encode())
+            require_column(self.recording, options.device_column)
+        self._columns: WideColumns | LongColumns = (
+            WideColumns(self.recording, self.model, options.columns)
+            if options.pivot is None
+            else LongColumns(self.recording, self.model, options.columns, options.pivot)
+        )
+        self._envelopes: dict[tuple[str, str | None], TelemetryEnvelope] = {}
+        if not self._local.is_fixed:
+            self._observe_times()
+        self.check = self._survey()
 
     @property
     def unused_columns(self) -> tuple[str, ...]:
         """Columns of which nothing is sent."""
-        used = {*self._telemetry, self._time_column, self._options.device_column or ""}
+        used = {*self._columns.used, self._time_column, self._options.device_column or ""}
         # a nested object is used when something within it is, and the other way round
         return tuple(
             name
@@ -138,122 +124,160 @@ class Replayer:
             if not any(name == each or each.startswith(f"{name}.") or name.startswith(f"{each}.") for each in used)
         )
 
+    @property
+    def unused_names(self) -> Mapping[str, int]:
+        """Of a long file the names of which nothing is sent, the first of them, with their rows."""
+        return self._columns.others if isinstance(self._columns, LongColumns) else {}
+
+    @property
+    def first_times(self) -> dict[str, datetime | None]:
+        """Since when each device is in service; None for one without a time that can be read."""
+        return {device_id: times.first for device_id, times in self.check.devices.items()}
+
     def registrations(self) -> Iterator[Message]:
         """The lifecycle events of the devices with a readable time."""
-        interval_s = self._model.quality.reporting_interval_s
+        interval_s = self.model.quality.reporting_interval_s
         for device_id, first_at in self.first_times.items():
             if first_at is not None:
-                yield registered_message(device_id, self._model.model_id, self._options.site, interval_s, first_at)
+                yield registered_message(device_id, self.model.model_id, self._options.site, interval_s, first_at)
 
-    def messages(self, row: Row) -> list[Message]:
+    def rows(self) -> Iterator[list[Message]]:
+        """The messages of each row that was checked; rows that the file has gained since are left for another time."""
+        left = self.check.rows
+        for row in rows_of(self.recording):
+            placed = self._placed(row)
+            if isinstance(placed, str) or not self._is_sent(row, is_counted=False):
+                continue
+            if left == 0:
+                return
+            left -= 1
+            yield self._messages(placed, self._values(row))
+
+    def _messages(self, placed: "_Placed", values: Iterable[tuple[Telemetry, str]]) -> list[Message]:
         """A row's messages: one for the root and one for each component that it has a value of; one at least."""
-        message_id = self._message_id(row)
-        if row.cells is None:
-            return [self._message(row, message_id, None, row.raw)]
-        payloads: dict[str | None, dict[tuple[str, ...], str]] = {}
-        for column, telemetry in self._telemetry.items():
-            if column in row.cells:
-                text = self._json(row.cells[column], telemetry)
-                payloads.setdefault(telemetry.component, {})[telemetry.json_path] = text
+        by_component: dict[str | None, dict[tuple[str, ...], str]] = {}
+        for telemetry, text in values:
+            by_component.setdefault(telemetry.component, {})[telemetry.json_path] = text
         # a row without any value is a row all the same
-        payloads = payloads or {next(iter(self._telemetry.values())).component: {}}
-        return [
-            self._message(row, f"{message_id}-{component}" if component else message_id, component, payload_of(values))
-            for component, values in payloads.items()
-        ]
+        by_component = by_component or {self._columns.telemetry[0].component: {}}
+        return [self._message(placed, component, each) for component, each in by_component.items()]
 
-    def _message(self, row: Row, message_id: str, component: str | None, payload: bytes) -> Message:
-        device_id, (text, _) = self._device(row), self._time(row)
-        message = TelemetryEnvelope(device_id or "", component).message(message_id, text or "", payload)
+    def _message(self, placed: "_Placed", component: str | None, values: Mapping[tuple[str, ...], str]) -> Message:
+        device_id, text = placed.device_id, placed.time_text
+        key = (device_id or "", component)
+        if key not in self._envelopes:
+            self._envelopes[key] = TelemetryEnvelope(*key, self.model.model_id)
+        message = self._envelopes[key].message(_message_id(*key, text, values), text or "", payload_of(values))
         if text is None:
             message = with_header(message, TIME, None)
         return message if device_id is not None else replace(message, key=None)
 
-    def _message_id(self, row: Row) -> str:
-        """Of the column names, the row's place and what it says: the same for a file that was renamed, or has grown."""
-        digest = self._header.copy()
-        digest.update(b"\x1e" + row.raw)
-        return f"{digest.hexdigest()[:24]}-{row.number}"
+    def _observe_times(self) -> None:
+        for number, row in enumerate(rows_of(self.recording)):
+            moment = None if row.problem else self._times.read(row.cells.get(self._time_column))
+            if moment is not None and moment.tzinfo is None:
+                self._local.observe(self._series(row), row.line, moment)
+            if number % _PROGRESS_EVERY == 0:
+                self._progress(number, None)
 
-    def _survey(self) -> None:
-        """Count the rows, and find the devices and their first times."""
-        self.row_count = 0
-        self.first_times: dict[str, datetime | None] = {}
-        for row in self.recording.rows():
-            self.row_count += 1
-            device_id, (_, moment) = self._device(row), self._time(row)
-            if device_id is None:
-                continue
-            first = self.first_times.setdefault(device_id, None)
-            if moment is not None and is_plausible(moment) and (first is None or moment < first):
-                self.first_times[device_id] = moment
-        if self.row_count == 0:
+    def _survey(self) -> Check:
+        check = Check()
+        for number, row in enumerate(rows_of(self.recording)):
+            if number % _PROGRESS_EVERY == 0:
+                self._progress(number, None)
+            placed = self._placed(row)
+            if isinstance(placed, str):
+                check.refuse(row.line, placed)
+            elif self._is_sent(row, is_counted=True):
+                values = self._values(row)
+                check.add_time(row.line, placed.device_id, row.cells.get(self._time_column), placed.moment)
+                check.add_values(values)
+                if placed.moment is not None:
+                    check.add_messages(self._series(row), self._messages(placed, values))
+        self._require_something(check)
+        return check
+
+    def _require_something(self, check: Check) -> None:
+        name, place = self.recording.path.name, self.recording.place
+        if check.rows == 0 and check.refused:
+            line, why = check.refusals[0]
+            raise InputError(
+                f"No row of {name} can be sent: {place} {line}: {why} ({check.refused} such rows). Nothing was sent."
+            )
+        if check.rows == 0 and self.unused_names:
+            names = ", ".join(self.unused_names)
+            raise UsageError(f"No row of {name} names a telemetry: give --map NAME=TELEMETRY. Names: {names}.")
+        if check.rows == 0:
             raise UsageError(f"{self._options.path} has no rows.")
+        if check.untimed == check.rows:
+            shown = "nothing" if check.first_untimed is None else repr(str(check.first_untimed))
+            raise InputError(
+                f"No row of {name} has a time that can be read: {place} {check.first_untimed_line} says {shown} in "
+                f"{self._time_column!r}.{unit_hint(check.first_untimed)} Give ISO 8601 times, --time-unit s, ms, us or "
+                "ns for numbers since 1970, or --time-format. Nothing was sent."
+            )
+
+    def _placed(self, row: Row) -> "_Placed | str":
+        """The device and time of a row; why it is not sent where that, or what its cells are, cannot be known."""
+        if row.problem is not None:
+            return row.problem
+        device_id, value = self._device(row), row.cells.get(self._time_column)
+        moment = self._times.read(value)
+        if moment is not None and moment.tzinfo is None:
+            local = moment
+            moment = self._local.moment(self._series(row), row.line, local)
+            if moment is None:
+                return self._local.why(local)
+        if moment is not None:
+            return _Placed(device_id, rfc3339(moment), moment)
+        return _Placed(device_id, None if value is None else str(value), None)
+
+    def _is_sent(self, row: Row, is_counted: bool) -> bool:
+        """False for a row that says nothing, and for one of a long file of another name."""
+        if not row.cells:
+            return False
+        if isinstance(self._columns, LongColumns):
+            return not (self._columns.count_other(row.cells) if is_counted else self._columns.is_other(row.cells))
+        return True
+
+    def _values(self, row: Row) -> list[tuple[Telemetry, str]]:
+        return [
+            (telemetry, self._json(value, telemetry))
+            for telemetry, value in self._columns.values(row.cells)
+            if not is_missing(value, self._missing)
+        ]
+
+    def _series(self, row: Row) -> tuple[str | None, str | None]:
+        return self._device(row), self._columns.series(row.cells)
 
     def _device(self, row: Row) -> str | None:
         if self._options.device_column is None:
             return self._options.device
-        value = (row.cells or {}).get(self._options.device_column)
+        value = row.cells.get(self._options.device_column)
         return None if value is None else str(value)
 
-    def _time(self, row: Row) -> tuple[str | None, datetime | None]:
-        """ce_time as it is to be sent and, if it can be read, the moment."""
-        value = (row.cells or {}).get(self._time_column)
-        moment = moment_of(value, self._zone)
-        if moment is not None:
-            return rfc3339(moment), moment
-        return (None if value is None else str(value)), None
-
     def _json(self, value: Any, telemetry: Telemetry) -> str:
-        if isinstance(value, datetime) and (moment := moment_of(value, self._zone)):
-            return json_text(rfc3339(moment))
-        return json_text(value) if self.recording.is_typed else json_of_text(value, telemetry.type)
+        if isinstance(value, datetime):
+            moment = self._times.read(value)
+            if moment is not None and moment.tzinfo is None:
+                moment = self._local.plain(moment)
+            return json_text(rfc3339(moment) if moment is not None else value)
+        is_text = isinstance(value, str) and not isinstance(value, NumberText)
+        if is_text and (not self.recording.is_typed or self._options.pivot is not None):
+            text = json_of_text(value, telemetry.type, self._options.decimal_mark)
+        else:
+            text = json_text(value)
+        return same_number(text) if telemetry.type == "double" else text
 
-    def _find_time_column(self) -> str:
-        if self._options.time_column is not None:
-            self._require(self._options.time_column)
-            return self._options.time_column
-        by_name = {column.lower(): column for column in reversed(self.recording.columns)}
-        for name in _TIME_COLUMNS:
-            if name in by_name:
-                return by_name[name]
-        raise UsageError(
-            f"No column of {self._options.path.name} has a usual name for the time: give --time-column, one of "
-            f"{', '.join(self.recording.columns)}."
-        )
 
-    def _map_columns(self) -> dict[str, Telemetry]:
-        """The telemetry of each column that is sent: as mapped, then those with a telemetry's own name."""
-        free = {each.metric_name: each for each in self._model.telemetry}
-        names = list(free)
-        mapped: dict[str, Telemetry] = {}
-        for column, name in self._options.columns.items():
-            self._require(column)
-            if name not in names:
-                raise UsageError(
-                    f"{self._model.model_id} has no telemetry {name!r}{_suggestion(name, names)} "
-                    f"It has {', '.join(names)}."
-                )
-            if name not in free:
-                raise UsageError(f"Two columns are mapped to {name}: map one of them.")
-            mapped[column] = free.pop(name)
-        for column in self.recording.columns:
-            if column in free and column not in mapped:
-                mapped[column] = free.pop(column)
-        if not mapped:
-            raise UsageError(
-                f"No column of {self._options.path.name} has the name of a telemetry of {self._model.model_id}: give "
-                f"--map COLUMN=TELEMETRY. Columns: {', '.join(self.recording.columns)}. Telemetry: {', '.join(names)}."
-            )
-        return mapped
+def _message_id(device_id: str, component: str | None, time_text: str | None, values: Mapping[Any, Any]) -> str:
+    """Of what a message is about, and not of its values nor of its place in a file.
 
-    def _require(self, column: str) -> None:
-        columns = self.recording.columns
-        if column not in columns:
-            raise UsageError(
-                f"{self._options.path.name} has no column {column!r}{_suggestion(column, columns)} "
-                f"It has {', '.join(columns)}."
-            )
+    The same row of any file is the same message then, and one with another value is a conflict.
+    """
+    names = sorted(".".join(path) for path in values)
+    about = "\x1f".join((device_id, component or "", time_text or "", *names))
+    return hashlib.sha256(about.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -261,8 +285,3 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise UsageError(f"There is no time zone {name!r}: give one such as Europe/Berlin, or UTC.") from None
-
-
-def _suggestion(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f": did you mean {' or '.join(map(repr, near))}?" if near else "."

@@ -7,6 +7,7 @@ line prints it as one sentence and leaves with `exit_code`.
     ├── UsageError            the caller asked for something that cannot be (exit 2)
     │   ├── ModelError        a DTDL model or quality file that cannot be used
     │   └── QueryError        SQL that failed or that tried to write
+    ├── InputError            a recorded file that cannot be taken as it is
     ├── PlatformError         the machine or a service is not as needed: port, disk, network, Java, broker, S3
     ├── LandingZoneError      Kafka offsets or topics that do not fit what bronze has committed
     ├── LeaseError            another process is writing to this lake
@@ -33,6 +34,10 @@ class ModelError(UsageError):
 
 class QueryError(UsageError):
     """SQL that failed, or that tried to write."""
+
+
+class InputError(LakehouseError):
+    """A recorded file cannot be taken as it is; nothing of it was sent."""
 
 
 class PlatformError(LakehouseError):

@@ -3,11 +3,20 @@
 Belongs here: options, progress and what is printed. The replay is `device_sim.playback`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lakehouse.cli.commands.simulate import message_progress
+
+if TYPE_CHECKING:
+    from device_sim.playback import Replayer
+    from device_sim.replay_options import ReplayOptions
+
+HELD = 3
+_DEVICES_SHOWN = 20
 
 
 def _columns(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -22,67 +31,156 @@ def _columns(context: click.Context, parameter: click.Parameter, values: tuple[s
     return columns
 
 
+def _pivot(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    name, separator, column = value.rpartition("=")
+    if not separator or not name or not column:
+        raise click.BadParameter(f"{value!r} is not NAME=VALUE, the columns of the names and of the values")
+    return name, column
+
+
+def _file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how the file is to be read."""
+    options = (
+        click.option("--time-column", metavar="COLUMN", help="The column of the time. By default timestamp or time."),
+        click.option("--time-zone", default="UTC", show_default=True, help="Of times that name no zone themselves."),
+        click.option("--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), help="Times are numbers since 1970."),
+        click.option("--time-format", metavar="FORMAT", help="Of times that are not ISO 8601, as %d.%m.%Y %H:%M."),
+        click.option(
+            "--decimal", "decimal_mark", type=click.Choice([".", ","]), default=".", help="Decimal mark of a CSV file."
+        ),
+        click.option("--missing", multiple=True, metavar="TEXT", help="What a cell without a value says. Repeatable."),
+        click.option(
+            "--pivot", callback=_pivot, metavar="NAME=VALUE", help="A long file: its columns of names and of values."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="The device's model: DTMI or short name.")
 @click.option("--device", metavar="ID", help="The device that recorded all of it.")
 @click.option("--device-column", metavar="COLUMN", help="The column that names each row's device.")
-@click.option("--time-column", metavar="COLUMN", help="The column of the time. By default one named timestamp or time.")
-@click.option("--time-zone", default="UTC", show_default=True, help="Of times that name no zone themselves.")
 @click.option(
     "--map",
     "columns",
     multiple=True,
     callback=_columns,
     metavar="COLUMN=TELEMETRY",
-    help="May be repeated. Columns with the name of a telemetry need none.",
+    help="May be repeated. Columns with the name of a telemetry need none. With --pivot a name of the file.",
 )
+@_file_options
 @click.option("--site", metavar="ID", help="Where the devices stand.")
-def replay(
-    file: Path,
-    model: str,
-    device: str | None,
-    device_column: str | None,
-    time_column: str | None,
-    time_zone: str,
-    columns: dict[str, str],
-    site: str | None,
-) -> None:
+@click.option("--dry-run", is_flag=True, help="Check the file and show what would be sent.")
+def replay(file: Path, dry_run: bool, **given: Any) -> int:
     """Send the rows of FILE as messages of the devices that recorded them, with their own times.
 
-    FILE is CSV, JSON lines or Parquet. The devices are registered, in service since their first reading. Every row
-    is sent: an empty cell is left out, and what is wrong with a row is judged in the lake. Replaying a file again
-    changes nothing, and of a file that has grown only the new rows count.
+    FILE is CSV, JSON lines or Parquet. All of it is checked before the first row is sent. A row whose cells do not fit
+    the names, or whose local time cannot be told, is refused with its line, and the exit code is 3. An empty cell is
+    left out, and what is wrong with a value is judged in the lake. The devices are registered, in service since their
+    first reading. Rows that were sent before, from this file or another, change nothing.
 
     \b
     Examples:
       lakehouse replay office.csv --model thermostat --device office-1 --map value=temperature
       lakehouse replay plant.parquet --model pump --device-column pump_id --map vib=motor.vibration --site bergen
+      lakehouse replay logger.csv --model thermostat --device attic --time-unit ms --missing -999 --dry-run
+      lakehouse replay home.csv --model thermostat --device home --pivot entity_id=state --map sensor.hall=temperature
     """
-    from device_sim.playback import Replayer, ReplayOptions
-    from device_sim.playback import replay as run_replay
-    from device_sim.simulation import stop_on_signal
-    from ingestion.landing_topics import ensure_topics
+    from device_sim.playback import Replayer
+    from device_sim.replay_options import ReplayOptions
     from lake.models.catalog import known_models
-    from runtime.kafka.broker import running_broker
     from runtime.settings import load_settings
 
     settings = load_settings()
-    options = ReplayOptions(file, model, device, device_column, time_column, columns, time_zone, site)
+    options = ReplayOptions(path=file, **given)
     # what is wrong with the file or the options is said before a broker is started for them
-    replayer = Replayer(options, known_models(settings))
+    with message_progress("Checking") as progress:
+        replayer = Replayer(options, known_models(settings), progress)
+    if dry_run:
+        _print_check(replayer)
+    else:
+        _send(settings, replayer)
+    _print_refusals(replayer, options)
+    return HELD if replayer.check.refused else 0
+
+
+def _send(settings: Any, replayer: "Replayer") -> None:
+    from device_sim.playback import replay as run_replay
+    from device_sim.simulation import stop_on_signal
+    from ingestion.landing_topics import ensure_topics
+    from runtime.kafka.broker import running_broker
+
     with running_broker(settings) as bootstrap, stop_on_signal() as stop:
         ensure_topics(bootstrap)
         with message_progress("Sending") as progress:
             summary = run_replay(replayer, bootstrap, progress, stop)
     done = "Interrupted: sent" if summary.is_interrupted else "Sent"
     click.echo(f"{done} {summary.row_count:,} rows as {summary.message_count:,} messages in {summary.elapsed_s:.1f} s.")
-    for device_id, first_at in summary.devices.items():
+    _print_devices(replayer)
+    if replayer.unused_columns:
+        click.echo(f"Columns not sent: {', '.join(map(_shown, replayer.unused_columns))}")
+
+
+def _print_devices(replayer: "Replayer") -> None:
+    registered = {name: at for name, at in replayer.first_times.items() if at is not None}
+    for device_id, first_at in list(registered.items())[:_DEVICES_SHOWN]:
         click.echo(f"  {_shown(device_id)}, in service since {first_at:%Y-%m-%dT%H:%M:%SZ}")
-    if summary.devices_without_time:
-        click.echo(f"Not registered, no readable time: {', '.join(map(_shown, summary.devices_without_time))}")
-    if summary.unused_columns:
-        click.echo(f"Columns not sent: {', '.join(map(_shown, summary.unused_columns))}")
+    if len(registered) > _DEVICES_SHOWN:
+        click.echo(f"  and {len(registered) - _DEVICES_SHOWN:,} more devices")
+    without = [name for name, at in replayer.first_times.items() if at is None]
+    if without:
+        click.echo(f"Not registered, no readable time: {', '.join(map(_shown, without[:_DEVICES_SHOWN]))}")
+
+
+def _print_check(replayer: "Replayer") -> None:
+    check = replayer.check
+    click.echo(f"{check.rows:,} rows of {len(check.devices):,} devices would be sent; nothing was.")
+    for device_id, times in list(check.devices.items())[:_DEVICES_SHOWN]:
+        spell = "no readable time" if times.first is None else f"{times.first:%FT%TZ} to {times.last:%FT%TZ}"
+        click.echo(f"  {_shown(device_id)}: {times.rows:,} rows, {spell}")
+    if len(check.devices) > _DEVICES_SHOWN:
+        click.echo(f"  and {len(check.devices) - _DEVICES_SHOWN:,} more devices")
+    click.echo("Telemetry:")
+    for name, values in check.values.items():
+        between = "" if values.lowest is None else f", {values.lowest:g} to {values.highest:g}"
+        click.echo(f"  {name}: {values.count:,} values{between}; the first is {_shown(values.first[:80])}")
+    if replayer.unused_columns:
+        click.echo(f"Columns not sent: {', '.join(map(_shown, replayer.unused_columns))}")
+
+
+def _print_refusals(replayer: "Replayer", options: "ReplayOptions") -> None:
+    """What is not as one would wish, for the error stream."""
+    check, place = replayer.check, replayer.recording.place
+    if replayer.unused_names:
+        names = ", ".join(f"{_shown(name)} ({count:,})" for name, count in replayer.unused_names.items())
+        click.echo(f"Rows of other names were left out: {names}", err=True)
+    if check.untimed:
+        click.echo(
+            f"{check.untimed:,} rows have a time that cannot be read, the first in {place} {check.first_untimed_line}.",
+            err=True,
+        )
+    if check.contradicting:
+        click.echo(
+            f"{check.contradicting:,} rows have the time of the row before them and other values: the first counts.",
+            err=True,
+        )
+    if check.again:
+        click.echo(f"{check.again:,} rows say what the row before them says: they count once.", err=True)
+    for line, why in check.refusals:
+        click.echo(f"Refused, {place} {line}: {_shown(why)}", err=True)
+    if check.refused:
+        unnamed = check.refused - len(check.refusals)
+        more = f", {unnamed:,} more than are named" if unnamed else ""
+        click.echo(
+            f"{check.refused:,} rows of {options.path.name} were refused{more}. "
+            "Mend them and replay the file again: the other rows are known by then.",
+            err=True,
+        )
 
 
 def _shown(name: str) -> str:

@@ -133,7 +133,7 @@ def simulate(
 
 
 @contextmanager
-def message_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def message_progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar on a terminal for what takes longer than a second; call it with what is done and in all."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -144,7 +144,7 @@ def message_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     task = bar.add_task(what, total=None)
     began = time.monotonic()
 
-    def show(done: int, total: int) -> None:
+    def show(done: int, total: int | None) -> None:
         bar.update(task, completed=done, total=total)
         if not bar.live.is_started and time.monotonic() - began > 1:
             bar.start()

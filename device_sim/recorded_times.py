@@ -1,0 +1,195 @@
+"""Times of recorded files: which moment a cell names.
+
+Belongs here: ISO 8601 and RFC 3339, epochs, formats, and the local times that a change of the clocks makes double or
+missing.
+
+Local times of a zone are told apart by their order: of a device's rows in the hour that comes twice, those before the
+one step back in time are of the first. Where there is no such step, or more than one, no rule could say which hour a
+row is of, and the rows are refused; so are those of the hour that a zone leaves out.
+"""
+
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from device_sim.cells import NumberText
+from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
+from wire.times import moment_of_rfc3339
+
+UNITS = {"s": Decimal(1_000_000), "ms": Decimal(1_000), "us": Decimal(1), "ns": Decimal("0.001")}
+"""Microseconds in one of each unit of an epoch."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WHOLE_NUMBER = re.compile(r"[0-9]{9,20}")
+_FOLDS = (0, 1)
+
+
+class TimeReader:
+    """Reads the time of a cell; `unit` is one of UNITS for numbers since 1970, `format` is one of strptime."""
+
+    def __init__(self, unit: str | None = None, format_: str | None = None) -> None:
+        self._unit = None if unit is None else UNITS[unit]
+        self._format = format_
+
+    def read(self, value: Any) -> datetime | None:
+        """The moment in UTC, or without a zone where the cell names none; None where it is no time."""
+        try:
+            return _in_utc(self._read(value))
+        except (ValueError, OverflowError, InvalidOperation):
+            return None
+
+    def _read(self, value: Any) -> datetime | None:
+        if isinstance(value, datetime):
+            return value
+        if isinstance(value, date):
+            return datetime(value.year, value.month, value.day)
+        if self._unit is not None:
+            if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+                return None
+            micros = Decimal(str(value).strip()) * self._unit
+            return _EPOCH + timedelta(microseconds=int(micros.to_integral_value("ROUND_FLOOR")))
+        if not isinstance(value, str) or isinstance(value, NumberText):
+            return None
+        text = value.strip()
+        if self._format is not None:
+            return datetime.strptime(text, self._format)
+        return moment_of_rfc3339(text) or datetime.fromisoformat(text)
+
+
+def unit_hint(value: Any) -> str:
+    """What to say of a cell that looks like a number since 1970; '' for others."""
+    text = str(value).strip().split(".")[0]
+    if not _WHOLE_NUMBER.fullmatch(text):
+        return ""
+    unit = next((name for name, digits in (("s", 11), ("ms", 14), ("us", 17)) if len(text) <= digits), "ns")
+    return f" It looks like a number since 1970: give --time-unit {unit}."
+
+
+def is_plausible(moment: datetime) -> bool:
+    """False for the times of devices without a clock, which no device has been in service since."""
+    return FIRST_PLAUSIBLE_YEAR <= moment.year < FIRST_IMPLAUSIBLE_YEAR
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo is None else moment.astimezone(UTC)
+
+
+@dataclass
+class _Hour:
+    """The rows of one series within an hour that comes twice, in the order of the file."""
+
+    before: datetime | None
+    first_line: int
+    first: datetime
+    last: datetime
+    last_line: int
+    earliest: datetime
+    latest: datetime
+    after: datetime | None = None
+    rows: int = 1
+    back: int = 0
+    back_line: int = 0
+    forth: int = 0
+    forth_line: int = 0
+    still_line: int = 0
+    is_interrupted: bool = False
+
+    def add(self, line: int, moment: datetime) -> None:
+        """The next row."""
+        if moment < self.last:
+            self.back, self.back_line = self.back + 1, line
+        elif moment > self.last:
+            self.forth, self.forth_line = self.forth + 1, line
+        else:
+            self.still_line = line
+        self.rows, self.last, self.last_line = self.rows + 1, moment, line
+        self.earliest, self.latest = min(self.earliest, moment), max(self.latest, moment)
+
+    def turn(self) -> tuple[int, int] | None:
+        """The line from which on rows are of the other of the two hours, and which comes first in the file (0: the
+        earlier one); None where order does not tell."""
+        if self.is_interrupted:
+            return None
+        rises = (self.before is None or self.before <= self.earliest) and (
+            self.after is None or self.after >= self.latest
+        )
+        falls = (self.before is None or self.before >= self.latest) and (
+            self.after is None or self.after <= self.earliest
+        )
+        if rises and falls:
+            # nothing around it: a file that rises steps back once at most, one that falls steps forth once at most
+            rises, falls = self.forth > 1 >= self.back, self.back > 1 >= self.forth
+        if self.rows == 2 and self.still_line and (rises or falls):
+            return self.still_line, 0 if rises else 1
+        if rises and self.back == 1:
+            return self.back_line, 0
+        if falls and self.forth == 1:
+            return self.forth_line, 1
+        return None
+
+
+class LocalTimes:
+    """Times of a zone without their offset; `observe` all of a file's, in order, before the first is resolved."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self.is_fixed = zone.key in ("UTC", "Etc/UTC", "GMT", "Etc/GMT")
+        self._hours: dict[tuple[Hashable, date], _Hour] = {}
+        self._open: dict[Hashable, _Hour] = {}
+        self._last: dict[Hashable, datetime] = {}
+
+    def observe(self, series: Hashable, line: int, moment: datetime) -> None:
+        """A row of a series (what comes in one order), in the order of the file."""
+        open_hour = self._open.get(series)
+        if not self._is_double(moment):
+            if open_hour is not None:
+                open_hour.after = moment
+                del self._open[series]
+            self._last[series] = moment
+            return
+        key = (series, moment.date())
+        if open_hour is not None and open_hour is self._hours.get(key):
+            open_hour.add(line, moment)
+            return
+        if open_hour is not None:
+            open_hour.after = moment
+        if key in self._hours:
+            self._hours[key].is_interrupted = True
+        else:
+            before = self._last.get(series)
+            self._hours[key] = _Hour(before, line, moment, moment, line, moment, moment)
+        self._open[series] = self._hours[key]
+
+    def moment(self, series: Hashable, line: int, moment: datetime) -> datetime | None:
+        """The moment in UTC; None for one of a missing hour, or of a double one that order does not tell apart."""
+        if self.is_fixed:
+            return moment.replace(tzinfo=UTC)
+        early, late = (moment.replace(tzinfo=self._zone, fold=fold).utcoffset() for fold in _FOLDS)
+        fold = 0
+        if early != late:
+            if early is None or late is None or early < late:
+                return None
+            turn = self._hours[series, moment.date()].turn()
+            if turn is None:
+                return None
+            line_of_turn, first = turn
+            fold = first if line < line_of_turn else 1 - first
+        return moment.replace(tzinfo=self._zone, fold=fold).astimezone(UTC)
+
+    def plain(self, moment: datetime) -> datetime:
+        """The moment in UTC, the first of two; for a time that is a value and not a row's own."""
+        return moment.replace(tzinfo=self._zone).astimezone(UTC)
+
+    def why(self, moment: datetime) -> str:
+        """Why a moment has none in UTC."""
+        if self._is_double(moment):
+            return f"{moment} comes twice in {self._zone.key}, and the order of the rows does not tell which it is"
+        return f"{moment} does not exist in {self._zone.key}: the clocks are put on over it"
+
+    def _is_double(self, moment: datetime) -> bool:
+        early, late = (moment.replace(tzinfo=self._zone, fold=fold).utcoffset() for fold in _FOLDS)
+        return early is not None and late is not None and early > late

@@ -1,0 +1,151 @@
+"""Which cell of a row is which telemetry.
+
+Belongs here: columns by name and by mapping, and long files, where one column names the telemetry and one holds the
+value (`--pivot`). What the values become is in `playback`.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from device_sim.recorded_rows import Recording
+from lake.models.catalog import Model, Telemetry
+from runtime.errors import UsageError
+
+_TIME_COLUMNS = (
+    "timestamp", "time", "measured_at", "datetime", "date_time", "ts", "last_changed", "last_updated", "_time",
+)  # fmt: skip
+_NAMES_SHOWN = 20
+
+
+class Columns(Protocol):
+    """What of a row is sent."""
+
+    used: tuple[str, ...]
+    telemetry: tuple[Telemetry, ...]
+
+    def values(self, cells: Mapping[str, Any]) -> Iterator[tuple[Telemetry, Any]]:
+        """The telemetry that a row has a cell of, with that cell."""
+
+    def series(self, cells: Mapping[str, Any]) -> str | None:
+        """What tells the rows of one device apart that come in an order of their own; None where nothing does."""
+
+
+class WideColumns:
+    """A column for each telemetry: as mapped, then those with a telemetry's own name."""
+
+    def __init__(self, recording: Recording, model: Model, mapping: Mapping[str, str]) -> None:
+        """Raises UsageError for a column or a telemetry that is not there, and where no column is one."""
+        free = {each.metric_name: each for each in model.telemetry}
+        names = list(free)
+        mapped: dict[str, Telemetry] = {}
+        for column, name in mapping.items():
+            require_column(recording, column)
+            if name not in names:
+                raise UsageError(no_such_telemetry(model, name))
+            if name not in free:
+                raise UsageError(f"Two columns are mapped to {name}: map one of them.")
+            mapped[column] = free.pop(name)
+        for column in recording.columns:
+            if column in free and column not in mapped:
+                mapped[column] = free.pop(column)
+        if not mapped:
+            raise UsageError(
+                f"No column of {recording.path.name} has the name of a telemetry of {model.model_id}: give "
+                f"--map COLUMN=TELEMETRY. Columns: {', '.join(recording.columns)}. Telemetry: {', '.join(names)}. Of a "
+                "file with a column of names and one of values give --pivot NAME=VALUE."
+            )
+        self._mapped = mapped
+        self.used = tuple(mapped)
+        self.telemetry = tuple(mapped.values())
+
+    def values(self, cells: Mapping[str, Any]) -> Iterator[tuple[Telemetry, Any]]:
+        """One a column."""
+        for column, telemetry in self._mapped.items():
+            if column in cells:
+                yield telemetry, cells[column]
+
+    def series(self, cells: Mapping[str, Any]) -> str | None:
+        """All rows of a device are one."""
+        return None
+
+
+class LongColumns:
+    """A column that names the telemetry of each row, and one that holds its value.
+
+    `mapping` maps names to telemetry, besides those that are a telemetry's own. Rows of other names are not sent;
+    `others` counts them.
+    """
+
+    def __init__(self, recording: Recording, model: Model, mapping: Mapping[str, str], pivot: tuple[str, str]) -> None:
+        """Raises UsageError for a column or a telemetry that is not there."""
+        self._name, self._value = pivot
+        for column in pivot:
+            require_column(recording, column)
+        known = {each.metric_name: each for each in model.telemetry}
+        for name in mapping.values():
+            if name not in known:
+                raise UsageError(no_such_telemetry(model, name))
+        self._telemetry = known | {name: known[telemetry] for name, telemetry in mapping.items()}
+        self.used = pivot
+        self.telemetry = tuple(known.values())
+        self.others: Counter[str] = Counter()
+
+    def values(self, cells: Mapping[str, Any]) -> Iterator[tuple[Telemetry, Any]]:
+        """One at most."""
+        telemetry = self._telemetry.get(str(cells.get(self._name)))
+        if telemetry is not None and self._value in cells:
+            yield telemetry, cells[self._value]
+
+    def series(self, cells: Mapping[str, Any]) -> str | None:
+        """Each name has an order of its own."""
+        return str(cells.get(self._name))
+
+    def is_other(self, cells: Mapping[str, Any]) -> bool:
+        """True for a row of a name that is not sent."""
+        return str(cells.get(self._name)) not in self._telemetry
+
+    def count_other(self, cells: Mapping[str, Any]) -> bool:
+        """True, and counted, for a row of a name that is not sent."""
+        name = str(cells.get(self._name))
+        if not self.is_other(cells):
+            return False
+        if name in self.others or len(self.others) < _NAMES_SHOWN:
+            self.others[name] += 1
+        return True
+
+
+def find_time_column(recording: Recording, wanted: str | None) -> str:
+    """The column of the time: the one that is wanted, or the first with a usual name. Raises UsageError."""
+    if wanted is not None:
+        require_column(recording, wanted)
+        return wanted
+    by_name = {column.lower(): column for column in reversed(recording.columns)}
+    for name in _TIME_COLUMNS:
+        if name in by_name:
+            return by_name[name]
+    raise UsageError(
+        f"No column of {recording.path.name} has a usual name for the time: give --time-column, one of "
+        f"{', '.join(recording.columns)}."
+    )
+
+
+def require_column(recording: Recording, column: str) -> None:
+    """Raise UsageError for a column that a file does not have."""
+    if column not in recording.columns:
+        raise UsageError(
+            f"{recording.path.name} has no column {column!r}{_suggestion(column, recording.columns)} "
+            f"It has {', '.join(recording.columns)}."
+        )
+
+
+def no_such_telemetry(model: Model, name: str) -> str:
+    """What to say of a name that is no telemetry of a model."""
+    names = [each.metric_name for each in model.telemetry]
+    return f"{model.model_id} has no telemetry {name!r}{_suggestion(name, names)} It has {', '.join(names)}."
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(map(repr, near))}?" if near else "."

@@ -1,0 +1,171 @@
+"""Times of recorded files: epochs, formats, RFC 3339, and local times where the clocks change."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_sim.recorded_times import LocalTimes
+from runtime.errors import InputError
+from tests.support.recordings import messages_of, replayer_of, times_of, written
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def _walk(start: datetime, end: datetime, minutes: int, zone: ZoneInfo = BERLIN) -> list[tuple[datetime, datetime]]:
+    """True moments and what a wall clock shows at each."""
+    moments = []
+    while start < end:
+        moments.append((start, start.astimezone(zone).replace(tzinfo=None)))
+        start += timedelta(minutes=minutes)
+    return moments
+
+
+NIGHT = _walk(datetime(2025, 10, 25, 22, tzinfo=UTC), datetime(2025, 10, 26, 3, tzinfo=UTC), 10)
+
+
+def _resolved(walls: list[datetime], zone: ZoneInfo = BERLIN) -> list[datetime | None]:
+    local = LocalTimes(zone)
+    for line, wall in enumerate(walls):
+        local.observe("d", line, wall)
+    return [local.moment("d", line, wall) for line, wall in enumerate(walls)]
+
+
+def test_the_doubled_hour_is_told_apart_by_order(tmp_path: Path) -> None:
+    """Thirty readings of a night with 25 hours are six in each of five hours in UTC."""
+    rows = "".join(f"{wall:%Y-%m-%d %H:%M:%S},1\n" for _, wall in NIGHT)
+    messages = messages_of(written(tmp_path, "a.csv", f"time,temperature\n{rows}"), time_zone="Europe/Berlin")
+    hours = [each[:13] for each in times_of(messages)]
+    assert {hour: hours.count(hour) for hour in hours} == {
+        f"2025-10-{day}T{hour}": 6 for day, hour in ((25, 22), (25, 23), (26, "00"), (26, "01"), (26, "02"))
+    }
+
+
+@pytest.mark.parametrize("minutes", [1, 7, 15, 30, 60])
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana"])
+def test_every_interval_and_both_directions_are_told_apart(minutes: int, is_reversed: bool, zone: str) -> None:
+    """Whatever the zone and the interval, a file that goes on through the hour gives the true moments."""
+    start = datetime(2025, 4, 1, tzinfo=UTC)
+    walk = _walk(start, datetime(2025, 12, 1, tzinfo=UTC), minutes, ZoneInfo(zone))
+    if minutes == 60 and zone == "Australia/Lord_Howe":
+        return  # half an hour comes twice there, in which an hourly file has one row
+    near = [pair for pair in walk if abs(pair[0] - _change(zone)) < timedelta(hours=6)]
+    near = near[::-1] if is_reversed else near
+    assert _resolved([wall for _, wall in near], ZoneInfo(zone)) == [moment for moment, _ in near]
+
+
+def _change(zone: str) -> datetime:
+    return {
+        "Europe/Berlin": datetime(2025, 10, 26, 1, tzinfo=UTC),
+        "America/New_York": datetime(2025, 11, 2, 6, tzinfo=UTC),
+        "Australia/Lord_Howe": datetime(2025, 4, 5, 15, tzinfo=UTC),
+        "America/Havana": datetime(2025, 11, 2, 5, tzinfo=UTC),
+    }[zone]
+
+
+def test_what_order_does_not_tell_is_refused_with_its_lines(tmp_path: Path) -> None:
+    """A night whose second 02:xx was dropped, and one in no order, cannot be told; the hours around them can."""
+    once = [pair for pair in NIGHT if not (pair[1].hour == 2 and pair[0].hour == 1)]
+    text = "time,temperature\n" + "".join(f"{wall},1\n" for _, wall in once)
+    check = replayer_of(written(tmp_path, "a.csv", text), time_zone="Europe/Berlin").check
+    assert (check.rows, check.refused) == (18, 6)
+    assert check.refusals[0] == (
+        14,
+        "2025-10-26 02:00:00 comes twice in Europe/Berlin, and the order of the rows does not tell which it is",
+    )
+    mixed = [wall for _, wall in NIGHT]
+    mixed[12:24] = mixed[12:24][::2] + mixed[12:24][1::2]
+    assert _resolved(mixed)[12:24] == [None] * 12
+
+
+def test_the_missing_hour_is_refused(tmp_path: Path) -> None:
+    """No clock in Berlin showed 02:30 on that day."""
+    text = "time,temperature\n2025-03-30 01:30:00,1\n2025-03-30 02:30:00,2\n2025-03-30 03:30:00,3\n"
+    replayer = replayer_of(written(tmp_path, "a.csv", text), time_zone="Europe/Berlin")
+    assert [line for line, _ in replayer.check.refusals] == [3]
+    assert [row[0].value for row in replayer.rows()] == [b'{"temperature":1}', b'{"temperature":3}']
+
+
+def test_devices_and_names_have_an_order_each(tmp_path: Path) -> None:
+    """Two devices in one file, row by row, do not confuse each other's hours; nor do a long file's names."""
+    rows = "".join(f"{wall},{device},1\n" for _, wall in NIGHT for device in "ab")
+    path = written(tmp_path, "a.csv", f"time,unit,temperature\n{rows}")
+    replayer = replayer_of(path, device_column="unit", time_zone="Europe/Berlin")
+    assert (replayer.check.rows, replayer.check.refused, replayer.check.again) == (60, 0, 0)
+    rows = "".join(f"{wall},{name},1\n" for _, wall in NIGHT[::6] for name in ("temperature", "humidity"))
+    path = written(tmp_path, "b.csv", f"time,name,value\n{rows}")
+    replayer = replayer_of(path, pivot=("name", "value"), time_zone="Europe/Berlin")
+    assert (replayer.check.rows, replayer.check.refused) == (10, 0)
+
+
+def test_local_times_of_parquet_are_told_apart_too(tmp_path: Path) -> None:
+    """A timestamp without a zone is a local time whatever file it is in; one with a zone needs no telling."""
+    walls = [wall for _, wall in NIGHT]
+    for type_, zone in ((pa.timestamp("us"), "Europe/Berlin"), (pa.timestamp("ns", "Europe/Berlin"), "UTC")):
+        moments = walls if type_.tz is None else [moment for moment, _ in NIGHT]
+        table = pa.table({"time": pa.array(moments, type_), "temperature": [1.0] * len(walls)})
+        pq.write_table(table, tmp_path / "a.parquet")
+        messages = messages_of(tmp_path / "a.parquet", time_zone=zone)
+        assert times_of(messages) == [f"{moment:%Y-%m-%dT%H:%M}" for moment, _ in NIGHT]
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=40, unique=True), st.booleans())
+def test_no_row_is_ever_put_into_the_wrong_hour(minutes: list[int], is_reversed: bool) -> None:
+    """Of any rows in order each comes to its true moment, or is refused for lying in the doubled hour; where the rows
+    step back in it, and there is something around it, all are told apart."""
+    start = datetime(2025, 10, 25, 22, tzinfo=UTC)
+    moments = sorted(start + timedelta(minutes=minute) for minute in minutes)[:: -1 if is_reversed else 1]
+    walls = [moment.astimezone(BERLIN).replace(tzinfo=None) for moment in moments]
+    found = _resolved(walls)
+    for moment, wall, each in zip(moments, walls, found, strict=True):
+        assert each == moment or (each is None and wall.hour == 2)
+    steps_back = sum((b > a if is_reversed else b < a) for a, b in pairwise(walls) if a.hour == b.hour == 2)
+    if steps_back and any(wall.hour != 2 for wall in walls):
+        assert found == moments
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options"),
+    [
+        ("a.csv", "ts,temperature\n1736899200,20.5\n", {"time_unit": "s"}),
+        ("a.csv", "ts,temperature\n1736899200.25,20.5\n", {"time_unit": "s"}),
+        ("a.csv", "ts,temperature\n1736899200000,20.5\n", {"time_unit": "ms"}),
+        ("a.jsonl", '{"ts": 1736899200000000, "temperature": 20.5}\n', {"time_unit": "us"}),
+        ("a.jsonl", '{"ts": 1736899200000000001, "temperature": 20.5}\n', {"time_unit": "ns"}),
+        ("a.csv", "ts,temperature\n15.01.2025 00:00,20.5\n", {"time_format": "%d.%m.%Y %H:%M"}),
+        ("a.csv", "ts,temperature\n2025-01-15t01:00:00+01:00,20.5\n", {}),
+        ("a.csv", "ts,temperature\n2025-01-15t00:00:00z,20.5\n", {}),
+        ("a.csv", "ts;temperature\n2025-01-15;20,5\n", {"decimal_mark": ","}),
+    ],
+)
+def test_times_are_read_as_told(tmp_path: Path, name: str, text: str, options: dict[str, Any]) -> None:
+    """Seconds to nanoseconds since 1970, and any format."""
+    (message,) = messages_of(written(tmp_path, name, text), **options)
+    assert times_of([message]) == ["2025-01-15T00:00"]
+    assert message.value == b'{"temperature":20.5}'
+
+
+def test_epochs_of_parquet_are_read_too(tmp_path: Path) -> None:
+    """Whole numbers and floats."""
+    for values in (pa.array([1736899200000], pa.int64()), pa.array([1736899200000.0])):
+        pq.write_table(pa.table({"ts": values, "temperature": [20.5]}), tmp_path / "a.parquet")
+        assert times_of(messages_of(tmp_path / "a.parquet", time_unit="ms")) == ["2025-01-15T00:00"]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit"), [("1736899200", "s"), ("1736899200000", "ms"), ("1736899200000000", "us"), ("9" * 19, "ns")]
+)
+def test_a_file_without_a_readable_time_is_refused(tmp_path: Path, value: str, unit: str) -> None:
+    """Nothing is sent, and the sentence says which option would read it."""
+    for name, text in (("a.csv", f"ts,temperature\n{value},1\n"), ("a.jsonl", f'{{"ts": {value}, "temperature": 1}}')):
+        with pytest.raises(InputError, match=f"give --time-unit {unit}.*Nothing was sent") as found:
+            replayer_of(written(tmp_path, name, text))
+        assert found.value.exit_code == 1
