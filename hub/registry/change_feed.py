@@ -1,0 +1,88 @@
+"""The change feed: what connections of this and other processes must learn of at once.
+
+Belongs here: recording changes in their transaction, and telling them to subscribers in order. What a subscriber does
+with one belongs to it.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+
+from hub.registry.database import Database, Tx
+from hub.registry.registry_tables import CHANGES
+
+POLL_S = 0.2
+"""Changes of other processes are seen after this time at most."""
+
+_KEPT_MICROS = 600 * 1_000_000
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that happened to a device or module: `kind` is identity, desired, cloud_message or connected."""
+
+    kind: str
+    device_id: str
+    module_id: str
+    detail: dict[str, Any]
+
+
+Subscriber = Callable[[Change], None]
+
+
+def record_change(
+    tx: Tx, kind: str, device_id: str, module_id: str = "", detail: Mapping[str, Any] | None = None
+) -> None:
+    """Have subscribers of every process told of it once this transaction is committed."""
+    values = {"changed_at": tx.now, "kind": kind, "device_id": device_id, "module_id": module_id}
+    tx.connection.execute(insert(CHANGES).values(**values, detail=dict(detail or {})))
+
+
+class ChangeFeed:
+    """Reads the feed in a thread of its own and calls the subscribers, oldest change first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._subscribers: list[Subscriber] = []
+        self._wake = threading.Event()
+        self._is_open = True
+        self._last = database.read(lambda tx: tx.connection.execute(select(func.max(CHANGES.c.n))).scalar() or 0)
+        self._thread = threading.Thread(target=self._follow, name="registry-feed", daemon=True)
+        self._thread.start()
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Have `subscriber` called, in the feed's thread, for each change from now on."""
+        self._subscribers.append(subscriber)
+
+    def wake(self) -> None:
+        """Something was committed here: look now."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._is_open = False
+        self._wake.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while self._is_open:
+            self._wake.wait(POLL_S)
+            self._wake.clear()
+            for change in self._news():
+                for subscriber in self._subscribers:
+                    subscriber(change)
+
+    def _news(self) -> list[Change]:
+        query = select(CHANGES).where(CHANGES.c.n > self._last).order_by(CHANGES.c.n)
+        rows = self._database.read(lambda tx: tx.connection.execute(query).all())
+        if rows:
+            self._last = rows[-1].n
+        return [Change(row.kind, row.device_id, row.module_id, row.detail) for row in rows]
+
+
+def forget_changes(tx: Tx) -> None:
+    """Take out what every process has long seen."""
+    tx.connection.execute(delete(CHANGES).where(CHANGES.c.changed_at < tx.now - _KEPT_MICROS))

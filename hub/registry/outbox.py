@@ -1,0 +1,54 @@
+"""The outbox: what the lake is to hear of the registry, written in the transaction that changes it.
+
+Belongs here: adding rows, reading them in order, and forgetting those that Kafka has. Sending belongs in
+`hub.outbox_sender`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from hub.registry.database import Tx
+from hub.registry.moments import moment_of
+from hub.registry.registry_tables import FACTS, OUTBOX
+from wire.envelope import LIFECYCLE_TOPIC, Message, lifecycle_message, rfc3339
+
+DEVICE_EVENTS_TOPIC = "device_events"
+CONNECTED = "lakehouse.device.connected"
+DISCONNECTED = "lakehouse.device.disconnected"
+TWIN_CHANGED = "lakehouse.twin.changed"
+
+
+def tell_lifecycle(tx: Tx, device_id: str, kind: str, attributes: Mapping[str, str | int | None]) -> None:
+    """A change of the device's registry record that takes effect now; attributes that are None are left out."""
+    named = {name: value for name, value in attributes.items() if value is not None}
+    _add(tx, LIFECYCLE_TOPIC, device_id, kind, named)
+
+
+def tell_event(tx: Tx, device_id: str, kind: str, value: Mapping[str, Any]) -> None:
+    """An event of a device for the topic `device_events`."""
+    _add(tx, DEVICE_EVENTS_TOPIC, device_id, kind, value)
+
+
+def pending(tx: Tx, limit: int) -> list[tuple[int, Message]]:
+    """The oldest rows as messages with their numbers; the same row is the same message however often it is sent."""
+    registry: str = tx.connection.execute(select(FACTS.c.value).where(FACTS.c.name == "registry_id")).scalar_one()
+    rows = tx.connection.execute(select(OUTBOX).order_by(OUTBOX.c.n).limit(limit)).all()
+    found = []
+    for row in rows:
+        message = lifecycle_message(row.device_id, f"{registry}-{row.n}", row.type, row.time, row.value)
+        message.topic = row.topic
+        found.append((row.n, message))
+    return found
+
+
+def forget(tx: Tx, numbers: Sequence[int]) -> None:
+    """Take out what Kafka has acknowledged."""
+    tx.connection.execute(delete(OUTBOX).where(OUTBOX.c.n.in_(numbers)))
+
+
+def _add(tx: Tx, topic: str, device_id: str, kind: str, value: Mapping[str, Any]) -> None:
+    time = rfc3339(moment_of(tx.now))
+    row = {"topic": topic, "device_id": device_id, "type": kind, "time": time, "value": dict(value)}
+    tx.connection.execute(insert(OUTBOX).values(row))

@@ -1,0 +1,120 @@
+"""Tenants: who owns identities, twins and keys, and the shared access policies that speak for them.
+
+Belongs here: policies and their keys, a tenant's scope for provisioning, and refused attempts across tenants.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from hub.hub_errors import HubCode, HubError
+from hub.registry.database import Tx
+from hub.registry.identities import Identity, new_key, require
+from hub.registry.registry_tables import FACTS, POLICIES, REFUSALS
+
+DEFAULT_TENANT = "default"
+REGISTRY_READ, REGISTRY_WRITE, SERVICE, DEVICE = "RegistryRead", "RegistryWrite", "ServiceConnect", "DeviceConnect"
+# the policies that every IoT hub is made with
+_POLICIES = {
+    "iothubowner": (REGISTRY_READ, REGISTRY_WRITE, SERVICE, DEVICE),
+    "service": (SERVICE,),
+    "registryRead": (REGISTRY_READ,),
+    "registryReadWrite": (REGISTRY_READ, REGISTRY_WRITE),
+    "device": (DEVICE,),
+}
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A key with rights in one tenant; keys are base64."""
+
+    tenant: str
+    name: str
+    primary_key: str
+    secondary_key: str
+    rights: frozenset[str]
+
+
+class CrossTenantError(HubError):
+    """A tenant asked for what belongs to another; to him it does not exist."""
+
+    def __init__(self, tenant: str, what: str, owner: str) -> None:
+        super().__init__(HubCode.DeviceNotFound, f"There is no device {what!r}.")
+        self.tenant, self.what, self.owner = tenant, what, owner
+
+
+def add_tenant(tx: Tx, tenant: str) -> Policy:
+    """Make a tenant with the usual policies, or leave what is there; its owner's policy.
+
+    Raises HubError for a name that cannot be used.
+    """
+    if not tenant.isascii() or not tenant.replace("-", "").isalnum() or len(tenant) > 64:
+        raise HubError(HubCode.ArgumentInvalid, f"{tenant!r} is no tenant's name: letters, digits and '-', 64 at most.")
+    if not policies_of(tx, tenant):
+        for name, rights in _POLICIES.items():
+            keys = {"primary_key": new_key(), "secondary_key": new_key()}
+            tx.connection.execute(insert(POLICIES).values(tenant=tenant, name=name, rights=" ".join(rights), **keys))
+    return next(policy for policy in policies_of(tx, tenant) if policy.name == "iothubowner")
+
+
+def tenant_names(tx: Tx) -> list[str]:
+    """Every tenant."""
+    return list(tx.connection.execute(select(POLICIES.c.tenant).distinct().order_by(POLICIES.c.tenant)).scalars())
+
+
+def policies_of(tx: Tx, tenant: str) -> list[Policy]:
+    """The policies of a tenant."""
+    rows = tx.connection.execute(select(POLICIES).where(POLICIES.c.tenant == tenant).order_by(POLICIES.c.name))
+    return [_policy(row) for row in rows]
+
+
+def policies_named(tx: Tx, name: str) -> list[Policy]:
+    """The policies of that name, one a tenant: whose key signed a token says which tenant speaks."""
+    return [_policy(row) for row in tx.connection.execute(select(POLICIES).where(POLICIES.c.name == name))]
+
+
+def rotate_policy(tx: Tx, tenant: str, name: str, which: str) -> Policy:
+    """Make the `primary` or `secondary` key anew. Raises HubError for an unknown policy."""
+    is_it = (POLICIES.c.tenant == tenant) & (POLICIES.c.name == name)
+    if not tx.connection.execute(update(POLICIES).where(is_it).values({f"{which}_key": new_key()})).rowcount:
+        raise HubError(HubCode.ResourceNotFound, f"Tenant {tenant!r} has no policy {name!r}.")
+    return next(policy for policy in policies_of(tx, tenant) if policy.name == name)
+
+
+def id_scope(tx: Tx, tenant: str) -> str:
+    """What a device names to be provisioned into this tenant."""
+    registry: str = tx.connection.execute(select(FACTS.c.value).where(FACTS.c.name == "registry_id")).scalar_one()
+    return f"0ne{hashlib.sha256(f'{registry}/{tenant}'.encode()).hexdigest()[:8].upper()}"
+
+
+def tenant_of_scope(tx: Tx, scope: str) -> str | None:
+    """The tenant that an id scope belongs to, None when there is none."""
+    return next((tenant for tenant in tenant_names(tx) if id_scope(tx, tenant) == scope), None)
+
+
+def require_own(tx: Tx, tenant: str, device_id: str, module_id: str = "") -> Identity:
+    """The identity. Raises HubError when there is none, CrossTenantError when it is another tenant's."""
+    found = require(tx, device_id, module_id)
+    if found.tenant != tenant:
+        raise CrossTenantError(tenant, device_id, found.tenant)
+    return found
+
+
+def log_refusal(tx: Tx, error: CrossTenantError) -> None:
+    """Keep that a tenant tried to reach into another."""
+    _log.warning("Tenant %s asked for %s of tenant %s and was refused.", error.tenant, error.what, error.owner)
+    values = {"refused_at": tx.now, "tenant": error.tenant, "what": error.what, "owner": error.owner}
+    tx.connection.execute(insert(REFUSALS).values(values))
+
+
+def refusal_count(tx: Tx) -> int:
+    """How many attempts across tenants were refused so far."""
+    return tx.connection.execute(select(func.count()).select_from(REFUSALS)).scalar_one()
+
+
+def _policy(row: Row[Any]) -> Policy:
+    return Policy(row.tenant, row.name, row.primary_key, row.secondary_key, frozenset(row.rights.split()))
