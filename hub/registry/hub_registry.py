@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from hub.registry import cloud_queue, connections, twins
+from hub.registry import cloud_queue, connections, tenants, twins
 from hub.registry.change_feed import Change, ChangeFeed, Subscriber, forget_changes
 from hub.registry.cloud_queue import CloudMessage, FeedbackBatch
+from hub.registry.connections import Opened
 from hub.registry.database import Database, Work
 from hub.registry.identities import Identity, find
 from hub.registry.tenants import DEFAULT_TENANT, Policy, add_tenant, policies_named
@@ -89,13 +90,25 @@ class Registry:
         """Merge what a device reports; the new version."""
         return self.write(lambda tx: twins.patch_reported(tx, device_id, module_id, patch))
 
-    def next_epoch(self, device_id: str, module_id: str, instance: str, model_id: str | None) -> Future[int]:
-        """Give the device to this hub process; the number of the connection."""
+    def next_epoch(self, device_id: str, module_id: str, instance: str, model_id: str | None) -> Future[Opened]:
+        """Give the device to this hub process."""
         return self.write(lambda tx: connections.next_epoch(tx, device_id, module_id, instance, model_id))
 
-    def disconnected(self, device_id: str, module_id: str, epoch: int) -> Future[None]:
-        """The connection of that epoch ended."""
-        return self.write(lambda tx: connections.disconnected(tx, device_id, module_id, epoch))
+    def disconnected(self, device_id: str, module_id: str, epoch: int, landed_since_ms: int | None) -> Future[None]:
+        """The connection of that epoch ended; from when on its messages lie in Kafka, None when none do."""
+        return self.write(lambda tx: connections.disconnected(tx, device_id, module_id, epoch, landed_since_ms))
+
+    def beat(self, instance: str, low_water_ms: int, now_ms: int) -> Future[None]:
+        """This hub process lives."""
+        return self.write(lambda tx: connections.beat(tx, instance, low_water_ms, now_ms))
+
+    def authorities(self, tenant: str) -> list[bytes]:
+        """Certificates in PEM whose holders vouch for devices of the tenant."""
+        return self.read(lambda tx: tenants.authorities_of(tx, tenant))
+
+    def tenant_of_scope(self, scope: str) -> str | None:
+        """The tenant whose id scope it is."""
+        return self.read(lambda tx: tenants.tenant_of_scope(tx, scope))
 
     def enqueue_cloud_message(self, message: CloudMessage) -> Future[CloudMessage]:
         """Queue a message for a device."""

@@ -100,6 +100,19 @@ CONNECTIONS = Table(
     Column("is_connected", Boolean, nullable=False),
     Column("changed_at", _MOMENT, nullable=False),
     Column("active_at", _MOMENT, nullable=False),
+    # where a message that this connection sends again may lie: in which earlier epochs, and from which moment on
+    Column("earlier_epochs", _DOCUMENT, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    # what the next connection must look through of this one; None while open, and when nothing landed in it
+    Column("landed_since_ms", BigInteger),
+)
+INSTANCES = Table(
+    "instances",
+    METADATA,
+    # hub processes: up to where each knows that Kafka has everything it acknowledged
+    Column("instance", String, primary_key=True),
+    Column("low_water_ms", BigInteger, nullable=False),
+    Column("beat_at_ms", BigInteger, nullable=False),
 )
 CLOUD_MESSAGES = Table(
     "cloud_messages",

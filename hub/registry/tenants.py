@@ -12,6 +12,7 @@ from sqlalchemy import Row, func, insert, select, update
 
 from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
+from hub.registry.documents_table import add_document, documents_of
 from hub.registry.identities import Identity, new_key, require
 from hub.registry.registry_tables import FACTS, POLICIES, REFUSALS
 
@@ -25,6 +26,7 @@ _POLICIES = {
     "registryReadWrite": (REGISTRY_READ, REGISTRY_WRITE),
     "device": (DEVICE,),
 }
+_AUTHORITY = "authority"
 _log = logging.getLogger(__name__)
 
 
@@ -114,6 +116,16 @@ def log_refusal(tx: Tx, error: CrossTenantError) -> None:
 def refusal_count(tx: Tx) -> int:
     """How many attempts across tenants were refused so far."""
     return tx.connection.execute(select(func.count()).select_from(REFUSALS)).scalar_one()
+
+
+def add_authority(tx: Tx, tenant: str, name: str, pem: str) -> None:
+    """Trust a certificate authority of the tenant's to vouch for its devices. Raises HubError for a taken name."""
+    add_document(tx, tenant, _AUTHORITY, name, {"pem": pem}, HubCode.EnrollmentConflict)
+
+
+def authorities_of(tx: Tx, tenant: str) -> list[bytes]:
+    """The certificates of a tenant's authorities, PEM."""
+    return [str(each.body["pem"]).encode() for each in documents_of(tx, tenant, _AUTHORITY)]
 
 
 def _policy(row: Row[Any]) -> Policy:

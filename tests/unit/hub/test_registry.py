@@ -128,14 +128,34 @@ def test_reported_properties_have_a_version_and_a_limit(registry: Registry) -> N
 def test_the_newest_connection_wins(registry: Registry) -> None:
     """Epochs rise, the end of an older connection changes nothing, and the model that a device names is learnt."""
     add(registry)
-    assert registry.next_epoch("d1", "", "hub-a", None).result() == 1
-    assert registry.next_epoch("d1", "", "hub-b", "dtmi:x:y;1").result() == 2
-    registry.disconnected("d1", "", 1).result()
+    assert registry.next_epoch("d1", "", "hub-a", None).result().epoch == 1
+    assert registry.next_epoch("d1", "", "hub-b", "dtmi:x:y;1").result().epoch == 2
+    registry.disconnected("d1", "", 1, None).result()
     state = registry.read(lambda tx: connections.connection_of(tx, "d1"))
     assert (state.is_connected, state.instance) == (True, "hub-b")
     assert told(registry)[-1] == ("updated", {"model_id": "dtmi:x:y;1"})
-    registry.disconnected("d1", "", 2).result()
+    registry.disconnected("d1", "", 2, None).result()
     assert [kind for kind, _ in told(registry, "device_events")] == ["connected", "connected", "disconnected"]
+
+
+def test_a_connection_knows_where_its_repeats_may_lie(registry: Registry) -> None:
+    """After an orderly end the epoch that landed something; after a kill every open one, since the last beat."""
+    add(registry)
+
+    def opened() -> connections.Opened:
+        return registry.next_epoch("d1", "", "hub", None).result()
+
+    assert opened().previous == ()
+    registry.disconnected("d1", "", 1, 1000).result()
+    assert opened() == connections.Opened(2, (1,), 1000)
+    registry.disconnected("d1", "", 2, None).result()
+    assert opened() == connections.Opened(3, (1,), 1000)
+    registry.beat("hub", 90_000, 95_000).result()
+    assert opened() == connections.Opened(4, (3, 1), 1000)
+    registry.disconnected("d1", "", 4, 80_000).result()
+    assert opened() == connections.Opened(5, (4,), 80_000)
+    registry.beat("hub", 100_000, 105_000).result()
+    assert opened() == connections.Opened(6, (5, 4), 68_000)
 
 
 def test_a_cloud_message_is_locked_completed_and_acknowledged(registry: Registry) -> None:
