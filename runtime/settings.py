@@ -22,6 +22,7 @@ class Settings:
     `keep_files_hours`, since somebody may still be reading them; rows of bronze telemetry and of silver for
     `keep_bronze_days` and `keep_silver_days`, None being for ever. A reader that stays open copies up to
     `sql_memory_mb` of gold into memory.
+    The hub listens on `hub_port` and keeps its registry in `hub_database`, None being SQLite under the home.
     In set-up's rehearsal (`is_rehearsal`, never from the environment) programs write down which classes they load.
     """
 
@@ -43,6 +44,18 @@ class Settings:
     keep_silver_days: int | None = None
     sql_memory_mb: int = 512
     is_rehearsal: bool = False
+    hub_database: str | None = None
+    hub_port: int = 8883
+
+    @property
+    def hub_folder(self) -> Path:
+        """The hub's registry (unless it has an address of its own), certificates and figures."""
+        return self.home / "hub"
+
+    @property
+    def hub_database_url(self) -> str:
+        """Where the hub's registry is, as SQLAlchemy writes it."""
+        return self.hub_database or f"sqlite:///{self.hub_folder / 'registry.db'}"
 
     @property
     def models_folder(self) -> Path:
@@ -88,6 +101,8 @@ class Settings:
             "LAKEHOUSE_KEEP_BRONZE_DAYS": None if self.keep_bronze_days is None else str(self.keep_bronze_days),
             "LAKEHOUSE_KEEP_SILVER_DAYS": None if self.keep_silver_days is None else str(self.keep_silver_days),
             "LAKEHOUSE_SQL_MEMORY_MB": str(self.sql_memory_mb),
+            "LAKEHOUSE_HUB_DATABASE": self.hub_database,
+            "LAKEHOUSE_HUB_PORT": str(self.hub_port),
             "JAVA_HOME": None if self.java_home is None else str(self.java_home),
             "AWS_ENDPOINT_URL": self.aws_endpoint_url,
             "AWS_ACCESS_KEY_ID": self.aws_access_key_id,
@@ -137,6 +152,8 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         keep_bronze_days=_days(env, "LAKEHOUSE_KEEP_BRONZE_DAYS"),
         keep_silver_days=_days(env, "LAKEHOUSE_KEEP_SILVER_DAYS"),
         sql_memory_mb=_number(env, "LAKEHOUSE_SQL_MEMORY_MB", "512"),
+        hub_database=_hub_database(env),
+        hub_port=_port(env, "LAKEHOUSE_HUB_PORT") or 8883,
         aws_region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
     )
 
@@ -153,6 +170,8 @@ KNOWN_VARIABLES = (
     "LAKEHOUSE_KEEP_BRONZE_DAYS",
     "LAKEHOUSE_KEEP_SILVER_DAYS",
     "LAKEHOUSE_SQL_MEMORY_MB",
+    "LAKEHOUSE_HUB_DATABASE",
+    "LAKEHOUSE_HUB_PORT",
     # set for dbt by the gold build
     "LAKEHOUSE_CANDIDATE_DB",
 )
@@ -173,6 +192,15 @@ def take_environment(values: Mapping[str, str]) -> None:
     """Let this process, a fork that waited for its work, have the environment of who gives it."""
     os.environ.clear()
     os.environ.update(values)
+
+
+def _hub_database(env: Mapping[str, str]) -> str | None:
+    url = env.get("LAKEHOUSE_HUB_DATABASE") or None
+    if url is None or url.startswith("sqlite:///"):
+        return url
+    if not url.startswith(("postgresql://", "postgresql+psycopg://")):
+        raise UsageError(f"LAKEHOUSE_HUB_DATABASE is {url!r}: give postgresql://user@host/name or sqlite:///file.")
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def _days(env: Mapping[str, str], name: str) -> int | None:
