@@ -17,7 +17,7 @@ import psutil
 
 from bench.harness import COMMAND, DifferenceError, Result, Times
 from device_sim.producer import MessageProducer
-from ingestion.bronze_ingest import broker_offsets
+from ingestion.kafka_offsets import broker_offsets
 from ingestion.landing_topics import ensure_topics
 from lake.records.publications import newest
 from lake.storage.duckdb_connection import connect, scan

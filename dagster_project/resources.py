@@ -35,13 +35,15 @@ class Work:
 
     `slices` are done besides what is stale; a partitioned run takes its partitions instead.
     `is_held` says that the run failed only because slices that it was asked for are held, `error` why else it did.
-    `retries` is how often a step waits for a service that does not answer and tries again.
+    `retries` is how often a step waits for a service that does not answer and tries again. `transactions_wait_s` is how
+    long a tick waits for producers' transactions that are open: not at all where another tick follows by itself.
     """
 
     progress: Progress = silent
     slices: Sequence[str] | None = None
     accept_gap: bool = False
     retries: int = 2
+    transactions_wait_s: float = 0.0
     tick: TickReport | None = None
     rebuilt: SilverReport | None = None
     is_prepared: bool = False

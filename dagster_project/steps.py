@@ -29,6 +29,7 @@ from dagster_project.partitions import asset_key, gold_partitions, partition_of
 from dagster_project.resources import Work, Writer
 from dagster_project.spans import Slice, spans
 from ingestion.bronze_ingest import BRONZE_TABLES
+from ingestion.kafka_offsets import settle
 from lake.models.catalog import Model
 from lake.records.verdicts import Verdict
 from lake.slices import day_of
@@ -119,8 +120,10 @@ def step_of(context: AssetExecutionContext) -> Step:
 def land(step: Step) -> None:
     """Kafka to bronze."""
     with step.work.told():
-        step.writer.hold("tick")
         resources = step.context.resources
+        for topic in BRONZE_TABLES:  # before the lease is taken: others may write meanwhile
+            settle(resources.kafka, topic, step.work.transactions_wait_s, step.say)
+        step.writer.hold("tick")
         records = ingest(
             resources.spark, step.settings, resources.kafka, run_id=step.run_id,
             accept_gap=step.work.accept_gap, progress=step.say,

@@ -1,7 +1,8 @@
-"""Kafka to bronze: bounded reads between the committed offsets and the broker's high watermark.
+"""Kafka to bronze: bounded reads between the committed offsets and the last stable ones.
 
 Belongs here: which offsets come next, the Spark read, the bronze columns and the commit. Payloads are never parsed
-here: whatever bytes land are kept. The offsets travel in the Delta commit, so bronze is its own checkpoint.
+here: whatever bytes land are kept, if their transaction was committed. The offsets travel in the Delta commit, so
+bronze is its own checkpoint.
 """
 
 import json
@@ -9,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from ingestion.kafka_offsets import COMMITTED_ONLY, broker_offsets
 from lake.storage.spark_commits import Commit, append_once, ensure_table, newest_commit, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from runtime.errors import LandingZoneError, PlatformError
@@ -39,8 +41,8 @@ class OffsetRange:
     end: Offsets
 
     @property
-    def records(self) -> int:
-        """Offsets in the range."""
+    def width(self) -> int:
+        """Offsets in the range, as many as records or more."""
         return sum(self.end[p] - self.start[p] for p in self.end)
 
     @property
@@ -70,28 +72,6 @@ def topic_id(bootstrap: str, topic: str) -> str | None:
     return str(described.topic_id) if described.topic_id else None
 
 
-def broker_offsets(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
-    """Per partition the oldest offset that the broker still has and its high watermark.
-
-    Raises PlatformError when the broker does not answer, LandingZoneError when there is no such topic.
-    """
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "lakehouse-offsets", "enable.auto.commit": False})
-    try:
-        metadata = consumer.list_topics(topic, timeout=_BROKER_TIMEOUT_S).topics[topic]
-        if metadata.error is not None:
-            raise LandingZoneError(f"Kafka at {bootstrap} has no topic {topic!r}: {metadata.error}.")
-        return {
-            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_BROKER_TIMEOUT_S)
-            for partition in sorted(metadata.partitions)
-        }
-    except KafkaException as error:
-        raise PlatformError(
-            f"Kafka at {bootstrap} did not answer: {error.args[0]}. Is the broker running and reachable?"
-        ) from error
-    finally:
-        consumer.close()
-
-
 def next_range(topic: str, committed: Offsets, available: Mapping[int, tuple[int, int]]) -> OffsetRange:
     """What to read next. A partition that bronze has not seen starts at the oldest offset there is.
 
@@ -104,8 +84,8 @@ def next_range(topic: str, committed: Offsets, available: Mapping[int, tuple[int
         if begin < oldest:
             raise LandingZoneError(
                 f"Kafka topic {topic}, partition {partition}: offsets {begin} to {oldest - 1} are gone from the broker "
-                f"({oldest - begin} records), and bronze does not have them. Restore them, or accept the gap with "
-                f"`lakehouse ingest --accept-gap`."
+                f"(up to {oldest - begin} records), and bronze does not have them. Restore them, or accept the gap "
+                f"with `lakehouse ingest --accept-gap`."
             )
         if begin > high:
             raise LandingZoneError(
@@ -123,10 +103,12 @@ def next_range(topic: str, committed: Offsets, available: Mapping[int, tuple[int
 
 
 def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic: str, run_id: str,
-                 accept_gap: bool = False) -> OffsetRange:  # fmt: skip
-    """Bring all new records of a topic to bronze in one commit; nothing is written when there are none.
+                 accept_gap: bool = False) -> int:  # fmt: skip
+    """Bring all new records of a topic to bronze in one commit, and return how many those were.
 
-    `accept_gap` starts at the oldest offset that the broker has and records the gap in the commit.
+    Nothing is written when there are no new offsets; a commit without a row says that all of the new ones were ends of
+    transactions and records of aborted ones. `accept_gap` starts at the oldest offset that the broker has and records
+    the gap in the commit.
     """
     table = BRONZE_TABLES[topic]
     interpret_small(spark, 0)
@@ -142,8 +124,8 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
     if accept_gap:
         committed |= {p: low for p, (_, low) in gaps.items()}
     offsets = next_range(topic, committed, available)
-    if offsets.records == 0:
-        return offsets
+    if offsets.width == 0:
+        return 0
     if offsets.ingest_id <= progress_of(settings, table.name, APP_ID):
         raise LandingZoneError(
             f"Kafka topic {topic}: its offsets add up to {offsets.ingest_id}, no more than bronze has committed. "
@@ -157,11 +139,13 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
     }
     if accept_gap and gaps:
         metadata["accepted_gaps"] = gaps
-    interpret_small(spark, offsets.records)
+    interpret_small(spark, offsets.width)
     records = read_records(spark, bootstrap, offsets)
-    files = max(1, -(-offsets.records // _RECORDS_A_FILE))
+    files = max(1, -(-offsets.width // _RECORDS_A_FILE))
     append_once(records.coalesce(files), settings, table, APP_ID, offsets.ingest_id, metadata)
-    return offsets
+    commit = newest_commit(settings, table.name, "offsets")
+    assert commit is not None
+    return commit.rows
 
 
 def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange) -> DataFrame:
@@ -174,6 +158,7 @@ def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange) -> D
         .option("endingOffsets", _offsets_json(offsets.topic, offsets.end))
         .option("includeHeaders", "true")
         .option("failOnDataLoss", "true")
+        .option("kafka.isolation.level", COMMITTED_ONLY)
         # at the end of a partition the broker would hold its answer back for half a second, in case more comes
         .option("kafka.fetch.max.wait.ms", "10")
         .option("kafka.max.poll.records", "5000")

@@ -3,7 +3,8 @@
 Belongs here: the one question that decides whether a tick is worth a run.
 """
 
-from ingestion.bronze_ingest import BRONZE_TABLES, broker_offsets, committed_offsets
+from ingestion.bronze_ingest import BRONZE_TABLES, committed_offsets
+from ingestion.kafka_offsets import broker_offsets
 from runtime.errors import LandingZoneError
 from runtime.kafka.broker import NAME as BROKER
 from runtime.kafka.broker import answers
@@ -12,8 +13,8 @@ from runtime.settings import Settings
 
 
 def waiting_messages(settings: Settings) -> int | None:
-    """How many messages wait; None when no broker answers. What bronze cannot go on from counts as waiting too: the
-    tick is what says so."""
+    """How many offsets wait that a tick can read; None when no broker answers. What stands behind an open transaction
+    cannot be read yet. What bronze cannot go on from counts as waiting too: the tick is what says so."""
     record = find(settings, BROKER)
     bootstrap = settings.kafka_bootstrap or (record.address if record else None)
     if bootstrap is None or not answers(bootstrap):

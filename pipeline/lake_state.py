@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestion.bronze_ingest import BRONZE_TABLES, broker_offsets, committed_offsets
+from ingestion.bronze_ingest import BRONZE_TABLES, committed_offsets
+from ingestion.kafka_offsets import Span, broker_offsets, open_transactions, records_in
 from lake.models.catalog import Model, silver_tables
 from lake.records.publications import Publication, newest
 from lake.records.verdicts import Verdict, latest_failures
@@ -30,20 +31,22 @@ _LAYERS = ("bronze", "silver", "gold", "ops")
 
 @dataclass(frozen=True)
 class PartitionLag:
-    """One Kafka partition: where bronze stands, and the broker's high watermark (None when it cannot be asked)."""
+    """One Kafka partition: where bronze stands, and what the broker has (None when it cannot be asked).
+
+    `high` is the last stable offset, `behind_open` how many offsets lie behind it, in or after a transaction that is
+    open. `lag` are committed records that the broker has and bronze has not; more than a few are not counted, then
+    `is_exact` is false and there may be fewer. `lost` offsets are gone from the broker and bronze does not have them.
+    """
 
     topic: str
     partition: int
     committed: int | None
     high: int | None
     oldest: int | None
-
-    @property
-    def lag(self) -> int | None:
-        """Records that the broker has and bronze has not."""
-        if self.high is None or self.oldest is None:
-            return None
-        return self.high - max(self.oldest if self.committed is None else self.committed, self.oldest)
+    lag: int | None = None
+    is_exact: bool = True
+    behind_open: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,18 +126,30 @@ def _broker(settings: Settings) -> tuple[str | None, str]:
 
 def _lags(settings: Settings, topic: str, broker: str | None) -> list[PartitionLag]:
     committed = committed_offsets(settings, topic)
-    available: Mapping[int, tuple[int, int]] = {}
+    available: Mapping[int, Span] = {}
+    behind: Mapping[int, Span] = {}
     if broker is not None:
         try:
-            available = broker_offsets(broker, topic)
+            available, behind = broker_offsets(broker, topic), open_transactions(broker, topic)
         except LandingZoneError:
             available = {}  # the topic is made by the first command that sends or ingests
-    partitions = sorted({*committed, *available})
-    return [PartitionLag(topic, p, committed.get(p), *_high_and_oldest(available.get(p))) for p in partitions]
+    waiting = records_in(broker or "", topic, unread_spans(committed, available))
+    lags = []
+    for p in sorted({*committed, *available}):
+        oldest, high = available.get(p, (None, None))
+        lags.append(
+            PartitionLag(
+                topic, p, committed.get(p), high, oldest, waiting.records.get(p), waiting.is_exact,
+                behind[p][1] - behind[p][0] if p in behind else 0,
+                0 if oldest is None else max(0, oldest - committed.get(p, oldest)),
+            )
+        )  # fmt: skip
+    return lags
 
 
-def _high_and_oldest(bounds: tuple[int, int] | None) -> tuple[int | None, int | None]:
-    return (None, None) if bounds is None else (bounds[1], bounds[0])
+def unread_spans(committed: Mapping[int, int], available: Mapping[int, Span]) -> dict[int, Span]:
+    """By partition the offsets that the broker has and bronze, which has come to `committed`, has not."""
+    return {p: (max(oldest, committed.get(p, oldest)), high) for p, (oldest, high) in available.items()}
 
 
 def _tables(settings: Settings, models: Mapping[str, Model], publication: Publication | None) -> tuple[TableState, ...]:

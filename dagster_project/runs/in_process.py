@@ -17,6 +17,7 @@ from dagster_project.partitions import within
 from dagster_project.resources import Work, run_resources
 from dagster_project.runs.instance import LOG_NAME, open_instance
 from dagster_project.runs.under_way import end_abandoned, process_tag
+from ingestion.kafka_offsets import TRANSACTIONS_WAIT_S
 from lake.records.verdicts import Verdict
 from pipeline.gold.gold_refresh import Outcome
 from pipeline.maintenance import Upkeep
@@ -59,7 +60,13 @@ def run_job(
     stale. Held slices are no failure. Raises LakehouseError (the step's own, or StepError for what nobody foresaw), and
     KeyboardInterrupt when the run was interrupted, which leaves it as cancelled.
     """
-    work = Work(progress=progress, slices=slices, accept_gap=accept_gap, retries=0)
+    work = Work(
+        progress=progress,
+        slices=slices,
+        accept_gap=accept_gap,
+        retries=0,
+        transactions_wait_s=TRANSACTIONS_WAIT_S,
+    )
     with _quiet(), open_instance(settings) as instance:
         end_abandoned(instance)
         result = _execute(settings, job_name, work, instance)

@@ -33,10 +33,11 @@ KEEP_LOG = "delta.enableExpiredLogCleanup"
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit of ours: the table's version and the metadata that the step wrote."""
+    """One commit of ours: the table's version, the metadata that the step wrote, and the rows that it added."""
 
     version: int
     metadata: Metadata
+    rows: int = 0
 
     @property
     def slices(self) -> list[str]:
@@ -86,7 +87,9 @@ def _ours(entries: list[dict[str, Any]]) -> Iterator[Commit]:
     for entry in entries:
         text = entry.get("userMetadata")
         if text and text.startswith("{"):
-            yield Commit(int(entry["version"]), json.loads(text))
+            metrics = entry.get("operationMetrics", {})
+            rows = metrics.get("numOutputRows", metrics.get("num_added_rows", 0))  # Spark's word, delta-rs's word
+            yield Commit(int(entry["version"]), json.loads(text), int(rows))
 
 
 def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:

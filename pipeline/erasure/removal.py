@@ -250,7 +250,9 @@ def _home_files(settings: Settings) -> list[Path]:
 
 
 def _purge(settings: Settings, bootstrap: str) -> str:
+    purged = purge(settings, bootstrap)
+    at_most = "" if purged.is_exact else "up to "
     return (
-        f"{purge(settings, bootstrap):,} messages, all that bronze has of every device, were deleted from Kafka, whose "
+        f"{at_most}{purged.total:,} messages, all that bronze has of every device, were deleted from Kafka, whose "
         "own files let go of them segment by segment."
     )

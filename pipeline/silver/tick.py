@@ -55,7 +55,7 @@ def ingest(spark: SparkSession, settings: Settings, bootstrap: str, *, run_id: s
     records = {}
     for topic in ("telemetry", "lifecycle"):
         progress(f"bronze.{topic}")
-        records[topic] = ingest_topic(spark, settings, bootstrap, topic, run_id, accept_gap).records
+        records[topic] = ingest_topic(spark, settings, bootstrap, topic, run_id, accept_gap)
     return records
 
 

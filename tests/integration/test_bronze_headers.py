@@ -4,7 +4,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from ingestion.bronze_ingest import ingest_topic
+from ingestion.bronze_ingest import APP_ID, ingest_topic
+from lake.storage.spark_commits import progress_of
 from runtime.settings import Settings
 from tests.support.landing import rows, send
 from wire.envelope import TELEMETRY_TOPIC, Message
@@ -63,12 +64,13 @@ def test_headers_of_every_kind_land_in_their_columns_or_are_kept(spark: SparkSes
                 for _ in range(copies)
             ),
         )
-        ingested = ingest_topic(spark, settings, settings.kafka_bootstrap, TELEMETRY_TOPIC, "test")
+        ingest_topic(spark, settings, settings.kafka_bootstrap, TELEMETRY_TOPIC, "test")
+        newest = progress_of(settings, "bronze.telemetry", APP_ID)
         found = rows(
             settings,
             "bronze.telemetry",
             f"""SELECT device_id, ce_id, ce_source, content_type, measured_at IS NOT NULL, headers, count(*)
-            FROM t WHERE ingest_id = {ingested.ingest_id} GROUP BY ALL""",
+            FROM t WHERE ingest_id = {newest} GROUP BY ALL""",
         )
         assert {row[0]: row[1:] for row in found} == {
             case: (

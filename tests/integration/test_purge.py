@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from pyspark.sql import SparkSession
 
-from ingestion.bronze_ingest import broker_offsets
+from ingestion.kafka_offsets import broker_offsets
 from ingestion.purge import purge
 from runtime.settings import Settings
 from tests.support.landing import reading, registered, run_tick, send
@@ -26,8 +26,8 @@ def test_only_what_bronze_has_is_deleted(settings: Settings, spark: SparkSession
     run_tick(spark, settings)
     send(settings.kafka_bootstrap, [reading("d1", "m3", AT)])
     assert held(settings) == 4
-    assert purge(settings, settings.kafka_bootstrap) == 3
+    assert purge(settings, settings.kafka_bootstrap).total == 3
     assert held(settings) == 1
     assert run_tick(spark, settings).ingested == {"telemetry": 1, "lifecycle": 0}
-    assert purge(settings, settings.kafka_bootstrap) == 1
-    assert purge(settings, settings.kafka_bootstrap) == 0
+    assert purge(settings, settings.kafka_bootstrap).total == 1
+    assert purge(settings, settings.kafka_bootstrap).total == 0

@@ -205,7 +205,7 @@ def _impossible_hour(start: datetime, hours: int) -> int:
 
 
 def _check_empty(bootstrap: str) -> None:
-    from ingestion.bronze_ingest import broker_offsets
+    from ingestion.kafka_offsets import broker_offsets
     from ingestion.landing_topics import TOPICS
     from runtime.errors import UsageError
 

@@ -59,7 +59,7 @@ def _as_json(settings: "Settings", found: "Status", now: datetime) -> dict[str, 
         "stale": {slice_: list(reasons) for slice_, reasons in found.stale.items()},
         "broker": found.broker,
         "broker_note": found.broker_note,
-        "partitions": [{**asdict(each), "lag": each.lag} for each in found.partitions],
+        "partitions": [asdict(each) for each in found.partitions],
         "tables": [asdict(each) for each in found.tables],
         "writer": None if found.writer is None else asdict(found.writer),
         "running": [asdict(each) for each in found.running],
@@ -127,10 +127,19 @@ def _print_lag(found: "Status") -> None:
     from lakehouse.cli.output import print_table
 
     waiting = sum(each.lag or 0 for each in found.partitions)
+    at_most = "" if all(each.is_exact for each in found.partitions) else "up to "
     if found.broker is None:
         click.echo(f"\nMessages that wait are not known: {found.broker_note}.")
     else:
-        click.echo(f"\nMessages that wait in Kafka at {found.broker}: {waiting or 'none'}")
+        click.echo(f"\nMessages that wait in Kafka at {found.broker}: {at_most}{waiting or 'none'}")
+    for each in found.partitions:
+        place = f"{each.topic}, partition {each.partition}"
+        if each.behind_open:
+            click.echo(
+                f"  {place}: a transaction is open from offset {each.high} on; what follows is read when it ends"
+            )
+        if each.lost:
+            click.echo(f"  {place}: {each.lost} offsets from {each.committed} on are gone from the broker, unread")
     if found.partitions:
         print_table(
             ("topic", "partition", "in bronze up to", "in Kafka up to", "waiting"),

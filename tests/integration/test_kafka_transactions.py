@@ -1,0 +1,155 @@
+"""Transactions of producers: only what was committed is a message, in every place that reads or counts Kafka."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from confluent_kafka import Producer
+from pyspark.sql import SparkSession
+
+from ingestion.kafka_offsets import broker_offsets, count_records, open_transactions, settle
+from ingestion.purge import purge
+from ingestion.waiting import waiting_messages
+from lake.models.catalog import known_models
+from pipeline.lake_state import lake_status
+from runtime.settings import Settings
+from tests.support.landing import reading, registered, rows, run_tick, send
+
+AT = datetime(2026, 11, 20, 5, tzinfo=UTC)
+VALUES = "SELECT message_id, temperature_degc FROM t ORDER BY ALL"
+
+
+@contextmanager
+def transaction(settings: Settings, *, timeout_ms: int = 60_000) -> Iterator[Producer]:
+    """A producer in a transaction that the block ends, or leaves open."""
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "transactional.id": str(uuid.uuid4()),
+            "transaction.timeout.ms": timeout_ms,
+            "log_level": 0,
+        }
+    )
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    yield producer
+
+
+def put(producer: Producer, message_id: str, value: float, minute: int = 0) -> None:
+    """One reading of device d1 into partition 0, where the broker has it when this returns."""
+    message = reading("d1", message_id, AT + timedelta(minutes=minute), value)
+    producer.produce(message.topic, message.value, message.key, partition=0, headers=list(message.headers))
+    assert producer.flush(20) == 0
+
+
+def committed(settings: Settings, *values: tuple[str, float]) -> None:
+    """A transaction with these readings that is committed."""
+    with transaction(settings) as producer:
+        for message_id, value in values:
+            put(producer, message_id, value)
+        producer.commit_transaction(20)
+
+
+def aborted(settings: Settings, *values: tuple[str, float]) -> None:
+    """A transaction with these readings that is aborted."""
+    with transaction(settings) as producer:
+        for message_id, value in values:
+            put(producer, message_id, value)
+        producer.abort_transaction(20)
+
+
+def waiting(settings: Settings) -> int:
+    """Records that wait, as `lakehouse status` counts them."""
+    return sum(each.lag or 0 for each in lake_status(settings, known_models(settings)).partitions)
+
+
+def test_aborted_records_are_no_readings(settings: Settings, spark: SparkSession) -> None:
+    """An aborted value is nowhere, nor does it beat its committed correction under the same identity; ends of
+    transactions count as nothing in what a tick, the status and a purge say."""
+    assert settings.kafka_bootstrap is not None
+    send(settings.kafka_bootstrap, [registered("d1", AT)])
+    committed(settings, ("a", 20))
+    aborted(settings, ("b", 999), ("c", 999))
+    committed(settings, ("b", 21))
+    assert broker_offsets(settings.kafka_bootstrap, "telemetry")[0] == (0, 7)
+    assert waiting(settings) == 3
+    report = run_tick(spark, settings)
+    assert report.ingested == {"telemetry": 2, "lifecycle": 1}
+    assert report.rejected == {}
+    assert rows(settings, "silver.thermostats", VALUES) == [("a", 20.0), ("b", 21.0)]
+    assert waiting(settings) == 0
+    assert waiting_messages(settings) == 0
+    assert purge(settings, settings.kafka_bootstrap).total == 3
+
+
+def test_a_tick_of_nothing_but_aborted_records(settings: Settings, spark: SparkSession) -> None:
+    """It brings no row and goes on behind them, so that they wait for nobody."""
+    assert settings.kafka_bootstrap is not None
+    aborted(settings, ("a", 1), ("b", 2))
+    assert (waiting(settings), waiting_messages(settings)) == (0, 3)
+    assert run_tick(spark, settings).ingested == {"telemetry": 0, "lifecycle": 0}
+    assert waiting_messages(settings) == 0
+    send(settings.kafka_bootstrap, [registered("d1", AT)])
+    committed(settings, ("c", 3))
+    assert run_tick(spark, settings).ingested == {"telemetry": 1, "lifecycle": 1}
+
+
+def test_an_open_transaction_holds_back_what_follows(settings: Settings, spark: SparkSession) -> None:
+    """A tick takes what is stable and does not hang; what follows is named as such, does not wait for a tick, and comes
+    in the tick after the end of the transaction, in order."""
+    assert settings.kafka_bootstrap is not None
+    send(settings.kafka_bootstrap, [registered("d1", AT)])
+    committed(settings, ("a", 1))
+    with transaction(settings) as producer:
+        put(producer, "b", 2)
+        committed(settings, ("c", 3))
+        assert open_transactions(settings.kafka_bootstrap, "telemetry") == {0: (2, 5)}
+        said: list[str] = []
+        settle(settings.kafka_bootstrap, "telemetry", 0, said.append)
+        assert said == [
+            "going on without an open transaction in the topic telemetry (partition 0 from offset 2): "
+            "a later tick brings what follows"
+        ]
+        assert run_tick(spark, settings).ingested == {"telemetry": 1, "lifecycle": 1}
+        assert waiting_messages(settings) == 0
+        [lag] = [each for each in lake_status(settings, {}).partitions if each.behind_open]
+        assert (lag.topic, lag.partition, lag.high, lag.behind_open, lag.lag) == ("telemetry", 0, 2, 3, 0)
+        ends = threading.Timer(1, producer.commit_transaction)
+        ends.start()
+        settle(settings.kafka_bootstrap, "telemetry", 60, said.append)
+        ends.join()
+    assert said[1:] == ["waiting up to 60 s for an open transaction in the topic telemetry (partition 0 from offset 2)"]
+    assert run_tick(spark, settings).ingested == {"telemetry": 2, "lifecycle": 0}
+    assert rows(settings, "silver.thermostats", VALUES) == [("a", 1.0), ("b", 2.0), ("c", 3.0)]
+
+
+def test_a_producer_that_died_in_its_transaction(settings: Settings, spark: SparkSession) -> None:
+    """Kafka ends the transaction, which is waited for; its record is none."""
+    assert settings.kafka_bootstrap is not None
+    send(settings.kafka_bootstrap, [registered("d1", AT)])
+    with transaction(settings, timeout_ms=1000) as producer:
+        put(producer, "a", 999)
+    committed(settings, ("b", 21))
+    said: list[str] = []
+    settle(settings.kafka_bootstrap, "telemetry", 60, said.append)
+    assert len(said) == 1
+    assert run_tick(spark, settings).ingested == {"telemetry": 1, "lifecycle": 1}
+    assert rows(settings, "silver.thermostats", VALUES) == [("b", 21.0)]
+
+
+def test_many_small_transactions(settings: Settings, spark: SparkSession) -> None:
+    """Half of the offsets are ends of transactions: each record is there once, and is counted once."""
+    assert settings.kafka_bootstrap is not None
+    send(settings.kafka_bootstrap, [registered("d1", AT)])
+    with transaction(settings) as producer:
+        for number in range(200):
+            put(producer, f"m{number:03d}", number / 10)
+            producer.commit_transaction(20)
+            producer.begin_transaction()
+        producer.abort_transaction(20)
+    spans = {0: (0, 400)}
+    assert count_records(settings.kafka_bootstrap, "telemetry", spans) == {0: 200}
+    assert run_tick(spark, settings).ingested["telemetry"] == 200
+    assert rows(settings, "silver.thermostats", "SELECT count(DISTINCT message_id), count(*) FROM t") == [(200, 200)]
