@@ -34,3 +34,21 @@ def is_port_open(host: str, port: int, timeout_s: float = 5.0) -> bool:
             return True
     except OSError:
         return False
+
+
+def accepts(address: str) -> bool:
+    """True when `host:port` takes connections."""
+    host, port = address.rsplit(":", 1)
+    return is_port_open(host, int(port))
+
+
+def can_bind(port: int) -> bool:
+    """True when a server could listen on that port of loopback now."""
+    with socket.socket() as probe:
+        # as servers do: a port that was closed a moment ago is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

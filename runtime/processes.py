@@ -1,7 +1,7 @@
 """Processes: starting, finding and stopping the programs that run beside a command.
 
 Belongs here: locks, logs, and what is done with the records of `process_records`. Which program runs with which
-configuration belongs in `runtime.spark` and `runtime.kafka`.
+configuration belongs to its room.
 
 A program that a command started for itself is stopped by the last command that uses it: each user holds a shared lock
 on `run/<name>.users`, which the system drops however the user ends. One that `up` started is kept until `down`.
@@ -165,14 +165,13 @@ def exclusive(settings: Settings, name: str) -> Iterator[None]:
         yield
 
 
-def start_kept(settings: Settings, name: str, start: Callable[[], ProcessRecord]) -> tuple[ProcessRecord, bool]:
-    """For `up`: the running program, or a new one, kept until `down`. The flag says whether it is new."""
+def start_kept(settings: Settings, name: str, start: Callable[[], ProcessRecord]) -> ProcessRecord:
+    """For `up`: the running program, or a new one, kept until `down`."""
     with exclusive(settings, name):
         record = find(settings, name)
-        is_new = record is None
-        if is_new:
+        if record is None:
             stop_family(settings, name)
-        return keep(settings, record if record is not None else start()), is_new
+        return keep(settings, record if record is not None else start())
 
 
 @contextmanager

@@ -39,22 +39,8 @@ def running_broker(settings: Settings) -> Iterator[str]:
     if settings.kafka_bootstrap is not None:
         yield settings.kafka_bootstrap
         return
-    with processes.running(settings, NAME, lambda: _start(settings)) as record:
+    with processes.running(settings, NAME, lambda: start(settings)) as record:
         yield record.address
-
-
-def start_broker(settings: Settings) -> ProcessRecord | None:
-    """Start the embedded broker until `stop_broker`, or keep the one that runs; None when another one is configured."""
-    if settings.kafka_bootstrap is not None:
-        return None
-    record, _ = processes.start_kept(settings, NAME, lambda: _start(settings))
-    return record
-
-
-def stop_broker(settings: Settings) -> bool:
-    """Stop the embedded broker, its data stays. False when it did not run."""
-    with processes.exclusive(settings, NAME):
-        return processes.stop(settings, NAME)
 
 
 def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
@@ -67,8 +53,11 @@ def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
     return True
 
 
-def _start(settings: Settings) -> ProcessRecord:
-    """Start it on ports that are free; another program may take one before the broker does, hence the attempts."""
+def start(settings: Settings) -> ProcessRecord:
+    """Start it, when none runs, on ports that are free.
+
+    Another program may take one before the broker does, hence the attempts.
+    """
     ensure("kafka")
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:

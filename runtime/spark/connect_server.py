@@ -71,27 +71,13 @@ def running_spark(settings: Settings) -> Iterator[str]:
     if settings.spark.startswith("sc://"):
         yield settings.spark
         return
-    with processes.running(settings, NAME, lambda: _start(settings)) as record:
+    with processes.running(settings, NAME, lambda: start(settings)) as record:
         opened_before = set(_sessions)
         try:
             yield record.address
         finally:
             for session in set(_sessions) - opened_before:
                 session.stop()
-
-
-def start_spark(settings: Settings) -> ProcessRecord | None:
-    """Start the embedded server until `stop_spark`, or keep the one that runs; None when another one is configured."""
-    if settings.spark.startswith("sc://"):
-        return None
-    record, _ = processes.start_kept(settings, NAME, lambda: _start(settings))
-    return record
-
-
-def stop_spark(settings: Settings) -> bool:
-    """Stop the embedded server. False when it did not run."""
-    with processes.exclusive(settings, NAME):
-        return processes.stop(settings, NAME)
 
 
 def connect(address: str) -> SparkSession:
@@ -124,8 +110,11 @@ def needed_memory_mb(settings: Settings) -> int:
     return int(match.group(1)) * (1024 if match.group(2) == "g" else 1)
 
 
-def _start(settings: Settings) -> ProcessRecord:
-    """Start it on a port that is free now; another program may take it before Spark does, hence the attempts."""
+def start(settings: Settings) -> ProcessRecord:
+    """Start it, when none runs, on a port that is free now.
+
+    Another program may take it before Spark does, hence the attempts.
+    """
     needed, available = needed_memory_mb(settings), psutil.virtual_memory().available // 2**20
     if available < needed:
         raise PlatformError(

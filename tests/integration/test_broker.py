@@ -9,9 +9,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from ingestion.landing_topics import LIFECYCLE, TELEMETRY, Topic, ensure_topics
+from ingestion.programs import PROGRAMS
 from runtime import processes
 from runtime.errors import LandingZoneError, PlatformError
-from runtime.kafka.broker import NAME, running_broker, start_broker, stop_broker
+from runtime.kafka.broker import NAME, running_broker, start
 from runtime.settings import Settings
 
 
@@ -61,22 +62,21 @@ def test_users_share_one_broker_and_the_last_one_stops_it(home: Settings) -> Non
 
 def test_kept_broker_outlives_its_users(home: Settings) -> None:
     """What `up` started is left running by a command, and stopped by `down`, which says whether there was one."""
-    record = start_broker(home)
-    assert record is not None
+    record = processes.start_kept(home, NAME, lambda: start(home))
     try:
         with running_broker(home) as bootstrap:
             assert bootstrap == record.address
         assert processes.find(home, NAME) is not None
-        assert start_broker(home) == record
+        assert processes.start_kept(home, NAME, lambda: start(home)) == record
     finally:
-        assert stop_broker(home)
-    assert not stop_broker(home)
+        assert processes.stop(home, NAME)
+    assert not processes.stop(home, NAME)
 
 
 def test_configured_broker_is_used_as_it_is(home: Settings) -> None:
     """With LAKEHOUSE_KAFKA_BOOTSTRAP nothing is started."""
     configured = replace(home, kafka_bootstrap="127.0.0.1:9")
-    assert start_broker(configured) is None
+    assert [program.elsewhere(configured) for program in PROGRAMS] == ["127.0.0.1:9"]
     with running_broker(configured) as bootstrap:
         assert bootstrap == "127.0.0.1:9"
     assert not home.run_folder.exists()

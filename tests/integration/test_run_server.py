@@ -18,6 +18,7 @@ from dagster_project.runs.instance import open_instance
 from dagster_project.runs.under_way import end_abandoned, run_processes
 from lake.storage.lease import writer_lease
 from runtime import processes
+from runtime.ports import accepts
 from runtime.processes import ProcessRecord
 from runtime.settings import Settings
 
@@ -29,9 +30,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A home without a lake, in which only the run server runs."""
     folder = tmp_path_factory.mktemp("home")
     settings = Settings(home=folder, lake_uri=str(folder / "lake"), kafka_bootstrap="127.0.0.1:1")
-    record = programs.start_run_server(settings)
+    record = processes.start_kept(settings, programs.RUN_SERVER, lambda: programs.start_run_server(settings, {}))
     try:
-        processes.wait_until_ready(settings, record, lambda: programs.accepts(record.address), _LIMIT_S)
+        processes.wait_until_ready(settings, record, lambda: accepts(record.address), _LIMIT_S)
         yield settings
     finally:
         processes.stop_family(settings, programs.RUN_SERVER)
@@ -140,7 +141,7 @@ def test_who_only_looks_starts_no_run(home: Settings) -> None:
     """Opening the port, as a readiness check does, forks nothing; without a server nobody answers."""
     server = processes.find(home, programs.RUN_SERVER)
     assert server is not None
-    assert programs.accepts(server.address)
+    assert accepts(server.address)
     assert ask(home, "no-such-run")  # answered after that look, by a process that says so in the log and ends
     awaited(lambda: "There is no run no-such-run" in processes.log_path(home, programs.RUN_SERVER).read_text())
     elsewhere = Settings(home=Path("/nowhere"), lake_uri="/nowhere/lake")

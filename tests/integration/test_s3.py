@@ -10,6 +10,7 @@ import pytest
 import s3fs
 from deltalake import DeltaTable, write_deltalake
 
+from lake.checks import check_lake
 from lake.reading.reader import open_reader
 from lake.records import erasures, publications
 from lake.storage import duckdb_connection
@@ -17,7 +18,6 @@ from lake.storage.delta import open_table
 from lake.storage.lake_files import LakeFiles
 from lake.storage.locations import delta_options, s3fs_options, spark_uri, table_uri
 from lake.storage.log_files import checkpoint, superseded
-from lakehouse.cli.findings import check_lake
 from pipeline.maintenance import plan_upkeep, upkeep
 from runtime.processes import find
 from runtime.settings import Settings

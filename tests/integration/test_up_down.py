@@ -130,7 +130,7 @@ def test_detached_and_taken_over(lakehouse: Lakehouse) -> None:
     assert lakehouse.run("up", "--detach").returncode == 0
     kill(lakehouse.record("daemon"))
     process = lakehouse.up()
-    assert lakehouse.said().startswith("Starting Dagster's webserver and daemon …\nAll of it answers")
+    assert lakehouse.said().startswith("Starting Dagster's daemon …\nAll of it answers")
     kill(lakehouse.record("daemon"))
     wait_for(lambda: "The daemon has ended" in lakehouse.said(), _END_S, lakehouse.said)
     assert str(lakehouse.home / "logs" / "daemon.log") in lakehouse.said()

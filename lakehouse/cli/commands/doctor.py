@@ -1,6 +1,6 @@
 """`lakehouse doctor`: what is installed, reachable and configured, and what to do about what is not.
 
-Belongs here: printing what `lakehouse.cli.findings` finds.
+Belongs here: printing what the checks of all rooms find.
 """
 
 import json
@@ -21,10 +21,11 @@ def doctor(as_json: bool) -> int:
       lakehouse doctor
       lakehouse doctor --json
     """
-    from lakehouse.cli.findings import examine
+    from lakehouse.cli.rooms import all_checks
     from runtime.settings import load_settings
 
-    findings = examine(load_settings())
+    settings = load_settings()
+    findings = [check(settings) for check in all_checks()]
     wrong = [finding for finding in findings if not finding.is_ok]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))

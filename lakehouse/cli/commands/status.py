@@ -47,6 +47,8 @@ def status(as_json: bool) -> None:
 
 def _as_json(settings: "Settings", found: "Status", now: datetime) -> dict[str, Any]:
     from lakehouse.cli.output import spelt
+    from lakehouse.cli.rooms import all_programs
+    from runtime.programs import addresses
 
     published = found.publication
     return {
@@ -62,6 +64,7 @@ def _as_json(settings: "Settings", found: "Status", now: datetime) -> dict[str, 
         "partitions": [asdict(each) for each in found.partitions],
         "tables": [asdict(each) for each in found.tables],
         "writer": None if found.writer is None else asdict(found.writer),
+        "addresses": addresses(settings, all_programs()),
         "running": [asdict(each) for each in found.running],
         "ended": [{"name": each.name, "log": str(each.log)} for each in found.ended],
     }

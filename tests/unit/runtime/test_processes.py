@@ -172,13 +172,12 @@ def test_last_user_stops_it(home: Settings) -> None:
 
 
 def test_kept_program_is_left_running(home: Settings) -> None:
-    """What `up` starts stays, whether or not a command was using it already; a second `up` is told so."""
+    """What `up` starts stays, whether or not a command was using it already; a second `up` meets it."""
     with processes.running(home, "nap", _starter(home)) as used:
-        kept, is_new = processes.start_kept(home, "nap", _starter(home))
-        assert not is_new
+        kept = processes.start_kept(home, "nap", _starter(home))
         assert kept.pid == used.pid
     assert processes.is_alive(kept)
-    assert processes.start_kept(home, "nap", _starter(home)) == (kept, False)
+    assert processes.start_kept(home, "nap", _starter(home)) == kept
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -232,14 +231,13 @@ def test_what_a_crashed_program_had_started_ends_before_the_next_one(home: Setti
     """`up` starts a program that was killed again, and its children do not stay beside those of the new one."""
     parent = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
     start = _starter(home, [sys.executable, "-c", parent])
-    first, _ = processes.start_kept(home, "nap", start)
+    first = processes.start_kept(home, "nap", start)
     log = processes.log_path(home, "nap")
     processes.wait_until_ready(home, first, lambda: log.read_text().strip().isdigit(), 20)
     child = psutil.Process(int(log.read_text()))
     killed = psutil.Process(first.pid)
     killed.kill()
     killed.wait(20)
-    second, is_new = processes.start_kept(home, "nap", start)
-    assert is_new
+    second = processes.start_kept(home, "nap", start)
     assert second.pid != first.pid
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from lakehouse.cli import supervisor
-from runtime import processes
+from runtime import processes, supervisor
 from runtime.processes import ProcessRecord
 from runtime.settings import Settings
 
@@ -30,5 +29,5 @@ def test_children_of_a_killed_program_are_stopped_while_it_is_a_zombie(tmp_path:
         os.waitid(os.P_PID, parent.pid, os.WEXITED | os.WNOWAIT)  # waits, and leaves it a zombie
         assert started.status() == psutil.STATUS_ZOMBIE
         assert child.is_running()
-        assert supervisor.stop_all(home) == ["nap"]
+        assert supervisor.stop_all(home, []) == ["nap"]
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

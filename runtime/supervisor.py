@@ -1,7 +1,7 @@
 """The supervisor: the programs of `lakehouse up`, started together, watched, and stopped together.
 
-Belongs here: which programs these are, their order, and leaving none behind. How each is started is in `programs`,
-`runtime.spark.connect_server` and `runtime.kafka.broker`; what is printed is the command's.
+Belongs here: starting, watching and leaving none behind, whatever the programs are: it knows none by name. What is
+printed is the command's.
 
 Programs outlive a supervisor that is killed: their records say so, and `stop_all` finds them and whatever they have
 started.
@@ -11,24 +11,17 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import psutil
 
-from dagster_project import programs
-from dagster_project.programs import CODE_SERVER, DAEMON, RUN_SERVER, SIMULATOR, WEBSERVER
-from ingestion.landing_topics import ensure_topics
 from runtime import processes
-from runtime.kafka import broker
 from runtime.processes import ProcessRecord
+from runtime.programs import Chosen, Program, waves, waves_to_stop
 from runtime.settings import Settings
 from runtime.signals import asked_to_stop, undisturbed
-from runtime.spark import connect_server
 
 SUPERVISOR = "up"
 
-# who uses another stands before it
-_STOP_ORDER = ((SIMULATOR, DAEMON, WEBSERVER), (CODE_SERVER, RUN_SERVER), (connect_server.NAME, broker.NAME))
 _READY_S = 180.0
 _SUPERVISOR_STOP_S = 120.0
 _WATCH_S = 1.0
@@ -37,32 +30,29 @@ Tell = Callable[[str], None]
 """Told what is being done, in words."""
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What is to run besides the usual; `ui_port` None takes the usual port or, if that is taken, a free one."""
-
-    ui_port: int | None = None
-    simulated_devices: int = 0
-
-
-def start_all(settings: Settings, wish: Wish, tell: Tell) -> list[str]:
+def start_all(settings: Settings, programs: Sequence[Program], chosen: Chosen, tell: Tell) -> list[str]:
     """Start what does not run yet and wait until all of it answers; returns the names of what was started.
 
-    When it fails, or is interrupted, what it has started is stopped again. Raises PlatformError.
+    When it fails, or is interrupted, what it has started is stopped again. Raises PlatformError, and UsageError for
+    what was chosen and cannot be.
     """
     before = _running_names(settings)
-    if WEBSERVER not in before:
-        programs.choose_ui_port(settings, wish.ui_port)  # what is wrong with it is said before anything is started
+    wanted = [program for program in programs if program.is_wanted(chosen)]
+    for program in wanted:
+        if program.name not in before:
+            program.check(settings, chosen)  # what is wrong with it is said before anything is started
     is_done = False
     try:
-        _start(settings, wish, tell)
+        # who has to be asked for comes last: it may need any of the others
+        _start(settings, [program for program in wanted if not program.chosen_by], chosen, tell)
+        _start(settings, [program for program in wanted if program.chosen_by], chosen, tell)
         is_done = True
     finally:
         started = sorted(_running_names(settings) - before)
         # while another `up` starts the same programs they are not ours to stop
         if not is_done and not _is_supervised_by_another(settings):
             with undisturbed():
-                _stop(settings, started)
+                _stop(settings, programs, started)
     return started
 
 
@@ -103,11 +93,11 @@ def supervising(settings: Settings) -> Iterator[bool]:
             processes.record_path(settings, SUPERVISOR).unlink(missing_ok=True)
 
 
-def stop_all(settings: Settings) -> list[str]:
+def stop_all(settings: Settings, programs: Sequence[Program]) -> list[str]:
     """Stop every program of this home and what those have started, also after a crash; returns their names."""
     names = sorted(path.stem for path in settings.run_folder.glob("*.json") if path.stem != SUPERVISOR)
     with undisturbed():
-        stopped = _stop(settings, names)
+        stopped = _stop(settings, programs, names)
     if processes.find(settings, SUPERVISOR) is None:
         processes.record_path(settings, SUPERVISOR).unlink(missing_ok=True)
     return stopped
@@ -127,39 +117,33 @@ def _is_supervised_by_another(settings: Settings) -> bool:
     return record is not None and record.pid != os.getpid()
 
 
-def _start(settings: Settings, wish: Wish, tell: Tell) -> None:
-    def announce(what: str, *names: str) -> None:
-        if any(processes.find(settings, name) is None for name in names):
-            tell(what)
-
-    # it takes longest to load, and meanwhile the others start
-    announce("Dagster's code", CODE_SERVER)
-    code_server = programs.start_code_server(settings)
-    if settings.kafka_bootstrap is None:
-        announce("the Kafka broker", broker.NAME)
-    embedded = broker.start_broker(settings)
-    ensure_topics(settings.kafka_bootstrap or (embedded.address if embedded is not None else ""))
-    if not settings.spark.startswith("sc://"):
-        announce("Spark", connect_server.NAME)
-    connect_server.start_spark(settings)
-    announce("the process that runs are forked from", RUN_SERVER)
-    run_server = programs.start_run_server(settings)
-    announce("Dagster's webserver and daemon", WEBSERVER, DAEMON)
-    webserver = programs.start_webserver(settings, wish.ui_port)
-    daemon = programs.start_daemon(settings)
-    state = programs.DagsterState(webserver.address)
-    processes.wait_until_ready(settings, code_server, lambda: programs.accepts(code_server.address), _READY_S)
-    processes.wait_until_ready(settings, run_server, lambda: programs.accepts(run_server.address), _READY_S)
-    processes.wait_until_ready(settings, webserver, state.is_loaded, _READY_S)
-    processes.wait_until_ready(settings, daemon, state.is_healthy, _READY_S)
-    if wish.simulated_devices:
-        announce("the simulator", SIMULATOR)
-        programs.start_simulator(settings, wish.simulated_devices)
+def _start(settings: Settings, programs: Sequence[Program], chosen: Chosen, tell: Tell) -> None:
+    started: list[tuple[Program, ProcessRecord]] = []
+    for program in (program for wave in waves(programs) for program in wave):
+        address = program.elsewhere(settings)
+        if address is None:
+            record = _start_one(settings, program, chosen, tell)
+            started.append((program, record))
+            address = record.address
+        program.prepare(settings, address)
+    for program, record in started:
+        _wait(settings, program, record)
 
 
-def _stop(settings: Settings, names: Sequence[str]) -> list[str]:
-    ordered = [[name for name in group if name in names] for group in _STOP_ORDER]
-    ordered.append([name for name in names if not any(name in group for group in _STOP_ORDER)])
+def _start_one(settings: Settings, program: Program, chosen: Chosen, tell: Tell) -> ProcessRecord:
+    if processes.find(settings, program.name) is None:
+        tell(program.title)
+    return processes.start_kept(settings, program.name, lambda: program.start(settings, chosen))
+
+
+def _wait(settings: Settings, program: Program, record: ProcessRecord) -> None:
+    processes.wait_until_ready(settings, record, lambda: program.is_ready(settings, record), _READY_S)
+
+
+def _stop(settings: Settings, programs: Sequence[Program], names: Sequence[str]) -> list[str]:
+    ordered = [[program.name for program in wave if program.name in names] for wave in waves_to_stop(programs)]
+    known = {program.name for program in programs}
+    ordered.append([name for name in names if name not in known])
     stopped: list[str] = []
     for group in filter(None, ordered):
         with ThreadPoolExecutor(len(group)) as pool:
