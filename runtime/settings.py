@@ -1,51 +1,136 @@
 """Settings: the only reader of the environment.
 
-Belongs here: every `LAKEHOUSE_*` variable, its default and its meaning. Anything that starts, connects or writes
-belongs elsewhere and takes a `Settings`.
+Belongs here: every variable that is a setting, said once: its field, default, reader and meaning. What children are
+given, what is known and docs/settings.md follow from that. Anything that starts, connects or writes takes a `Settings`.
+
+    python -m runtime.settings > docs/settings.md
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 from runtime.errors import UsageError
+from runtime.variables import (
+    Setting,
+    database_url,
+    hosts,
+    lake_uri,
+    memory_size,
+    port,
+    settings_of,
+    spark_address,
+    web_address,
+    whole_number,
+)
+
+_HOME, _LAKE, _KAFKA, _SPARK, _DAGSTER = "Home", "Lake", "Kafka", "Spark", "Dagster"
+_UPKEEP, _READING, _HUB, _S3 = "Upkeep", "Reading", "Hub", "S3"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where this lakehouse lives and what it talks to.
+    """Where this lakehouse lives and what it talks to. How a default of None is called stands beside each.
 
-    `kafka_bootstrap` None means the embedded broker; `spark` is a master for the embedded Spark Connect server
-    (`local[*]`, `spark://…`) or the address of a running one (`sc://…`); `lake_uri` is a folder or `s3://bucket/prefix`.
-    Upkeep keeps publications for `keep_publications_days`, and files that no version needs any more for
-    `keep_files_hours`, since somebody may still be reading them; rows of bronze telemetry and of silver for
-    `keep_bronze_days` and `keep_silver_days`, None being for ever. A reader that stays open copies up to
-    `sql_memory_mb` of gold into memory.
-    The hub listens on `hub_port` and keeps its registry in `hub_database`, None being SQLite under the home.
     In set-up's rehearsal (`is_rehearsal`, never from the environment) programs write down which classes they load.
     """
 
-    home: Path
-    lake_uri: str
-    kafka_bootstrap: str | None = None
-    spark: str = "local[*]"
-    spark_memory: str = "1200m"
-    ui_port: int | None = None
-    java_home: Path | None = None
-    aws_endpoint_url: str | None = None
-    aws_access_key_id: str | None = None
-    aws_secret_access_key: str | None = None
-    aws_session_token: str | None = None
-    aws_region: str = "us-east-1"
-    keep_publications_days: int = 30
-    keep_files_hours: int = 24
-    keep_bronze_days: int | None = None
-    keep_silver_days: int | None = None
-    sql_memory_mb: int = 512
+    home: Annotated[
+        Path,
+        Setting(
+            "LAKEHOUSE_HOME", Path, _HOME,
+            "all state: broker data, lake, Dagster, logs. Two homes are two lakehouses, ports and all", "`.lakehouse`",
+        ),
+    ]  # fmt: skip
+    lake_uri: Annotated[
+        str, Setting("LAKEHOUSE_LAKE_URI", lake_uri, _LAKE, "a folder, or `s3://bucket/prefix`", "`<home>/lake`")
+    ]
+    kafka_bootstrap: Annotated[
+        str | None, Setting("LAKEHOUSE_KAFKA_BOOTSTRAP", hosts, _KAFKA, "your Kafka", "embedded broker")
+    ] = None
+    spark: Annotated[
+        str,
+        Setting(
+            "LAKEHOUSE_SPARK", spark_address, _SPARK,
+            "`local[N]`, `spark://host:port`, or a running Connect server `sc://host:port`", "`local[*]`",
+        ),
+    ] = "local[*]"  # fmt: skip
+    spark_memory: Annotated[
+        str, Setting("LAKEHOUSE_SPARK_MEMORY", memory_size, _SPARK, "memory of the embedded Spark", "`1200m`")
+    ] = "1200m"
+    java_home: Annotated[
+        Path | None, Setting("JAVA_HOME", Path, _SPARK, "Java for Spark and Kafka", "what set-up has found")
+    ] = None
+    ui_port: Annotated[
+        int | None, Setting("LAKEHOUSE_UI_PORT", port, _DAGSTER, "port of Dagster's UI", "3000, or a free one")
+    ] = None
+    keep_publications_days: Annotated[
+        int,
+        Setting(
+            "LAKEHOUSE_KEEP_PUBLICATIONS_DAYS", whole_number, _UPKEEP,
+            "how long publications stay readable; the newest always does", "30",
+        ),
+    ] = 30  # fmt: skip
+    keep_files_hours: Annotated[
+        int,
+        Setting(
+            "LAKEHOUSE_KEEP_FILES_HOURS", whole_number, _UPKEEP,
+            "how long files out of use stay; longer than the longest query", "24",
+        ),
+    ] = 24  # fmt: skip
+    keep_bronze_days: Annotated[
+        int | None,
+        Setting(
+            "LAKEHOUSE_KEEP_BRONZE_DAYS", whole_number, _UPKEEP,
+            "days since receipt after which upkeep drops telemetry from bronze", "for ever",
+        ),
+    ] = None  # fmt: skip
+    keep_silver_days: Annotated[
+        int | None,
+        Setting(
+            "LAKEHOUSE_KEEP_SILVER_DAYS", whole_number, _UPKEEP,
+            "days since `event_at` after which upkeep drops readings and rejected records", "for ever",
+        ),
+    ] = None  # fmt: skip
+    sql_memory_mb: Annotated[
+        int,
+        Setting(
+            "LAKEHOUSE_SQL_MEMORY_MB", whole_number, _READING,
+            "how much of published gold the prompt of `lakehouse sql` copies into memory; 0 is none", "512",
+        ),
+    ] = 512  # fmt: skip
+    hub_database: Annotated[
+        str | None,
+        Setting(
+            "LAKEHOUSE_HUB_DATABASE", database_url, _HUB,
+            "the hub's registry: `postgresql://user@host/name` or `sqlite:///file`", "SQLite under the home",
+        ),
+    ] = None  # fmt: skip
+    hub_port: Annotated[
+        int, Setting("LAKEHOUSE_HUB_PORT", port, _HUB, "the hub's TLS port, for MQTT, AMQP and HTTPS", "8883")
+    ] = 8883
+    aws_endpoint_url: Annotated[
+        str | None,
+        Setting(
+            "AWS_ENDPOINT_URL",
+            web_address,
+            _S3,
+            "where S3 is, when not at AWS",
+            "AWS",
+            ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        ),
+    ] = None
+    aws_access_key_id: Annotated[str | None, Setting("AWS_ACCESS_KEY_ID", str, _S3, "key", "AWS's own chain")] = None
+    aws_secret_access_key: Annotated[str | None, Setting("AWS_SECRET_ACCESS_KEY", str, _S3, "its secret")] = None
+    aws_session_token: Annotated[
+        str | None, Setting("AWS_SESSION_TOKEN", str, _S3, "of a key that is lent for a time")
+    ] = None
+    aws_region: Annotated[
+        str, Setting("AWS_REGION", str, _S3, "region", "`us-east-1`", ("AWS_REGION", "AWS_DEFAULT_REGION"))
+    ] = "us-east-1"
     is_rehearsal: bool = False
-    hub_database: str | None = None
-    hub_port: int = 8883
 
     @property
     def hub_folder(self) -> Path:
@@ -89,98 +174,75 @@ class Settings:
 
     def child_environment(self) -> dict[str, str]:
         """The variables a child process needs to come to the same settings, added to those it inherits."""
-        values = {
-            "LAKEHOUSE_HOME": str(self.home),
-            "LAKEHOUSE_LAKE_URI": self.lake_uri,
-            "LAKEHOUSE_SPARK": self.spark,
-            "LAKEHOUSE_SPARK_MEMORY": self.spark_memory,
-            "LAKEHOUSE_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
-            "LAKEHOUSE_UI_PORT": None if self.ui_port is None else str(self.ui_port),
-            "LAKEHOUSE_KEEP_PUBLICATIONS_DAYS": str(self.keep_publications_days),
-            "LAKEHOUSE_KEEP_FILES_HOURS": str(self.keep_files_hours),
-            "LAKEHOUSE_KEEP_BRONZE_DAYS": None if self.keep_bronze_days is None else str(self.keep_bronze_days),
-            "LAKEHOUSE_KEEP_SILVER_DAYS": None if self.keep_silver_days is None else str(self.keep_silver_days),
-            "LAKEHOUSE_SQL_MEMORY_MB": str(self.sql_memory_mb),
-            "LAKEHOUSE_HUB_DATABASE": self.hub_database,
-            "LAKEHOUSE_HUB_PORT": str(self.hub_port),
-            "JAVA_HOME": None if self.java_home is None else str(self.java_home),
-            "AWS_ENDPOINT_URL": self.aws_endpoint_url,
-            "AWS_ACCESS_KEY_ID": self.aws_access_key_id,
-            "AWS_SECRET_ACCESS_KEY": self.aws_secret_access_key,
-            "AWS_SESSION_TOKEN": self.aws_session_token,
-            "AWS_REGION": self.aws_region,
+        values = {setting.variable: getattr(self, name) for name, setting in SETTINGS.items()}
+        return {name: str(value) for name, value in values.items() if value is not None} | {
             "DAGSTER_HOME": str(self.dagster_home),
             "GX_ANALYTICS_ENABLED": "false",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DO_NOT_TRACK": "1",
         }
-        return {name: value for name, value in values.items() if value is not None}
+
+
+SETTINGS = settings_of(Settings)
+"""Every setting, by the name of its field."""
+
+KNOWN_VARIABLES = (
+    *(setting.variable for setting in SETTINGS.values()),
+    # set for dbt by the gold build
+    "LAKEHOUSE_CANDIDATE_DB",
+)
 
 
 def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
     """Read the settings from `environment` (by default the process's), relative paths against `folder`.
 
-    Raises UsageError for a value that cannot be used.
+    A variable that is empty is as one that is not set. Raises UsageError that names every value that cannot be used.
     """
     env = os.environ if environment is None else environment
     here = Path.cwd() if folder is None else folder
-    home = (here / env.get("LAKEHOUSE_HOME", ".lakehouse")).resolve()
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, setting in SETTINGS.items():
+        variable = next((each for each in setting.read_from or (setting.variable,) if env.get(each)), None)
+        if variable is not None:
+            try:
+                values[name] = setting.parse(env[variable])
+            except ValueError as error:
+                problems.append(f"{variable} is {env[variable]!r}: {error}")
+    home = (here / values.get("home", ".lakehouse")).resolve()
     if home.exists() and not home.is_dir():
-        raise UsageError(f"LAKEHOUSE_HOME is {str(home)!r}, which is a file: give a folder.")
-    lake_uri = env.get("LAKEHOUSE_LAKE_URI", "").rstrip("/") or str(home / "lake")
-    if "://" not in lake_uri:
-        lake_uri = str((here / lake_uri).resolve())
-    elif not lake_uri.startswith("s3://"):
-        raise UsageError(f"LAKEHOUSE_LAKE_URI is {lake_uri!r}: give a folder or s3://bucket/prefix.")
-    spark = env.get("LAKEHOUSE_SPARK", "local[*]")
-    if not spark.startswith(("local", "spark://", "sc://")):
-        raise UsageError(f"LAKEHOUSE_SPARK is {spark!r}: give local[*], spark://host:port or sc://host:port.")
-    return Settings(
-        home=home,
-        lake_uri=lake_uri,
-        kafka_bootstrap=env.get("LAKEHOUSE_KAFKA_BOOTSTRAP") or None,
-        spark=spark,
-        spark_memory=env.get("LAKEHOUSE_SPARK_MEMORY", "1200m"),
-        ui_port=_port(env, "LAKEHOUSE_UI_PORT"),
-        java_home=Path(env["JAVA_HOME"]) if env.get("JAVA_HOME") else None,
-        aws_endpoint_url=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
-        aws_access_key_id=env.get("AWS_ACCESS_KEY_ID") or None,
-        aws_secret_access_key=env.get("AWS_SECRET_ACCESS_KEY") or None,
-        aws_session_token=env.get("AWS_SESSION_TOKEN") or None,
-        keep_publications_days=_number(env, "LAKEHOUSE_KEEP_PUBLICATIONS_DAYS", "30"),
-        keep_files_hours=_number(env, "LAKEHOUSE_KEEP_FILES_HOURS", "24"),
-        keep_bronze_days=_days(env, "LAKEHOUSE_KEEP_BRONZE_DAYS"),
-        keep_silver_days=_days(env, "LAKEHOUSE_KEEP_SILVER_DAYS"),
-        sql_memory_mb=_number(env, "LAKEHOUSE_SQL_MEMORY_MB", "512"),
-        hub_database=_hub_database(env),
-        hub_port=_port(env, "LAKEHOUSE_HUB_PORT") or 8883,
-        aws_region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
-    )
-
-
-KNOWN_VARIABLES = (
-    "LAKEHOUSE_HOME",
-    "LAKEHOUSE_LAKE_URI",
-    "LAKEHOUSE_KAFKA_BOOTSTRAP",
-    "LAKEHOUSE_SPARK",
-    "LAKEHOUSE_SPARK_MEMORY",
-    "LAKEHOUSE_UI_PORT",
-    "LAKEHOUSE_KEEP_PUBLICATIONS_DAYS",
-    "LAKEHOUSE_KEEP_FILES_HOURS",
-    "LAKEHOUSE_KEEP_BRONZE_DAYS",
-    "LAKEHOUSE_KEEP_SILVER_DAYS",
-    "LAKEHOUSE_SQL_MEMORY_MB",
-    "LAKEHOUSE_HUB_DATABASE",
-    "LAKEHOUSE_HUB_PORT",
-    # set for dbt by the gold build
-    "LAKEHOUSE_CANDIDATE_DB",
-)
+        problems.append(f"LAKEHOUSE_HOME is {str(home)!r}, which is a file: give a folder.")
+    if problems:
+        raise UsageError("\n".join(problems))
+    lake = values.get("lake_uri", str(home / "lake"))
+    return Settings(**values | {"home": home, "lake_uri": lake if "://" in lake else str((here / lake).resolve())})
 
 
 def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
     """Variables that look like settings but are none, misspelled ones for example."""
     env = os.environ if environment is None else environment
     return sorted(name for name in env if name.startswith("LAKEHOUSE_") and name not in KNOWN_VARIABLES)
+
+
+def settings_markdown() -> str:
+    """docs/settings.md: every setting by section."""
+    parts = [_PAGE]
+    for section in dict.fromkeys(setting.section for setting in SETTINGS.values()):
+        parts.append(f"## {section}\n\n| variable | default | meaning |\n| --- | --- | --- |")
+        ours = [setting for setting in SETTINGS.values() if setting.section == section]
+        parts += [f"| `{setting.variable}` | {setting.shown} | {setting.says} |" for setting in ours]
+        parts.append("")
+    return "\n".join(parts[:-1]) + "\n"
+
+
+_PAGE = """# Settings
+
+Made from their declarations by `python -m runtime.settings`; change those, not this page.
+
+Settings are variables of the environment, and are read when a command begins: a value that cannot be used is said
+before anything is done, and `lakehouse doctor` names variables that look like settings and are none. A variable that is
+empty is as one that is not set. Programs that a command starts are given the same settings.
+"""
 
 
 def inherited_environment(added: Mapping[str, str]) -> dict[str, str]:
@@ -194,30 +256,5 @@ def take_environment(values: Mapping[str, str]) -> None:
     os.environ.update(values)
 
 
-def _hub_database(env: Mapping[str, str]) -> str | None:
-    url = env.get("LAKEHOUSE_HUB_DATABASE") or None
-    if url is None or url.startswith("sqlite:///"):
-        return url
-    if not url.startswith(("postgresql://", "postgresql+psycopg://")):
-        raise UsageError(f"LAKEHOUSE_HUB_DATABASE is {url!r}: give postgresql://user@host/name or sqlite:///file.")
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
-
-
-def _days(env: Mapping[str, str], name: str) -> int | None:
-    return _number(env, name) if env.get(name) else None
-
-
-def _number(env: Mapping[str, str], name: str, default: str = "") -> int:
-    text = env.get(name) or default
-    if not text.isascii() or not text.isdigit():
-        raise UsageError(f"{name} is {text!r}: give a whole number, 0 or more.")
-    return int(text)
-
-
-def _port(env: Mapping[str, str], name: str) -> int | None:
-    text = env.get(name, "")
-    if not text:
-        return None
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise UsageError(f"{name} is {text!r}: give a port number from 1 to 65535.")
-    return int(text)
+if __name__ == "__main__":
+    print(settings_markdown(), end="")

@@ -8,7 +8,6 @@ Spark runs as a process of its own so that every command, and every Dagster run,
 
 import logging
 import os
-import re
 import shutil
 import sys
 import weakref
@@ -31,6 +30,7 @@ from runtime.java.jvm import find_java
 from runtime.ports import free_port, is_port_open
 from runtime.processes import ProcessRecord
 from runtime.settings import Settings
+from runtime.variables import memory_mb
 
 NAME = "spark"
 SCRATCH = ("blockmgr-", "spark-")
@@ -104,10 +104,10 @@ def open_sessions() -> list[tuple[SparkSession, str]]:
 
 def needed_memory_mb(settings: Settings) -> int:
     """Memory that must be available to start Spark: its heap. Raises UsageError for a size that is none."""
-    match = re.fullmatch(r"(\d+)([mg])b?", settings.spark_memory.strip().lower())
-    if match is None:
-        raise UsageError(f"LAKEHOUSE_SPARK_MEMORY is {settings.spark_memory!r}: give a size such as 2g or 1500m.")
-    return int(match.group(1)) * (1024 if match.group(2) == "g" else 1)
+    try:
+        return memory_mb(settings.spark_memory)
+    except ValueError as error:
+        raise UsageError(f"LAKEHOUSE_SPARK_MEMORY is {settings.spark_memory!r}: {error}") from error
 
 
 def start(settings: Settings) -> ProcessRecord:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lake.reference import tables_markdown
+from runtime.settings import settings_markdown
 from tests.faults.catalogue import cases, faults_markdown
 from transforms.reasons import MEANINGS, Reason
 
@@ -12,6 +13,13 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 def test_the_page_of_tables_is_made_from_the_declarations() -> None:
     """docs/tables.md is what `python -m lake.reference` prints now."""
     assert (DOCS / "tables.md").read_text() == tables_markdown(), "run: python -m lake.reference > docs/tables.md"
+
+
+def test_the_page_of_settings_is_made_from_their_declarations() -> None:
+    """docs/settings.md is what `python -m runtime.settings` prints now."""
+    assert (DOCS / "settings.md").read_text() == settings_markdown(), (
+        "run: python -m runtime.settings > docs/settings.md"
+    )
 
 
 def test_every_reason_is_explained() -> None:

@@ -1,0 +1,99 @@
+"""Variables: a setting as a value, and how the text of one is read.
+
+Belongs here: what is said of any setting, and reading text, which looks at nothing but the text. Which settings there
+are, and reading the environment, is `settings`'.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting: the `variable` that it is read from, or the first of `read_from` that is set.
+
+    `parse` reads its text and raises ValueError with what to give instead. `says` is what it means and `shown` how its
+    default is called, both in Markdown; `section` is the part of the page that it stands in.
+    """
+
+    variable: str
+    parse: Callable[[str], Any]
+    section: str
+    says: str
+    shown: str = ""
+    read_from: tuple[str, ...] = ()
+
+
+def settings_of(kind: type) -> dict[str, Setting]:
+    """The settings that the fields of a dataclass are annotated with, by the names of the fields."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = {
+        name: [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Setting)]
+        for name, hint in hints.items()
+    }
+    return {name: settings[0] for name, settings in found.items() if settings}
+
+
+def whole_number(text: str) -> int:
+    """0 or more."""
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("give a whole number, 0 or more.")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise ValueError("give a port number from 1 to 65535.")
+    return int(text)
+
+
+def memory_mb(text: str) -> int:
+    """Megabytes from a size as Java writes it."""
+    match = re.fullmatch(r"(\d+)([mg])b?", text.strip().lower())
+    if match is None:
+        raise ValueError("give a size such as 2g or 1500m.")
+    return int(match.group(1)) * (1024 if match.group(2) == "g" else 1)
+
+
+def memory_size(text: str) -> str:
+    """A size as Java writes it."""
+    memory_mb(text)
+    return text
+
+
+def spark_address(text: str) -> str:
+    """A Spark master, or a Connect server."""
+    if not text.startswith(("local", "spark://", "sc://")):
+        raise ValueError("give local[*], spark://host:port or sc://host:port.")
+    return text
+
+
+def lake_uri(text: str) -> str:
+    """A folder, or a place on S3."""
+    if "://" in text and not re.fullmatch(r"s3://[^/]+(/.*)?", text):
+        raise ValueError("give a folder or s3://bucket/prefix.")
+    return text.rstrip("/") or text
+
+
+def hosts(text: str) -> str:
+    """Hosts and ports, as Kafka's clients take them."""
+    if not all(re.fullmatch(r"[^\s/:]+(:\d+)?|\[[^\s\]]+\](:\d+)?", each) for each in text.split(",")):
+        raise ValueError("give host:port, or several with commas between them.")
+    return text
+
+
+def web_address(text: str) -> str:
+    """Where an HTTP server listens."""
+    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
+        raise ValueError("give http://host:port or https://host.")
+    return text
+
+
+def database_url(text: str) -> str:
+    """A database as SQLAlchemy writes it, with the driver that is installed."""
+    if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise ValueError("give postgresql://user@host/name or sqlite:///file.")
+    return text.replace("postgresql://", "postgresql+psycopg://", 1)

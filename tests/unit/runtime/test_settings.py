@@ -1,0 +1,101 @@
+"""Settings: said once, read at the start with every mistake named, and the same in every child."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import UsageError
+from runtime.settings import KNOWN_VARIABLES, SETTINGS, Settings, load_settings, settings_markdown, unknown_variables
+
+CUSTOM = {
+    "LAKEHOUSE_HOME": "elsewhere",
+    "LAKEHOUSE_LAKE_URI": "s3://lakes/one/",
+    "LAKEHOUSE_KAFKA_BOOTSTRAP": "kafka-1:9092,[::1]:9093",
+    "LAKEHOUSE_SPARK": "sc://spark:15002",
+    "LAKEHOUSE_SPARK_MEMORY": "2g",
+    "JAVA_HOME": "/opt/java",
+    "LAKEHOUSE_UI_PORT": "4000",
+    "LAKEHOUSE_KEEP_PUBLICATIONS_DAYS": "7",
+    "LAKEHOUSE_KEEP_FILES_HOURS": "48",
+    "LAKEHOUSE_KEEP_BRONZE_DAYS": "90",
+    "LAKEHOUSE_KEEP_SILVER_DAYS": "180",
+    "LAKEHOUSE_SQL_MEMORY_MB": "0",
+    "LAKEHOUSE_HUB_DATABASE": "postgresql://hub@db/hub",
+    "LAKEHOUSE_HUB_PORT": "443",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_SESSION_TOKEN": "token",
+    "AWS_REGION": "eu-west-1",
+}
+
+
+def test_a_child_comes_to_the_same_settings(tmp_path: Path) -> None:
+    """Each setting that can be read is passed on, none by hand."""
+    settings = load_settings(CUSTOM, tmp_path)
+    default = load_settings({}, tmp_path)
+    assert [name for name in SETTINGS if getattr(settings, name) == getattr(default, name)] == []
+    assert load_settings(settings.child_environment(), Path("/")) == settings
+    assert load_settings(default.child_environment(), Path("/")) == default
+
+
+def test_every_field_is_a_setting_but_the_rehearsal_s() -> None:
+    """A field that is added is read, known and described, or it would be none."""
+    assert {each.name for each in fields(Settings)} - set(SETTINGS) == {"is_rehearsal"}
+    assert set(CUSTOM) <= set(KNOWN_VARIABLES)
+    assert all(f"| `{setting.variable}` |" in settings_markdown() for setting in SETTINGS.values())
+
+
+def test_the_defaults_shown_are_the_defaults() -> None:
+    """The page does not call a default what it is not."""
+    defaults = {each.name: each.default for each in fields(Settings) if isinstance(each.default, int | str)}
+    del defaults["is_rehearsal"]
+    assert {name: SETTINGS[name].shown.strip("`") for name in defaults} == {n: str(v) for n, v in defaults.items()}
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    """One run is enough to learn of them all, each with what to give instead."""
+    (tmp_path / "file").touch()
+    wrong = {
+        "LAKEHOUSE_HOME": "file",
+        "LAKEHOUSE_LAKE_URI": "gs://bucket/lake",
+        "LAKEHOUSE_KAFKA_BOOTSTRAP": "kafka://broker:9092",
+        "LAKEHOUSE_SPARK": "yarn",
+        "LAKEHOUSE_SPARK_MEMORY": "much",
+        "LAKEHOUSE_UI_PORT": "65536",
+        "LAKEHOUSE_KEEP_FILES_HOURS": "-1",
+        "LAKEHOUSE_SQL_MEMORY_MB": "½",
+        "LAKEHOUSE_HUB_DATABASE": "mysql://hub",
+        "AWS_ENDPOINT_URL": "127.0.0.1:9000",
+    }
+    with pytest.raises(UsageError) as error:
+        load_settings(wrong, tmp_path)
+    lines = str(error.value).splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(wrong)
+    assert all(": give " in line for line in lines)
+
+
+def test_a_lake_on_s3_needs_a_bucket(tmp_path: Path) -> None:
+    """`s3://` alone is no place."""
+    with pytest.raises(UsageError, match="LAKEHOUSE_LAKE_URI is 's3:///x': give a folder"):
+        load_settings({"LAKEHOUSE_LAKE_URI": "s3:///x"}, tmp_path)
+
+
+def test_an_empty_variable_is_as_one_that_is_not_set(tmp_path: Path) -> None:
+    """Shell files and containers pass empty values on."""
+    assert load_settings(dict.fromkeys(CUSTOM, ""), tmp_path) == load_settings({}, tmp_path)
+
+
+def test_s3_s_own_address_goes_before_that_of_all_of_aws(tmp_path: Path) -> None:
+    """As AWS's own clients have it, and the region's usual name before its old one."""
+    env = {"AWS_ENDPOINT_URL": "https://aws", "AWS_ENDPOINT_URL_S3": "https://s3", "AWS_DEFAULT_REGION": "a"}
+    settings = load_settings(env, tmp_path)
+    assert (settings.aws_endpoint_url, settings.aws_region) == ("https://s3", "a")
+    assert load_settings(env | {"AWS_REGION": "b"}, tmp_path) == replace(settings, aws_region="b")
+    assert load_settings(env | settings.child_environment(), tmp_path) == settings
+
+
+def test_a_misspelled_variable_is_unknown() -> None:
+    """LAKEHOUSE_ is ours; other programs' variables are no matter."""
+    assert unknown_variables({"LAKEHOUSE_HOEM": "x", "HOEM": "y", "LAKEHOUSE_HOME": "z"}) == ["LAKEHOUSE_HOEM"]
