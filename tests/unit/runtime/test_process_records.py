@@ -62,8 +62,8 @@ def test_a_copy_brought_up_keeps_programs_of_its_own(home: Settings, tmp_path: P
     """A program of the same name in the copy is the copy's, and ends without the original's."""
     copy = of(tmp_path / "copy")
     shutil.copytree(home.home, copy.home)
-    started, is_new = processes.start_kept(copy, "nap", lambda: processes.spawn(copy, "nap", SLEEP))
-    assert is_new
+    started = processes.start_kept(copy, "nap", lambda: processes.spawn(copy, "nap", SLEEP))
+    assert started != processes.find(home, "nap")
     assert processes.stop_family(copy, "nap")
     assert not psutil.pid_exists(started.pid)
     assert processes.find(home, "nap") is not None
