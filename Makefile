@@ -34,10 +34,11 @@ test: setup ## set up, then format check, lint, types and every test
 	@$(MAKE) unit
 	@$(MAKE) integration
 
-check: .venv/.project ## format, lint and types; changes nothing
+check: .venv/.project ## format, lint, types and dependencies; changes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/deptry --no-ansi . > .venv/deptry.log 2>&1 || { cat .venv/deptry.log >&2; exit 1; }
 
 fix: .venv/.project ## format, and mend what the linter can mend
 	@$(BIN)/ruff format .

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.gold.dbt_process import DBT_FOLDER, PROJECT_FOLDER
+from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
 from runtime.errors import StepError
 from runtime.settings import inherited_environment
 
@@ -35,6 +35,7 @@ def ensure_manifest() -> dict[str, Any]:
     """The manifest, made by `dbt parse` when the project has changed. Raises StepError with dbt's own message."""
     path = manifest_path()
     if not path.is_file():
+        print("Reading the dbt project (some 10 s, once) ...", file=sys.stderr, flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             _parse(Path(folder))
@@ -68,8 +69,6 @@ def _parse(target: Path) -> None:
 def main() -> int:
     """`python -m dagster_project.dbt_manifest`: what the set-up runs."""
     try:
-        if not manifest_path().is_file():
-            print("Reading the dbt project ...", flush=True)
         ensure_manifest()
     except StepError as error:
         print(error, file=sys.stderr)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lake.project_files import PROJECT_FOLDER
 from runtime import processes
 from runtime.errors import PlatformError
 from runtime.ports import accepts, can_bind, free_port
@@ -21,7 +22,6 @@ from runtime.settings import Settings
 CODE_SERVER, WEBSERVER, DAEMON, RUN_SERVER = "code-server", "webserver", "daemon", "run-server"
 DEFAULT_UI_PORT = 3000
 
-_PROJECT = Path(__file__).resolve().parent.parent
 _DEFINITIONS = "dagster_project.definitions"
 # the server that has the definitions ends when its proxy is silent for so long, 30 s by default, and nobody starts it
 # again: a machine that sleeps or is very busy must not end it
@@ -42,7 +42,7 @@ def start_code_server(settings: Settings, chosen: Chosen) -> ProcessRecord:
     for name in (DAEMON, WEBSERVER):
         processes.stop(settings, name)
     port = free_port()
-    arguments = ["-m", "dagster", "code-server", "start", "-m", _DEFINITIONS, "-d", str(_PROJECT)]
+    arguments = ["-m", "dagster", "code-server", "start", "-m", _DEFINITIONS, "-d", str(PROJECT_FOLDER)]
     arguments += ["--host", "127.0.0.1", "--port", str(port), "--location-name", _DEFINITIONS]
     arguments += ["--use-python-environment-entry-point", "--heartbeat-ttl", _YEAR_S]
     server = {"host": "127.0.0.1", "port": port, "location_name": _DEFINITIONS}

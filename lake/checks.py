@@ -41,7 +41,7 @@ def check_duckdb(settings: Settings) -> Finding:
     try:
         duckdb_connection.connect(settings).close()
     except PlatformError as error:
-        return Finding("duckdb", False, str(error), "Run `make setup` again.")
+        return Finding("duckdb", False, str(error), "Run `make setup`, or install the package again.")
     return Finding("duckdb", True, "the delta extension loads")
 
 

@@ -7,29 +7,28 @@ made it also between releases.
 import hashlib
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 
-_PROJECT = Path(__file__).resolve().parent.parent
-_DECIDING = {
-    "runtime": "*.py",
-    "wire": "*.py",
-    "lake": "*.py",
-    "ingestion": "*.py",
-    "transforms": "*.py",
-    "pipeline": "*.py",
-    "dbt": "*.sql",
-}
+from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
+
+DISTRIBUTION = "iot-lakehouse"
+_ROOMS = ("runtime", "wire", "lake", "ingestion", "transforms", "pipeline")
 
 
 @cache
 def code_version() -> str:
-    """Release and digest of the code that decides figures, e.g. `0.1.0+3f9ad2c1b0e4`."""
+    """Release and digest of the code that decides figures, e.g. `0.1.0+3f9ad2c1b0e4`, installed or not."""
     digest = hashlib.sha256()
-    for folder, pattern in _DECIDING.items():
-        for path in sorted((_PROJECT / folder).rglob(pattern)):
-            digest.update(path.relative_to(_PROJECT).as_posix().encode() + b"\0" + path.read_bytes())
+    deciding = [(room, PROJECT_FOLDER / room, "*.py") for room in _ROOMS]
+    for name, folder, pattern in [*deciding, ("dbt", DBT_FOLDER, "*.sql")]:
+        for path in sorted(folder.rglob(pattern)):
+            place = f"{name}/{path.relative_to(folder).as_posix()}"
+            digest.update(place.encode() + b"\0" + path.read_bytes())
+    return f"{release()}+{digest.hexdigest()[:12]}"
+
+
+def release() -> str:
+    """The number of the release, from what is installed; `0` where nothing is."""
     try:
-        release = metadata.version("iot-lakehouse")
+        return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:
-        release = "0"
-    return f"{release}+{digest.hexdigest()[:12]}"
+        return "0"

@@ -27,7 +27,7 @@ def check_python(settings: Settings) -> Finding:
     """A Python that the pinned packages support."""
     found = f"{sys.version.split()[0]} at {sys.executable}"
     is_ok = (3, 11) <= sys.version_info[:2] < (3, 14)
-    return Finding("python", is_ok, found, "" if is_ok else "Run `make setup` with Python 3.11, 3.12 or 3.13.")
+    return Finding("python", is_ok, found, "" if is_ok else "Install with Python 3.11, 3.12 or 3.13.")
 
 
 def check_packages(settings: Settings) -> Finding:
@@ -35,7 +35,9 @@ def check_packages(settings: Settings) -> Finding:
     try:
         return Finding("packages", True, ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
     except PackageNotFoundError as error:
-        return Finding("packages", False, f"{error.name} is not installed", "Run `make setup`.")
+        return Finding(
+            "packages", False, f"{error.name} is not installed", "Run `make setup`, or install the package again."
+        )
 
 
 def check_disk(settings: Settings) -> Finding:

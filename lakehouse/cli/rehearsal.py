@@ -1,28 +1,34 @@
 """The rehearsal: set-up runs a small tick once, so that every later start finds its Java classes parsed.
 
-Belongs here: which steps load the classes that matter. The archives themselves are in `runtime.java.class_archives`.
+Belongs here: which steps load the classes that matter, and whether they have been loaded for what is installed. The
+archives themselves are in `runtime.java.class_archives`.
 """
 
+import json
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from device_sim.simulation import SimulationOptions, simulate
-from ingestion.landing_topics import ensure_topics
-from lake.models.catalog import known_models
-from lake.slices import slice_of
-from pipeline.silver.tick import rebuild_silver, tick
 from runtime.errors import LakehouseError
-from runtime.java.class_archives import make_base_archive
-from runtime.kafka.broker import running_broker
+from runtime.java.jars import fingerprint
+from runtime.java.jvm import find_java, share_folder, share_lock
 from runtime.settings import load_settings
-from runtime.spark.connect_server import connect, running_spark
 
 
 def rehearse(folder: Path) -> None:
     """Run a few messages through Kafka and Spark, in a home of their own. Raises LakehouseError."""
+    from device_sim.simulation import SimulationOptions, simulate
+    from ingestion.landing_topics import ensure_topics
+    from lake.models.catalog import known_models
+    from lake.slices import slice_of
+    from pipeline.silver.tick import rebuild_silver, tick
+    from runtime.java.class_archives import make_base_archive
+    from runtime.kafka.broker import running_broker
+    from runtime.spark.connect_server import connect, running_spark
+
     environment = load_settings()
     settings = replace(load_settings({}, folder), java_home=environment.java_home, is_rehearsal=True)
     models = known_models(settings)
@@ -39,14 +45,37 @@ def rehearse(folder: Path) -> None:
             spark.stop()
 
 
-def main() -> int:
-    """`python -m lakehouse.cli.rehearsal`: what the set-up runs. It makes later starts faster and nothing else."""
-    print("Rehearsing, so that Kafka and Spark start faster (a minute or two, once) ...", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
+def rehearse_once(tell: Callable[[str], None]) -> None:
+    """Rehearse unless that was done for these jars and this JVM; whoever installs by `make` has done it in set-up.
+
+    It makes later starts faster and nothing else, so that a rehearsal that fails is told and not tried again.
+    """
+    stamp, done = share_folder() / "rehearsed.json", _what_is_installed()
+    if stamp.is_file() and stamp.read_text() == done:
+        return
+    with share_lock("rehearsal"), tempfile.TemporaryDirectory() as folder:
+        if stamp.is_file() and stamp.read_text() == done:
+            return
+        tell("Rehearsing, so that Kafka and Spark start faster (a minute or two, once) ...")
         try:
             rehearse(Path(folder))
         except LakehouseError as error:
-            print(f"The rehearsal failed: {error}\nEverything works without it, only starts slower.", file=sys.stderr)
+            tell(f"The rehearsal failed: {error}\nEverything works without it, only starts slower.")
+        stamp.write_text(done)
+
+
+def _what_is_installed() -> str:
+    java = str(find_java(load_settings().java_home))
+    return json.dumps({"java": java, "jars": [fingerprint("kafka"), fingerprint("spark")]})
+
+
+def main() -> int:
+    """`python -m lakehouse.cli.rehearsal`: what the set-up runs."""
+    try:
+        rehearse_once(lambda words: print(words, file=sys.stderr, flush=True))
+    except LakehouseError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
     return 0
 
 

@@ -16,15 +16,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
 from lake.storage.locations import candidate_path
 from runtime.errors import StepError
 from runtime.settings import Settings, inherited_environment, take_environment
-
-PROJECT_FOLDER = Path(__file__).resolve().parents[2]
-DBT_FOLDER = PROJECT_FOLDER / "dbt"
 
 IMPORTED = ("dbt.cli.main", "dbt.task.run", "dbt.adapters.duckdb", "lake.storage.dbt_plugin", "sqlparse", "daff")
 """What `spare_dbt` wants to find imported."""

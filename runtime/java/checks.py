@@ -16,7 +16,7 @@ def check_java(settings: Settings) -> Finding:
         java = find_java(settings.java_home)
         return Finding("java", True, f"Java {java_version(java)} at {java}")
     except PlatformError as error:
-        return Finding("java", False, str(error), "Install Java 17 or newer, or run `make setup` again.")
+        return Finding("java", False, str(error), "Install Java 17 or newer, or install the package again.")
 
 
 def check_jars(settings: Settings) -> Finding:

@@ -4,7 +4,6 @@ Belongs here: which jars each part needs and how they come into the virtual envi
 `spark` and `runtime.kafka.broker`.
 """
 
-import fcntl
 import json
 import re
 import shutil
@@ -12,8 +11,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
 
 from runtime.errors import PlatformError
-from runtime.java.jvm import find_java, share_folder
+from runtime.java.jvm import find_java, share_folder, share_lock
 
 Kind = Literal["spark", "kafka", "s3", "s3proxy"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -131,7 +129,7 @@ def ensure(kind: Kind, progress: Callable[[str], None] = _to_stderr) -> Path:
     """
     if is_complete(kind):
         return jar_folder(kind)
-    with _lock():
+    with share_lock("jars"):
         if not is_complete(kind):
             _resolve(kind, progress)
     return jar_folder(kind)
@@ -142,14 +140,6 @@ def fingerprint(kind: Kind) -> str:
     declared = wanted(kind)
     rows = [[a.org, a.name, a.revision, a.transitive, a.classifier] for a in declared.artifacts]
     return json.dumps({"artifacts": rows, "exclude": declared.exclude}, indent=1)
-
-
-@contextmanager
-def _lock() -> Iterator[None]:
-    share_folder().mkdir(parents=True, exist_ok=True)
-    with (share_folder() / "jars.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _resolve(kind: Kind, progress: Callable[[str], None]) -> None:

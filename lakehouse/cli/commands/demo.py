@@ -51,11 +51,13 @@ def demo(devices: int, hours: int, seed: int | None, keep: bool) -> int:
       LAKEHOUSE_HOME=/tmp/try lakehouse demo --seed 3
     """
     from lakehouse.cli import demo_home
+    from lakehouse.cli.rehearsal import rehearse_once
     from runtime.settings import load_settings
 
     settings = load_settings()
     before = demo_home.prepare(settings, keep)
     seed = _seed(seed, before.seeds)
+    rehearse_once(lambda words: click.echo(words, err=True))
     steps = Steps()
     click.echo(f"The demo's lake is in {settings.home}.\n")
     with demo_home.marked(settings, before, seed):

@@ -52,6 +52,7 @@ def up(detach: bool, **chosen: Any) -> int:
       lakehouse up --detach --port 3001
     """
     from lake.models.catalog import known_models
+    from lakehouse.cli.rehearsal import rehearse_once
     from lakehouse.cli.rooms import all_programs
     from runtime.settings import load_settings
     from runtime.signals import sigterm_as_exit
@@ -61,6 +62,7 @@ def up(detach: bool, **chosen: Any) -> int:
     # a model file that cannot be used is said before anything is started for it
     known_models(settings)
     programs = all_programs()
+    rehearse_once(lambda words: click.echo(words, err=True))
     with sigterm_as_exit(), supervising(settings) as is_ours:
         began = time.monotonic()
         started = start_all(settings, programs, chosen, lambda what: click.echo(f"Starting {what} …"))

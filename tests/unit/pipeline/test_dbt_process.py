@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.gold.dbt_process import PROJECT_FOLDER, Dbt, end_dbt, run_dbt
+from lake.project_files import PROJECT_FOLDER
+from pipeline.gold.dbt_process import Dbt, end_dbt, run_dbt
 from runtime.errors import StepError
 from runtime.settings import Settings
 
