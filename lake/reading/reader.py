@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from lake.models.catalog import Model, silver_tables
+from lake.reading.functions import check_calls, check_pivot
 from lake.reading.memory_copies import Keeper
 from lake.records import publications
 from lake.records.publications import Publication
@@ -96,6 +97,8 @@ class Reader:
                 f"{kind.replace('_', ' ')} is refused: `lakehouse sql` only reads (SELECT, WITH, FROM, VALUES, "
                 "DESCRIBE, SHOW, SUMMARIZE, EXPLAIN). To keep a result give --output FILE."
             )
+        else:
+            check_calls(self.connection, statement.query)
 
     def _check_explained(self, statement: str) -> None:
         """EXPLAIN ANALYZE runs what it explains, so that must be reading too."""
@@ -107,6 +110,7 @@ class Reader:
         """PIVOT without a list of values parses into a type without a text of its own and the SELECT that uses it."""
         if [statement.type.name for statement in parsed] != ["CREATE", "SELECT"]:
             raise QueryError("Give a PIVOT without IN as a statement of its own.")
+        check_pivot(self.connection, sql)
         return sql.strip().rstrip(";")
 
     def _make_views(self, sql: str) -> None:
@@ -216,6 +220,8 @@ def _shut_in(connection: duckdb.DuckDBPyConnection, settings: Settings, output: 
     values = {
         "search_path": "'gold'",
         # by default what does not fit in memory goes to a folder where the command runs
+        # or a name that is no table's would be looked for among the variables of this program
+        "python_enable_replacements": "false",
         "temp_directory": quoted(str(settings.work_folder / "sql")),
         "enable_progress_bar": str(is_shown).lower(),
         "allowed_directories": f"[{quoted(settings.lake_uri + '/')}]",

@@ -9,10 +9,12 @@ from threading import Timer
 import pytest
 
 from lake.models.catalog import BUILT_IN_MODELS, load_models
+from lake.reading.functions import _FUNCTIONS, _TABLE_FUNCTIONS, _is_allowed
 from lake.reading.reader import Reader, open_reader
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.storage.delta import append, open_table, read_rows
+from lake.storage.duckdb_connection import connect
 from lake.tables.gold import DEVICE_LATEST
 from lakehouse.cli.main import run
 from runtime.errors import QueryError, UsageError
@@ -126,14 +128,76 @@ def files(lake: Lake) -> list[Path]:
     return sorted(Path(lake.settings.lake_uri).rglob("*"))
 
 
-@pytest.mark.parametrize(
-    "sql", ["from read_text('/etc/hostname')", "from '/etc/hostname'", "from read_csv('secret.csv')", "from glob('/*')"]
-)
-def test_other_files_are_out_of_reach(lake: Lake, sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQL reads the lake and no other file, not even beside the home."""
+FOREIGN = (
+    "from read_text('/etc/hostname')", "from '/etc/hostname'", "from read_csv('secret.csv')", "from glob('/*')",
+    "from delta_scan('/etc')", "from delta_scan('http://127.0.0.1:9/x')",
+    "from delta_list_files('http://127.0.0.1:9/x')",
+    "from delta_scan('LAKE/gold/device_latest')", "from read_parquet('LAKE/gold/device_latest/*.parquet')",
+    "from 'LAKE/gold/device_latest/x.parquet'", 'from "LAKE/x.csv"', "from query('from read_text(''x'')')",
+    "from query_table('LAKE/x.csv')", "from histogram('LAKE/x.csv', a)", "from copy_dir('a', 'b')",
+    "from duckdb_secrets()",
+    "from duckdb_logs()", "from sniff_csv('secret.csv')", "from parquet_metadata('x')", "from arrow_scan(1, 2, 3)",
+    "select write_blob('LAKE/gold/x', 'abc'::blob)", "select getenv('HOME')", "select nextval('s')",
+    "select (from read_blob('x') select content)", "from gold.device_latest join read_csv('x') on true",
+    "with a as (from read_json('x')) from a", "from gold.device_latest where exists (from glob('*'))",
+    "select [x for x in (select list(file) from glob('*'))]",
+    "explain analyze from read_csv('secret.csv')", "describe from read_csv('secret.csv')", "summarize 'secret.csv'",
+    "pivot (from read_csv('secret.csv')) on a using count(*)", "pivot 'secret.csv' on a using count(*)",
+    "pivot (from read_csv/* ( */('secret.csv')) on a using count(*)", "pivot $$secret.csv$$ on a using count(*)",
+    "pivot (from \"READ_CSV\" ('secret.csv')) on a using count(*)", "pivot 'secret.csv' on a in (1) using count(*)",
+    "from settings", "from lake", "from json_execute_serialized_sql(json_serialize_sql('select 1'))",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", FOREIGN)
+def test_nothing_but_the_lakes_tables_is_within_reach(
+    lake: Lake, sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file beside the home, no file of the lake past its publication, no address, no variable; and none is made."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "secret.csv").write_text("a\n1\n")
-    assert "disabled by configuration" in refusal(lake, sql) or "There is no table" in refusal(lake, sql)
+    before = files(lake)
+    said = refusal(lake, sql.replace("LAKE", lake.settings.lake_uri))
+    assert " is refused: " in said or "There is no table" in said
+    assert files(lake) == before
+
+
+COMPUTING = (
+    "select random() between 0 and 1, histogram(unit), list_transform([1], x -> x + 1) from gold.device_latest",
+    "from range(3)", "select unnest([1, 2])", "select * from generate_series(1, 3)", "select json_extract('{}', '$.a')",
+    "from duckdb_tables() select count(*)",
+    "select date_trunc('hour', now()), strftime(today(), '%d'), extract(year from now()), 'a' || 'b'",
+    "select count(*) over (), row_number() over () from gold.device_latest",
+    "select upper('x'), [1, 2][1], {'a': 1}.a",
+    "from gold.device_latest select columns('unit')",
+    "select formatReadableSize(3), time_bucket(interval 1 hour, now())",
+    "select quantile_cont(value_last, 0.5) filter (unit = 'degc') from gold.device_latest group by all",
+    "select cast('1' as int), try_cast('x' as int), '1'::int, case when true then 1 end, coalesce(null, 1)",
+    "pivot gold.device_latest on unit using quantile_cont(value_last, 0.5)",
+    "from pragma_table_info('gold.device_latest')",
+    "with \"a cte\" as (select 1) from \"a cte\"",
+    "select name collate de from (values ('x')) v(name)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", COMPUTING)
+def test_computing_is_allowed(lake: Lake, sql: str) -> None:
+    """Functions that compute, of every kind, are there for questions."""
+    assert answer(lake, sql)
+
+
+def test_every_function_of_duckdb_is_known_to_be_allowed_or_not() -> None:
+    """Another DuckDB brings others, and each is looked at before it may be called."""
+    with connect(Settings(Path("/nowhere"), "/nowhere/lake")) as connection:
+        rows = connection.execute("select distinct function_type, function_name from duckdb_functions()").fetchall()
+    scalars = {name for kind, name in rows if kind in ("scalar", "macro", "aggregate")}
+    refused = {name for name in scalars if not _is_allowed(name, _FUNCTIONS) and not name.startswith("__internal_")}
+    assert refused == {
+        "create_sort_key", "currval", "get_block_size", "get_delta_test_expression", "inet_client_addr",
+        "inet_client_port", "inet_server_addr", "inet_server_port", "json_deserialize_sql", "json_serialize_plan",
+        "nextval", "parse_delta_filter_logline", "pg_sleep", "sleep_ms", "stats", "write_blob", "write_log",
+    }  # fmt: skip
+    assert {name for kind, name in rows if kind == "table"} >= _TABLE_FUNCTIONS
 
 
 def test_unknown_tables_are_answered_with_known_ones(lake: Lake) -> None:
