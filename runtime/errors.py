@@ -12,6 +12,7 @@ line prints it as one sentence and leaves with `exit_code`.
     ├── LandingZoneError      Kafka offsets or topics that do not fit what bronze has committed
     ├── LeaseError            another process is writing to this lake
     ├── GateError             publishing was asked for without a passing verdict
+    ├── WireError             bytes from a connection that break its protocol, or credentials that do not hold
     └── StepError             a step of the pipeline failed (dbt, Spark, a commit)
 """
 
@@ -58,3 +59,7 @@ class GateError(LakehouseError):
 
 class StepError(LakehouseError):
     """A step of the pipeline failed."""
+
+
+class WireError(LakehouseError):
+    """Bytes that break their protocol, or credentials that do not hold."""
