@@ -24,8 +24,6 @@ REGISTRATION = "$dps/registrations/GET/iotdps-get-operationstatus/"
 REGISTRATION_ANSWERS = "$dps/registrations/res/"
 
 Bag = dict[str, str | None]
-# what a URI may have unencoded, so that a bag reads as the anchor writes it
-_PLAIN = "/:@,;"
 
 
 class Route(NamedTuple):
@@ -107,7 +105,7 @@ def read_bag(text: str) -> Bag:
 def write_bag(properties: Iterable[tuple[str, str | None]]) -> str:
     """A bag of these properties, encoded."""
     return "&".join(
-        quote(name, safe=_PLAIN) if value is None else f"{quote(name, safe=_PLAIN)}={quote(value, safe=_PLAIN)}"
+        quote(name, safe="") if value is None else f"{quote(name, safe='')}={quote(value, safe='')}"
         for name, value in properties
     )
 

@@ -1,0 +1,165 @@
+"""Downlink: what goes to a device over its connection: cloud messages, direct methods, desired properties.
+
+Belongs here: subscriptions, what each lets through, and waiting for the device's answers. What is queued belongs in
+the registry, the connection in its session.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from hub.hub_errors import HubCode, HubError
+from hub.methods import MethodResult
+from hub.registry.cloud_queue import CloudMessage
+from hub.registry.hub_registry import Registry
+from wire import hub_topics as topics
+from wire.mqtt import SUBSCRIPTION_FAILED
+from wire.mqtt_packets import publish
+
+MOST_SUBSCRIPTIONS = 5
+# Source: the anchor sends cloud messages one after the other too; a few on the way keep a slow line busy
+_ON_THE_WAY = 8
+_log = logging.getLogger(__name__)
+
+
+class Downlink:
+    """The way down to one client. `filters` are its subscriptions and the QoS that was granted."""
+
+    def __init__(
+        self, registry: Registry, client: str, write: Callable[[bytes], None], filters: Mapping[str, int] = {}
+    ) -> None:
+        self._registry, self._client, self._write = registry, client, write
+        self._device_id, _, self._module_id = client.partition("/")
+        self.filters: dict[str, int] = dict(filters)
+        self._calls: dict[str, asyncio.Future[MethodResult]] = {}
+        self._locks: dict[int, str] = {}
+        self._packet_id = 0
+        self._is_open = True
+        self._pump: asyncio.Task[None] | None = None
+        self._is_due = False
+
+    def subscribe(self, wished: Iterable[tuple[str, int]]) -> list[int]:
+        """The QoS granted for each filter; what is no topic of this client, and the sixth, is refused."""
+        granted: list[int] = []
+        for name, qos in wished:
+            if not self._is_ours(name) or (name not in self.filters and len(self.filters) >= MOST_SUBSCRIPTIONS):
+                granted.append(SUBSCRIPTION_FAILED)
+                continue
+            self.filters[name] = min(qos, 1)
+            granted.append(self.filters[name])
+        return granted
+
+    def unsubscribe(self, names: Iterable[str]) -> None:
+        """Forget filters."""
+        for name in names:
+            self.filters.pop(name, None)
+
+    def _is_ours(self, name: str) -> bool:
+        if not name.endswith("#"):
+            return False
+        return name[:-1] in {
+            topics.inbox_of(self._client), topics.inputs_of(self._client), topics.METHODS, topics.TWIN_ANSWERS,
+            topics.TWIN_DESIRED, topics.REGISTRATION_ANSWERS,
+        }  # fmt: skip
+
+    def takes(self, kind: str) -> bool:
+        """True when the client subscribed to topics that begin so."""
+        return f"{kind}#" in self.filters
+
+    # direct methods
+
+    async def call(self, method: str, payload: bytes, timeout_s: float) -> MethodResult:
+        """Call a method. Raises HubError when the client takes none, or gives no answer in time."""
+        if not self.takes(topics.METHODS):
+            raise HubError(HubCode.DeviceNotOnline, f"{self._client!r} is connected and takes no direct methods.")
+        request_id = secrets.token_hex(4)
+        answer: asyncio.Future[MethodResult] = asyncio.get_running_loop().create_future()
+        self._calls[request_id] = answer
+        try:
+            self._write(publish(topics.method_topic(method, request_id), payload))
+            return await asyncio.wait_for(answer, timeout_s)
+        except TimeoutError:
+            raise HubError(
+                HubCode.DeviceTimeout, f"{self._client!r} gave no answer to {method!r} within {timeout_s:g} s."
+            ) from None
+        finally:
+            del self._calls[request_id]
+
+    def answered(self, status: str, request_id: str | None, payload: bytes) -> None:
+        """The device answered a method; an answer to nothing is dropped."""
+        call = self._calls.get(request_id or "")
+        if call is not None and not call.done() and status.lstrip("-").isdigit():
+            call.set_result(MethodResult(int(status), payload))
+
+    # twin
+
+    def desired_changed(self, patch: Mapping[str, Any], version: int) -> None:
+        """Tell the client of changed desired properties."""
+        if self.takes(topics.TWIN_DESIRED):
+            body = orjson.dumps({**patch, "$version": version})
+            self._write(publish(topics.desired_topic(version), body))
+
+    # cloud messages
+
+    def deliver(self) -> None:
+        """Something may wait in the queue: send it if the client takes it."""
+        if not self.takes(topics.inbox_of(self._client)) or self._module_id or not self._is_open:
+            return
+        self._is_due = True
+        if self._pump is None:
+            self._pump = asyncio.get_running_loop().create_task(self._send_waiting())
+
+    async def _send_waiting(self) -> None:
+        try:
+            while self._is_due and self._is_open and len(self._locks) < _ON_THE_WAY:
+                message = await asyncio.wrap_future(self._registry.take_cloud_message(self._device_id))
+                if message is None:
+                    self._is_due = False
+                elif self._is_open:
+                    self._send(message)
+        except HubError as error:
+            _log.info("No cloud messages for %s: %s", self._client, error)
+        finally:
+            self._pump = None
+
+    def _send(self, message: CloudMessage) -> None:
+        topic = topics.inbox_of(self._client) + topics.write_bag(_bag(message, self._client))
+        if self.filters.get(f"{topics.inbox_of(self._client)}#") == 0:
+            # nobody will say that it came: sent is delivered
+            self._write(publish(topic, message.body))
+            self._registry.complete_cloud_message(self._device_id, message.lock_token or "")
+            return
+        self._packet_id = self._packet_id % 65_535 + 1
+        self._locks[self._packet_id] = message.lock_token or ""
+        self._write(publish(topic, message.body, self._packet_id))
+
+    def acknowledged(self, packet_id: int) -> None:
+        """The device has a cloud message."""
+        lock = self._locks.pop(packet_id, None)
+        if lock is not None:
+            # a lock that was lost meanwhile: the message will come again
+            self._registry.complete_cloud_message(self._device_id, lock)
+            self.deliver()
+
+    def end(self) -> None:
+        """The connection is gone: whoever waits for an answer gets none, unacknowledged messages wait again."""
+        self._is_open = False
+        for call in self._calls.values():
+            if not call.done():
+                call.set_exception(HubError(HubCode.DeviceNotOnline, f"{self._client!r} has gone meanwhile."))
+        if self._locks:
+            self._registry.release_cloud_messages(self._device_id)
+        self._locks.clear()
+
+
+def _bag(message: CloudMessage, client: str) -> list[tuple[str, str | None]]:
+    to = message.system.get("to") or f"/{topics.inbox_of(client).rstrip('/')}"
+    named = {"to": to, **{name: value for name, value in message.system.items() if name != "to"}}
+    system = [(f"$.{name}", str(value)) for name, value in named.items() if value]
+    own = [(name, None if value is None else str(value)) for name, value in message.properties.items()]
+    ack = [("iothub-ack", message.ack)] if message.ack != "none" else []
+    return [*system, *ack, *own]
