@@ -82,7 +82,7 @@ class Listener:
         self._open = 0
         self._state = ServerState()
         self._config = Config(
-            app=cast(Any, self._answer), http="httptools", ws="websockets-sansio", log_config=None, access_log=False,
+            app=cast(Any, self._answer), interface="asgi3", http="httptools", ws="websockets-sansio", log_config=None, access_log=False,
             lifespan="off", proxy_headers=False, server_header=False, ws_max_size=1024 * 1024,
         )  # fmt: skip
         self._config.load()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from hub.registry.identities import Identity, create
 from hub.registry.tenants import DEFAULT_TENANT
 from runtime.settings import Settings
 from wire import sas
+from wire.certificates import Authority, Issued
 
 PORT = 8883
 
@@ -116,6 +118,12 @@ def running_hub(home: Path, bootstrap: str, address: str = "", **options: Any) -
         loop.call_soon_threadsafe(stop.set)
         assert ended.wait(30)
         thread.join()
+
+
+def self_signed(name: str, now: datetime) -> Issued:
+    """A certificate that nobody vouches for."""
+    own = Authority.root(name, now)
+    return Issued(own.pem, own.key_pem)
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,39 @@
 """The device SDK for Python as it comes from the package registry, against the hub: nothing in it is patched."""
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import pytest
-from azure.iot.device import Message
+from azure.iot.device import X509, Message, MethodRequest, MethodResponse
 from azure.iot.device.aio import IoTHubDeviceClient
+from azure.iot.device.exceptions import CredentialError
 
+from hub.hub_errors import HubCode, HubError
+from hub.key_material import key_material
+from hub.methods import MethodResult
+from hub.registry.cloud_queue import CloudMessage
+from hub.registry.database import Tx
+from hub.registry.identities import Identity, find, new_key, put, remove
+from hub.registry.tenants import add_authority
+from hub.registry.twins import change_twin
 from ingestion.landing_topics import ensure_topics
-from tests.support.hub_server import TestHub, records, running_hub
+from tests.support.hub_server import TestHub, records, running_hub, self_signed
+from wire.certificates import Authority, Issued, read_chain, thumbprints
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[TestHub]:
     """A hub that the tests of this file share; the SDK is told by SSL_CERT_FILE whom to trust."""
     ensure_topics(broker)
-    with running_hub(tmp_path_factory.mktemp("hub"), broker) as running, pytest.MonkeyPatch.context() as patch:
+    with (
+        running_hub(tmp_path_factory.mktemp("hub"), broker, ports=(8883, 443)) as running,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("SSL_CERT_FILE", str(running.root))
         yield running
 
@@ -47,3 +65,256 @@ def test_a_message_is_in_kafka_when_the_client_hears_that_it_was_sent(hub: TestH
     assert second.value == b"plain"
     assert "content-type" not in second.headers
     assert second.headers["ce_id"].startswith("hub0-")
+
+
+async def _connected(hub: TestHub, device: Identity) -> IoTHubDeviceClient:
+    client = IoTHubDeviceClient.create_from_connection_string(hub.connection_string(device))
+    await client.connect()
+    return client
+
+
+def _cloud_message(device_id: str, body: bytes, **facts: object) -> CloudMessage:
+    given = {"properties": {}, "system": {}, "ack": "none", "expires_at": 0, **facts}
+    return CloudMessage(0, device_id, body, enqueued_at=0, delivery_count=0, lock_token=None, **given)  # type: ignore[arg-type]
+
+
+def test_cloud_messages_come_to_the_device_and_are_completed(hub: TestHub) -> None:
+    """A message that waited, and one that is sent while it is connected; each completed, with its feedback."""
+    device = hub.add_device("sdk-c2d")
+    waiting = _cloud_message("sdk-c2d", b"one", properties={"k 1": "v&1"}, system={"mid": "m1"}, ack="full")
+    hub.registry.enqueue_cloud_message(waiting).result(5)
+
+    async def receive() -> list[Message]:
+        client = await _connected(hub, device)
+        got: asyncio.Queue[Message] = asyncio.Queue()
+        client.on_message_received = got.put_nowait
+        first = await asyncio.wait_for(got.get(), 10)
+        hub.registry.enqueue_cloud_message(_cloud_message("sdk-c2d", b"two")).result(5)
+        second = await asyncio.wait_for(got.get(), 10)
+        await client.shutdown()
+        return [first, second]
+
+    first, second = asyncio.run(receive())
+    assert (first.data, first.message_id, first.custom_properties["k 1"]) == (b"one", "m1", "v&1")
+    assert second.data == b"two"
+    assert hub.registry.take_cloud_message("sdk-c2d").result(5) is None
+    feedback = hub.registry.take_feedback("default").result(5)
+    assert feedback is not None
+    assert [(each["originalMessageId"], each["statusCode"]) for each in feedback.records] == [("m1", "Success")]
+
+
+def test_a_direct_method_is_answered(hub: TestHub) -> None:
+    """The method's name and payload arrive, the device's status and answer come back; silence is a time-out."""
+    device = hub.add_device("sdk-method")
+
+    async def serve() -> tuple[MethodResult, Exception | None]:
+        client = await _connected(hub, device)
+
+        async def answer(request: MethodRequest) -> None:
+            if request.name != "ignore":
+                payload = {"name": request.name, "got": request.payload}
+                await client.send_method_response(MethodResponse.create_from_method_request(request, 207, payload))
+
+        client.on_method_request_received = answer
+        result = await asyncio.to_thread(_invoke, hub, "comp1*reboot", b'{"a":[1,null]}', 5)
+        silent = None
+        try:
+            await asyncio.to_thread(_invoke, hub, "ignore", b"{}", 1)
+        except HubError as error:
+            silent = error
+        await client.shutdown()
+        return result, silent
+
+    result, silent = asyncio.run(serve())
+    assert result.status == 207
+    assert json.loads(result.payload) == {"name": "comp1*reboot", "got": {"a": [1, None]}}
+    assert isinstance(silent, HubError)
+    assert silent.code is HubCode.DeviceTimeout
+    with pytest.raises(HubError) as offline:
+        _invoke(hub, "reboot", b"{}", 1)
+    assert offline.value.code is HubCode.DeviceNotOnline
+
+
+def _invoke(hub: TestHub, method: str, payload: bytes, timeout_s: int) -> MethodResult:
+    return hub.run(hub.parts.sessions.invoke("sdk-method", "", method, payload, 0, timeout_s))
+
+
+def test_a_twin_is_read_reported_and_patched(hub: TestHub) -> None:
+    """Desired and reported with their versions, a report that takes away, a patch pushed to the device."""
+    device = hub.add_device("sdk-twin")
+
+    def patch(desired: dict[str, object]) -> None:
+        hub.registry.write(lambda tx: change_twin(tx, "sdk-twin", "", {"desired": desired}, None)).result(5)
+
+    async def talk() -> tuple[dict[str, object], dict[str, object], list[dict[str, object]]]:
+        patch({"interval": 5})
+        client = await _connected(hub, device)
+        patches: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+        client.on_twin_desired_properties_patch_received = patches.put_nowait
+        before = await client.get_twin()
+        await client.patch_twin_reported_properties({"a": {"b": 1}, "c": 2})
+        await client.patch_twin_reported_properties({"c": None})
+        patch({"interval": 7, "more": {"x": True}})
+        pushed = [await asyncio.wait_for(patches.get(), 10)]
+        after = await client.get_twin()
+        await client.shutdown()
+        return before, after, pushed
+
+    before, after, pushed = asyncio.run(talk())
+    assert before == {"desired": {"interval": 5, "$version": 2}, "reported": {"$version": 1}}
+    assert pushed == [{"interval": 7, "more": {"x": True}, "$version": 3}]
+    assert after["reported"] == {"a": {"b": 1}, "$version": 3}
+
+
+def test_subscriptions_outlive_the_connection(hub: TestHub) -> None:
+    """The SDK does not subscribe again after a cut: what it had subscribed to still comes, patches and methods too."""
+    device = hub.add_device("sdk-again")
+
+    async def serve() -> MethodResult:
+        client = await _connected(hub, device)
+
+        async def answer(request: MethodRequest) -> None:
+            await client.send_method_response(MethodResponse.create_from_method_request(request, 200, {}))
+
+        client.on_method_request_received = answer
+        while not await asyncio.to_thread(_takes_methods, hub):
+            await asyncio.sleep(0.01)
+        hub.loop.call_soon_threadsafe(hub.parts.sessions.cut_all, "the test says so")
+        result = await asyncio.to_thread(
+            lambda: hub.run(hub.parts.sessions.invoke("sdk-again", "", "m", b"{}", 20, 10))
+        )
+        await client.shutdown()
+        return result
+
+    assert asyncio.run(serve()).status == 200
+
+
+def _takes_methods(hub: TestHub) -> bool:
+    try:
+        hub.run(hub.parts.sessions.invoke("sdk-again", "", "probe", b"{}", 0, 1))
+    except HubError:
+        return False
+    return True
+
+
+def test_websockets_carry_the_same(hub: TestHub, broker: str) -> None:
+    """The SDK's websocket transport, whose port is 443."""
+    device = hub.add_device("sdk-ws")
+
+    async def send() -> None:
+        text = hub.connection_string(device)
+        client = IoTHubDeviceClient.create_from_connection_string(text, websockets=True)
+        await client.connect()
+        await client.send_message(Message("x" * 100_000, message_id="ws-1"))
+        await client.shutdown()
+
+    asyncio.run(send())
+    (record,) = records(broker, "sdk-ws")
+    assert (record.headers["ce_id"], len(record.value)) == ("ws-1", 100_000)
+
+
+@pytest.mark.parametrize("kind", ["thumbprint", "hub authority", "tenant authority"])
+def test_a_certificate_lets_a_device_in(hub: TestHub, broker: str, tmp_path: Path, kind: str) -> None:
+    """By its thumbprint though nobody signed it, by the hub's own authority, by an authority of the tenant."""
+    device_id = f"sdk-x509-{kind.replace(' ', '-')}"
+    now = datetime.now(UTC)
+    if kind == "thumbprint":
+        issued = self_signed(device_id, now)
+        print_of = thumbprints(read_chain(issued.chain)[0])[0].lower()
+        device = hub.add_device(device_id, auth="selfSigned", secondary_thumbprint=print_of)
+    elif kind == "hub authority":
+        issued = key_material(hub.settings).device_authority().issue_device(device_id, now)
+        device = hub.add_device(device_id, auth="certificateAuthority")
+    else:
+        root = Authority.root("Factory", now)
+        issued = root.intermediate("Line 1", now).issue_device(device_id, now)
+        hub.registry.write(lambda tx: add_authority(tx, "default", "factory", root.pem.decode())).result(5)
+        device = hub.add_device(device_id, auth="certificateAuthority")
+    _send_by_certificate(hub, device, issued, tmp_path)
+    assert [record.value for record in records(broker, device_id)] == [b"signed"]
+    stranger = self_signed(device_id, now)
+    with pytest.raises(CredentialError):
+        _send_by_certificate(hub, device, stranger, tmp_path)
+
+
+def _send_by_certificate(hub: TestHub, device: Identity, issued: Issued, folder: Path) -> None:
+    (folder / "chain.pem").write_bytes(issued.chain)
+    (folder / "key.pem").write_bytes(issued.key)
+
+    async def send() -> None:
+        client = IoTHubDeviceClient.create_from_x509_certificate(
+            X509(str(folder / "chain.pem"), str(folder / "key.pem")), hub.address, device.device_id
+        )
+        try:
+            await client.connect()
+            await client.send_message("signed")
+        finally:
+            await client.shutdown()
+
+    asyncio.run(send())
+
+
+def test_wrong_credentials_are_refused(hub: TestHub) -> None:
+    """Another device's key, an expired token, a device that is not there or disabled: the SDK's CredentialError."""
+    device = hub.add_device("sdk-refused")
+    other = hub.add_device("sdk-other")
+    disabled = hub.add_device("sdk-disabled", status="disabled")
+    before = hub.parts.counts.refused
+    wrong = [
+        hub.connection_string(replace(device, primary_key=other.primary_key)),
+        hub.connection_string(replace(device, device_id="sdk-nobody")),
+        hub.connection_string(disabled),
+    ]
+
+    async def refused(make: Callable[[], IoTHubDeviceClient]) -> None:
+        client = make()
+        with pytest.raises(CredentialError):
+            await client.connect()
+        await client.shutdown()
+
+    for text in wrong:
+        asyncio.run(refused(partial(IoTHubDeviceClient.create_from_connection_string, text)))
+    assert hub.parts.counts.refused == before + len(wrong)
+
+
+def test_a_device_is_cut_off_within_a_second(hub: TestHub) -> None:
+    """Disabled, deleted, or its key rolled: the connection ends; rolling the other key leaves it."""
+
+    async def lost_after(device_id: str, change: Callable[[Tx, Identity], object]) -> bool:
+        device = hub.add_device(device_id)
+        client = await _connected(hub, device)
+        lost = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        client.on_connection_state_change = lambda: loop.call_soon_threadsafe(lost.set)
+        await asyncio.wrap_future(hub.registry.write(lambda tx: change(tx, find_one(tx, device_id))))
+        try:
+            await asyncio.wait_for(lost.wait(), 1.0)
+        except TimeoutError:
+            return False
+        finally:
+            await client.shutdown()
+        return True
+
+    def disabled(tx: Tx, device: Identity) -> object:
+        return put(tx, replace(device, status="disabled"), "*")
+
+    def rolled(tx: Tx, device: Identity) -> object:
+        return put(tx, replace(device, primary_key=new_key()), "*")
+
+    def other_rolled(tx: Tx, device: Identity) -> object:
+        return put(tx, replace(device, secondary_key=new_key()), "*")
+
+    def deleted(tx: Tx, device: Identity) -> object:
+        return remove(tx, device.device_id, "", None)
+
+    assert asyncio.run(lost_after("sdk-cut-1", disabled))
+    assert asyncio.run(lost_after("sdk-cut-2", rolled))
+    assert asyncio.run(lost_after("sdk-cut-3", deleted))
+    assert not asyncio.run(lost_after("sdk-cut-4", other_rolled))
+
+
+def find_one(tx: Tx, device_id: str) -> Identity:
+    """The device, which is there."""
+    found = find(tx, device_id)
+    assert found is not None
+    return found
