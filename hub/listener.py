@@ -82,9 +82,17 @@ class Listener:
         self._open = 0
         self._state = ServerState()
         self._config = Config(
-            app=cast(Any, self._answer), interface="asgi3", http="httptools", ws="websockets-sansio", log_config=None, access_log=False,
-            lifespan="off", proxy_headers=False, server_header=False, ws_max_size=1024 * 1024,
-        )  # fmt: skip
+            app=cast(Any, self._answer),
+            interface="asgi3",
+            http="httptools",
+            ws="websockets-sansio",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            ws_max_size=1024 * 1024,
+        )
         self._config.load()
 
     async def listen(self, host: str, ports: list[int], *, is_shared: bool = False) -> None:
