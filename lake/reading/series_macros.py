@@ -1,0 +1,105 @@
+"""Series: SQL that reads gold as evenly spaced points in time, with its gaps shown or filled.
+
+Belongs here: the DuckDB macros that `lakehouse sql` and the Python face offer, and the tables that each reads. Which
+version of a table they see is their reader's.
+
+A point stands for the period that begins at `period_at`; periods are counted from 1970-01-01 in UTC, so that two series
+with the same `every` meet. A span is widened to whole periods. A mean over several rows weighs each by its readings;
+where a period is one row its figures are that row's, to the bit.
+"""
+
+from lake.tables.contracts import Table
+from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_MINUTES
+
+FILLS = ("gap", "previous", "linear")
+"""What stands in periods without readings: nothing, the last value before, a line between the values around."""
+
+_SOURCES = {
+    "minutes": (DEVICE_MINUTES, "minute_at"),
+    "hours": (DEVICE_HOURS, "hour_at"),
+    "days": (DEVICE_DAYS, "day_date"),
+}
+
+MACRO_TABLES: dict[str, tuple[str, ...]] = {
+    **{f"{name}_series": (table.name,) for name, (table, _) in _SOURCES.items()},
+    "compared_hours": (DEVICE_HOURS.name,),
+    "compared_days": (DEVICE_DAYS.name,),
+}
+"""The gold tables that a macro of a reader reads."""
+
+_SERIES = """CREATE MACRO {macro}(device, metric, from_at, until_at, every, unit := NULL) AS TABLE
+    WITH span AS (
+        SELECT time_bucket(every, from_at::TIMESTAMPTZ, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS first_at,
+            until_at::TIMESTAMPTZ AS end_at
+    ),
+    periods AS (SELECT unnest(range(first_at, end_at, every)) AS period_at FROM span),
+    found AS (
+        SELECT time_bucket(every, t.{time}::TIMESTAMPTZ, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS period_at,
+            t.unit, t.reading_count AS n, t.value_mean, t.value_min, t.value_max, t.value_last, t.{time} AS read_at
+        FROM {source} t
+        WHERE t.device_id = device AND t.metric_name = metric AND (unit IS NULL OR t.unit = unit)
+            -- whole days first, by which files are skipped
+            AND t.event_date >= CAST(from_at::TIMESTAMPTZ - every AS DATE)
+            AND t.event_date <= CAST(until_at::TIMESTAMPTZ + every AS DATE)
+            AND period_at >= (SELECT first_at FROM span) AND period_at < (SELECT end_at FROM span)
+    ),
+    one_unit AS (
+        SELECT CASE WHEN min(found.unit) <> max(found.unit)
+            THEN error(concat(metric, ' has more units than one here (', min(found.unit), ', ',
+                max(found.unit), '): say which with `unit`'))
+            ELSE true END AS holds
+        FROM found
+    ),
+    figures AS (
+        SELECT period_at, any_value(found.unit) AS unit, sum(n)::BIGINT AS reading_count,
+            CASE count(*) WHEN 1 THEN any_value(value_mean) ELSE sum(value_mean * n) / sum(n) END AS value_mean,
+            min(value_min) AS value_min, max(value_max) AS value_max, arg_max(value_last, read_at) AS value_last
+        FROM found GROUP BY period_at
+    )
+    SELECT periods.period_at, figures.unit, coalesce(figures.reading_count, 0) AS reading_count,
+        figures.value_mean, figures.value_min, figures.value_max, figures.value_last
+    FROM periods LEFT JOIN figures USING (period_at), one_unit
+    WHERE one_unit.holds
+    ORDER BY periods.period_at"""
+
+_COMPARED = """CREATE MACRO compared_{name}(device, metric, from_at, until_at, before, unit := NULL) AS TABLE
+    WITH now_ AS (FROM {name}_series(device, metric, from_at, until_at, INTERVAL {every}, unit := unit)),
+    then_ AS (
+        FROM {name}_series(device, metric, from_at::TIMESTAMPTZ - before, until_at::TIMESTAMPTZ - before,
+            INTERVAL {every}, unit := unit)
+    )
+    SELECT now_.period_at, now_.unit, now_.value_mean AS value, then_.value_mean AS value_before,
+        now_.value_mean - then_.value_mean AS change,
+        (now_.value_mean - then_.value_mean) / nullif(then_.value_mean, 0) AS change_ratio
+    FROM now_ LEFT JOIN then_ ON then_.period_at = now_.period_at - before
+    ORDER BY now_.period_at"""
+
+# windows over the rows of a question in the order of `period_at`
+_BEFORE = "last_value({} IGNORE NULLS) OVER (ORDER BY period_at)"
+_AFTER = "first_value({} IGNORE NULLS) OVER (ORDER BY period_at ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)"
+_PREVIOUS = f"CREATE MACRO fill_previous(value, period_at) AS {_BEFORE.format('value')}"
+_WHEN = "CASE WHEN value IS NOT NULL THEN epoch_us(period_at) END"
+_LINEAR = f"""CREATE MACRO fill_linear(value, period_at) AS coalesce(value,
+    ({_BEFORE.format("value")}) + (({_AFTER.format("value")}) - ({_BEFORE.format("value")}))
+        * (epoch_us(period_at) - ({_BEFORE.format(_WHEN)}))
+        / (({_AFTER.format(_WHEN)}) - ({_BEFORE.format(_WHEN)})))"""
+
+
+def scalar_macros() -> tuple[str, str]:
+    """The statements that make `fill_previous(value, period_at)` and `fill_linear(value, period_at)`."""
+    return _PREVIOUS, _LINEAR
+
+
+def series_macro(table: Table, source: str, name: str = "") -> str:
+    """The statement that makes the series macro over a gold table by minute, hour or day, read from `source`."""
+    short = next(short for short, (each, _) in _SOURCES.items() if each is table)
+    return _SERIES.format(macro=name or f"{short}_series", source=source, time=_SOURCES[short][1])
+
+
+def table_macros(existing: frozenset[str]) -> list[str]:
+    """The statements that make the macros whose tables are there, reading the views of those tables."""
+    made = [series_macro(table, table.name) for table, _ in _SOURCES.values() if table.name in existing]
+    for name, every in (("hours", "1 hour"), ("days", "1 day")):
+        if _SOURCES[name][0].name in existing:
+            made.append(_COMPARED.format(name=name, every=every))
+    return made

@@ -1,0 +1,204 @@
+"""Published gold in Python: a publication's tables and series as Arrow, Polars, pandas or DuckDB relations.
+
+Belongs here: the objects that `lakehouse.open` leads to. Which versions a publication pins, and what a series means, is
+decided in `lake`.
+"""
+
+import difflib
+import os
+import re
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from lake.reading.series_macros import FILLS, scalar_macros, series_macro
+from lake.records import publications
+from lake.records.publications import Publication
+from lake.sql_text import quoted, quoted_name
+from lake.storage.duckdb_connection import connect
+from lake.storage.locations import table_uri
+from lake.tables.contracts import Table
+from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, GOLD_TABLES
+from lakehouse.gold_rows import Moment, Rows, moment
+from runtime.errors import QueryError, UsageError
+from runtime.settings import Settings, load_settings
+
+Fill = Literal["gap", "previous", "linear"]
+Value = Literal["mean", "min", "max", "last"]
+
+_TABLES = {table.name: table for table in GOLD_TABLES}
+_VALUES = ("mean", "min", "max", "last")
+_EVERY = re.compile(r"([1-9]\d*)\s*(m|min|h|d)")
+_MINUTES = {"m": 1, "min": 1, "h": 60, "d": 1440}
+_FILLED = {
+    "gap": "value",
+    "previous": "fill_previous(value, period_at)",
+    "linear": "fill_linear(value, period_at)",
+}
+
+
+def open_lake(where: str | os.PathLike[str] | None) -> "OpenLake":
+    """What `lakehouse.open` does."""
+    settings = load_settings()
+    if where is None:
+        return OpenLake(settings)
+    place = os.fspath(where)
+    if "://" in place:
+        if not place.startswith("s3://"):
+            raise UsageError(f"{place!r} is no lake: give a folder or s3://bucket/prefix.")
+        return OpenLake(replace(settings, lake_uri=place.rstrip("/")))
+    folder = Path(place).expanduser().resolve()
+    for lake in (folder / "lake", folder):
+        if (lake / "ops" / "publications" / "_delta_log").is_dir():
+            return OpenLake(replace(settings, home=folder, lake_uri=str(lake)))
+    raise UsageError(f"{folder} holds no lake with a publication: give a home of lakehouse, or its lake's folder.")
+
+
+@dataclass(frozen=True)
+class OpenLake:
+    """A lake that is read. It holds nothing open."""
+
+    settings: Settings
+
+    def publication(self, number: int | None = None) -> "PublishedGold":
+        """Gold as a publication shows it, by default the newest, whatever is published afterwards.
+
+        Raises UsageError when there is none, or none with that number any more.
+        """
+        if number is not None:
+            return PublishedGold(self.settings, publications.get(self.settings, number))
+        newest = publications.newest(self.settings)
+        if newest is None:
+            raise UsageError(f"{self.settings.lake_uri} has no publication yet: `lakehouse refresh` makes one.")
+        return PublishedGold(self.settings, newest)
+
+    def publications(self) -> list[tuple[int, datetime]]:
+        """Number and time of every publication that can be read, oldest first."""
+        return [(each.publication_id, each.published_at) for each in publications.list_all(self.settings)]
+
+
+class PublishedGold:
+    """The gold tables at the versions that one publication pins. It may be used by one thread at a time."""
+
+    def __init__(self, settings: Settings, publication: Publication) -> None:
+        self._settings, self._publication = settings, publication
+        self._sources: dict[str, str] = {}
+
+    @property
+    def number(self) -> int:
+        """The publication's number, for `lakehouse sql --as-of`, `trace` and `verify`."""
+        return self._publication.publication_id
+
+    @property
+    def published_at(self) -> datetime:
+        """When it was published, in UTC."""
+        return self._publication.published_at
+
+    @property
+    def held(self) -> list[str]:
+        """The hours that are held back: gold has of them what was published before, if anything."""
+        return sorted({str(each["slice"]) for each in self._publication.held})
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that it pins."""
+        return tuple(sorted(self._publication.tables))
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The DuckDB connection that its relations belong to."""
+        connection = connect(self._settings)
+        connection.execute(f"SET temp_directory = {quoted(str(Path(tempfile.gettempdir()) / 'lakehouse-sql'))}")
+        for statement in scalar_macros():
+            connection.execute(statement)
+        return connection
+
+    def table(self, name: str) -> "Rows":
+        """All rows of a gold table, such as `gold.device_hours`. Nothing is read before they are asked for.
+
+        Raises UsageError for a table that the publication does not have.
+        """
+        full = name if "." in name else f"gold.{name}"
+        return Rows(self.connection.sql(f"FROM {self._source(full)}"))
+
+    def series(
+        self,
+        device_id: str,
+        metric: str,
+        start: Moment,
+        end: Moment,
+        *,
+        every: str = "1h",
+        fill: Fill = "gap",
+        value: Value = "mean",
+        unit: str | None = None,
+    ) -> "Rows":
+        """A device's metric at even intervals from `start` up to `end`.
+
+        Columns: `period_at`, `value`, `unit`, `reading_count`, `is_filled`. `every` is a number of minutes, hours or
+        days (`5m`, `1h`, `7d`); a span is widened to whole intervals, which are counted from 1970-01-01 in UTC. `fill`
+        says what stands where nothing was measured: nothing (`gap`), the last value before (`previous`) or a line
+        between the values around (`linear`), within the span. It is computed of `gold.device_minutes`, `device_hours`
+        or `device_days`. Raises UsageError for a device or metric that was never measured and for what cannot be
+        understood, QueryError for a metric in two units when `unit` names none.
+        """
+        if fill not in FILLS or value not in _VALUES:
+            raise UsageError(f"fill is one of {', '.join(FILLS)} and value one of {', '.join(_VALUES)}.")
+        table, interval = _resolution(every)
+        span = f"TIMESTAMPTZ '{moment(start)}', TIMESTAMPTZ '{moment(end)}', INTERVAL {quoted(interval)}"
+        of = f"{quoted(device_id)}, {quoted(metric)}, {span}"
+        wanted = "" if unit is None else f", unit := {quoted(unit)}"
+        source = self._source(table.name)
+        macro = f"series_of_{table.short_name}"
+        self.connection.execute(series_macro(table, source, macro).replace("CREATE MACRO", "CREATE OR REPLACE MACRO"))
+        try:
+            found = self.connection.sql(
+                f"SELECT period_at, value_{value} AS value, max(unit) OVER () AS unit, reading_count "
+                f"FROM {macro}({of}{wanted})"
+            ).to_arrow_table()
+        except duckdb.InvalidInputException as error:
+            raise QueryError(str(error).removeprefix("Invalid Input Error: ")) from error
+        if found.num_rows and found["unit"].null_count == found.num_rows:
+            self._check_known(device_id, metric)
+        return Rows(
+            self.connection.from_arrow(found).query(
+                "points",
+                f"SELECT period_at, {_FILLED[fill]} AS value, unit, reading_count, "
+                f"value IS NULL AND ({_FILLED[fill]}) IS NOT NULL AS is_filled FROM points ORDER BY period_at",
+            )
+        )
+
+    def _source(self, name: str) -> str:
+        if name not in self._publication.tables:
+            near = difflib.get_close_matches(name, self.tables, n=1)
+            hint = f" Did you mean {near[0]}?" if near else f" It has {', '.join(self.tables)}."
+            raise UsageError(f"Publication {self.number} has no table {name}.{hint}")
+        if name not in self._sources:
+            catalog = quoted_name(name)
+            uri, version = table_uri(self._settings, name), self._publication.tables[name]
+            # its log is read once, and the version that was published is what every question sees
+            self.connection.execute(f"ATTACH {quoted(uri)} AS {catalog} (TYPE delta, VERSION {version}, HIDDEN)")
+            self._sources[name] = catalog
+        return self._sources[name]
+
+    def _check_known(self, device_id: str, metric: str) -> None:
+        latest = self.table(DEVICE_LATEST.name).where(device_id=device_id).select("metric_name")
+        metrics = sorted({name for (name,) in latest.to_duckdb().fetchall()})
+        if metric not in metrics:
+            what = f"only {', '.join(metrics)}" if metrics else "nothing"
+            raise UsageError(f"{metric} of {device_id} was never measured; of that device there is {what}.")
+
+
+def _resolution(every: str) -> tuple[Table, str]:
+    """The coarsest gold table that `every` is a multiple of, and DuckDB's words for it."""
+    match = _EVERY.fullmatch(every)
+    if match is None:
+        raise UsageError(f"every is {every!r}: give whole minutes, hours or days, such as 5m, 1h or 7d.")
+    minutes = int(match.group(1)) * _MINUTES[match.group(2)]
+    table = DEVICE_DAYS if minutes % 1440 == 0 else DEVICE_HOURS if minutes % 60 == 0 else DEVICE_MINUTES
+    return table, f"{minutes} minutes"

@@ -1,0 +1,244 @@
+"""The Python face: published gold as frames and series, pinned, and nothing but reading."""
+
+import shutil
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import lakehouse
+from lake.records import publications
+from lake.records.publications import Publication
+from lake.storage.delta import append
+from lake.tables.contracts import Table
+from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES
+from lakehouse.published import OpenLake, PublishedGold
+from runtime.errors import QueryError, UsageError
+from runtime.settings import Settings
+from tests.support.small_lake import NOW, arrow_table
+
+START = datetime(2026, 11, 18, tzinfo=UTC)
+HOURS = [hour for hour in range(72) if hour not in (5, 6)]
+DAYS = ("2026-11-18", "2026-11-21")
+
+
+def row(table: Table, at: datetime, value: float, **changes: Any) -> dict[str, Any]:
+    """A row of a gold table with one value in all places."""
+    common = {
+        "device_id": "d1", "metric_name": "temperature", "unit": "degc", "site_id": "s1", "minute_at": at,
+        "hour_at": at, "day_date": at.date(), "event_at": at, "last_event_at": at,
+        "event_date": at.date(), "event_hour": at.hour,
+        "reading_count": 60, "value_mean": value, "value_min": value - 1, "value_max": value + 1, "value_last": value,
+        "value_p50": value, "value_p95": value,
+    }  # fmt: skip
+    return {name: each for name, each in (common | changes).items() if name in table.column_names}
+
+
+def publish(settings: Settings, number: int, tables: dict[str, int]) -> None:
+    """Record a publication of these versions."""
+    publications.record(
+        settings,
+        Publication(number, NOW, tables, {}, (), ({"slice": "2026-11-20T05"},), (), "", "", {}, "1", "run"),
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with three days of a device's hours, hour n with the value n, and two publications."""
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings(home=home, lake_uri=str(home / "lake"))
+    hours = [row(DEVICE_HOURS, START + timedelta(hours=hour), float(hour)) for hour in HOURS]
+    minutes = [row(DEVICE_MINUTES, START + timedelta(minutes=minute), float(minute)) for minute in (0, 1, 4, 7)]
+    days = [row(DEVICE_DAYS, START + timedelta(days=day), float(day)) for day in range(3)]
+    tables = {
+        table.name: append(settings, table, arrow_table(table, rows), {})
+        for table, rows in ((DEVICE_HOURS, hours), (DEVICE_MINUTES, minutes), (DEVICE_DAYS, days))
+    }
+    tables[DEVICE_LATEST.name] = append(
+        settings, DEVICE_LATEST, arrow_table(DEVICE_LATEST, [row(DEVICE_LATEST, START, 1.0)]), {}
+    )
+    publish(settings, 1, tables)
+    later = [row(DEVICE_HOURS, START, 9.0, device_id="d2"), row(DEVICE_HOURS, START, 9.0, device_id="d2", unit="degf")]
+    publish(
+        settings, 2, {**tables, DEVICE_HOURS.name: append(settings, DEVICE_HOURS, arrow_table(DEVICE_HOURS, later), {})}
+    )
+    return home
+
+
+@pytest.fixture
+def gold(home: Path) -> PublishedGold:
+    """The first publication."""
+    return lakehouse.open(home).publication(1)
+
+
+def test_importing_takes_no_time_and_brings_no_engine() -> None:
+    """`import lakehouse` is over in well under 0.3 s, since it imports nothing that is large."""
+    engines = "{'duckdb', 'pyarrow', 'pyspark', 'dagster', 'click'}"
+    code = f"import sys, lakehouse; print(any(name in sys.modules for name in {engines}))"
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    line = next(line for line in done.stderr.splitlines() if line.endswith(" lakehouse"))
+    assert int(line.split("|")[1]) < 300_000
+
+
+def test_reading_imports_neither_spark_nor_dagster(home: Path) -> None:
+    """A table and a series come without Spark, Dagster or dbt being imported."""
+    code = (
+        "import sys, lakehouse; gold = lakehouse.open(sys.argv[1]).publication()\n"
+        "gold.table('device_hours').to_arrow()\n"
+        "gold.series('d1', 'temperature', '2026-11-18', '2026-11-19').to_arrow()\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'pyspark', 'dagster', 'dbt', 'great_expectations'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(home)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_publication_is_what_is_read(home: Path) -> None:
+    """Each publication shows the rows that it pins; the newest is the default; what it says of itself is at hand."""
+    lake = lakehouse.open(home)
+    assert lake.publication(1).table("gold.device_hours").to_arrow().num_rows == len(HOURS)
+    newest = lake.publication()
+    assert (newest.number, newest.held, newest.published_at) == (2, ["2026-11-20T05"], NOW)
+    assert newest.table("device_hours").to_arrow().num_rows == len(HOURS) + 2
+    assert [number for number, _ in lake.publications()] == [1, 2]
+
+
+def test_nothing_is_written(home: Path) -> None:
+    """Files of the home are the same after reading as before."""
+    before = sorted(home.rglob("*"))
+    gold = lakehouse.open(home).publication()
+    gold.table("device_hours").to_arrow()
+    gold.series("d1", "temperature", *DAYS)
+    assert sorted(home.rglob("*")) == before
+
+
+def test_rows_come_in_every_form(gold: PublishedGold) -> None:
+    """Arrow, pandas, Polars and a DuckDB relation hold the same rows, times in UTC."""
+    rows = gold.table("device_hours").where(device_id="d1").during("2026-11-18T01:00Z", "2026-11-18T03:00Z")
+    chosen = rows.select("hour_at", "value_mean")
+    expected = [(START + timedelta(hours=hour), float(hour)) for hour in (1, 2)]
+    assert [tuple(each.values()) for each in chosen.to_arrow().to_pylist()] == expected
+    assert chosen.to_polars().rows() == expected
+    assert list(chosen.to_pandas().itertuples(index=False, name=None)) == expected
+    relation = chosen.to_duckdb()
+    assert relation.aggregate("sum(value_mean)").fetchone() == (3.0,)
+
+
+def test_conditions_skip_files(home: Path, tmp_path: Path) -> None:
+    """A day, by its date or by the time of its rows, is read though the files of all other days are gone."""
+    shutil.copytree(home / "lake", tmp_path / "lake")
+    for folder in (tmp_path / "lake/gold/device_hours").glob("event_date=*"):
+        if folder.name != "event_date=2026-11-19":
+            shutil.rmtree(folder)
+    table = lakehouse.open(tmp_path).publication(1).table("device_hours")
+    for rows in (
+        table.where(event_date=date(2026, 11, 19)),
+        table.where("event_date = DATE '2026-11-19'"),
+        table.during("2026-11-19T00:00Z", "2026-11-19T23:30Z"),
+        table.where(device_id=["d1", "d7"], event_date=date(2026, 11, 19)),
+    ):
+        assert rows.to_arrow().num_rows == 24
+    with pytest.raises(duckdb.IOException):
+        table.to_arrow()
+
+
+@pytest.mark.parametrize(
+    ("fill", "expected"),
+    [
+        ("gap", [(4.0, False), (None, False), (None, False), (7.0, False)]),
+        ("previous", [(4.0, False), (4.0, True), (4.0, True), (7.0, False)]),
+        ("linear", [(4.0, False), (5.0, True), (6.0, True), (7.0, False)]),
+    ],
+)
+def test_gaps_are_shown_or_filled_and_marked(gold: PublishedGold, fill: Any, expected: list[Any]) -> None:
+    """Two hours without readings are there in each way of filling, and say that they are filled."""
+    points = gold.series("d1", "temperature", "2026-11-18T04:00Z", "2026-11-18T08:00Z", fill=fill).to_arrow()
+    assert list(zip(points["value"].to_pylist(), points["is_filled"].to_pylist(), strict=True)) == expected
+    assert set(points["unit"].to_pylist()) == {"degc"}
+    assert points["reading_count"].to_pylist() == [60, 0, 0, 60]
+
+
+@pytest.mark.parametrize(
+    ("every", "start", "end", "value", "expected"),
+    [
+        ("2h", "2026-11-18T00:00Z", "2026-11-18T04:00Z", "mean", [0.5, 2.5]),
+        ("2h", "2026-11-18T01:00Z", "2026-11-18T03:00Z", "max", [2.0, 4.0]),
+        ("5m", "2026-11-18T00:00Z", "2026-11-18T00:10Z", "last", [4.0, 7.0]),
+        ("1d", "2026-11-18", "2026-11-21", "min", [-1.0, 0.0, 1.0]),
+    ],
+)
+def test_intervals_are_computed_of_whole_rows(
+    gold: PublishedGold, every: str, start: str, end: str, value: Any, expected: list[float]
+) -> None:
+    """Minutes, hours and days make up longer intervals; a span that cuts one is widened to it."""
+    points = gold.series("d1", "temperature", start, end, every=every, value=value).to_arrow()
+    assert points["value"].to_pylist() == expected
+
+
+def test_a_mean_over_rows_weighs_each_by_its_readings(tmp_path: Path) -> None:
+    """An hour of 10 readings counts a tenth of one of 100."""
+    settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
+    rows = [
+        row(DEVICE_HOURS, START, 0.0, reading_count=10),
+        row(DEVICE_HOURS, START + timedelta(hours=1), 11.0, reading_count=100),
+    ]
+    publish(settings, 1, {DEVICE_HOURS.name: append(settings, DEVICE_HOURS, arrow_table(DEVICE_HOURS, rows), {})})
+    gold = lakehouse.open(tmp_path).publication()
+    points = gold.series("d1", "temperature", START, START + timedelta(hours=2), every="2h").to_arrow()
+    assert points["value"].to_pylist() == [10.0]
+
+
+def test_two_units_are_told_apart(home: Path) -> None:
+    """A metric in two units gives no mixture: one has to be named."""
+    gold = lakehouse.open(home).publication()
+    with pytest.raises(QueryError, match="more units than one here"):
+        gold.series("d2", "temperature", *DAYS)
+    assert gold.series("d2", "temperature", *DAYS, unit="degf").to_arrow()["value"].to_pylist()[0] == 9.0
+
+
+def test_what_is_not_there_is_said(gold: PublishedGold, home: Path, tmp_path: Path) -> None:
+    """A device, metric, table, publication, lake or time that cannot be is a sentence with what there is."""
+    for words, ask in (
+        ("of that device there is nothing", lambda: gold.series("d9", "temperature", *DAYS)),
+        ("there is only temperature", lambda: gold.series("d1", "humidity", *DAYS)),
+        ("Did you mean gold.device_hours", lambda: gold.table("gold.device_hour")),
+        ("every is '90s'", lambda: gold.series("d1", "temperature", *DAYS, every="90s")),
+        ("has no time zone", lambda: gold.series("d1", "temperature", datetime(2026, 11, 18), "2026-11-19")),
+        ("is no time", lambda: gold.series("d1", "temperature", "yesterday", "2026-11-19")),
+        ("There is no publication 7", lambda: lakehouse.open(home).publication(7)),
+        ("holds no lake", lambda: lakehouse.open(tmp_path)),
+        ("is no lake", lambda: lakehouse.open("ftp://lake")),
+    ):
+        with pytest.raises(UsageError, match=words):
+            ask()
+
+
+def test_a_text_is_no_sql(gold: PublishedGold) -> None:
+    """A device's id goes into questions as the text that it is."""
+    assert gold.table("device_hours").where(device_id="' OR ''='").to_arrow().num_rows == 0
+    with pytest.raises(UsageError, match="never measured"):
+        gold.series("' OR ''='", "temperature", *DAYS)
+
+
+def test_the_lakes_own_folder_is_a_place_too(home: Path) -> None:
+    """A home and the lake in it are the same lake."""
+    assert isinstance(lakehouse.open(home / "lake"), OpenLake)
+    assert lakehouse.open(home / "lake").publication(1).number == 1
+
+
+def test_a_relation_goes_on_in_sql(gold: PublishedGold) -> None:
+    """Relations of a publication belong to one connection, so that they can be joined."""
+    hours, latest = gold.table("device_hours").to_duckdb(), gold.table("device_latest").to_duckdb()
+    joined: duckdb.DuckDBPyRelation = hours.set_alias("h").join(latest.set_alias("l"), "h.device_id = l.device_id")
+    assert joined.aggregate("count(*)").fetchone() == (len(HOURS),)
+
+
+def test_the_version_is_at_hand() -> None:
+    """`lakehouse.__version__` is that of the package; other names are none."""
+    assert lakehouse.__version__
+    with pytest.raises(AttributeError):
+        _ = lakehouse.nothing  # type: ignore[attr-defined]
