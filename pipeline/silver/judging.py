@@ -8,7 +8,7 @@ Memory is bounded: what does not fit lies in the work folder until the connectio
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,11 +18,8 @@ import pyarrow as pa
 from lake.sql_text import quoted
 from lake.storage.duckdb_connection import connect
 from runtime.settings import Settings
+from transforms.closer_look import CLOSER, Judge, looked_at
 from transforms.repeats import COLUMNS, repeated_hashes, repeats
-from transforms.strict_payload import Judgement
-
-Judge = Callable[[bytes | None, int | None], Judgement]
-"""Judges a payload of a shape, by its number."""
 
 FINAL = "final"
 """The view of all records after `refuse_repeats`: `reason` null for those that silver takes."""
@@ -30,16 +27,6 @@ FINAL = "final"
 _MEMORY_MB, _A_CORE_MB = 1024, 256
 _BATCH = 20_000
 _ROWS_A_BATCH = 100_000
-_CLOSER = pa.schema(
-    [
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-        ("mended", pa.string()),
-        ("unknown", pa.map_(pa.string(), pa.string())),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -70,12 +57,12 @@ def judging(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 def take(connection: duckdb.DuckDBPyConnection, query: str, judge: Judge) -> None:
     """Judge the records of `query`, from `transforms`, one by one where they have neither `reason` nor `text`."""
     connection.execute(f"CREATE OR REPLACE TABLE records AS {query}")
-    connection.register("none", pa.Table.from_batches([], _CLOSER))
+    connection.register("none", pa.Table.from_batches([], CLOSER))
     connection.execute("CREATE OR REPLACE TABLE closer AS FROM none")
     waiting = 'SELECT "partition", "offset", shape, value FROM records WHERE reason IS NULL AND text IS NULL'
     # one cursor answers one question at a time
     for batch in connection.cursor().sql(waiting).to_arrow_reader(_BATCH):
-        connection.register("looked_at", _looked_at(batch, judge))
+        connection.register("looked_at", looked_at(batch, judge))
         connection.execute("INSERT INTO closer FROM looked_at")
         connection.unregister("looked_at")
     connection.execute(
@@ -116,17 +103,3 @@ def counts(connection: duckdb.DuckDBPyConnection, judged: str, where: str = "tru
 def arrow_rows(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
     """The result of a query, as it comes."""
     return connection.sql(query).to_arrow_reader(_ROWS_A_BATCH)
-
-
-def _looked_at(batch: pa.RecordBatch, judge: Judge) -> pa.RecordBatch:
-    shapes, values = batch["shape"].to_pylist(), batch["value"].to_pylist()
-    found = [judge(value, shape) for value, shape in zip(values, shapes, strict=True)]
-    columns = [
-        batch["partition"],
-        batch["offset"],
-        pa.array([each.reason and each.reason.value for each in found], pa.string()),
-        pa.array([each.detail for each in found], pa.string()),
-        pa.array([each.text for each in found], pa.string()),
-        pa.array([each.unknown and list(each.unknown.items()) for each in found], _CLOSER.field("unknown").type),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=_CLOSER)

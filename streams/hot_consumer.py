@@ -1,0 +1,153 @@
+"""The consumer of the hot path: which records come next, and up to when everything was read.
+
+Belongs here: assignment, where to begin, and the watermark. Only committed records are read. The position, from where
+to read again after a restart, and the watermark travel with each commit of offsets.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from runtime.errors import LandingZoneError, PlatformError
+from streams.kafka_records import place_of
+
+_TIMEOUT_S = 10.0
+_US = 1_000_000
+_ASK_S = 0.5
+_FIRST_US = 180 * _US
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where a run begins: what lies from `replay_from` to `told_until` was told, up to the moment `watermark_us`."""
+
+    told_until: int
+    replay_from: int
+    watermark_us: int
+
+
+class HotConsumer:
+    """Reads partitions of one topic in order; the broker's clock may be `skew_us` behind `clock_us`, this machine's."""
+
+    def __init__(self, bootstrap: str, topic: str, group: str, clock_us: Callable[[], int], skew_us: int) -> None:
+        self._topic, self._clock_us, self._skew_us = topic, clock_us, skew_us
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": group,
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 50,
+                "log_level": 0,
+            }
+        )
+        self._ends: dict[int, int] = {}
+        self._watermarks: dict[int, int] = {}
+        self._positions: dict[int, int] = {}
+        self._asked_at = 0.0
+
+    def partitions(self) -> list[int]:
+        """The partitions of the topic. Raises PlatformError or LandingZoneError."""
+        try:
+            metadata = self._consumer.list_topics(self._topic, timeout=_TIMEOUT_S).topics[self._topic]
+        except KafkaException as error:
+            raise PlatformError(f"Kafka did not answer: {error.args[0]}. Is the broker running?") from error
+        if metadata.error is not None:
+            raise LandingZoneError(f"Kafka has no topic {self._topic}: {metadata.error}.")
+        return sorted(metadata.partitions)
+
+    def begin(self, partitions: Sequence[int]) -> dict[int, Resumption]:
+        """Assign the partitions. At the very first start what came in the minutes before is read, so that the windows that
+        are open have all of it; what is older is left to the lake."""
+        asked = [TopicPartition(self._topic, partition) for partition in partitions]
+        found: dict[int, Resumption] = {}
+        for each in self._consumer.committed(asked, timeout=_TIMEOUT_S):
+            low, high = self._consumer.get_watermark_offsets(each, timeout=_TIMEOUT_S)
+            if each.offset < 0:
+                since_us = self._clock_us() - _FIRST_US
+                at = TopicPartition(self._topic, each.partition, since_us // 1000)
+                (first,) = self._consumer.offsets_for_times([at], timeout=_TIMEOUT_S)
+                begin = first.offset if first.offset >= 0 else high
+                found[each.partition] = Resumption(begin, begin, since_us)
+            else:
+                said = json.loads(each.metadata or "{}")
+                replay = max(low, min(said.get("replay_from", each.offset), each.offset))
+                found[each.partition] = Resumption(each.offset, replay, said.get("watermark_us", 0))
+        self._watermarks = {p: r.watermark_us for p, r in found.items()}
+        self.go_to({p: r.replay_from for p, r in found.items()})
+        return found
+
+    def go_to(self, offsets: Mapping[int, int]) -> None:
+        """Read on from these offsets."""
+        self._ends.clear()
+        self._positions = dict(offsets)
+        self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in offsets.items()])
+
+    def poll(self, most: int, wait_s: float) -> list[Message]:
+        """The next records, few or none. Raises PlatformError when Kafka refuses."""
+        records = []
+        for message in self._consumer.consume(most, wait_s):
+            error = message.error()
+            if error is None:
+                partition, offset = place_of(message)
+                self._positions[partition] = offset + 1
+                received_us = message.timestamp()[1] * 1000
+                self._watermarks[partition] = max(self._watermarks[partition], received_us)
+                records.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                partition, offset = place_of(message)
+                self._ends[partition] = offset
+                self._positions[partition] = max(self._positions[partition], offset)
+            elif not error.retriable():
+                raise PlatformError(f"Kafka refuses to be read: {error.str()}.")
+        self._advance_idle()
+        return records
+
+    def watermark_us(self) -> int:
+        """The moment, by the landing zone's clock, up to which every partition was read."""
+        return min(self._watermarks.values())
+
+    def commits(self, replay_from: dict[int, int], watermark_us: int) -> list[TopicPartition]:
+        """The offsets to commit, with what a restart needs; `replay_from` lacks partitions of which nothing is kept."""
+        return [
+            TopicPartition(
+                self._topic, p, offset,
+                metadata=_metadata(min(replay_from.get(p, offset), offset), watermark_us),
+            )
+            for p, offset in self._positions.items()
+        ]  # fmt: skip
+
+    def positions(self) -> dict[int, int]:
+        """The next offset of each partition."""
+        return dict(self._positions)
+
+    def group_metadata(self) -> object:
+        """What a transaction needs to commit offsets."""
+        return self._consumer.consumer_group_metadata()
+
+    def close(self) -> None:
+        """Let the broker know."""
+        self._consumer.close()
+
+    def _advance_idle(self) -> None:
+        """A partition whose end the broker confirms was read up to the moment before it was asked."""
+        if time.monotonic() - self._asked_at < _ASK_S:
+            return
+        self._asked_at = time.monotonic()
+        for partition, end in self._ends.items():
+            asked_us = self._clock_us() - self._skew_us
+            try:
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=1.0)
+            except KafkaException:
+                return  # it does not answer: nothing is known, so no time passes
+            if high == end:
+                self._watermarks[partition] = max(self._watermarks[partition], asked_us)
+
+
+def _metadata(replay_from: int, watermark_us: int) -> str:
+    return json.dumps({"replay_from": replay_from, "watermark_us": watermark_us})

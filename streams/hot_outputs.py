@@ -1,0 +1,114 @@
+"""Hot outputs: results as messages, CloudEvents in Kafka's binary mode.
+
+Belongs here: names, keys and fields of what goes to `latest`, `windows`, `alerts` and the state of rules. Each says
+that it is provisional: no gate has passed it. An identity follows from the content: a result told twice is a repeat.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from streams.open_windows import WindowResult
+from streams.output_topics import ALERTS, LATEST, STATE, WINDOWS
+from transforms.alert_rules import AlarmState, Change, Rule
+from wire.envelope import CONTENT_TYPE, ID, SOURCE, SPECVERSION, TIME, TYPE, Message, rfc3339
+
+LATEST_TYPE, WINDOW_TYPE, ALERT_TYPE = "lakehouse.latest", "lakehouse.window", "lakehouse.alert"
+
+
+def window_message(result: WindowResult) -> Message:
+    """The figures of a window; the key is its first key, the device as a rule."""
+    keys = [value or "" for value in result.keys.values()]
+    place = "/".join([result.window.name, *keys, str(result.start_us)])
+    body = {
+        "window": result.window.name,
+        **result.keys,
+        "window_start": _moment(result.start_us),
+        "window_end": _moment(result.end_us),
+        "revision": result.revision,
+        "is_final": result.is_final,
+        "is_correction": result.is_correction,
+        "is_provisional": True,
+        "reading_count": result.revision,
+        **{name: _plain(value) for name, value in result.figures.items()},
+        "inputs": {str(each["p"]): [each["low"], each["high"]] for each in result.inputs},
+    }
+    identity = f"{place}/{result.revision}{'/final' if result.is_final else ''}"
+    return _message(WINDOWS, keys[0], WINDOW_TYPE, f"/streams/{result.window.name}", identity,
+                    rfc3339(result.last_received_at), body)  # fmt: skip
+
+
+def latest_message(row: Mapping[str, Any]) -> Message:
+    """The newest value of a metric of a device; the key is both, so that compaction keeps the newest."""
+    key = "\0".join([row["device_id"], row["metric_name"], row["unit"]])
+    body = {name: _plain(row[name]) for name in ("device_id", "site_id", "model_id", "metric_name", "unit", "value")}
+    body |= {
+        "event_at": rfc3339(row["event_at"]),
+        "clock_status": row["clock_status"],
+        "message_id": row["message_id"],
+        "inputs": {str(row["partition"]): [row["offset"], row["offset"]]},
+        "is_provisional": True,
+    }
+    identity = f"{row['partition']}:{row['offset']}/{row['metric_name']}/{row['unit']}"
+    return _message(LATEST, key, LATEST_TYPE, f"/devices/{row['device_id']}", identity, rfc3339(row["event_at"]), body)
+
+
+def alert_message(
+    rule: Rule, group: Mapping[str, Any], state: AlarmState, change: Change, detail: Mapping[str, Any]
+) -> Message:
+    """A change of an alarm; `detail` is what was seen with it."""
+    names = "/".join(str(value) for value in group.values())
+    body = {
+        "rule": rule.name,
+        "change": change,
+        "severity": rule.severity,
+        **group,
+        "since": _moment(state.since_us),
+        "fired_at": _moment(state.fired_us),
+        "at": _moment(state.told_us if change != "cleared" else state.last_us),
+        "revision": state.revision,
+        "rule_digest": rule.digest,
+        "actions": list(rule.actions),
+        "seen": {name: _plain(value) for name, value in detail.items()},
+    }
+    return _message(ALERTS, names, ALERT_TYPE, f"/streams/rules/{rule.name}", f"{rule.name}/{names}/{state.revision}",
+                    str(body["at"]), body)  # fmt: skip
+
+
+def state_key(rule: str, group: Mapping[str, Any]) -> str:
+    """The key under which the state of a rule for a group is kept."""
+    return json.dumps([rule, dict(group)], ensure_ascii=False)
+
+
+def state_message(key: str, state: AlarmState) -> Message:
+    """The state of a rule for a group, for the next start."""
+    return Message(STATE, key.encode(), [(CONTENT_TYPE, b"application/json")], json.dumps(asdict(state)).encode())
+
+
+def _message(
+    topic: str, key: str, type_: str, source: str, identity: str, time: str, body: Mapping[str, Any]
+) -> Message:
+    headers = [
+        (SPECVERSION, b"1.0"),
+        (ID, identity.encode()),
+        (SOURCE, source.encode()),
+        (TYPE, type_.encode()),
+        (TIME, time.encode()),
+        (CONTENT_TYPE, b"application/json"),
+    ]
+    return Message(topic, key.encode(), headers, json.dumps(body, ensure_ascii=False, allow_nan=False).encode())
+
+
+def _moment(us: int) -> str:
+    return rfc3339(datetime.fromtimestamp(us / 1_000_000, UTC))
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; what is no number to JSON is null."""
+    if isinstance(value, datetime):
+        return rfc3339(value if value.tzinfo else value.replace(tzinfo=UTC))
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,79 @@
+"""The registry as the hot path knows it: lifecycle events of the lake and of Kafka, by the rules of `silver.devices`.
+
+Belongs here: gathering the events and turning them into what judging needs. What an event means is in
+`transforms.device_history`.
+"""
+
+from collections.abc import Sequence
+
+import duckdb
+import pyarrow as pa
+from confluent_kafka import Message
+
+from lake.storage.delta import version_of
+from lake.storage.duckdb_connection import scan
+from lake.storage.locations import table_uri
+from lake.tables.bronze import BRONZE_LIFECYCLE
+from runtime.settings import Settings
+from streams.kafka_records import FROM_RECORDS, record_columns
+from transforms.closer_look import CLOSER, looked_at
+from transforms.device_history import device_history, judge_event, judged_lifecycle, judging_facts
+from transforms.repeats import COLUMNS, repeated_hashes, repeats
+
+_COLUMNS = ", ".join(f'"{c.name}"' for c in BRONZE_LIFECYCLE.columns if c.name != "headers")
+_STEPS = (
+    """CREATE OR REPLACE TEMP VIEW life_judged AS SELECT r.* REPLACE (coalesce(r.reason, c.reason) AS reason), c.mended
+    FROM life_records r LEFT JOIN life_closer c ON r."partition" = c."partition" AND r."offset" = c."offset" """,
+    f"CREATE OR REPLACE TEMP VIEW life_pool AS SELECT {COLUMNS} FROM life_judged WHERE reason IS NULL",
+    f"CREATE OR REPLACE TEMP VIEW life_hashes AS {repeated_hashes('life_pool')}",
+    f"CREATE OR REPLACE TEMP TABLE life_again AS {repeats('life_pool', 'life_hashes')}",
+    """CREATE OR REPLACE TEMP VIEW life_final AS SELECT j.* REPLACE (coalesce(j.reason, a.reason) AS reason)
+    FROM life_judged j LEFT JOIN life_again a USING (topic, "partition", "offset")""",
+    f"CREATE OR REPLACE TEMP TABLE life_history AS {device_history('life_final')}",
+)
+
+
+class HotRegistry:
+    """Lifecycle events and what they come to."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+        self._connection = connection
+        version = version_of(settings, BRONZE_LIFECYCLE.name)
+        connection.register("kafka_records", record_columns([]))
+        empty = f"SELECT {_COLUMNS} FROM ({FROM_RECORDS})"
+        source = (
+            empty if version is None
+            else f"SELECT {_COLUMNS} FROM {scan(table_uri(settings, BRONZE_LIFECYCLE.name), version)}"
+        )  # fmt: skip
+        connection.execute(f"CREATE TABLE life_events AS {source}")
+        connection.unregister("kafka_records")
+
+    def next_offset(self, partition: int) -> int:
+        """The first offset of the lifecycle topic that is not known yet."""
+        row = self._connection.execute(
+            'SELECT max("offset") + 1 FROM life_events WHERE "partition" = ?', [partition]
+        ).fetchone()
+        return int(row[0]) if row is not None and row[0] is not None else 0
+
+    def add(self, messages: Sequence[Message]) -> None:
+        """Take in records of the lifecycle topic."""
+        # what the lake has comes from earlier commits, so it is first among repeats
+        self._connection.register("kafka_records", record_columns(messages, ingest_id=2**62))
+        self._connection.execute(f"INSERT INTO life_events SELECT {_COLUMNS} FROM ({FROM_RECORDS})")
+        self._connection.unregister("kafka_records")
+
+    def facts(self) -> tuple[pa.Table, pa.Table]:
+        """What judging needs (see `device_history.judging_facts`), and where devices stood when."""
+        run = self._connection.execute
+        run(f"CREATE OR REPLACE TEMP TABLE life_records AS {judged_lifecycle('life_events')}")
+        waiting = run('SELECT "partition", "offset", shape, value FROM life_records WHERE reason IS NULL')
+        rows = [
+            looked_at(batch, lambda value, _: judge_event(value)) for batch in waiting.to_arrow_table().to_batches()
+        ]
+        self._connection.register("looked_at_rows", pa.Table.from_batches(rows, CLOSER))
+        run("CREATE OR REPLACE TEMP TABLE life_closer AS FROM looked_at_rows")
+        self._connection.unregister("looked_at_rows")
+        for step in _STEPS:
+            run(step)
+        placed = "SELECT device_id, valid_from, valid_to, site_id FROM life_history WHERE site_id IS NOT NULL"
+        return run(judging_facts("life_history")).to_arrow_table(), run(placed).to_arrow_table()

@@ -1,0 +1,174 @@
+"""Judged batches: Kafka records to readings, by the same SQL and the same strict judge as silver.
+
+Belongs here: a batch as bronze has it, the prepared statements of `transforms`, repeats among what is still open, and
+readings a row a metric. Windows are made of them elsewhere.
+
+The judging SQL is prepared once: planning it for each batch would cost more than judging 200 records.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+from confluent_kafka import Message
+
+from lake.column_types import duckdb_type
+from lake.models.catalog import Model, silver_tables
+from lake.sql_text import quoted, quoted_name
+from lake.tables.bronze import BRONZE_TELEMETRY
+from streams.kafka_records import FROM_RECORDS, record_columns
+from transforms.closer_look import CLOSER, looked_at
+from transforms.payload import payloads_of
+from transforms.readings import judged_telemetry, readings
+from transforms.repeats import COLUMNS, IDENTITY, repeated_hashes, repeats
+from transforms.strict_payload import Judgement, judge
+from transforms.windows import ARRIVAL, OPEN_COLUMNS
+
+
+@dataclass(frozen=True)
+class BatchCounts:
+    """What a batch came to: records, readings by metric that count, refused records, repeats among these."""
+
+    records: int
+    readings: int
+    refused: int
+    repeats: int
+
+
+class JudgedBatches:
+    """Judges batches in a DuckDB of its own; `new_readings` and `open_readings` are its tables of readings."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, models: Mapping[str, Model]) -> None:
+        self._connection = connection
+        self._models = models
+        self._shapes = payloads_of(models.values())
+        self._make_tables()
+        self._prepare()
+
+    def set_registry(self, facts: pa.Table, placements: pa.Table) -> None:
+        """What judging needs of the registry (see `device_history.judging_facts`), and where devices stood when."""
+        for name, rows in (("facts", facts), ("placements", placements)):
+            self._connection.register("given", rows)
+            self._connection.execute(f"DELETE FROM {name}")
+            self._connection.execute(f"INSERT INTO {name} BY NAME FROM given")
+            self._connection.unregister("given")
+
+    def take(self, messages: Sequence[Message]) -> BatchCounts:
+        """Judge the records; what counts is in `new_readings`, and in `open_readings` with what came before."""
+        run = self._connection.execute
+        run("DELETE FROM new_readings")
+        if not messages:
+            return BatchCounts(0, 0, 0, 0)
+        run("DELETE FROM batch")
+        run("DELETE FROM closer")
+        self._insert("kafka_records", record_columns(messages), f"INSERT INTO batch {FROM_RECORDS}")
+        run("DELETE FROM records")
+        run("EXECUTE judge_records")
+        waiting = run("EXECUTE find_waiting").to_arrow_table()
+        if waiting.num_rows:
+            (batch,) = waiting.combine_chunks().to_batches()
+            self._insert(
+                "found", pa.Table.from_batches([looked_at(batch, self._judge)]), "INSERT INTO closer FROM found"
+            )
+        run("DELETE FROM again")
+        run("EXECUTE find_repeats")
+        for number in range(len(self._tables)):
+            run(f"EXECUTE readings_{number}")
+        run("EXECUTE remember")
+        run("INSERT INTO open_readings FROM new_readings")
+        refused, again, metrics = run("EXECUTE counted").fetchone() or (0, 0, 0)
+        return BatchCounts(len(messages), metrics, refused, again)
+
+    def forget(self, before_us: int) -> None:
+        """Let go of readings and identities of messages measured before a moment, in microseconds since 1970."""
+        for name, column in (("open_readings", "event_at"), ("seen", "event_at")):
+            self._connection.execute(f"DELETE FROM {name} WHERE epoch_us({column}) < {before_us}")
+
+    def oldest_offsets(self) -> dict[int, int]:
+        """The oldest offset a partition of which something is still kept."""
+        rows = self._connection.execute('SELECT "partition", min("offset") FROM seen GROUP BY 1').fetchall()
+        return dict(rows)
+
+    def _judge(self, value: bytes | None, shape: int | None) -> Judgement:
+        return judge(value, None if shape is None else self._shapes[shape])
+
+    def _insert(self, name: str, rows: pa.Table, statement: str) -> None:
+        self._connection.register(name, rows)
+        self._connection.execute(statement)
+        self._connection.unregister(name)
+
+    def _make_tables(self) -> None:
+        run = self._connection.execute
+        columns = ", ".join(
+            f"{quoted_name(c.name)} {duckdb_type(c.type)}" for c in BRONZE_TELEMETRY.columns if c.name != "headers"
+        )
+        run(f"CREATE TABLE batch ({columns})")
+        run(
+            "CREATE TABLE facts (registered_id VARCHAR, in_service_at TIMESTAMPTZ, "
+            "models STRUCT(valid_from TIMESTAMPTZ, model_id VARCHAR)[])"
+        )
+        run(
+            "CREATE TABLE placements (device_id VARCHAR, valid_from TIMESTAMPTZ, valid_to TIMESTAMPTZ, site_id VARCHAR)"
+        )
+        self._insert("none", CLOSER.empty_table(), "CREATE TABLE closer AS FROM none")
+        run(f"CREATE TABLE records AS {judged_telemetry('batch', 'facts', self._models)}")
+        of_open = ", ".join(f"{quoted_name(name)} {type_}" for name, type_ in OPEN_COLUMNS.items())
+        run(f"CREATE TABLE open_readings ({of_open})")
+        run(f"CREATE TABLE new_readings ({of_open})")
+        run(
+            """CREATE VIEW judged AS SELECT r.* REPLACE (coalesce(r.reason, c.reason) AS reason), c.mended,
+                c.unknown AS unknown_telemetry
+            FROM records r LEFT JOIN closer c ON r."partition" = c."partition" AND r."offset" = c."offset" """
+        )
+        run(f"CREATE TABLE seen AS SELECT {COLUMNS}, event_at FROM judged")
+        near = f"SELECT {COLUMNS} FROM seen SEMI JOIN (FROM judged WHERE reason IS NULL) USING ({', '.join(IDENTITY)})"
+        run(f"CREATE VIEW pool AS SELECT {COLUMNS} FROM judged WHERE reason IS NULL UNION ALL {near}")
+        run(f"CREATE VIEW hashes AS {repeated_hashes('pool')}")
+        run(f"CREATE TABLE again AS {repeats('pool', 'hashes')}")
+        run(
+            """CREATE VIEW settled AS SELECT j.* REPLACE (coalesce(j.reason, a.reason) AS reason) FROM judged j
+            LEFT JOIN again a ON j.topic = a.topic AND j."partition" = a."partition" AND j."offset" = a."offset" """
+        )
+
+    def _prepare(self) -> None:
+        self._tables = silver_tables(self._models.values())
+        statements = {
+            "judge_records": f"INSERT INTO records {judged_telemetry('batch', 'facts', self._models)}",
+            "find_waiting": 'SELECT "partition", "offset", shape, value FROM records '
+            "WHERE reason IS NULL AND text IS NULL",
+            "find_repeats": f"INSERT INTO again {repeats('pool', 'hashes')}",
+            "remember": f"INSERT INTO seen SELECT {COLUMNS}, event_at FROM settled WHERE reason IS NULL",
+            "counted": "SELECT (SELECT count(*) FROM settled WHERE reason IS NOT NULL), (SELECT count(*) FROM again), "
+            "(SELECT count(*) FROM new_readings)",
+        }
+        for number, table in enumerate(self._tables.values()):
+            rows = self._metric_rows(readings("settled", table, self._models), table.name)
+            statements[f"readings_{number}"] = f"INSERT INTO new_readings {rows}"
+        for name, sql in statements.items():
+            self._connection.execute(f"PREPARE {name} AS {sql}")
+
+    def _metric_rows(self, wide: str, table: str) -> str:
+        """SQL for a row a metric of the readings of one table, with the site where the device stood then."""
+        metrics = {
+            telemetry.column: (model.metric_name(telemetry), telemetry.unit)
+            for model in self._models.values()
+            if model.table == table
+            for telemetry in model.telemetry
+            if telemetry.is_metric
+        }
+        each = ", ".join(
+            f"struct_pack(metric_name := {quoted(name)}, unit := {quoted(unit)}, "
+            f"value := {quoted_name(column)}::DOUBLE)"
+            for column, (name, unit) in sorted(metrics.items())
+        )
+        if not metrics:
+            return "FROM new_readings LIMIT 0"
+        return f"""
+            SELECT device_id, site_id, model_id, component_name, m.metric_name, m.unit, event_at, received_at,
+                clock_status, message_id, "partition", "offset", m.value + 0.0 AS value,
+                {ARRIVAL} AS arrival
+            FROM (SELECT w.*, p.site_id, unnest([{each}]) AS m FROM ({wide}) w
+                  LEFT JOIN placements p ON w.device_id = p.device_id AND p.valid_from <= w.event_at
+                      AND (p.valid_to IS NULL OR w.event_at < p.valid_to))
+            WHERE m.value IS NOT NULL"""

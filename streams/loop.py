@@ -1,0 +1,184 @@
+"""The loop: batches of telemetry to windows, latest values and alarms, each batch in one Kafka transaction.
+
+Belongs here: the order of a batch, the transaction, and coming back after a failure. The outputs of a batch and the
+offsets that it read are committed together, so a process that is killed at any moment goes on as if it had not been:
+what it had not committed nobody sees. Its memory is read again from the topic.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+import duckdb
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Message as KafkaMessage
+
+from lake.models.catalog import known_models
+from lake.storage.duckdb_connection import connect
+from runtime.errors import PlatformError
+from runtime.settings import Settings
+from streams.alarms import Alarms
+from streams.declarations import Declarations
+from streams.hot_consumer import HotConsumer
+from streams.hot_outputs import latest_message, window_message
+from streams.hot_registry import HotRegistry
+from streams.judged_batches import JudgedBatches
+from streams.kafka_records import place_of
+from streams.open_windows import OpenWindows
+from streams.output_topics import ensure_output_topics
+from streams.whole_topics import WholeTopic, read_states
+from transforms.windows import OPEN_COLUMNS
+from wire.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC, Message
+
+_MOST_RECORDS = 5_000
+_TRANSACTION_MS = 60_000
+_COMMIT_S = 30.0
+_US = 1_000_000
+_LATEST = f"""
+    SELECT {", ".join(f'arg_max("{name}", arrival) AS "{name}"' for name in OPEN_COLUMNS)}
+    FROM new_readings GROUP BY device_id, metric_name, unit"""
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """How a process reads: `partitions` None for all; `instance` tells processes that share partitions apart.
+
+    A batch is what came in `batch_s`. Readings are kept for `correct_s` after their windows are final, for corrections.
+    """
+
+    partitions: tuple[int, ...] | None = None
+    instance: int = 0
+    batch_s: float = 0.25
+    correct_s: int = 600
+    skew_s: float = 1.0
+
+
+def run_loop(settings: Settings, bootstrap: str, declared: Declarations, options: LoopOptions, stop: Event,
+             tell: Callable[[str], None]) -> None:  # fmt: skip
+    """Run until `stop`; what Kafka breaks off is begun anew from the last commit, as often as it takes."""
+    pause_s = 0.5
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            with connect(settings, threads=1) as connection:
+                _Run(settings, bootstrap, declared, options, connection).go_on(stop)
+        except (KafkaException, PlatformError) as error:
+            tell(f"Kafka broke off: {error}. Going on from the last commit.")
+            pause_s = 0.5 if time.monotonic() - began > 60 else min(10.0, pause_s * 2)
+            stop.wait(pause_s)
+
+
+class _Run:
+    """From one start to the next."""
+
+    def __init__(self, settings: Settings, bootstrap: str, declared: Declarations, options: LoopOptions,
+                 connection: duckdb.DuckDBPyConnection) -> None:  # fmt: skip
+        # a plan that was prepared on an empty table would stay empty (duckdb issue 23704, mended after 1.5.5)
+        connection.execute("SET disabled_optimizers = 'statistics_propagation'")
+        ensure_output_topics(bootstrap)
+        self._bootstrap, self._options = bootstrap, options
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "transactional.id": f"lakehouse-streams-{options.instance}",
+                "transaction.timeout.ms": _TRANSACTION_MS,
+                "compression.type": "lz4",
+                "linger.ms": 0,
+                "log_level": 0,
+            }
+        )
+        # before offsets are read: it ends what another process of this name had open
+        self._producer.init_transactions(_COMMIT_S)
+        self._consumer = HotConsumer(bootstrap, TELEMETRY_TOPIC, "lakehouse-streams",
+                                     lambda: time.time_ns() // 1000, int(options.skew_s * _US))  # fmt: skip
+        partitions = options.partitions or tuple(self._consumer.partitions())
+        self._judged = JudgedBatches(connection, known_models(settings))
+        self._registry = HotRegistry(connection, settings)
+        self._windows = [
+            OpenWindows(connection, number, window, partitions)
+            for number, window in enumerate(declared.windows.values())
+        ]
+        self._alarms = Alarms(connection, declared.rules.values(), read_states(bootstrap))
+        self._connection = connection
+        self._reach_us = _US * (max((w.reach_s for w in declared.windows.values()), default=60) + options.correct_s)
+        connection.execute(f"PREPARE latest AS {_LATEST}")
+        self._lifecycle = WholeTopic(bootstrap, LIFECYCLE_TOPIC, self._registry.next_offset)
+        self._registry.add(self._lifecycle.to_the_end())
+        self._judged.set_registry(*self._registry.facts())
+        resumed = self._consumer.begin(partitions)
+        self._told_us = min(each.watermark_us for each in resumed.values())
+        self._catch_up({partition: each.told_until for partition, each in resumed.items()})
+
+    def go_on(self, stop: Event) -> None:
+        """Batch after batch until `stop`."""
+        try:
+            while not stop.is_set():
+                self._batch()
+        finally:
+            self._consumer.close()
+            self._lifecycle.close()
+
+    def _catch_up(self, until: Mapping[int, int]) -> None:
+        """Read again what open windows and pending alarms hold, and tell nothing of it: it was told."""
+        while any(self._consumer.positions()[partition] < offset for partition, offset in until.items()):
+            records = self._consumer.poll(_MOST_RECORDS, 1.0)
+            self._judged.take([record for record in records if _is_before(record, until)])
+            self._outputs(self._told_us)
+        self._consumer.go_to(until)
+
+    def _batch(self) -> None:
+        self._update_registry(self._lifecycle.new())
+        records = self._consumer.poll(_MOST_RECORDS, self._options.batch_s)
+        self._judged.take(records)
+        watermark_us = max(self._told_us, self._consumer.watermark_us())
+        outputs = self._outputs(watermark_us)
+        self._told_us = watermark_us
+        self._judged.forget(watermark_us - self._reach_us)
+        if records or outputs:
+            self._commit(outputs)
+
+    def _outputs(self, watermark_us: int) -> list[Message]:
+        """What the readings that were taken, and the time that has passed, change."""
+        results = [result for window in self._windows for result in window.update(watermark_us, self._told_us)]
+        latest = self._connection.execute("EXECUTE latest").fetchall()
+        return [
+            *map(window_message, results),
+            *(latest_message(dict(zip(OPEN_COLUMNS, row, strict=True))) for row in latest),
+            *self._alarms.on_readings(),
+            *self._alarms.on_windows(results),
+            *self._alarms.on_time(watermark_us),
+        ]
+
+    def _update_registry(self, events: list[KafkaMessage]) -> None:
+        if events:
+            self._registry.add(events)
+            self._judged.set_registry(*self._registry.facts())
+
+    def _commit(self, outputs: Sequence[Message]) -> None:
+        self._producer.begin_transaction()
+        for message in outputs:
+            self._produce(message)
+        offsets = self._consumer.commits(self._judged.oldest_offsets(), self._told_us)
+        self._producer.send_offsets_to_transaction(offsets, self._consumer.group_metadata(), _COMMIT_S)
+        while True:
+            try:
+                self._producer.commit_transaction(_COMMIT_S)
+                return
+            except KafkaException as error:
+                # it is not known whether the broker has it: asking again gives the same answer
+                if not error.args[0].retriable():
+                    raise
+
+    def _produce(self, message: Message) -> None:
+        while True:
+            try:
+                self._producer.produce(message.topic, message.value, message.key, headers=list(message.headers))
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+
+def _is_before(record: KafkaMessage, ends: Mapping[int, int]) -> bool:
+    partition, offset = place_of(record)
+    return offset < ends[partition]

@@ -1,0 +1,104 @@
+"""Open windows: which windows changed, which are final, and their figures.
+
+Belongs here: keeping account of windows between batches. What a window computes is in `transforms.windows`; messages
+are made of the results in `hot_outputs`.
+
+A window is final once everything that the landing zone received until `lateness_s` after its end was read. What comes
+later was received later. It corrects the window, or by the window's policy is left out of it from the start.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from lake.sql_text import quoted_name
+from transforms.windows import OPEN_COLUMNS, Window, each_reading, figures, sessions, touched
+
+_US = 1_000_000
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """The figures of one window as of now. `revision` grows with each reading that it holds.
+
+    `inputs` are the lowest and highest offset a partition; `is_correction` says that it was told as final before.
+    """
+
+    window: Window
+    keys: Mapping[str, str | None]
+    start_us: int
+    end_us: int
+    revision: int
+    is_final: bool
+    is_correction: bool
+    inputs: Sequence[Mapping[str, int]]
+    last_received_at: datetime
+    figures: Mapping[str, Any]
+
+
+class OpenWindows:
+    """The windows of one declaration: their prepared questions and which of them are still to be final."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, number: int, window: Window, partitions: Sequence[int]):
+        self.window = window
+        self._connection = connection
+        self._changed, self._asked = f"changed_{number}", f"figures_{number}"
+        self._waiting: dict[tuple[tuple[str | None, ...], int], int] = {}
+        by = ", ".join(f"{quoted_name(key)} {OPEN_COLUMNS[key]}" for key in window.by)
+        connection.execute(f"CREATE TABLE {self._changed} ({by}, start_us BIGINT)")
+        connection.execute(f"PREPARE touch_{number} AS INSERT INTO {self._changed} {touched(window, 'new_readings')}")
+        connection.execute(f"PREPARE {self._asked} AS {self._question(partitions)}")
+        self._touch = f"EXECUTE touch_{number}"
+
+    def update(self, watermark_us: int, told_us: int) -> Iterator[WindowResult]:
+        """The windows that the new readings changed, and those that became final between `told_us` and `watermark_us`.
+
+        A watermark is the moment, by the landing zone's clock, up to which everything was read.
+        """
+        self._connection.execute(f"DELETE FROM {self._changed}")
+        self._connection.execute(self._touch)
+        due = [key for key, end_us in self._waiting.items() if self._is_final(end_us, watermark_us)]
+        for keys, start_us in due:
+            marks = ", ".join("?" * (len(keys) + 1))
+            self._connection.execute(f"INSERT INTO {self._changed} VALUES ({marks})", [*keys, start_us])
+            del self._waiting[keys, start_us]
+        for result in self._results(watermark_us, told_us):
+            if not result.is_final:
+                self._waiting[tuple(result.keys.values()), result.start_us] = result.end_us
+            if not (result.is_correction and self.window.late == "drop"):
+                yield result
+
+    def _results(self, watermark_us: int, told_us: int) -> Iterator[WindowResult]:
+        columns = [*self.window.by, "start_us", "end_us", "reading_count", "inputs", "last_event_at",
+                   "last_received_at", *self.window.select]  # fmt: skip
+        is_each = self.window.kind == "each"
+        for row in self._connection.execute(f"EXECUTE {self._asked}").fetchall():
+            found = dict(zip(columns, row, strict=True))
+            yield WindowResult(
+                window=self.window,
+                keys={name: found[name] for name in self.window.by},
+                start_us=found["start_us"],
+                end_us=found["end_us"],
+                revision=found["reading_count"],
+                is_final=is_each or self._is_final(found["end_us"], watermark_us),
+                is_correction=not is_each and self._is_final(found["end_us"], told_us),
+                inputs=found["inputs"],
+                last_received_at=found["last_received_at"],
+                figures={name: found[name] for name in self.window.select},
+            )
+
+    def _is_final(self, end_us: int, watermark_us: int) -> bool:
+        return end_us + self.window.lateness_s * _US <= watermark_us
+
+    def _question(self, partitions: Sequence[int]) -> str:
+        if self.window.kind == "session":
+            by = ", ".join(map(quoted_name, self.window.by))
+            keys = f"(SELECT DISTINCT {by} FROM {self._changed})"
+            return sessions(self.window, "open_readings", keys, partitions)
+        if self.window.kind == "each":
+            return each_reading(self.window, "open_readings", "new_readings")
+        # a window that changed and is due stands there twice
+        return figures(self.window, "open_readings", f"(SELECT DISTINCT * FROM {self._changed})", partitions)

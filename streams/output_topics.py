@@ -1,0 +1,59 @@
+"""Output topics: where results of the hot path go.
+
+Belongs here: their names and making the missing ones. What is there already is never changed.
+"""
+
+import time
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from runtime.errors import LandingZoneError, PlatformError
+
+LATEST, WINDOWS, ALERTS, STATE = "latest", "windows", "alerts", "streams-state"
+_DAY_MS = 24 * 60 * 60 * 1000
+# newest a key for ever, or all for some days
+_CONFIGURATIONS = {
+    LATEST: {"cleanup.policy": "compact"},
+    WINDOWS: {"retention.ms": str(2 * _DAY_MS)},
+    ALERTS: {"retention.ms": str(30 * _DAY_MS)},
+    STATE: {"cleanup.policy": "compact"},
+}
+_PARTITIONS = {LATEST: 1, WINDOWS: 8, ALERTS: 1, STATE: 1}
+_TIMEOUT_S = 10.0
+
+
+def ensure_output_topics(bootstrap: str) -> None:
+    """Create the output topics that are missing. Raises PlatformError or LandingZoneError."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        there = admin.list_topics(timeout=_TIMEOUT_S).topics
+    except KafkaException as error:
+        raise PlatformError(f"Kafka at {bootstrap} did not answer: {error.args[0]}. Is the broker running?") from error
+    missing = [
+        NewTopic(name, num_partitions=_PARTITIONS[name], replication_factor=-1, config=configuration)
+        for name, configuration in _CONFIGURATIONS.items()
+        if name not in there
+    ]
+    for name, made in (admin.create_topics(missing, operation_timeout=_TIMEOUT_S) if missing else {}).items():
+        try:
+            made.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise LandingZoneError(f"Kafka does not make the topic {name}: {error.args[0].str()}.") from error
+    _await_leaders(admin)
+
+
+def _await_leaders(admin: AdminClient) -> None:
+    """Wait until the broker answers for every partition: of a topic just made it says for a moment that it does not."""
+    asked = {TopicPartition(name, p): OffsetSpec.latest() for name, count in _PARTITIONS.items() for p in range(count)}
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            for answer in admin.list_offsets(asked, request_timeout=_TIMEOUT_S).values():
+                answer.result()
+            return
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise LandingZoneError(f"Kafka does not open its output topics: {error.args[0].str()}.") from error
+            time.sleep(0.05)

@@ -1,0 +1,87 @@
+"""Whole topics: small topics that are read from their start and then followed.
+
+Belongs here: reading until the end, and what came since. What the records mean belongs elsewhere.
+"""
+
+import json
+import time
+from collections.abc import Callable
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from runtime.errors import LandingZoneError, PlatformError
+from streams.output_topics import STATE
+from transforms.alert_rules import AlarmState
+
+_TIMEOUT_S = 10.0
+_MOST = 10_000
+
+
+class WholeTopic:
+    """A topic from `first_offset(partition)` on; committed records only."""
+
+    def __init__(self, bootstrap: str, topic: str, first_offset: Callable[[int], int]) -> None:
+        self._topic = topic
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "lakehouse-streams-whole",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "log_level": 0,
+            }
+        )
+        try:
+            metadata = self._consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
+        except KafkaException as error:
+            raise PlatformError(f"Kafka did not answer: {error.args[0]}. Is the broker running?") from error
+        if metadata.error is not None:
+            raise LandingZoneError(f"Kafka has no topic {topic}: {metadata.error}.")
+        self._open = set(metadata.partitions)
+        self._consumer.assign([TopicPartition(topic, p, first_offset(p)) for p in metadata.partitions])
+
+    def to_the_end(self) -> list[Message]:
+        """Everything that is there. Raises PlatformError when the broker falls silent."""
+        records: list[Message] = []
+        waits_until = time.monotonic() + 3 * _TIMEOUT_S
+        while self._open:
+            found = self._taken(1.0)
+            records += found
+            if found:
+                waits_until = time.monotonic() + 3 * _TIMEOUT_S
+            if time.monotonic() > waits_until:
+                raise PlatformError(f"Kafka does not answer when {self._topic} is read. Is the broker running?")
+        return records
+
+    def new(self) -> list[Message]:
+        """What has come since, without waiting."""
+        return self._taken(0.0)
+
+    def close(self) -> None:
+        """Let the broker know."""
+        self._consumer.close()
+
+    def _taken(self, wait_s: float) -> list[Message]:
+        records = []
+        for message in self._consumer.consume(_MOST, wait_s):
+            error = message.error()
+            if error is None:
+                records.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._open.discard(message.partition())
+            elif not error.retriable():
+                raise PlatformError(f"Kafka refuses to have {self._topic} read: {error.str()}.")
+        return records
+
+
+def read_states(bootstrap: str) -> dict[str, AlarmState]:
+    """The states of rules that were kept, by their keys."""
+    topic = WholeTopic(bootstrap, STATE, lambda _: 0)
+    try:
+        records = topic.to_the_end()
+    finally:
+        topic.close()
+    found = {message.key(): message.value() for message in records}
+    return {key.decode(): AlarmState(**json.loads(value)) for key, value in found.items() if key and value}

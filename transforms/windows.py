@@ -1,0 +1,159 @@
+"""Windows: aggregates over readings as they come, as SQL.
+
+Belongs here: what a window is and which windows a reading lies in. Readings are rows of OPEN_COLUMNS, a row a metric.
+When a window is final is decided in `streams`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lake.sql_text import quoted_name
+
+OPEN_COLUMNS = {
+    "device_id": "VARCHAR",
+    "site_id": "VARCHAR",
+    "model_id": "VARCHAR",
+    "component_name": "VARCHAR",
+    "metric_name": "VARCHAR",
+    "unit": "VARCHAR",
+    "event_at": "TIMESTAMP WITH TIME ZONE",
+    "received_at": "TIMESTAMP WITH TIME ZONE",
+    "clock_status": "VARCHAR",
+    "message_id": "VARCHAR",
+    "partition": "INTEGER",
+    "offset": "BIGINT",
+    "value": "DOUBLE",
+    # what orders the readings of a device, the same as in gold: event_at, then offset, then partition
+    "arrival": "HUGEINT",
+}
+"""A reading of one metric: column -> DuckDB type."""
+
+KEYS = ("device_id", "site_id", "model_id", "component_name", "metric_name", "unit")
+"""What a window may be kept by."""
+
+ARRIVAL = 'epoch_us(event_at)::HUGEINT * 18446744073709551616 + ("offset" * 65536 + "partition")'
+"""SQL for `arrival`."""
+
+Kind = Literal["tumbling", "hopping", "session", "each"]
+Late = Literal["correct", "drop"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A declared window; times in seconds.
+
+    `tumbling` windows are `size_s` long, `hopping` ones begin every `every_s`, a `session` ends when nothing came for
+    `gap_s`; `each` gives a row a reading, with the reading before it in the same `size_s` and whether it `is_first`
+    there. `select` is result name -> SQL. A window is final `lateness_s` after its end by the broker's clock;
+    what comes later corrects it or is dropped (`late`), and is counted in either case.
+    """
+
+    name: str
+    kind: Kind
+    size_s: int
+    by: tuple[str, ...]
+    select: Mapping[str, str]
+    every_s: int = 0
+    gap_s: int = 0
+    where: str = "true"
+    lateness_s: int = 30
+    late: Late = "correct"
+    origin: str = field(default="", compare=False)
+
+    @property
+    def reach_s(self) -> int:
+        """How long the readings of a window must be kept after its start, to make it whole."""
+        return self.size_s + self.gap_s + self.lateness_s
+
+
+def starts_of(window: Window) -> str:
+    """SQL for the list of starts, in microseconds since 1970, of the windows that a reading lies in."""
+    at = "epoch_us(event_at)"
+    size = window.size_s * 1_000_000
+    if window.kind != "hopping":
+        return f"[({at} // {size}) * {size}]"
+    every = window.every_s * 1_000_000
+    return f"range(({at} // {every}) * {every}, {at} - {size}, -{every})"
+
+
+def touched(window: Window, readings: str) -> str:
+    """SQL for the keys and starts of the windows in which `readings`, what may stand behind FROM, lie."""
+    return (
+        f"SELECT DISTINCT {_keys(window.by)}, unnest({starts_of(window)}) AS start_us "
+        f"FROM {readings} WHERE ({window.where})"
+    )
+
+
+def figures(window: Window, readings: str, starts: str, partitions: Sequence[int]) -> str:
+    """SQL for the figures of the windows in `starts` (keys and start_us), from all readings at hand.
+
+    A row a window: keys, start_us, end_us, reading_count, offsets a partition, newest event and reception, and what the
+    window selects.
+    """
+    size = window.size_s * 1_000_000
+    on = " AND ".join(f"s.{quoted_name(k)} IS NOT DISTINCT FROM r.{quoted_name(k)}" for k in window.by) or "true"
+    selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
+    keys = "".join(f"r.{quoted_name(k)}, " for k in window.by)
+    deadline = f"s.start_us + {size + window.lateness_s * 1_000_000}"
+    in_time = f" AND epoch_us(r.received_at) <= {deadline}" if window.late == "drop" else ""
+    return f"""
+        SELECT {_keys(window.by)}, start_us, start_us + {size} AS end_us, {_counts(partitions)}, {selected}
+        FROM (SELECT {keys}s.start_us, r.* EXCLUDE ({_keys(window.by)})
+              FROM {starts} s JOIN (SELECT * FROM {readings} WHERE ({window.where})) r
+                ON {on} AND epoch_us(r.event_at) >= s.start_us AND epoch_us(r.event_at) < s.start_us + {size}{in_time})
+        GROUP BY {_keys(window.by)}, start_us"""
+
+
+def sessions(window: Window, readings: str, keys: str, partitions: Sequence[int]) -> str:
+    """SQL for the sessions of the `keys` (a relation of the key columns), as `figures`; `end_us` is gap_s after the
+    last reading.
+
+    A session longer than `size_s` is cut there, so that a device that never rests has sessions all the same.
+    """
+    gap, size = window.gap_s * 1_000_000, window.size_s * 1_000_000
+    by = _keys(window.by)
+    selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
+    return f"""
+        WITH ours AS (SELECT r.* FROM {readings} r SEMI JOIN {keys} USING ({by}) WHERE ({window.where})),
+        marked AS (SELECT *, epoch_us(event_at) - lag(epoch_us(event_at)) OVER w AS since
+                   FROM ours WINDOW w AS (PARTITION BY {by} ORDER BY arrival)),
+        numbered AS (SELECT *, sum((since IS NULL OR since > {gap})::INTEGER) OVER w AS run
+                     FROM marked WINDOW w AS (PARTITION BY {by} ORDER BY arrival)),
+        cut AS (SELECT *, (epoch_us(event_at) - min(epoch_us(event_at)) OVER (PARTITION BY {by}, run)) // {size} AS part
+                FROM numbered)
+        SELECT {by}, min(epoch_us(event_at)) AS start_us, max(epoch_us(event_at)) + {gap} AS end_us,
+            {_counts(partitions)}, {selected}
+        FROM cut GROUP BY {by}, run, part"""
+
+
+def each_reading(window: Window, readings: str, new: str) -> str:
+    """SQL for a row each of the readings `new`, with `previous_value`, `previous_at`, `is_first` in its `size_s`."""
+    by, size = _keys(window.by), window.size_s * 1_000_000
+    selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
+    return f"""
+        WITH near AS (SELECT r.* FROM {readings} r SEMI JOIN {new} USING ({by}) WHERE ({window.where})),
+        placed AS (SELECT *, lag(value) OVER w AS previous_value, lag(event_at) OVER w AS previous_at,
+                       row_number() OVER w = 1 AS is_first, (epoch_us(event_at) // {size}) * {size} AS start_us
+                   FROM near WINDOW w AS (PARTITION BY {by}, epoch_us(event_at) // {size} ORDER BY arrival))
+        SELECT {by}, epoch_us(event_at) AS start_us, epoch_us(event_at) AS end_us, 1::BIGINT AS reading_count,
+            [struct_pack(p := "partition", low := "offset", high := "offset")] AS inputs,
+            event_at AS last_event_at, received_at AS last_received_at, {selected}
+        FROM placed SEMI JOIN {new} USING ("partition", "offset", metric_name, unit)"""
+
+
+def _counts(partitions: Sequence[int]) -> str:
+    """The count, the offsets of each partition (so that a result says which messages it holds) and the newest times."""
+    each = ", ".join(
+        f'struct_pack(p := {p}, low := min("offset") FILTER (WHERE "partition" = {p}), '
+        f'high := max("offset") FILTER (WHERE "partition" = {p}))'
+        for p in partitions
+    )
+    return (
+        f"count(*) AS reading_count, list_filter([{each}], lambda x: x.low IS NOT NULL) AS inputs, "
+        "max(event_at) AS last_event_at, max(received_at) AS last_received_at"
+    )
+
+
+def _keys(names: Sequence[str]) -> str:
+    return ", ".join(map(quoted_name, names))
