@@ -38,13 +38,13 @@ class Alarms:
             if name in known:
                 self._groups[key], self._states[key] = (known[name], group), under(known[name], state)
         for number, rule in enumerate(self._rules):
-            if rule.on == "readings":
+            if rule.over == "readings":
                 connection.execute(f"PREPARE rule_{number} AS {_observations(rule, 'new_readings')}")
 
     def on_readings(self) -> Iterator[Message]:
         """What the readings of this batch change."""
         for number, rule in enumerate(self._rules):
-            if rule.on == "readings":
+            if rule.over == "readings":
                 rows = self._connection.execute(f"EXECUTE rule_{number}").fetchall()
                 yield from self._on_rows(rule, rows)
 
@@ -58,7 +58,7 @@ class Alarms:
                 row |= {"heard_us": int(result.last_received_at.timestamp() * _US)}
                 by_window.setdefault(result.window.name, []).append({**row, **result.keys, **result.figures})
         for rule in self._rules:
-            if rows := by_window.get(rule.on):
+            if rows := by_window.get(rule.over):
                 yield from self._on_rows(rule, _asked_of(self._connection, rule, rows))
 
     def on_time(self, watermark_us: int) -> Iterator[Message]:

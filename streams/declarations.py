@@ -99,9 +99,9 @@ def _window(name: str, said: Mapping[str, Any], path: Path) -> Window:
 def _rule(name: str, said: Mapping[str, Any], windows: Mapping[str, Window], path: Path) -> Rule:
     where = f"the rule {name} in {path}"
     _check_names(said, {f.name for f in fields(Rule)} - {"name", "origin"}, where)
-    source = said.get("on", "readings")
+    source = said.get("over", "readings")
     if source != "readings" and source not in windows:
-        raise UsageError(f"{where} is on {source!r}: there are readings, {', '.join(sorted(windows))}.")
+        raise UsageError(f"{where} is over {source!r}: there are readings, {', '.join(sorted(windows))}.")
     columns: Collection[str] = _READING_COLUMNS
     if source != "readings":
         columns = {*windows[source].by, *windows[source].select, *_WINDOW_COLUMNS}
@@ -112,7 +112,7 @@ def _rule(name: str, said: Mapping[str, Any], windows: Mapping[str, Window], pat
     clear = said.get("clear")
     return Rule(
         name=name,
-        on=source,
+        over=source,
         by=_texts(said.get("by", ["device_id"]), sorted(set(columns) & set(KEYS)), f"by of {where}"),
         where=check_expression(str(said.get("where", "true")), columns, f"where of {where}"),
         condition=None if condition is None else check_expression(str(condition), columns, f"condition of {where}"),

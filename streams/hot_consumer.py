@@ -62,8 +62,8 @@ class HotConsumer:
         return sorted(metadata.partitions)
 
     def begin(self, partitions: Sequence[int]) -> dict[int, Resumption]:
-        """Assign the partitions. At the very first start what came in the minutes before is read, so that the windows that
-        are open have all of it; what is older is left to the lake."""
+        """Assign the partitions. The very first start reads what came in the minutes before, so that open windows are
+        whole; what is older is left to the lake."""
         asked = [TopicPartition(self._topic, partition) for partition in partitions]
         found: dict[int, Resumption] = {}
         for each in self._consumer.committed(asked, timeout=_TIMEOUT_S):

@@ -11,7 +11,8 @@ import pyarrow as pa
 from confluent_kafka import Message
 
 from lake.tables.bronze import BRONZE_TELEMETRY
-from wire.envelope import ATTRIBUTES, CONTENT_TYPE
+from wire.envelope import ATTRIBUTES, CONTENT_TYPE, TIME
+from wire.times import moment_of_rfc3339
 
 _HEADERS = {name: name for name in ATTRIBUTES} | {CONTENT_TYPE: "content_type"}
 _TIME = pa.timestamp("us", tz="UTC")
@@ -26,6 +27,7 @@ _SCHEMA = pa.schema(
         ("value", pa.binary()),
         *((name, pa.string()) for name in _HEADERS.values()),
         ("device_id", pa.string()),
+        ("measured_at", _TIME),
     ]
 )
 
@@ -34,9 +36,7 @@ FROM_RECORDS = f"""
     FROM (SELECT *, epoch_us(measured_at) // 3600000000 AS measured_hour,
               epoch_us(received_at) // 3600000000 AS received_hour,
               make_timestamp(epoch_us(received_at))::DATE AS received_date
-          FROM (SELECT *, CASE WHEN regexp_full_match(ce_time,
-                    '\\d{{4}}-\\d{{2}}-\\d{{2}}[Tt ]\\d{{2}}:\\d{{2}}:\\d{{2}}(\\.\\d+)?([Zz]|[+-]\\d{{2}}:\\d{{2}})')
-                    THEN TRY_CAST(upper(ce_time) AS TIMESTAMPTZ) END AS measured_at FROM kafka_records))"""
+          FROM kafka_records)"""
 """SQL for rows of bronze, without headers, from `kafka_records`, what `record_columns` made."""
 
 
@@ -57,6 +57,7 @@ def record_columns(messages: Sequence[Message], ingest_id: int = 0) -> pa.Table:
         for header, column in _HEADERS.items():
             columns[column].append(_text(found.get(header)))
         columns["device_id"].append(_text(raw))
+        columns["measured_at"].append(moment_of_rfc3339(_text(found.get(TIME)) or ""))
     return pa.table(columns, _SCHEMA)
 
 

@@ -46,7 +46,8 @@ def ensure_output_topics(bootstrap: str) -> None:
 
 def _await_leaders(admin: AdminClient) -> None:
     """Wait until the broker answers for every partition: of a topic just made it says for a moment that it does not."""
-    asked = {TopicPartition(name, p): OffsetSpec.latest() for name, count in _PARTITIONS.items() for p in range(count)}
+    newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = {TopicPartition(name, p): newest for name, count in _PARTITIONS.items() for p in range(count)}
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
         try:

@@ -24,7 +24,7 @@ class Rule:
     """A declared rule; times in seconds, 0 for none. `condition` is None for a rule on silence."""
 
     name: str
-    on: str = "readings"
+    over: str = "readings"
     by: tuple[str, ...] = ("device_id",)
     where: str = "true"
     condition: str | None = None

@@ -31,6 +31,7 @@ COMMANDS = {
     "refresh": "refresh:refresh",
     "backfill": "backfill:backfill",
     "release": "release:release",
+    "rules": "rules:rules",
     "status": "status:status",
     "missing": "missing:missing",
     "trace": "trace:trace",

@@ -16,6 +16,7 @@ ROOMS = (
     "dagster_project",  # loads longest, so what of it uses nothing is started first
     "ingestion",
     "runtime.spark",
+    "streams",
     "lakehouse.cli",
 )
 
