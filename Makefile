@@ -18,7 +18,7 @@ JAR_KINDS := spark kafka
 DBT_SOURCES := $(shell find dbt -type f)
 TIMED_TESTS := $(wildcard tests/end_to_end tests/faults tests/integration)
 
-.PHONY: help setup demo test check fix unit integration bench soak requirements clean
+.PHONY: help setup demo test check fix unit integration bench docs soak requirements clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -56,19 +56,24 @@ bench: setup ## side-by-side measurements, results in bench/results; QUICK=1 doe
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(NAMES)
 
+docs: .venv/.packages ## the pages of docs/ as a site in site/, every link checked
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/docs.txt
+	@DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in site/; $(BIN)/mkdocs serve shows it while you write."
+
 MINUTES ?= 30
 soak: setup ## random faults under load for MINUTES (30), from SEED, then the invariants
 	@$(BIN)/python -m tests.support.soak $(MINUTES) $(SEED)
 
 requirements: .venv/.packages ## pin the newest versions that requirements/*.in allow
-	@for name in uv base dev bench; do \
+	@for name in uv base dev bench docs; do \
 		echo "Resolving requirements/$$name.in ..."; \
 		(cd requirements && ../$(UV) pip compile -q --upgrade --universal --python-version 3.11 --no-strip-extras \
 			--generate-hashes --no-header $$name.in -o $$name.txt); \
 	done
 
 clean: ## remove the installation and every cache, not the lakehouses
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 .venv/.made:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or run make PYTHON=/path/to/python3." >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""The page of results: docs/benches.md with a plot for each bench, made from bench/results.
+"""The page of results: docs/reference/benches.md with a plot for each bench, made from bench/results.
 
 Belongs here: spelling what the files say. Only full results are shown; quick ones are for those who change something.
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.harness import RESULTS, Result, result_of
 
-_DOCS = Path(__file__).resolve().parent.parent / "docs"
+_DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _HEADER = """# Benches
 
 Made from `bench/results/` by `python -m bench.page`; `make bench` measures anew, `make bench QUICK=1` all of it small.
@@ -27,7 +27,7 @@ _WIDTH, _LEFT, _ROW, _TOP = 720.0, 190.0, 26.0, 8.0
 
 
 def page(results: list[dict[str, Any]]) -> str:
-    """docs/benches.md of results as they are stored."""
+    """docs/reference/benches.md of results as they are stored."""
     parts = [_HEADER]
     for stored in results:
         result = result_of(stored)

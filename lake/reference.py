@@ -1,8 +1,9 @@
 """The reference of all tables as Markdown, made from their declarations.
 
-Belongs here: rendering `lake.tables` and the built-in models into docs/tables.md. What a table is belongs there.
+Belongs here: rendering `lake.tables` and the built-in models into docs/reference/tables.md. What a table is belongs
+there.
 
-    python -m lake.reference > docs/tables.md
+    python -m lake.reference > docs/reference/tables.md
 """
 
 from collections.abc import Iterable
@@ -28,7 +29,7 @@ Timestamps are UTC. A name ends in its unit (`_degc`, `_pct`, `_s`), in `_at` fo
 
 
 def tables_markdown() -> str:
-    """docs/tables.md: every table by layer, those of the built-in device models included."""
+    """docs/reference/tables.md: every table by layer, those of the built-in device models included."""
     readings = silver_tables(load_models([BUILT_IN_MODELS]).values())
     parts = [_HEADER]
     for layer, text in _LAYERS.items():

@@ -1,9 +1,10 @@
 """Settings: the only reader of the environment.
 
 Belongs here: every variable that is a setting, said once: its field, default, reader and meaning. What children are
-given, what is known and docs/settings.md follow from that. Anything that starts, connects or writes takes a `Settings`.
+given, what is known and docs/reference/settings.md follow from that. Anything that starts, connects or
+writes takes a `Settings`.
 
-    python -m runtime.settings > docs/settings.md
+    python -m runtime.settings > docs/reference/settings.md
 """
 
 import os
@@ -225,7 +226,7 @@ def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]
 
 
 def settings_markdown() -> str:
-    """docs/settings.md: every setting by section."""
+    """docs/reference/settings.md: every setting by section."""
     parts = [_PAGE]
     for section in dict.fromkeys(setting.section for setting in SETTINGS.values()):
         parts.append(f"## {section}\n\n| variable | default | meaning |\n| --- | --- | --- |")

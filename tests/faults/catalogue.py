@@ -1,9 +1,9 @@
 """The fault catalogue: what a case is, and the page that lists them all.
 
-Belongs here: the form of a case, collecting the cases of the modules beside this one, docs/faults.md. A case itself,
-and how its fault is brought about, belongs in a test module.
+Belongs here: the form of a case, collecting the cases of the modules beside this one, docs/dev/faults.md. A case
+itself, and how its fault is brought about, belongs in a test module.
 
-    python -m tests.faults.catalogue > docs/faults.md
+    python -m tests.faults.catalogue > docs/dev/faults.md
 """
 
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def cases() -> Iterator[tuple[str, tuple[Case, ...]]]:
 
 
 def faults_markdown() -> str:
-    """docs/faults.md."""
+    """docs/dev/faults.md."""
     parts = [_HEADER]
     for title, ours in cases():
         rows = "\n".join(f"| {case.name} | {case.injection} | {case.holds} |" for case in ours)

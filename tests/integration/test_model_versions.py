@@ -1,4 +1,4 @@
-"""How a new version of a model changes silver, as docs/messages.md says: one real table, two versions at a time."""
+"""How a new version of a model changes silver, as docs/guide/messages.md says: one table, two versions at a time."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -145,7 +145,7 @@ def test_the_ddl_has_every_column() -> None:
 
 
 def test_the_reference_names_every_table_and_column() -> None:
-    """docs/tables.md has a section a table and a row a column, and no cell that breaks its row."""
+    """docs/reference/tables.md has a section a table and a row a column, and no cell that breaks its row."""
     text = tables_markdown()
     sections = {part.split("\n", 1)[0]: part for part in text.split("### ")[1:]}
     for table in TABLES:
