@@ -211,12 +211,32 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
             except ValueError as error:
                 problems.append(f"{variable} is {env[variable]!r}: {error}")
     home = (here / values.get("home", ".lakehouse")).resolve()
-    if home.exists() and not home.is_dir():
-        problems.append(f"LAKEHOUSE_HOME is {str(home)!r}, which is a file: give a folder.")
+    lake = values.get("lake_uri", str(home / "lake"))
+    if "://" not in lake:
+        lake = str((here / lake).resolve())
+    folders = {"LAKEHOUSE_HOME": home} | ({} if "://" in lake else {"LAKEHOUSE_LAKE_URI": Path(lake)})
+    for variable, folder in folders.items():
+        reason = _why_no_folder(folder)
+        if reason:
+            problems.append(f"{variable} is {str(folder)[:200]!r}, {reason}: give a folder.")
+            break  # the lake lies in the home unless it is told otherwise
     if problems:
         raise UsageError("\n".join(problems))
-    lake = values.get("lake_uri", str(home / "lake"))
-    return Settings(**values | {"home": home, "lake_uri": lake if "://" in lake else str((here / lake).resolve())})
+    return Settings(**values | {"home": home, "lake_uri": lake})
+
+
+def _why_no_folder(path: Path) -> str:
+    """Why there can be no folder of this name, as far as a look tells; empty when there can."""
+    try:
+        str(path).encode()
+        found = next(each for each in (path, *path.parents) if each.exists())
+    except UnicodeEncodeError:
+        return "which is not in UTF-8"
+    except OSError as error:
+        return f"which cannot be looked at ({error.strerror})"
+    if found.is_dir():
+        return ""
+    return "which is a file" if found == path else f"and {found} is a file"
 
 
 def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:

@@ -39,6 +39,8 @@ __all__ = [
 BUILT_IN_MODELS = Path(__file__).parent / "built_in"
 """The folder of models that come with the project."""
 
+# a table is a folder, whose name may have 255 bytes, and its name is a part of others
+_LONGEST_NAME = 120
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _FIXED_NAMES = frozenset(table.name for table in FIXED_TABLES)
 
@@ -247,12 +249,19 @@ def _model(library: Library, model_id: str, document: Document) -> Model:
 def _table_name(model_id: str, quality: Quality, origin: str, notes: list[str]) -> str:
     if quality.table is not None:
         name = quality.table.removeprefix("silver.")
-        if not _TABLE_NAME.fullmatch(name):
-            raise ModelError(f"table in {origin} is {quality.table!r}: give words of a-z and 0-9 joined by _.")
+        if not _TABLE_NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+            raise ModelError(
+                f"table in {origin} is {quality.table!r}: give words of a-z and 0-9 joined by _, "
+                f"up to {_LONGEST_NAME} characters."
+            )
         if f"silver.{name}" in _FIXED_NAMES:
             raise ModelError(f"table in {origin} is {quality.table!r}, which the lakehouse uses itself: give another.")
         return f"silver.{name}"
     words = snake_case(_last_segment(model_id))
+    if len(words) > _LONGEST_NAME:
+        digest = hashlib.sha256(model_id.encode()).hexdigest()[:8]
+        words = f"{words[: _LONGEST_NAME - 9].rstrip('_')}_{digest}"
+        notes.append(f"table: the model's name is too long for a folder's; it is shortened to {words}")
     name = plural(words)
     if f"silver.{name}" in _FIXED_NAMES:
         notes.append(f"table: the lakehouse uses silver.{name} itself; the table is silver.{words}_readings")

@@ -4,6 +4,7 @@ Belongs here: checking a new document against what is known, and writing it. Rea
 `model_documents`, what a model becomes is in `models`.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -24,6 +25,8 @@ from lake.models.documents import (
 )
 from runtime.errors import ModelError, UsageError
 from runtime.settings import Settings
+
+_NAME_CHARACTERS = 150
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,10 @@ def _refuse_other_tables(known: Catalog, catalog: Catalog) -> None:
 def _file_name(document: Document) -> str:
     """`dtmi:com:example:Thermostat;1` -> `com.example.Thermostat-1.json`; of several devices the first by name."""
     first = min(device_interfaces(document))
-    return first.removeprefix("dtmi:").replace(":", ".").replace(";", "-") + ".json"
+    name = first.removeprefix("dtmi:").replace(":", ".").replace(";", "-")
+    if len(name) > _NAME_CHARACTERS:  # file systems take 255 bytes
+        name = f"{name[:_NAME_CHARACTERS]}-{hashlib.sha256(first.encode()).hexdigest()[:16]}"
+    return name + ".json"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,8 +4,8 @@ Belongs here: the list of commands, what becomes of errors and interruptions, ex
 its own module, which is imported when the command runs, so that a short answer comes in a short time.
 """
 
+import errno
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,9 +15,23 @@ from types import TracebackType
 
 import click
 
+from lakehouse.cli.standard_streams import checked_arguments, prepare_streams, run_in_utf8
 from runtime.errors import LakehouseError
 
 INTERRUPTED = 130
+# what a disk, a path or a right lacks is nothing that the program could have done better
+_OF_THE_MACHINE = frozenset(
+    (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+    )
+)
 
 # name -> module and function, in the order in which help lists them; what a function returns is the exit code
 COMMANDS = {
@@ -58,14 +72,6 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(f"lakehouse.cli.commands.{module}"), function)
         return command
 
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a reader that has seen enough (head, less) is no failure."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            _abandon_stdout()
-            return 0
-
 
 def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
@@ -94,6 +100,8 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point of the program."""
+    run_in_utf8()
+    prepare_streams()
     sys.excepthook = report_defect
     sys.exit(run(sys.argv[1:]))
 
@@ -104,26 +112,24 @@ def run(arguments: Sequence[str]) -> int:
     An error of the project's own ends as one sentence on stderr; any other exception is a defect and passes through.
     """
     try:
-        code = cli.main(list(arguments), prog_name="lakehouse", standalone_mode=False)
+        code = cli.main(checked_arguments(arguments), prog_name="lakehouse", standalone_mode=False)
         sys.stdout.flush()
     except LakehouseError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        where = "" if error.filename is None else f"{str(error.filename)[:200]}: "
+        click.echo(f"Error: {where}{error.strerror}.", err=True)
+        return LakehouseError.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        _abandon_stdout()
-        return 0
     return code if isinstance(code, int) else 0
-
-
-def _abandon_stdout() -> None:
-    """Nobody reads any more, and Python would complain when it flushes at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -143,5 +149,5 @@ def _write_trace(text: str) -> Path:
     folder = load_settings().log_folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"defect-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.log"
-    path.write_text(f"{' '.join(sys.argv)}\n{text}")
+    path.write_text(f"{' '.join(sys.argv)}\n{text}", encoding="utf-8", errors="backslashreplace")
     return path

@@ -77,9 +77,11 @@ def write_csv(columns: Sequence[str], rows: Iterable[Row], file: TextIO) -> None
 def write_json(columns: Sequence[str], rows: Iterable[Row], file: TextIO) -> None:
     """A JSON array with one object a line."""
     separator = "[\n"
+    # where a character cannot be written as it is, its escape must be JSON's
+    is_ascii = (file.encoding or "utf-8").lower().replace("-", "") != "utf8"
     for row in rows:
         record = {name: spelt(value) for name, value in zip(columns, row, strict=True)}
-        file.write(separator + json.dumps(record, ensure_ascii=False))
+        file.write(separator + json.dumps(record, ensure_ascii=is_ascii))
         separator = ",\n"
     file.write("[]\n" if separator == "[\n" else "\n]\n")
 

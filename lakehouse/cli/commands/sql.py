@@ -7,9 +7,11 @@ decided in `lake.reading.reader`.
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+from lakehouse.cli.standard_streams import checked_arguments, is_read
 
 if TYPE_CHECKING:
     import duckdb
@@ -67,9 +69,9 @@ def sql(query: str | None, file: Path | None, form: str | None, output: Path | N
         form = _format_of(output)
     if form == "parquet" and output is None:
         raise click.UsageError("Parquet is not for a screen: give --output FILE.")
-    text = query if file is None else file.read_text()
+    text = query if file is None else _text_of(file)
     if text is None and not sys.stdin.isatty():
-        text = sys.stdin.read()
+        (text,) = checked_arguments([sys.stdin.read()], "The SQL")
     settings = load_settings()
     target = None if output is None else output.resolve()
     with open_reader(
@@ -98,7 +100,7 @@ def answer(reader: "Reader", sql: str, form: str, output: Path | None) -> None:
             reader.save(statement, output)
         elif output is not None:
             result = reader.run(statement)
-            with output.open("w", newline="") as file:
+            with output.open("w", newline="", encoding="utf-8") as file:
                 _write(result, form, file)
         else:
             _write(reader.run(statement), form, sys.stdout)
@@ -106,21 +108,28 @@ def answer(reader: "Reader", sql: str, form: str, output: Path | None) -> None:
         click.echo(note, err=True)
 
 
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except ValueError as error:
+        raise click.UsageError(f"{file} is no text in UTF-8: {error}.") from error
+
+
 def _format_of(output: Path | None) -> str:
     suffix = "" if output is None else output.suffix.removeprefix(".")
     return suffix if suffix in _FORMATS else "table" if output is None else "csv"
 
 
-def _write(result: "duckdb.DuckDBPyConnection", form: str, file: Any) -> None:
+def _write(result: "duckdb.DuckDBPyConnection", form: str, file: TextIO) -> None:
     from lakehouse.cli.output import print_table, write_csv, write_json
 
     columns = [column[0] for column in result.description or ()]
     if columns == _PLAN:
-        file.writelines(plan + "\n" for _, plan in _rows(result))
+        file.writelines(plan + "\n" for _, plan in _rows(result, file))
     elif form == "csv":
-        write_csv(columns, _rows(result), file)
+        write_csv(columns, _rows(result, file), file)
     elif form == "json":
-        write_json(columns, _rows(result), file)
+        write_json(columns, _rows(result, file), file)
     else:
         rows = result.fetchmany(_TABLE_ROWS + 1)
         print_table(columns, rows[:_TABLE_ROWS])
@@ -128,8 +137,8 @@ def _write(result: "duckdb.DuckDBPyConnection", form: str, file: Any) -> None:
             click.echo(f"The first {_TABLE_ROWS:,} rows; --format csv gives all of them.", err=True)
 
 
-def _rows(result: "duckdb.DuckDBPyConnection") -> Iterator[tuple[Any, ...]]:
-    while rows := result.fetchmany(_BATCH_ROWS):
+def _rows(result: "duckdb.DuckDBPyConnection", file: TextIO) -> Iterator[tuple[Any, ...]]:
+    while is_read(file) and (rows := result.fetchmany(_BATCH_ROWS)):
         yield from rows
 
 
