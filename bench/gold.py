@@ -21,6 +21,7 @@ from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.tables.gold import GOLD_TABLES
 from pipeline.gold.gold_refresh import refresh_gold
+from pipeline.run import Run
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, interpret_small, running_spark
 
@@ -73,7 +74,7 @@ def _sides(spark: SparkSession, settings: Settings, fleet: SteadyFleet, out: Pat
         out.mkdir()
 
     def ours() -> None:
-        refresh_gold(settings, models, run_id="bench", now=datetime.now(UTC))
+        refresh_gold(Run(settings, models, "bench", datetime.now(UTC)))
 
     def published() -> object:
         publication = newest(settings)

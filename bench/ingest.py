@@ -17,6 +17,7 @@ from device_sim.faults import Delayed, Faults
 from device_sim.simulation import SimulationOptions, plan, simulate
 from ingestion.landing_topics import ensure_topics
 from lake.models.catalog import known_models
+from pipeline.run import Run
 from pipeline.silver.tick import tick
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings
@@ -52,7 +53,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
 
         def ours() -> None:
             place = replace(settings, home=lake, lake_uri=str(lake))
-            readings.update(tick(spark, place, bootstrap, models, run_id="bench").rows)
+            readings.update(tick(spark, Run(place, models, "bench", datetime.now(UTC)), bootstrap).rows)
 
         def script() -> None:
             readings.update(by_hand.ingest(bootstrap, lake, models, model_of))

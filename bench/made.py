@@ -5,7 +5,7 @@ and commits as records that were sent. Devices are thermostats that report on ti
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from ingestion.bronze_ingest import APP_ID, BRONZE_TABLES, bronze_rows
 from lake.models.catalog import known_models
 from lake.storage.spark_commits import append_once, ensure_table
+from pipeline.run import Run
 from pipeline.silver.tick import fill_silver
 from runtime.settings import Settings
 from runtime.spark.connect_server import interpret_small
@@ -47,7 +48,7 @@ def fill(spark: SparkSession, settings: Settings, fleet: SteadyFleet, first_hour
     if first == 0:
         _append(spark, settings, "lifecycle", _registrations(spark, fleet), fleet.devices, fleet.devices)
     _append(spark, settings, "telemetry", _readings(spark, fleet, first, last), last - first, last)
-    fill_silver(spark, settings, known_models(settings), run_id="bench")
+    fill_silver(spark, Run(settings, known_models(settings), "bench", datetime.now(UTC)))
     return last - first
 
 

@@ -21,6 +21,7 @@ from lake.storage.delta import HOOKS, WRITER, open_table
 from lake.storage.duckdb_connection import connect as connect_duckdb
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
+from pipeline.run import Run
 from pipeline.silver.tick import tick
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings
@@ -57,7 +58,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
                     producer.send(envelope.message(f"{done}-{minute}", moment, b'{"temperature":21.5}'))
             producer.flush()
             began = time.perf_counter()
-            report = tick(spark, settings, bootstrap, models, run_id="bench")
+            report = tick(spark, Run(settings, models, "bench", datetime.now(UTC)), bootstrap)
             seconds = time.perf_counter() - began
             done += 1
             if report.rows != {"silver.thermostats": _DEVICES * _MINUTES} or report.rejected:

@@ -19,8 +19,9 @@ from lake.models.catalog import Model, known_models
 from lake.storage.lease import LEASE_WAIT_S, writer_lease
 from pipeline.gold.gold_refresh import Outcome, Prepared
 from pipeline.maintenance import Upkeep
+from pipeline.run import Progress, silent
 from pipeline.silver.append import SilverReport
-from pipeline.silver.tick import Progress, TickReport, silent
+from pipeline.silver.tick import TickReport
 from runtime.errors import LakehouseError, PlatformError
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings

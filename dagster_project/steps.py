@@ -39,6 +39,7 @@ from pipeline.gold.dbt_process import run_dbt
 from pipeline.gold.gold_refresh import Outcome, finish, prepare
 from pipeline.gold.stale import silver_versions, stale_slices
 from pipeline.maintenance import upkeep
+from pipeline.run import Run
 from pipeline.silver.tick import TickReport, fill_silver, ingest, rebuild_silver
 from runtime.settings import Settings
 
@@ -67,9 +68,10 @@ class Step:
         return models
 
     @property
-    def run_id(self) -> str:
-        """Dagster's id of the run, which the lake's commits carry."""
-        return str(self.context.run.run_id)
+    def run(self) -> Run:
+        """What the pipeline is told, as of now. The lake's commits carry Dagster's id of the run."""
+        run_id = str(self.context.run.run_id)
+        return Run(self.settings, self.models, run_id, datetime.now(UTC), self.say, self.writer.wait_s)
 
     @property
     def work(self) -> Work:
@@ -124,10 +126,7 @@ def land(step: Step) -> None:
         for topic in BRONZE_TABLES:  # before the lease is taken: others may write meanwhile
             settle(resources.kafka, topic, step.work.transactions_wait_s, step.say)
         step.writer.hold("tick")
-        records = ingest(
-            resources.spark, step.settings, resources.kafka, run_id=step.run_id,
-            accept_gap=step.work.accept_gap, progress=step.say,
-        )  # fmt: skip
+        records = ingest(resources.spark, step.run, resources.kafka, accept_gap=step.work.accept_gap)
         step.work.tick = TickReport(records)
         for topic, count in records.items():
             table = BRONZE_TABLES[topic].name
@@ -142,9 +141,7 @@ def fill(step: Step) -> None:
         step.writer.hold("tick")
         before = silver_versions(step.settings, step.models)
         ingested = {} if step.work.tick is None else step.work.tick.ingested
-        report = fill_silver(
-            step.context.resources.spark, step.settings, step.models, run_id=step.run_id, progress=step.say
-        )
+        report = fill_silver(step.context.resources.spark, step.run)
         step.work.tick = TickReport(ingested, report.devices_changed, report.rows, report.rejected, report.slices)
         _report_silver(step, before)
 
@@ -159,10 +156,7 @@ def rebuild(step: Step) -> None:
             return
         before = silver_versions(step.settings, step.models)
         step.writer.give_back()  # the rebuild takes it itself
-        step.work.rebuilt = rebuild_silver(
-            step.context.resources.spark, step.settings, step.models, slices,
-            run_id=step.run_id, wait_s=step.writer.wait_s, progress=step.say,
-        )  # fmt: skip
+        step.work.rebuilt = rebuild_silver(step.context.resources.spark, step.run, slices)
         _report_silver(step, before)
 
 
@@ -171,10 +165,7 @@ def build(step: Step) -> bool:
     work = step.work
     with work.told():
         step.writer.hold("refresh of gold")
-        work.prepared = prepare(
-            step.settings, step.models, run_id=step.run_id, now=datetime.now(UTC), slices=step.slices,
-            progress=step.say,
-        )  # fmt: skip
+        work.prepared = prepare(step.run, step.slices)
         work.is_prepared = True
         if work.prepared is None:
             step.say("nothing is stale")
@@ -198,10 +189,7 @@ def publish(step: Step) -> None:
         return
     with work.told():
         step.writer.hold("refresh of gold")
-        outcome = finish(
-            step.settings, step.models, work.prepared, run_id=step.run_id, now=datetime.now(UTC),
-            progress=step.say,
-        )  # fmt: skip
+        outcome = finish(step.run, work.prepared)
     work.outcome = outcome
     for evaluation in evaluations(outcome.verdicts):
         step.context.log_event(evaluation)  # type: ignore[arg-type]  # it takes them, and its annotation does not say so
@@ -216,9 +204,7 @@ def keep_up(step: Step) -> None:
     """Upkeep of every table."""
     with step.work.told():
         step.writer.hold("upkeep")
-        step.work.upkeep = upkeep(
-            step.settings, step.context.resources.spark, step.models, now=datetime.now(UTC), progress=step.say
-        )
+        step.work.upkeep = upkeep(step.run, step.context.resources.spark)
 
 
 def _report_silver(step: Step, before: Mapping[str, int]) -> None:

@@ -8,7 +8,7 @@ pin, so that a publication that is listed can be read, whenever upkeep is killed
 layers: bronze says which slices are final before silver loses any.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -28,10 +28,10 @@ from lake.storage.spark_commits import newest_commit, progress_of
 from lake.tables.contracts import Table
 from lake.tables.every import FIXED_TABLES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.run import Run
 from pipeline.silver.device_registry import REJUDGE
 from runtime.settings import Settings
 
-Progress = Callable[[str], None]
 # the newest checkpoint is written anew when a reader would have to read more commits than this beside it
 _COMMITS_WITHOUT_CHECKPOINT = 20
 
@@ -76,18 +76,18 @@ def plan_upkeep(settings: Settings, models: Mapping[str, Model], *, now: datetim
     return Upkeep(tuple(plans), expired)
 
 
-def upkeep(settings: Settings, spark: SparkSession, models: Mapping[str, Model], *, now: datetime,
-           progress: Progress) -> Upkeep:  # fmt: skip
+def upkeep(run: Run, spark: SparkSession) -> Upkeep:
     """Do what `plan_upkeep` finds, and return it. The caller holds the lease. Raises StepError."""
-    plan = plan_upkeep(settings, models, now=now)
+    settings = run.settings
+    plan = plan_upkeep(settings, run.models, now=run.now)
     if plan.expired:
-        progress(f"letting go {len(plan.expired)} publications")
+        run.progress(f"letting go {len(plan.expired)} publications")
         publications.forget(settings, max(plan.expired) + 1)
     files = LakeFiles(settings)
     for each in plan.tables:
         if each.is_nothing:
             continue
-        progress(each.table.name)
+        run.progress(each.table.name)
         if each.drop_before is not None:
             drop_before(spark, settings, each.table.name, each.drop_before)
         opened = open_table(settings, each.table.name)

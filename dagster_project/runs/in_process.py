@@ -21,8 +21,9 @@ from ingestion.kafka_offsets import TRANSACTIONS_WAIT_S
 from lake.records.verdicts import Verdict
 from pipeline.gold.gold_refresh import Outcome
 from pipeline.maintenance import Upkeep
+from pipeline.run import Progress, silent
 from pipeline.silver.append import SilverReport
-from pipeline.silver.tick import Progress, TickReport, silent
+from pipeline.silver.tick import TickReport
 from runtime.errors import LakehouseError, StepError, UsageError
 from runtime.settings import Settings
 

@@ -24,6 +24,7 @@ def rehearse(folder: Path) -> None:
     from ingestion.landing_topics import ensure_topics
     from lake.models.catalog import known_models
     from lake.slices import slice_of
+    from pipeline.run import Run
     from pipeline.silver.tick import rebuild_silver, tick
     from runtime.java.class_archives import make_base_archive
     from runtime.kafka.broker import running_broker
@@ -39,8 +40,9 @@ def rehearse(folder: Path) -> None:
         simulate(settings, bootstrap, SimulationOptions(start=start, devices=6, hours=2.0))
         spark = connect(address)
         try:
-            tick(spark, settings, bootstrap, models, run_id="rehearsal")
-            rebuild_silver(spark, settings, models, [slice_of(start)], run_id="rehearsal")
+            run = Run(settings, models, "rehearsal", datetime.now(UTC))
+            tick(spark, run, bootstrap)
+            rebuild_silver(spark, run, [slice_of(start)])
         finally:
             spark.stop()
 

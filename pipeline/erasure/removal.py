@@ -24,7 +24,6 @@ from pyspark.sql import SparkSession
 
 from ingestion.landing_topics import LIFECYCLE, LIFECYCLE_RETENTION_DAYS, TELEMETRY, TELEMETRY_RETENTION_DAYS
 from ingestion.purge import purge
-from lake.models.catalog import Model
 from lake.records import erasures, gold_hashes, publications
 from lake.records.erasures import Erasure
 from lake.records.publications import Publication
@@ -43,7 +42,8 @@ from pipeline.erasure.rows import erase_rows
 from pipeline.gold.gold_refresh import publish_stale
 from pipeline.maintenance import every_table
 from pipeline.proof.verification import lake_beside
-from pipeline.silver.tick import Progress, fill_silver, ingest
+from pipeline.run import Run
+from pipeline.silver.tick import fill_silver, ingest
 from runtime.settings import Settings
 from runtime.spark.connect_server import SCRATCH  # what a running Spark keeps there goes when it ends
 
@@ -54,35 +54,41 @@ _KAFKA_STAYS = (
 _OF_DEVICES = tuple(table for table in GOLD_TABLES if "device_id" in table.column_names)
 
 
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """Which device is to be erased, who asked for it, and why."""
+
+    device_id: str
+    who: str
+    why: str
+
+
 def erase(
-    settings: Settings,
+    run: Run,
     spark: SparkSession,
     bootstrap: str,
-    models: Mapping[str, Model],
-    device_id: str,
+    request: Request,
     *,
-    who: str,
-    why: str,
     clock: Callable[[], datetime],
     purges_kafka: bool,
-    progress: Progress,
-    wait_s: float = 0.0,
 ) -> Erasure:
     """Erase a device; returns its certificate, which is closed (`finished_at`) when nothing names the device any more.
 
-    Raises UsageError when the lake has no row of it, LeaseError when others write for longer than `wait_s`.
+    `clock` says when that is. Raises UsageError when the lake has no row of it, LeaseError when others write for longer
+    than the run waits.
     """
-    mentions, now = Mentions(device_id), clock()
+    settings, models, now, progress = run.settings, run.models, run.now, run.progress
+    device_id, mentions = request.device_id, Mentions(request.device_id)
     # a verification copies bronze beside the lake: none may be under way, and what a killed one left goes
-    with writer_lease(settings, "erasure", wait_s), lake_beside(settings):
-        run_id = f"erasure-{now:%Y%m%dT%H%M%SZ}"
-        ingest(spark, settings, bootstrap, run_id=run_id, progress=progress)
-        fill_silver(spark, settings, models, run_id=run_id, progress=progress)
-        erasure = erasures.begin(settings, device_id, who=mentions.redacted(who), why=mentions.redacted(why), now=now)
+    with writer_lease(settings, "erasure", run.wait_s), lake_beside(settings):
+        ingest(spark, run, bootstrap)
+        fill_silver(spark, run)
+        who, why = mentions.redacted(request.who), mentions.redacted(request.why)
+        erasure = erasures.begin(settings, device_id, who=who, why=why, now=now)
         progress("rows of silver and bronze")
         erase_rows(spark, settings, models, device_id, erasure)
         _count_gold(settings, device_id, erasure)
-        outcome = publish_stale(settings, models, run_id=run_id, now=now, progress=progress)
+        outcome = publish_stale(run)
         if outcome is not None and outcome.publication is not None:
             erasure.slices = sorted({*erasure.slices, *outcome.publication.slices})
         published = publications.newest(settings)

@@ -9,12 +9,10 @@ One judgement carries many slices: one profile and one validation a table, and s
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from lake.models.catalog import Model
 from lake.records.verdicts import Verdict, input_version, record_verdicts, verdicts_at, with_earlier_releases
 from lake.storage.duckdb_connection import connect
 from lake.storage.page_checks import pages_checked
@@ -24,6 +22,7 @@ from pipeline.gate.candidates import attached, check_tables, read_plan
 from pipeline.gate.gold_profiles import Gold
 from pipeline.gate.silver_profiles import Silver
 from pipeline.gate.suites import Suite, gold_suite, reading_suite, registry_suite, slice_suite
+from pipeline.run import Run
 from runtime.settings import Settings
 
 
@@ -55,57 +54,53 @@ class Judgement:
 
 
 def judge_silver(
-    settings: Settings,
-    models: Mapping[str, Model],
+    run: Run,
     slices: Collection[str],
     inputs: Mapping[str, int],
     *,
     bronze_version: int,
-    progress: int,
-    run_id: str,
-    now: datetime,
+    up_to_ingest_id: int,
     newest_slice: str | None = None,
 ) -> Judgement:
     """Judge slices of every silver table at `inputs` (table to Delta version), and the registry; store the verdicts.
 
     Raises StepError, and stores none, when a file of these slices is not as it was written.
-    Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to (`progress`). Staleness is
+    Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to. Staleness is
     judged of `newest_slice` alone, the newest that the lake has, when it is among `slices`.
     """
     version, verdicts = input_version(inputs), list[Verdict]()
 
     def judge(suite: Suite, profile: pd.DataFrame) -> None:
-        verdicts.extend(_verdicts(suite, profile, version, run_id, now))
+        verdicts.extend(_verdicts(suite, profile, version, run))
 
-    with pages_checked(settings, inputs, slices), connect(settings) as connection:
-        silver = Silver(connection, settings, models, inputs, tuple(sorted(set(slices))))
+    with pages_checked(run.settings, inputs, slices), connect(run.settings) as connection:
+        silver = Silver(connection, run.settings, run.models, inputs, tuple(sorted(set(slices))))
         judge(registry_suite(), silver.registry())
         if silver.slices:
-            silver.prepare(bronze_version, progress)
+            silver.prepare(bronze_version, up_to_ingest_id)
             for table in silver.reading_tables.values():
-                suite = reading_suite(table, models.values())
+                suite = reading_suite(table, run.models.values())
                 judge(suite, _with_staleness(silver.readings(table), suite, silver, table, newest_slice))
             judge(slice_suite(), silver.whole_slices())
-    return _stored(settings, verdicts)
+    return _stored(run.settings, verdicts)
 
 
-def judge_gold(
-    settings: Settings, models: Mapping[str, Model], candidates: Path, *, run_id: str, now: datetime
-) -> Judgement:
+def judge_gold(run: Run, candidates: Path) -> Judgement:
     """Judge every slice of the gold candidate in the DuckDB file `candidates`, and store the verdicts.
 
     Raises StepError when the file is not what its plan and the declared tables say.
     """
+    settings = run.settings
     with attached(settings, candidates) as connection:
         plan = read_plan(connection)
         check_tables(connection, plan)
         version = input_version(plan.inputs)
-        gold = Gold(connection, settings, models, plan)
+        gold = Gold(connection, settings, run.models, plan)
         gold.prepare()
 
         def judged(tables: Iterable[Table]) -> list[Verdict]:
             planned = [table for table in tables if plan.slices_of(table)]
-            return [v for t in planned for v in _verdicts(gold_suite(t), gold.profile(t), version, run_id, now)]
+            return [v for t in planned for v in _verdicts(gold_suite(t), gold.profile(t), version, run)]
 
         sliced = with_earlier_releases(settings, judged((*HOURLY, *DAILY)))
         of_silver = [v for v in verdicts_at(settings, version).values() if v.table.startswith("silver.")]
@@ -126,13 +121,13 @@ def _with_staleness(
     return profile
 
 
-def _verdicts(suite: Suite, profile: pd.DataFrame, version: str, run_id: str, now: datetime) -> list[Verdict]:
+def _verdicts(suite: Suite, profile: pd.DataFrame, version: str, run: Run) -> list[Verdict]:
     from pipeline.gate.validation import failures_of  # takes seconds to import, and only judging needs it
 
     rows = dict(zip(profile["slice"], profile["rows"], strict=True))
     digest = suite.digest
     return [
-        Verdict(suite.table, slice_, version, not failures, failures, int(rows[slice_]), digest, run_id, now)
+        Verdict(suite.table, slice_, version, not failures, failures, int(rows[slice_]), digest, run.run_id, run.now)
         for slice_, failures in failures_of(suite, profile).items()
     ]
 

@@ -6,7 +6,6 @@ Belongs here: which slices go into a build, and the order of the steps. Each ste
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 
 from lake.code_version import code_version
 from lake.records.publications import Publication, newest
@@ -24,9 +23,8 @@ from pipeline.gold.dbt_process import Dbt, end_dbt, run_dbt, start_dbt
 from pipeline.gold.plan import GoldPlan, write_plan
 from pipeline.gold.publish import publish
 from pipeline.gold.stale import silences_between, silver_versions, stale_slices
+from pipeline.run import Run
 from pipeline.silver.append import APP_ID, Models
-from pipeline.silver.tick import Progress, silent
-from runtime.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -50,33 +48,30 @@ class Outcome:
     verdicts: list[Verdict]
 
 
-def refresh_gold(settings: Settings, models: Models, *, run_id: str, now: datetime,
-                 slices: Sequence[str] | None = None, wait_s: float = 0.0,
-                 progress: Progress = silent) -> Outcome | None:  # fmt: skip
+def refresh_gold(run: Run, slices: Sequence[str] | None = None) -> Outcome | None:
     """Rebuild, judge and publish what is stale, and `slices`; None when there is nothing to do."""
-    with writer_lease(settings, "refresh of gold", wait_s):
-        return publish_stale(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
+    with writer_lease(run.settings, "refresh of gold", run.wait_s):
+        return publish_stale(run, slices)
 
 
-def publish_stale(settings: Settings, models: Models, *, run_id: str, now: datetime,
-                  slices: Sequence[str] | None = None, progress: Progress = silent) -> Outcome | None:  # fmt: skip
+def publish_stale(run: Run, slices: Sequence[str] | None = None) -> Outcome | None:
     """The same for a caller that holds the lease."""
-    prepared = prepare(settings, models, run_id=run_id, now=now, slices=slices, progress=progress)
+    prepared = prepare(run, slices)
     if prepared is None:
         return None
     if prepared.dbt is not None:
-        progress("gold candidates")
-        run_dbt(settings, prepared.dbt, progress)
-    return finish(settings, models, prepared, run_id=run_id, now=now, progress=progress)
+        run.progress("gold candidates")
+        run_dbt(run.settings, prepared.dbt, run.progress)
+    return finish(run, prepared)
 
 
-def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, slices: Sequence[str] | None = None,
-            progress: Progress = silent) -> Prepared | None:  # fmt: skip
+def prepare(run: Run, slices: Sequence[str] | None = None) -> Prepared | None:
     """Judge the silver slices to build, and write the plan for those that pass; None when there is nothing to do.
 
     Stale and held slices are always among them: a publication says of every slice it does not rebuild that nothing
     has changed there.
     """
+    settings, models = run.settings, run.models
     inputs = silver_versions(settings, models)
     if SILVER_DEVICES.name not in inputs:
         return None
@@ -90,19 +85,16 @@ def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, s
     )
     if not hours and not registry_moved:
         return None
-    progress(f"judging {len(hours)} slices of silver")
+    run.progress(f"judging {len(hours)} slices of silver")
     with ExitStack() as unless_needed:
         dbt = start_dbt(settings)  # loads while silver is judged
         unless_needed.callback(end_dbt, dbt)
         judgement = judge_silver(
-            settings,
-            models,
+            run,
             hours,
             inputs,
             bronze_version=version_of(settings, BRONZE_TELEMETRY.name) or 0,
-            progress=progress_of(settings, SILVER_REJECTED.name, APP_ID),
-            run_id=run_id,
-            now=now,
+            up_to_ingest_id=progress_of(settings, SILVER_REJECTED.name, APP_ID),
             newest_slice=max(stale.with_records, default=None),
         )
         bad = set(judgement.held_hours)
@@ -115,30 +107,29 @@ def prepare(settings: Settings, models: Models, *, run_id: str, now: datetime, s
     return Prepared(plan, dbt, judgement.verdicts, stale.with_records)
 
 
-def finish(settings: Settings, models: Models, prepared: Prepared, *, run_id: str, now: datetime,
-           progress: Progress = silent) -> Outcome:  # fmt: skip
+def finish(run: Run, prepared: Prepared) -> Outcome:
     """Judge the built candidates and publish those that pass. Raises GateError, StepError."""
-    plan = prepared.plan
+    settings, plan = run.settings, prepared.plan
     silver_held = [verdict for verdict in prepared.verdicts if not verdict.is_passing]
     if plan is None:
         return Outcome(None, [], [], silver_held, list(prepared.verdicts))
-    progress("judging gold")
+    run.progress("judging gold")
     candidates = candidate_path(settings)
-    judgement = judge_gold(settings, models, candidates, run_id=run_id, now=now)
+    judgement = judge_gold(run, candidates)
     verdicts = [*prepared.verdicts, *judgement.verdicts]
     bad = set(judgement.held_hours)
     passing = [slice_ for slice_ in plan.hours if slice_ not in bad]
     if plan.hours and not passing:
         return Outcome(None, [], [], [v for v in verdicts if not v.is_passing], verdicts)
     if judgement.must_rebuild:
-        progress("gold candidates without the held slices")
-        smaller = _plan(passing, bad, prepared.with_records, plan.versions, newest(settings), models)
+        run.progress("gold candidates without the held slices")
+        smaller = _plan(passing, bad, prepared.with_records, plan.versions, newest(settings), run.models)
         write_plan(settings, smaller, keep_built=True)
-        run_dbt(settings, start_dbt(settings), progress, after_holding=True)
-        judgement = judge_gold(settings, models, candidates, run_id=run_id, now=now)
+        run_dbt(settings, start_dbt(settings), run.progress, after_holding=True)
+        judgement = judge_gold(run, candidates)
         verdicts += judgement.verdicts
-    progress("publishing")
-    publication = publish(settings, models, candidates, run_id=run_id, now=now, code_version=code_version())
+    run.progress("publishing")
+    publication = publish(run, candidates, code_version=code_version())
     return Outcome(
         publication,
         [slice_ for slice_ in publication.slices if "T" in slice_],

@@ -8,14 +8,12 @@ never published is rolled back first, so that it cannot ride along with a later 
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from lake.models.catalog import Model
 from lake.records import gold_hashes, publications
 from lake.records.publications import Publication
 from lake.records.verdicts import Verdict, held_entry, input_version, latest_failures, verdicts_at
@@ -25,6 +23,7 @@ from lake.tables.contracts import Table
 from lake.tables.gold import DAILY, DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
 from lake.tables.silver import SILVER_DEVICES
 from pipeline.gate.candidates import SCHEMA, Plan, attached, check_tables, read_plan
+from pipeline.run import Run
 from runtime.errors import GateError, StepError
 from runtime.settings import Settings
 
@@ -37,15 +36,7 @@ _SHOWN = 5
 _BUILT_UPON = (DEVICE_HOURS.name, DEVICE_LATEST.name)
 
 
-def publish(
-    settings: Settings,
-    models: Mapping[str, Model],
-    candidates: Path,
-    *,
-    run_id: str,
-    now: datetime,
-    code_version: str,
-) -> Publication:
+def publish(run: Run, candidates: Path, *, code_version: str) -> Publication:
     """Publish the passing slices of the gold candidate in the DuckDB file `candidates`; held ones are passed over.
 
     An hour needs a passing verdict in every silver and every hourly gold table, a day in every daily table and no held
@@ -53,6 +44,7 @@ def publish(
     is held; StepError when the candidate was built upon another publication, or a commit fails. Then nothing is
     published. Published again by the same run it changes nothing.
     """
+    settings = run.settings
     with attached(settings, candidates) as connection:
         plan = read_plan(connection)
         check_tables(connection, plan)
@@ -60,20 +52,20 @@ def publish(
         held = _held(settings, verdicts)
         hours, days = _to_publish(plan, verdicts, held)
         previous = publications.newest(settings)
-        if previous is not None and _is_done(previous, plan, [*hours, *days], run_id):
+        if previous is not None and _is_done(previous, plan, [*hours, *days], run.run_id):
             return previous
         _check_basis(plan, previous)
         tables = {
             t.name: roll_back(settings, t, previous.tables.get(t.name, 0) if previous else 0) for t in GOLD_TABLES
         }
-        metadata = {"step": "publish", "inputs": dict(plan.inputs), "slices": runs_of(hours), "run_id": run_id}
+        metadata = {"step": "publish", "inputs": dict(plan.inputs), "slices": runs_of(hours), "run_id": run.run_id}
         for table in GOLD_TABLES:
             slices = hours if table in HOURLY else days if table in DAILY else [UNSLICED]
             if slices:
                 tables[table.name] = _commit(connection, settings, table, slices, metadata)
     publication = Publication(
         publication_id=previous.publication_id + 1 if previous else 1,
-        published_at=now,
+        published_at=run.now,
         tables=tables,
         inputs=plan.inputs,
         slices=(*hours, *days),
@@ -81,9 +73,9 @@ def publish(
         releases=tuple(_releases(previous, verdicts, {*hours, *days, UNSLICED})),
         first_slice=min([*hours, *([previous.first_slice] if previous and previous.first_slice else [])], default=""),
         last_slice=max([*hours, previous.last_slice if previous else ""]),
-        models={model_id: model.digest for model_id, model in models.items()},
+        models={model_id: model.digest for model_id, model in run.models.items()},
         code_version=code_version,
-        run_id=run_id,
+        run_id=run.run_id,
     )
     gold_hashes.record(settings, publication.publication_id, previous.tables if previous else {}, tables)
     publications.record(settings, publication)

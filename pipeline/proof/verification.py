@@ -31,10 +31,10 @@ from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED  # fmt: skip
 from pipeline.gate.candidates import SCHEMA, attached
 from pipeline.gold.plan import GoldPlan, build_candidates
 from pipeline.gold.stale import silences_between, silver_versions, stale_slices
+from pipeline.run import Progress, silent
 from pipeline.silver.append import APP_ID, Models, ensure_silver, rebuild_slices
 from pipeline.silver.device_registry import APP_ID as LIFECYCLE_APP
 from pipeline.silver.device_registry import update_registry
-from pipeline.silver.tick import Progress, silent
 from runtime.errors import StepError
 from runtime.settings import Settings
 

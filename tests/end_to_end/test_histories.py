@@ -19,6 +19,7 @@ from lake.records import publications
 from lake.slices import slice_of
 from pipeline.gold.gold_refresh import refresh_gold
 from pipeline.proof.verification import verify
+from pipeline.run import Run
 from pipeline.silver.tick import rebuild_silver, tick
 from runtime.settings import Settings
 from tests.conftest import empty_topics
@@ -68,19 +69,23 @@ class Lakehouse:
         """From now on the second version of the thermostat is known."""
         self._be_patient(self.newer)
 
+    def run(self) -> Run:
+        """What a step is told."""
+        return Run(self.settings, self.models, "test", datetime.now(UTC))
+
     def tick(self) -> None:
         """Everything that was sent to silver."""
         assert self.settings.kafka_bootstrap is not None
-        tick(self.spark, self.settings, self.settings.kafka_bootstrap, self.models, run_id="test")
+        tick(self.spark, self.run(), self.settings.kafka_bootstrap)
 
     def refresh(self, slices: list[str] | None = None) -> None:
         """What is stale to gold."""
-        outcome = refresh_gold(self.settings, self.models, run_id="test", now=datetime.now(UTC), slices=slices)
+        outcome = refresh_gold(self.run(), slices)
         assert outcome is None or not outcome.held, outcome
 
     def backfill(self, slice_: str) -> None:
         """An hour anew, from bronze on."""
-        rebuild_silver(self.spark, self.settings, self.models, [slice_], run_id="test")
+        rebuild_silver(self.spark, self.run(), [slice_])
         self.refresh([slice_])
 
 

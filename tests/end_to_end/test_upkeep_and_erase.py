@@ -29,6 +29,7 @@ from pipeline.erasure.removal import scan_files
 from pipeline.gold.gold_refresh import refresh_gold
 from pipeline.gold.stale import stale_slices
 from pipeline.proof.verification import verify
+from pipeline.run import Run
 from pipeline.silver.append import APP_ID
 from runtime.settings import Settings
 from tests.end_to_end.lakehouse import COMMAND, lakehouse
@@ -42,7 +43,7 @@ ASKED = ("erase", ERASED, "--why", f"{ERASED} was sold", "--by", "ada", "--yes")
 
 def publish(settings: Settings, spark: SparkSession) -> None:
     run_tick(spark, settings)
-    refresh_gold(settings, known_models(settings), run_id="test", now=datetime.now(UTC))
+    refresh_gold(Run(settings, known_models(settings), "test", datetime.now(UTC)))
 
 
 def published(settings: Settings, where: str = "true", number: int | None = None) -> dict[str, list[Any]]:

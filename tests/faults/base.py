@@ -22,6 +22,7 @@ from ingestion import bronze_ingest
 from ingestion.landing_topics import TELEMETRY, ensure_topics
 from lake.models.catalog import known_models
 from pipeline.gold.gold_refresh import Outcome, refresh_gold
+from pipeline.run import Run
 from pipeline.silver.tick import tick
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect
@@ -73,7 +74,7 @@ def run_tick(settings: Settings, session: SparkSession, *, accept_gap: bool = Fa
     """One tick on a session."""
     assert settings.kafka_bootstrap is not None
     models = known_models(settings)
-    tick(session, settings, settings.kafka_bootstrap, models, run_id=run_id, accept_gap=accept_gap)
+    tick(session, Run(settings, models, run_id, datetime.now(UTC)), settings.kafka_bootstrap, accept_gap=accept_gap)
 
 
 def tick_on(address: str, settings: Settings) -> None:
@@ -87,7 +88,7 @@ def tick_on(address: str, settings: Settings) -> None:
 
 def run_refresh(settings: Settings, run_id: str = "refresh") -> Outcome | None:
     """Gold of what is stale."""
-    return refresh_gold(settings, known_models(settings), run_id=run_id, now=datetime.now(UTC))
+    return refresh_gold(Run(settings, known_models(settings), run_id, datetime.now(UTC)))
 
 
 def half_published(settings: Settings) -> Scene:

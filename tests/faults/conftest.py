@@ -14,6 +14,7 @@ from lake.storage.locations import candidate_path
 from pipeline.gate.judge import judge_gold
 from pipeline.gold.dbt_process import run_dbt
 from pipeline.gold.gold_refresh import prepare
+from pipeline.run import Run
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings
 from tests.faults.base import Scene, half_published
@@ -49,12 +50,13 @@ def ticked(half: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
 def judged(ticked: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """A lake whose gold candidate is built and judged, and not published."""
     scene = ticked.copy(tmp_path_factory.mktemp("judged") / "home")
-    settings, models, now = scene.settings, known_models(scene.settings), datetime.now(UTC)
-    prepared = prepare(settings, models, run_id="judged", now=now)
+    settings = scene.settings
+    run = Run(settings, known_models(settings), "judged", datetime.now(UTC))
+    prepared = prepare(run)
     assert prepared is not None
     assert prepared.dbt is not None
     run_dbt(settings, prepared.dbt)
-    judge_gold(settings, models, candidate_path(settings), run_id="judged", now=now)
+    judge_gold(run, candidate_path(settings))
     return scene
 
 

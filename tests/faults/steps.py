@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from lake.models.catalog import known_models
 from lake.storage.locations import candidate_path
 from pipeline.gold.publish import publish
+from pipeline.run import Run
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect
 from tests.faults.base import run_refresh, run_tick
@@ -26,4 +27,4 @@ def refreshing(settings: Settings) -> None:
 def publishing(settings: Settings) -> None:
     """A step: publishing the candidate that is built and judged."""
     models = known_models(settings)
-    publish(settings, models, candidate_path(settings), run_id="killed", now=datetime.now(UTC), code_version="1")
+    publish(Run(settings, models, "killed", datetime.now(UTC)), candidate_path(settings), code_version="1")

@@ -6,6 +6,7 @@ Belongs here: what becomes of bytes on disk. A published figure is either right 
 import resource
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dagster_project.runs.in_process import run_job
 from lake.models.catalog import known_models
 from lake.storage.locations import table_uri
 from lake.tables.gold import DEVICE_HOURS, DEVICE_MINUTES
+from pipeline.run import Run
 from pipeline.silver.tick import rebuild_silver
 from runtime.errors import LakehouseError, StepError
 from runtime.processes import find
@@ -79,7 +81,7 @@ def of_silver(damage: Damage, scene: Scene, invariants: Invariants) -> None:
         run_job(settings, "publish", slices=[hour])
     assert seen(settings) == before
     with scene.session() as session:
-        rebuild_silver(session, settings, known_models(settings), [hour], run_id="rebuild")
+        rebuild_silver(session, Run(settings, known_models(settings), "rebuild", datetime.now(UTC)), [hour])
     scene.refresh()
     assert {**seen(settings), "publication": 2} == before
     invariants.hold(settings, scene.manifest)

@@ -16,7 +16,7 @@ import pytest
 from lake.models.catalog import known_models
 from lake.tables.gold import GOLD_TABLES
 from pipeline.maintenance import upkeep
-from pipeline.silver.tick import silent
+from pipeline.run import Run
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect
 from tests.faults.base import Scene
@@ -54,7 +54,7 @@ def killed_after_the_record(scene: Scene, invariants: Invariants) -> None:
 def upkeeping(settings: Settings) -> None:
     """A step: upkeep of tomorrow, which lets go all but the newest publication and what only others need."""
     at_once, tomorrow = replace(settings, keep_publications_days=0, keep_files_hours=0), datetime.now(UTC) + DAY
-    upkeep(at_once, connect(settings.spark), known_models(settings), now=tomorrow, progress=silent)
+    upkeep(Run(at_once, known_models(settings), "upkeep", tomorrow), connect(settings.spark))
 
 
 def killed_in_upkeep(scene: Scene, invariants: Invariants) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
@@ -21,6 +22,7 @@ from lake.models.catalog import known_models
 from lake.records import publications
 from lake.storage.lease import current_holder, writer_lease
 from pipeline.gold.gold_refresh import refresh_gold
+from pipeline.run import Run
 from runtime.errors import LeaseError
 from runtime.settings import Settings
 from tests.faults.base import Scene
@@ -34,7 +36,8 @@ _STEP_S = 3600.0
 
 def two_at_once(scene: Scene, invariants: Invariants) -> None:
     """One stops amid its gold commits; the other is to rebuild an hour of the same."""
-    settings, models, now = scene.settings, known_models(scene.settings), datetime.now(UTC)
+    settings = scene.settings
+    run = Run(settings, known_models(settings), "second", datetime.now(UTC))
     first = start_to(Point("pipeline.gold.publish._replace", 2, by=signal.SIGSTOP), refreshing, settings)
     assert first.pid is not None
     process = psutil.Process(first.pid)
@@ -45,11 +48,8 @@ def two_at_once(scene: Scene, invariants: Invariants) -> None:
     assert published is not None
     hour = published.first_slice
     with pytest.raises(LeaseError, match=rf"process {first.pid} on .*refresh of gold"):
-        refresh_gold(settings, models, run_id="second", now=now, slices=[hour])
-    waiting = threading.Thread(
-        target=refresh_gold, args=(settings, models),
-        kwargs={"run_id": "second", "now": now, "slices": [hour], "wait_s": 120.0},
-    )  # fmt: skip
+        refresh_gold(run, [hour])
+    waiting = threading.Thread(target=refresh_gold, args=(replace(run, wait_s=120.0), [hour]))
     waiting.start()
     process.resume()
     waiting.join(200)
@@ -118,7 +118,7 @@ def published_in_the_past(scene: Scene, invariants: Invariants) -> None:
     first = publications.newest(settings)
     assert first is not None
     past = first.published_at - timedelta(days=2)
-    outcome = refresh_gold(settings, known_models(settings), run_id="past", now=past)
+    outcome = refresh_gold(Run(settings, known_models(settings), "past", past))
     assert outcome is not None
     newest = publications.newest(settings)
     assert newest is not None

@@ -21,6 +21,7 @@ from pipeline.gate.judge import Judgement, judge_gold, judge_silver
 from pipeline.gate.suites import gold_suite, reading_suite, registry_suite, slice_suite
 from pipeline.gate.validation import failures_of
 from pipeline.gold.publish import publish
+from pipeline.run import Run
 from runtime.errors import StepError
 from runtime.settings import Settings
 from tests.support.small_lake import H5, H6, H7, NEXT_DAY, NOW, THERMOSTAT, THERMOSTATS, Candidate, Lake, Row
@@ -43,8 +44,8 @@ def lake(tmp_path: Path) -> Lake:
 def judged(lake: Lake, slices: tuple[str, ...] = (H5, H6, NEXT_DAY), newest: str | None = None) -> Judgement:
     inputs = lake.write()
     return judge_silver(
-        lake.settings, lake.models, slices, inputs, bronze_version=lake.version("bronze.telemetry"), progress=10,
-        run_id="run", now=NOW, newest_slice=newest,
+        Run(lake.settings, lake.models, "run", NOW), slices, inputs,
+        bronze_version=lake.version("bronze.telemetry"), up_to_ingest_id=10, newest_slice=newest,
     )  # fmt: skip
 
 
@@ -53,7 +54,7 @@ def candidate(lake: Lake) -> Candidate:
 
 
 def judged_gold(made: Candidate) -> Judgement:
-    return judge_gold(made.lake.settings, made.lake.models, made.write(), run_id="run", now=NOW)
+    return judge_gold(Run(made.lake.settings, made.lake.models, "run", NOW), made.write())
 
 
 def found(judgement: Judgement) -> Found:
@@ -291,8 +292,8 @@ def test_staleness_is_judged_of_the_newest_slice(lake: Lake) -> None:
     lake.bronze, lake.models = others.bronze, {THERMOSTAT: fast, other.model_id: other}
     versions = inputs | others.write()
     judgement = judge_silver(
-        lake.settings, lake.models, [H6, NEXT_DAY], versions, bronze_version=lake.version("bronze.telemetry"),
-        progress=10, run_id="run", now=NOW, newest_slice=NEXT_DAY,
+        Run(lake.settings, lake.models, "run", NOW), [H6, NEXT_DAY], versions,
+        bronze_version=lake.version("bronze.telemetry"), up_to_ingest_id=10, newest_slice=NEXT_DAY,
     )  # fmt: skip
     assert row["offset"] == 90
     assert found(judgement) == {(THERMOSTATS, NEXT_DAY, "is_fresh")}
@@ -490,16 +491,16 @@ def test_a_candidate_that_lacks_a_table_is_refused(lake: Lake) -> None:
     with duckdb.connect(str(path)) as connection:
         connection.execute("ALTER TABLE gold.device_hours DROP COLUMN value_p95")
     with pytest.raises(StepError, match=r"candidate for gold\.device_hours has the columns"):
-        judge_gold(lake.settings, lake.models, path, run_id="run", now=NOW)
+        judge_gold(Run(lake.settings, lake.models, "run", NOW), path)
 
 
 def test_days_add_up_over_hours_published_earlier(lake: Lake) -> None:
     """A day whose other hours were published before is held to those hours at their published version."""
     first = candidate(lake)
-    judge_silver(lake.settings, lake.models, first.hours, first.inputs,
-                 bronze_version=lake.version("bronze.telemetry"), progress=10, run_id="r1", now=NOW)  # fmt: skip
+    run = Run(lake.settings, lake.models, "r1", NOW)
+    judge_silver(run, first.hours, first.inputs, bronze_version=lake.version("bronze.telemetry"), up_to_ingest_id=10)
     judged_gold(first)
-    published = publish(lake.settings, lake.models, first.path, run_id="r1", now=NOW, code_version="1")
+    published = publish(run, first.path, code_version="1")
     lake.fill(H7)
     upon = {name: published.tables[name] for name in (HOURS, LATEST)}
     second = Candidate(lake, [H7], [DAY], lake.write(), upon)

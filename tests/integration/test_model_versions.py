@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from lake.models.catalog import known_models
 from lake.models.store import add_model
 from pipeline.gold.gold_refresh import refresh_gold
+from pipeline.run import Run
 from runtime.settings import Settings
 from tests.support.landing import registered, rows, run_tick, send
 from wire.envelope import TelemetryEnvelope, rfc3339
@@ -73,7 +74,7 @@ def test_two_versions_of_a_model_at_the_same_time(spark: SparkSession, settings:
     assert rows(settings, "silver.boilers", aside) == [("new-2", {"noise": "4.5"})]
     assert rows(settings, "silver.rejected", "SELECT message_id, reason FROM t") == [("old-2", "wrong_type")]
 
-    outcome = refresh_gold(settings, known_models(settings), run_id="test", now=datetime.now(UTC))
+    outcome = refresh_gold(Run(settings, known_models(settings), "test", datetime.now(UTC)))
     assert outcome is not None
     assert outcome.publication is not None
     metrics = (

@@ -14,6 +14,7 @@ from lake.storage.delta import commit_metadata, open_table, read_rows
 from lake.tables.gold import DAILY, DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
 from pipeline.gold import publish as publishing
 from pipeline.gold.publish import publish
+from pipeline.run import Run
 from runtime.errors import GateError, StepError
 from runtime.settings import Settings
 from tests.support.small_lake import H5, H6, H7, NEXT_DAY, NOW, THERMOSTATS, Candidate, Lake
@@ -57,7 +58,7 @@ def judge(candidate: Candidate, failing: tuple[Place, ...] = (), missing: tuple[
 
 def published(candidate: Candidate, run_id: str = "run") -> publications.Publication:
     lake = candidate.lake
-    return publish(lake.settings, lake.models, candidate.write(), run_id=run_id, now=NOW, code_version="0.1.0")
+    return publish(Run(lake.settings, lake.models, run_id, NOW), candidate.write(), code_version="0.1.0")
 
 
 def seen(lake: Lake, table: str, publication: publications.Publication | None = None) -> list[tuple[Any, ...]]:
@@ -346,4 +347,4 @@ def test_killed_in_the_first_publication(lake: Lake, monkeypatch: pytest.MonkeyP
 def test_without_a_candidate_there_is_nothing_to_publish(lake: Lake) -> None:
     """The error says what to do."""
     with pytest.raises(StepError, match=r"no gold candidate at .*: build gold first"):
-        publish(lake.settings, lake.models, lake.settings.home / "none.duckdb", run_id="r", now=NOW, code_version="1")
+        publish(Run(lake.settings, lake.models, "r", NOW), lake.settings.home / "none.duckdb", code_version="1")

@@ -13,6 +13,7 @@ from lake.storage.retention import final_before
 from lake.tables.bronze import BRONZE_TELEMETRY
 from pipeline.gold.stale import silver_versions, stale_slices
 from pipeline.maintenance import upkeep
+from pipeline.run import Run
 from pipeline.silver.append import rebuild_slices
 from runtime.errors import UsageError
 from runtime.settings import Settings
@@ -41,7 +42,7 @@ def test_rows_of_a_final_slice_stay_though_bronze_has_lost_theirs(settings: Sett
     later = datetime.now(UTC) + timedelta(days=10)
 
     kept = replace(settings, keep_bronze_days=5)
-    upkeep(kept, spark, models, now=later, progress=lambda _: None)
+    upkeep(Run(kept, models, "upkeep", later), spark)
     assert count(settings, BRONZE_TELEMETRY.name) == 0
     assert final_before(settings) == f"{later - timedelta(days=5):%Y-%m-%d}"
     assert count(settings, THERMOSTATS) == 2
@@ -55,7 +56,7 @@ def test_rows_of_a_final_slice_stay_though_bronze_has_lost_theirs(settings: Sett
     assert stale_slices(settings, models).hours == {}
     assert newest(settings) is not None
 
-    upkeep(replace(kept, keep_silver_days=6), spark, models, now=later, progress=lambda _: None)
+    upkeep(Run(replace(kept, keep_silver_days=6), models, "upkeep", later), spark)
     assert count(settings, THERMOSTATS) == 0
     assert stale_slices(settings, models).hours == {}
 
@@ -65,4 +66,4 @@ def test_silver_is_not_kept_shorter_than_bronze(settings: Settings, spark: Spark
     for bronze in (None, 10):
         shorter = replace(settings, keep_bronze_days=bronze, keep_silver_days=9)
         with pytest.raises(UsageError, match="at least as long"):
-            upkeep(shorter, spark, {}, now=datetime.now(UTC), progress=lambda _: None)
+            upkeep(Run(shorter, {}, "upkeep", datetime.now(UTC)), spark)

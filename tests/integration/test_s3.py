@@ -19,6 +19,7 @@ from lake.storage.lake_files import LakeFiles
 from lake.storage.locations import delta_options, s3fs_options, spark_uri, table_uri
 from lake.storage.log_files import checkpoint, superseded
 from pipeline.maintenance import plan_upkeep, upkeep
+from pipeline.run import Run
 from runtime.processes import find
 from runtime.settings import Settings
 from runtime.spark.connect_server import NAME, connect, running_spark
@@ -129,7 +130,7 @@ def test_upkeep_and_the_end_of_a_tables_history(home: Settings) -> None:
     for number, age_days in ((1, 40), (2, 5)):
         publications.record(home, publication(number, age_days, {TABLE.name: number}))
     plan = plan_upkeep(home, {}, now=LATER)
-    assert upkeep(home, NO_SPARK, {}, now=LATER, progress=lambda _: None) == plan
+    assert upkeep(Run(home, {}, "upkeep", LATER), NO_SPARK) == plan
     assert plan.expired == (1,)
     assert [len(each.unread) for each in plan.tables if each.table == TABLE] == [1]
     assert [devices_at(home, version) for version in (2, 3)] == [["d2"], ["d3"]]

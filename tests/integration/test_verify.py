@@ -15,6 +15,7 @@ from lake.storage.delta import open_table
 from lake.storage.locations import table_uri
 from pipeline.gold.gold_refresh import refresh_gold
 from pipeline.proof.verification import Verification, verify
+from pipeline.run import Run
 from runtime.settings import Settings
 from tests.support.landing import reading, registered, run_tick, send
 
@@ -24,7 +25,7 @@ HELD_HOUR = f"{START + timedelta(hours=2):%Y-%m-%dT%H}"
 
 def publish(spark: SparkSession, settings: Settings) -> None:
     run_tick(spark, settings)
-    assert refresh_gold(settings, known_models(settings), run_id="test", now=datetime.now(UTC)) is not None
+    assert refresh_gold(Run(settings, known_models(settings), "test", datetime.now(UTC))) is not None
 
 
 def verified(spark: SparkSession, settings: Settings, publication_id: int) -> Verification:

@@ -4,7 +4,7 @@ Belongs here: sending single messages and reading tables back. The simulator is 
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from confluent_kafka import Producer
@@ -14,6 +14,7 @@ from lake.models.catalog import known_models
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import table_uri
+from pipeline.run import Run
 from pipeline.silver.tick import TickReport, tick
 from runtime.settings import Settings
 from wire.envelope import REGISTERED, Message, TelemetryEnvelope, lifecycle_message, rfc3339
@@ -53,7 +54,7 @@ def reading(device: str, message_id: str, moment: datetime | str, payload: bytes
 def run_tick(spark: SparkSession, settings: Settings, run_id: str = "test") -> TickReport:
     """One tick of everything that was sent."""
     assert settings.kafka_bootstrap is not None
-    return tick(spark, settings, settings.kafka_bootstrap, known_models(settings), run_id=run_id)
+    return tick(spark, Run(settings, known_models(settings), run_id, datetime.now(UTC)), settings.kafka_bootstrap)
 
 
 def rows(settings: Settings, table: str, sql: str = "SELECT * FROM t ORDER BY ALL") -> list[tuple[Any, ...]]:

@@ -46,7 +46,9 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
         progress("Starting")
         from lake.models.catalog import known_models
         from lake.storage.lease import LEASE_WAIT_S
+        from pipeline.erasure.removal import Request
         from pipeline.erasure.removal import erase as erase_device
+        from pipeline.run import Run
         from runtime.kafka.broker import running_broker
         from runtime.spark.connect_server import connect, running_spark
 
@@ -54,12 +56,16 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
             spark = connect(address)
             progress("its turn to write")
             try:
+                now = datetime.now(UTC)
+                run_id = f"erasure-{now:%Y%m%dT%H%M%SZ}"
                 done = erase_device(
-                    settings, spark, bootstrap, known_models(settings), device, who=by or getpass.getuser(), why=why,
-                    clock=lambda: datetime.now(UTC), progress=progress,
+                    Run(settings, known_models(settings), run_id, now, progress, LEASE_WAIT_S),
+                    spark,
+                    bootstrap,
+                    Request(device, by or getpass.getuser(), why),
+                    clock=lambda: datetime.now(UTC),
                     purges_kafka=settings.kafka_bootstrap is None if purge_kafka is None else purge_kafka,
-                    wait_s=LEASE_WAIT_S,
-                )  # fmt: skip
+                )
             finally:
                 spark.stop()
     naming = done.scan["naming"]

@@ -22,6 +22,7 @@ from lake.storage.log_files import checkpoint, current_at, droppable_log, table_
 from lake.tables.gold import DEVICE_COMPLETENESS
 from pipeline.gold.stale import stale_slices
 from pipeline.maintenance import Upkeep, plan_upkeep, upkeep
+from pipeline.run import Run
 from runtime.settings import Settings
 from tests.support.small_lake import H5, THERMOSTATS, Lake
 
@@ -159,7 +160,7 @@ def test_a_rearranged_silver_table_makes_nothing_stale(settings: Settings) -> No
 
 
 def done(settings: Settings) -> Upkeep:
-    return upkeep(settings, NO_SPARK, {}, now=LATER, progress=lambda _: None)
+    return upkeep(Run(settings, {}, "upkeep", LATER), NO_SPARK)
 
 
 def test_a_listed_publication_can_be_read_and_others_are_let_go(settings: Settings) -> None:
