@@ -9,6 +9,7 @@ line prints it as one sentence and leaves with `exit_code`.
     │   └── QueryError        SQL that failed or that tried to write
     ├── InputError            a recorded file that cannot be taken as it is
     ├── PlatformError         the machine or a service is not as needed: port, disk, network, Java, broker, S3
+    ├── FormatError           a lake is of a format that this program does not know
     ├── LandingZoneError      Kafka offsets or topics that do not fit what bronze has committed
     ├── LeaseError            another process is writing to this lake
     ├── GateError             publishing was asked for without a passing verdict
@@ -43,6 +44,10 @@ class InputError(LakehouseError):
 
 class PlatformError(LakehouseError):
     """The machine or a service is not as needed."""
+
+
+class FormatError(LakehouseError):
+    """A lake is of a format that this program does not know."""
 
 
 class LandingZoneError(LakehouseError):

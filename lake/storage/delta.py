@@ -22,6 +22,7 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 from deltalake.transaction import RemoveAction
 
+from lake.storage.format_version import KEEP_LOG, check_format, description
 from lake.storage.lease import ensure_held
 from lake.storage.locations import delta_options, explain_store, table_uri
 from lake.storage.parquet_files import write_files
@@ -45,17 +46,20 @@ _ATTEMPTS = 5
 Rows = Callable[[], pa.RecordBatchReader]
 """Makes a fresh reader, since a commit that lost a race is written again."""
 # These rearrange or drop files and leave the rows as they are: a version after them reads the same.
-LAYOUT_OPERATIONS = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "FSCK"})
+LAYOUT_OPERATIONS = frozenset(
+    {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UPDATE TABLE METADATA", "FSCK"}
+)
 WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 # Publications pin old versions, so a writer never drops old log entries by itself: upkeep does, which knows the pins.
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
 def open_table(settings: Settings, table: str, version: int | None = None) -> DeltaTable | None:
-    """The table at `version` (by default its newest); None when it does not exist. Raises StepError, PlatformError."""
+    """The table at `version` (by default its newest); None when it does not exist. Raises StepError, PlatformError,
+    FormatError."""
     uri = table_uri(settings, table)
     try:
-        return DeltaTable(uri, version=version, storage_options=delta_options(settings))
+        opened = DeltaTable(uri, version=version, storage_options=delta_options(settings))
     except TableNotFoundError:
         return None
     except DeltaError as error:
@@ -65,6 +69,8 @@ def open_table(settings: Settings, table: str, version: int | None = None) -> De
         ) from error
     except OSError as error:
         raise PlatformError(explain_store(settings, uri, str(error))) from error
+    check_format(table, opened)
+    return opened
 
 
 def version_of(settings: Settings, table: str) -> int | None:
@@ -111,12 +117,17 @@ def ensure_table(settings: Settings, table: Table) -> DeltaTable:
     opened = open_table(settings, table.name)
     if opened is not None:
         return opened
-    configuration = {"delta.checkpointInterval": "50", "delta.dataSkippingStatsColumns": ",".join(table.statistics)}
+    configuration = {
+        "delta.checkpointInterval": "50",
+        "delta.dataSkippingStatsColumns": ",".join(table.statistics),
+        KEEP_LOG: "false",
+    }
     return DeltaTable.create(
         table_uri(settings, table.name),
         Schema.from_arrow(arrow_schema(table)),
         mode="ignore",
         partition_by=list(table.partition_by),
+        description=description(),
         configuration={key: value for key, value in configuration.items() if value},
         storage_options=delta_options(settings),
     )

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from lake.slices import slices_of_runs
 from lake.storage.delta import LAYOUT_OPERATIONS, open_table
+from lake.storage.format_version import KEEP_LOG, description
 from lake.storage.lease import ensure_held
 from lake.storage.locations import spark_uri
 from lake.tables.contracts import Table
@@ -26,9 +27,6 @@ from runtime.settings import Settings
 Metadata = Mapping[str, Any]
 # Delta's names of the numbers that each of our types holds besides its own
 _NARROWER = {"bigint": ("integer",), "double": ("integer", "long")}
-
-# publications pin old versions, so Delta may not cut the log by its age: upkeep does, which knows the pins
-KEEP_LOG = "delta.enableExpiredLogCleanup"
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,10 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
             KEEP_LOG: "false",
         }
         pairs = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items() if value)
-        spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING DELTA {parts} TBLPROPERTIES ({pairs})")
+        spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING DELTA {parts} COMMENT '{description()}' "
+            f"TBLPROPERTIES ({pairs})"
+        )
         return
     if opened.metadata().configuration.get(KEEP_LOG) != "false":
         spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')")

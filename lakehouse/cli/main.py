@@ -52,6 +52,7 @@ COMMANDS = {
     "verify": "verify:verify",
     "sql": "sql:sql",
     "upkeep": "upkeep:upkeep",
+    "upgrade": "upgrade:upgrade",
     "erase": "erase:erase",
     "doctor": "doctor:doctor",
 }

@@ -13,6 +13,7 @@ ROOMS = (
     "runtime",
     "runtime.java",
     "lake",
+    "pipeline",
     "dagster_project",  # loads longest, so what of it uses nothing is started first
     "ingestion",
     "runtime.spark",

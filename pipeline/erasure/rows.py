@@ -20,8 +20,9 @@ from lake.records import erasures
 from lake.records.erasures import Erasure
 from lake.slices import runs_of, slice_of
 from lake.storage.delta import version_of
+from lake.storage.format_version import KEEP_LOG
 from lake.storage.locations import spark_uri
-from lake.storage.spark_commits import KEEP_LOG, committing, newest_commit, read_table
+from lake.storage.spark_commits import committing, newest_commit, read_table
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.erasure.mentions import pattern_of
