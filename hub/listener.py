@@ -15,6 +15,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from hub.amqp_session import AmqpSession
 from hub.hub_parts import HubParts
 from hub.key_material import Contexts
 from hub.link import Link, Session
@@ -144,6 +145,8 @@ class Listener:
         """Who speaks what begins with these bytes."""
         if first[0] == 0x10:
             return SessionProtocol(MqttSession(self._parts, connection))
+        if first.startswith(b"AMQP"):
+            return SessionProtocol(AmqpSession(self._parts, connection))
         return self._http(connection)
 
     def _http(self, connection: TlsConnection) -> asyncio.Protocol:
@@ -157,7 +160,7 @@ class Listener:
             await self._app(scope, receive, send)
 
     def _websocket_session(self, link: Link, subprotocol: str) -> Session | None:
-        return MqttSession(self._parts, link) if subprotocol == "mqtt" else None
+        return MqttSession(self._parts, link) if subprotocol == "mqtt" else AmqpSession(self._parts, link)
 
 
 class AcceptedConnection(TlsConnection):
