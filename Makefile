@@ -58,7 +58,7 @@ bench: setup ## side-by-side measurements, results in bench/results; QUICK=1 doe
 
 docs: .venv/.packages ## the pages of docs/ as a site in site/, every link checked
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/docs.txt
-	@DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The site is in site/; $(BIN)/mkdocs serve shows it while you write."
 
 MINUTES ?= 30
