@@ -16,7 +16,7 @@ from typing import Literal
 
 import duckdb
 
-from lake.reading.series_macros import FILLS, scalar_macros, series_macro
+from lake.reading.series_macros import FILLS, SCALAR_MACROS, series_macro
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.sql_text import quoted, quoted_name
@@ -114,7 +114,7 @@ class PublishedGold:
         """The DuckDB connection that its relations belong to."""
         connection = connect(self._settings)
         connection.execute(f"SET temp_directory = {quoted(str(Path(tempfile.gettempdir()) / 'lakehouse-sql'))}")
-        for statement in scalar_macros():
+        for statement in SCALAR_MACROS.values():
             connection.execute(statement)
         return connection
 
@@ -155,7 +155,7 @@ class PublishedGold:
         wanted = "" if unit is None else f", unit := {quoted(unit)}"
         source = self._source(table.name)
         macro = f"series_of_{table.short_name}"
-        self.connection.execute(series_macro(table, source, macro).replace("CREATE MACRO", "CREATE OR REPLACE MACRO"))
+        self.connection.execute(series_macro(table, source, macro))
         try:
             found = self.connection.sql(
                 f"SELECT period_at, value_{value} AS value, max(unit) OVER () AS unit, reading_count "

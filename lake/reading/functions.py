@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from lake.reading.series_macros import SCALAR_MACROS, TABLE_MACROS
 from lake.sql_text import quoted
 from runtime.errors import QueryError
 
@@ -95,8 +96,8 @@ uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 var_pop var_samp varia
 variant_extract variant_normalize variant_to_parquet_variant variant_typeof vector_type version wavg week weekday
 weekofyear weighted_avg xor year yearweek
 """
-_TABLE_FUNCTIONS = frozenset(_TABLE_FUNCTION_NAMES.split())
-_FUNCTIONS = frozenset(_FUNCTION_NAMES.lower().split())
+_TABLE_FUNCTIONS = frozenset([*_TABLE_FUNCTION_NAMES.split(), *TABLE_MACROS])
+_FUNCTIONS = frozenset([*_FUNCTION_NAMES.lower().split(), *SCALAR_MACROS])
 _PREFIXES = ("icu_collate_", "!__postfix")
 # a table's name that is none in a catalog is tried as a file or an address
 _FILE = re.compile(r"[^\w\s$-]")

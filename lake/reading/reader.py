@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from lake.models.catalog import Model, silver_tables
+from lake.reading.comforts import WIDE, Comfort, comforts, described
 from lake.reading.functions import check_calls, check_pivot
 from lake.reading.memory_copies import Keeper
 from lake.records import publications
@@ -24,6 +25,7 @@ from lake.sql_text import quoted
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import table_uri
+from lake.tables.contracts import Table
 from lake.tables.every import FIXED_TABLES
 from lake.tables.gold import GOLD_TABLES
 from runtime.errors import QueryError
@@ -49,10 +51,16 @@ class Reader:
     connection: duckdb.DuckDBPyConnection
     settings: Settings
     publication: Publication | None
-    tables: tuple[str, ...]
+    declared: Mapping[str, Table]
+    comforts: Mapping[str, Comfort]
     is_past: bool = False
     keeper: Keeper | None = None
     _made: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of all tables that may be there, gold's first."""
+        return tuple(self.declared)
 
     def statements(self, sql: str) -> list[str]:
         """The statements of `sql`, each of which only reads. Raises QueryError."""
@@ -70,7 +78,7 @@ class Reader:
         """Run one of `statements`; the result has `description` and `fetchmany`. Raises QueryError."""
         self._make_views(statement)
         with self._explaining():
-            return self.connection.execute(statement)
+            return self.connection.execute(described(statement, self.declared, self.comforts))
 
     def save(self, statement: str, path: Path) -> None:
         """Write the result of one of `statements` to the Parquet file that the reader was opened for."""
@@ -79,14 +87,20 @@ class Reader:
             self.connection.sql(statement).write_parquet(str(path), compression="zstd")
 
     def mentioned(self, sql: str) -> list[str]:
-        """The tables whose names occur in `sql`, with or without their layer."""
+        """The tables whose names occur in `sql`, with or without their layer, or that a comfort in it reads."""
         words = set(re.findall(r"\w+", sql.lower()))
         every = _CATALOG.search(sql) is not None
-        return [name for name in self.tables if every or name.split(".")[1] in words]
+        read = {name for comfort in self._comforts_in(sql) for name in comfort.needs}
+        return [name for name in self.tables if every or name in read or name.split(".")[1] in words]
 
     def existing(self) -> list[str]:
         """The tables that can be read now."""
         return [name for name in self.tables if self._exists(name)]
+
+    def offered(self) -> list[str]:
+        """What SQL can name now: the tables, then the views and macros that read them."""
+        existing = self.existing()
+        return existing + [each.name for each in self.comforts.values() if set(each.needs) <= set(existing)]
 
     def _check(self, statement: duckdb.Statement) -> None:
         kind = statement.type.name
@@ -123,6 +137,15 @@ class Reader:
                 self._make_view(name, copy)
             if keeper and name in _GOLD and name in self._made:
                 keeper.keep(name, self._pinned()[name], self._made[name])
+
+        for comfort in self._comforts_in(sql):
+            if comfort.name not in self._made and all(name in self._made for name in comfort.needs):
+                self.connection.execute(comfort.statement)
+                self._made[comfort.name] = comfort.statement
+
+    def _comforts_in(self, sql: str) -> list[Comfort]:
+        words = set(re.findall(r"\w+", sql.lower()))
+        return [each for word, each in self.comforts.items() if word in words or _CATALOG.search(sql)]
 
     def _make_view(self, name: str, copy: str | None) -> None:
         try:
@@ -204,15 +227,16 @@ def open_reader(
     DuckDB cannot be set up.
     """
     publication = publications.newest(settings) if as_of is None else publications.get(settings, as_of)
-    names = [table.name for table in FIXED_TABLES] + list(silver_tables(models.values()))
-    ordered = sorted(names, key=lambda name: (LAYERS.index(name.split(".")[0]), name))
+    tables = {table.name: table for table in FIXED_TABLES} | silver_tables(models.values())
+    ordered = {name: tables[name] for name in sorted(tables, key=lambda name: (LAYERS.index(name.split(".")[0]), name))}
     with ExitStack() as closing:
         connection = closing.enter_context(connect(settings))
         keeper = Keeper(connection, settings, settings.sql_memory_mb * 10**6) if stays_open else None
         if keeper is not None:
             closing.callback(keeper.close)
         _shut_in(connection, settings, output, shows_progress)
-        yield Reader(connection, settings, publication, tuple(ordered), is_past=as_of is not None, keeper=keeper)
+        offered = comforts(models.values())
+        yield Reader(connection, settings, publication, ordered, offered, is_past=as_of is not None, keeper=keeper)
 
 
 def _shut_in(connection: duckdb.DuckDBPyConnection, settings: Settings, output: Path | None, is_shown: bool) -> None:
@@ -229,7 +253,7 @@ def _shut_in(connection: duckdb.DuckDBPyConnection, settings: Settings, output: 
         "enable_external_access": "false",
         "lock_configuration": "true",
     }
-    for layer in LAYERS:
+    for layer in (*LAYERS, WIDE):
         connection.execute(f"CREATE SCHEMA {layer}")
     for name, value in values.items():
         # not as parameters: binding one imports pandas, which takes longer than a small query

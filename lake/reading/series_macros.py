@@ -14,20 +14,9 @@ from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_MINUTES
 FILLS = ("gap", "previous", "linear")
 """What stands in periods without readings: nothing, the last value before, a line between the values around."""
 
-_SOURCES = {
-    "minutes": (DEVICE_MINUTES, "minute_at"),
-    "hours": (DEVICE_HOURS, "hour_at"),
-    "days": (DEVICE_DAYS, "day_date"),
-}
+_TIMES = {DEVICE_MINUTES.name: "minute_at", DEVICE_HOURS.name: "hour_at", DEVICE_DAYS.name: "day_date"}
 
-MACRO_TABLES: dict[str, tuple[str, ...]] = {
-    **{f"{name}_series": (table.name,) for name, (table, _) in _SOURCES.items()},
-    "compared_hours": (DEVICE_HOURS.name,),
-    "compared_days": (DEVICE_DAYS.name,),
-}
-"""The gold tables that a macro of a reader reads."""
-
-_SERIES = """CREATE MACRO {macro}(device, metric, from_at, until_at, every, unit := NULL) AS TABLE
+_SERIES = """CREATE OR REPLACE MACRO {macro}(device, metric, from_at, until_at, every, unit := NULL) AS TABLE
     WITH span AS (
         SELECT time_bucket(every, from_at::TIMESTAMPTZ, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS first_at,
             until_at::TIMESTAMPTZ AS end_at
@@ -62,7 +51,7 @@ _SERIES = """CREATE MACRO {macro}(device, metric, from_at, until_at, every, unit
     WHERE one_unit.holds
     ORDER BY periods.period_at"""
 
-_COMPARED = """CREATE MACRO compared_{name}(device, metric, from_at, until_at, before, unit := NULL) AS TABLE
+_COMPARED = """CREATE OR REPLACE MACRO compared_{name}(device, metric, from_at, until_at, before, unit := NULL) AS TABLE
     WITH now_ AS (FROM {name}_series(device, metric, from_at, until_at, INTERVAL {every}, unit := unit)),
     then_ AS (
         FROM {name}_series(device, metric, from_at::TIMESTAMPTZ - before, until_at::TIMESTAMPTZ - before,
@@ -77,29 +66,32 @@ _COMPARED = """CREATE MACRO compared_{name}(device, metric, from_at, until_at, b
 # windows over the rows of a question in the order of `period_at`
 _BEFORE = "last_value({} IGNORE NULLS) OVER (ORDER BY period_at)"
 _AFTER = "first_value({} IGNORE NULLS) OVER (ORDER BY period_at ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)"
-_PREVIOUS = f"CREATE MACRO fill_previous(value, period_at) AS {_BEFORE.format('value')}"
+_PREVIOUS = f"CREATE OR REPLACE MACRO fill_previous(value, period_at) AS {_BEFORE.format('value')}"
 _WHEN = "CASE WHEN value IS NOT NULL THEN epoch_us(period_at) END"
-_LINEAR = f"""CREATE MACRO fill_linear(value, period_at) AS coalesce(value,
+_LINEAR = f"""CREATE OR REPLACE MACRO fill_linear(value, period_at) AS coalesce(value,
     ({_BEFORE.format("value")}) + (({_AFTER.format("value")}) - ({_BEFORE.format("value")}))
         * (epoch_us(period_at) - ({_BEFORE.format(_WHEN)}))
         / (({_AFTER.format(_WHEN)}) - ({_BEFORE.format(_WHEN)})))"""
 
 
-def scalar_macros() -> tuple[str, str]:
-    """The statements that make `fill_previous(value, period_at)` and `fill_linear(value, period_at)`."""
-    return _PREVIOUS, _LINEAR
+SCALAR_MACROS = {"fill_previous": _PREVIOUS, "fill_linear": _LINEAR}
+"""Window functions over rows of `period_at`: name -> the statement that makes it."""
 
 
-def series_macro(table: Table, source: str, name: str = "") -> str:
-    """The statement that makes the series macro over a gold table by minute, hour or day, read from `source`."""
-    short = next(short for short, (each, _) in _SOURCES.items() if each is table)
-    return _SERIES.format(macro=name or f"{short}_series", source=source, time=_SOURCES[short][1])
+def series_macro(table: Table, source: str, name: str) -> str:
+    """The statement that makes a series macro over a gold table by minute, hour or day, read from `source`."""
+    return _SERIES.format(macro=name, source=source, time=_TIMES[table.name])
 
 
-def table_macros(existing: frozenset[str]) -> list[str]:
-    """The statements that make the macros whose tables are there, reading the views of those tables."""
-    made = [series_macro(table, table.name) for table, _ in _SOURCES.values() if table.name in existing]
+def _table_macros() -> dict[str, tuple[tuple[str, ...], str]]:
+    made: dict[str, tuple[tuple[str, ...], str]] = {}
+    for name, table in (("minutes", DEVICE_MINUTES), ("hours", DEVICE_HOURS), ("days", DEVICE_DAYS)):
+        made[f"{name}_series"] = ((table.name,), series_macro(table, table.name, f"{name}_series"))
     for name, every in (("hours", "1 hour"), ("days", "1 day")):
-        if _SOURCES[name][0].name in existing:
-            made.append(_COMPARED.format(name=name, every=every))
+        needs, series = made[f"{name}_series"]
+        made[f"compared_{name}"] = (needs, f"{series}; {_COMPARED.format(name=name, every=every)}")
     return made
+
+
+TABLE_MACROS = _table_macros()
+"""Table functions: name -> the gold tables that they read, and the statement that makes them."""

@@ -67,4 +67,4 @@ def _answer(answer: Callable[[str], None], sql: str) -> None:
 
 
 def _tell(reader: "Reader", word: str) -> None:
-    click.echo(_HELP if word == ".help" else "\n".join(reader.existing()) or "There are no tables yet.")
+    click.echo(_HELP if word == ".help" else "\n".join(reader.offered()) or "There are no tables yet.")

@@ -43,7 +43,7 @@ def list_(as_json: bool) -> None:
         what = f"silence of {rule.silence_s} s" if rule.silence_s else rule.condition
         click.echo(f"{rule.name}  {rule.severity}  over {rule.over} by {', '.join(rule.by)}: {what}")
     if not declared.rules:
-        click.echo("There are no rules: write some to streams/*.yml in the home (see docs/streams.md).")
+        click.echo("There are no rules: write some to streams/*.yml in the home (see docs/guide/streams.md).")
 
 
 @rules.command("test")

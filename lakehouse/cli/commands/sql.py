@@ -5,7 +5,9 @@ decided in `lake.reading.reader`.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from lake.reading.reader import Reader
+    from runtime.settings import Settings
 
 _FORMATS = ("table", "csv", "json", "parquet")
 _BATCH_ROWS = 10_000
@@ -44,11 +47,25 @@ _PLAN = ["explain_key", "explain_value"]
     metavar="PUBLICATION",
     help="Read gold as this publication pinned it, and silver as it was built from it.",
 )
-def sql(query: str | None, file: Path | None, form: str | None, output: Path | None, as_of: int | None) -> None:
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Ask again after so many seconds, until Ctrl-C; each time of the newest publication.",
+)
+def sql(
+    query: str | None,
+    file: Path | None,
+    form: str | None,
+    output: Path | None,
+    as_of: int | None,
+    watch: float | None,
+) -> None:
     """Ask the lake in DuckDB's SQL: published gold, and bronze, silver and ops as they are.
 
-    Tables are layer.name; a name without a layer is looked for in gold. Times are in UTC. Without SQL this is a
-    prompt. Nothing can be written.
+    Tables are layer.name; a name without a layer is looked for in gold. DESCRIBE says what a column means. Beside the
+    tables there are views with a column a metric (wide.thermostats_hours) and macros for series (hours_series,
+    compared_days, fill_linear). Times are in UTC. Without SQL this is a prompt. Nothing can be written.
 
     \b
     Examples:
@@ -56,6 +73,8 @@ def sql(query: str | None, file: Path | None, form: str | None, output: Path | N
       lakehouse sql "select reason, count(*) from silver.rejected group by all" --format json
       lakehouse sql "from device_hours" --output hours.parquet
       lakehouse sql "from device_days" --as-of 3 --format csv
+      lakehouse sql "describe wide.thermostats_hours"
+      lakehouse sql --watch 5 "from device_latest where device_id = 'pump-0001'"
       lakehouse sql -f question.sql
       lakehouse sql
     """
@@ -74,20 +93,51 @@ def sql(query: str | None, file: Path | None, form: str | None, output: Path | N
         (text,) = checked_arguments([sys.stdin.read()], "The SQL")
     settings = load_settings()
     target = None if output is None else output.resolve()
-    with open_reader(
+    opening = partial(
+        open_reader,
         settings,
         known_models(settings),
         as_of=as_of,
         output=target,
         shows_progress=sys.stdout.isatty(),
         stays_open=text is None,
-    ) as reader:
+    )
+    if watch is not None:
+        _watch(opening, settings, text, form, watch, is_pinned=as_of is not None or output is not None)
+        return
+    with opening() as reader:
         if text is None:
             from lakehouse.cli.sql_prompt import prompt
 
             prompt(reader, settings.home / "sql_history", lambda sql: answer(reader, sql, form or "table", None))
         else:
             answer(reader, text, form, target)
+
+
+def _watch(
+    opening: "Callable[[], AbstractContextManager[Reader]]",
+    settings: "Settings",
+    text: str | None,
+    form: str,
+    seconds: float,
+    *,
+    is_pinned: bool,
+) -> None:
+    from lake.records import publications
+    from lakehouse.cli.sql_watch import clear, pause_of, watch
+
+    if text is None or is_pinned:
+        raise click.UsageError("--watch is for a question that is given, without --output and --as-of.")
+
+    def newest() -> int | None:
+        publication = publications.newest(settings)
+        return None if publication is None else publication.publication_id
+
+    def ask(reader: "Reader") -> None:
+        clear()
+        answer(reader, text, form, None)
+
+    watch(opening, newest, ask, pause_of(seconds))
 
 
 def answer(reader: "Reader", sql: str, form: str, output: Path | None) -> None:

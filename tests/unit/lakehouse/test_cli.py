@@ -16,7 +16,7 @@ from lakehouse.cli.main import cli, report_defect, run
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
-DOCS = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/guide/operate.md"))
+DOCS = "\n".join(page.read_text() for page in [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))])
 
 
 def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -1,0 +1,108 @@
+"""Comforts of SQL: wide views, series, filled gaps, comparisons, and DESCRIBE that says what a column means."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lake.models.catalog import BUILT_IN_MODELS, load_models
+from lake.reading.reader import Reader, open_reader
+from lake.records import publications
+from lake.records.publications import Publication
+from lake.storage.delta import append
+from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS
+from runtime.errors import QueryError
+from runtime.settings import Settings
+from tests.support.small_lake import NOW, THERMOSTAT, arrow_table
+
+MODELS = load_models([BUILT_IN_MODELS])
+START = datetime(2026, 11, 18, tzinfo=UTC)
+
+
+def hour(number: int, metric: str, unit: str, value: float, **changes: Any) -> dict[str, Any]:
+    """A row of gold.device_hours."""
+    at = START + timedelta(hours=number)
+    return {
+        "device_id": "d1", "metric_name": metric, "unit": unit, "model_id": THERMOSTAT, "site_id": "s1", "hour_at": at,
+        "event_date": at.date(), "event_hour": at.hour, "reading_count": 60, "value_mean": value,
+        "value_min": value - 1, "value_max": value + 1, "value_last": value,
+        "last_event_at": at, "value_p50": value, "value_p95": value,
+    } | changes  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A lake with two metrics of a thermostat in hours 0, 1 and 3, and one of a pump."""
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings(home=home, lake_uri=str(home / "lake"))
+    rows = [hour(number, "temperature", "degc", 20.0 + number) for number in (0, 1, 3)]
+    rows += [hour(number, "humidity", "pct", 40.0) for number in (0, 1, 3)]
+    rows.append(hour(0, "pressure", "kpa", 300.0, device_id="p1", model_id="dtmi:lakehouse:pump;1"))
+    version = append(settings, DEVICE_HOURS, arrow_table(DEVICE_HOURS, rows), {})
+    tables = {DEVICE_HOURS.name: version}
+    publications.record(settings, Publication(1, NOW, tables, {}, (), (), (), "", "", {}, "1", "run"))
+    with open_reader(settings, MODELS) as reader:
+        yield reader
+
+
+def ask(reader: Reader, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of one statement, checked as those of a person."""
+    (statement,) = reader.statements(sql)
+    return reader.run(statement).fetchall()
+
+
+def test_a_models_metrics_stand_side_by_side(reader: Reader) -> None:
+    """One row a device and hour, a column a metric named as in silver, and none of another model's devices."""
+    columns = "device_id, temperature_degc, temperature_max_degc, humidity_pct"
+    rows = ask(reader, f"SELECT {columns} FROM wide.thermostats_hours ORDER BY hour_at")
+    assert rows == [("d1", 20.0, 21.0, 40.0), ("d1", 21.0, 22.0, 40.0), ("d1", 23.0, 24.0, 40.0)]
+    assert ask(reader, "SELECT device_id, pressure_kpa FROM wide.pumps_hours") == [("p1", 300.0)]
+
+
+def test_gaps_of_a_series_are_shown_and_can_be_filled(reader: Reader) -> None:
+    """An hour without readings is a row without a value; macros carry the last one on, or draw a line."""
+    series = "hours_series('d1', 'temperature', '2026-11-18', '2026-11-18 04:00', INTERVAL 1 hour)"
+    rows = ask(reader, "SELECT value_mean, fill_previous(value_mean, period_at), fill_linear(value_mean, period_at), "
+                       f"reading_count FROM {series}")  # fmt: skip
+    assert rows == [(20.0, 20.0, 20.0, 60), (21.0, 21.0, 21.0, 60), (None, 21.0, 22.0, 0), (23.0, 23.0, 23.0, 60)]
+
+
+def test_a_series_may_be_coarser_than_its_table(reader: Reader) -> None:
+    """Two hours become one period; its mean, minimum and maximum are those of all its readings."""
+    series = "hours_series('d1', 'temperature', '2026-11-18', '2026-11-18 02:00', INTERVAL 2 hour)"
+    assert ask(reader, f"SELECT value_mean, value_min, value_max, value_last FROM {series}") == [
+        (20.5, 19.0, 22.0, 21.0)
+    ]
+
+
+def test_periods_are_compared(reader: Reader) -> None:
+    """Each hour stands beside the one so long before it, with the change and its share."""
+    compared = "compared_hours('d1', 'temperature', '2026-11-18 01:00', '2026-11-18 02:00', INTERVAL 1 hour)"
+    assert ask(reader, f"SELECT value, value_before, change, change_ratio FROM {compared}") == [(21.0, 20.0, 1.0, 0.05)]
+
+
+def test_describe_says_null_key_and_meaning(reader: Reader) -> None:
+    """What is declared of a table is seen where a person looks; a wide view and plain SQL have their DESCRIBE, too."""
+    declared = [(c.name, "NO" if not c.nullable else "YES", c.description) for c in DEVICE_HOURS.columns]
+    rows = ask(reader, "DESCRIBE gold.device_hours")
+    assert [(row[0], row[2], row[4]) for row in rows] == declared
+    assert [row[0] for row in rows if row[3] == "PRI"] == list(DEVICE_HOURS.key)
+    assert ask(reader, "describe device_hours") == rows
+    wide = {row[0]: row for row in ask(reader, "DESCRIBE wide.thermostats_hours")}
+    assert wide["humidity_pct"][1:3] == ("DOUBLE", "YES")
+    assert [row[0] for row in ask(reader, "DESCRIBE SELECT 1 AS one")] == ["one"]
+
+
+def test_what_reads_a_table_that_is_not_there_says_so(reader: Reader) -> None:
+    """A comfort of days has nothing to read here; what can be named is listed without it."""
+    with pytest.raises(QueryError):
+        ask(reader, "FROM wide.thermostats_days")
+    offered = reader.offered()
+    assert {"wide.thermostats_hours", "hours_series", "fill_linear"} <= set(offered)
+    assert f"wide.thermostats_{DEVICE_DAYS.short_name.removeprefix('device_')}" not in offered
+
+
+def test_a_publication_is_named_for_what_a_comfort_reads(reader: Reader) -> None:
+    """SQL that names only a view counts as asking its table."""
+    assert reader.mentioned("FROM wide.thermostats_hours") == ["gold.device_hours"]
