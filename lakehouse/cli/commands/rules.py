@@ -16,6 +16,10 @@ def rules() -> None:
     """Rules that raise alarms while messages come in.
 
     They stand in <home>/streams/*.yml and run under `lakehouse up --streams`.
+
+    \b
+    Examples:
+      lakehouse rules list
     """
 
 
