@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from wire.sas import Token, parse
 
 from hub.hub_errors import HubCode, HubError
 from hub.methods import MethodInvoker
@@ -23,6 +22,7 @@ from hub.registry.hub_registry import Registry
 from hub.registry.moments import micros_of, text_of
 from hub.registry.tenants import CrossTenantError, log_refusal
 from runtime.errors import LakehouseError, WireError
+from wire.sas import Token, parse
 
 T = TypeVar("T")
 Json = dict[str, Any]
