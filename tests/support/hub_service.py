@@ -76,6 +76,7 @@ def serving(folder: Path, url: str | None = None) -> Iterator[Service]:
         ssl_certfile=folder / "server.pem",
         ssl_keyfile=str(folder / "server.key"),
         log_level="warning",
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
