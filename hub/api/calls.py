@@ -126,7 +126,7 @@ def read_token(registry: Registry, request: Request) -> Token:
     if token.is_expired(registry.clock().timestamp()):
         raise HubError(HubCode.IotHubUnauthorized, "The token is expired.")
     host = request.headers.get("host", "").lower()
-    if token.target.split("/")[0] not in (host, host.rsplit(":", 1)[0]):
+    if token.target.removeprefix("https://").split("/")[0] not in (host, host.rsplit(":", 1)[0]):
         raise HubError(HubCode.IotHubUnauthorized, f"The token is for {token.target!r}, not for {host!r}.")
     return token
 

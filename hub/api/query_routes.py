@@ -22,12 +22,18 @@ def query_page(call: Call) -> Response:
     text = call.document.get("query")
     if not isinstance(text, str):
         raise HubError(HubCode.ArgumentInvalid, "The body has no query.")
-    size = call.request.headers.get("x-ms-max-item-count") or str(DEFAULT_PAGE)
-    if not size.isdigit():
-        raise HubError(HubCode.ArgumentInvalid, f"x-ms-max-item-count is {size!r}.")
+    size = page_size(call)
     after = call.request.headers.get("x-ms-continuation")
-    page = call.read(lambda tx: run_query(tx, call.tenant, text, int(size), after))
+    page = call.read(lambda tx: run_query(tx, call.tenant, text, size, after))
     headers = {"x-ms-item-type": page.kind}
     if page.more:
         headers["x-ms-continuation"] = page.more
     return JSONResponse(page.items, headers=headers)
+
+
+def page_size(call: Call) -> int:
+    """How many items the client wants at once. Raises HubError for what is no number."""
+    size = call.request.headers.get("x-ms-max-item-count") or str(DEFAULT_PAGE)
+    if not size.isascii() or not size.isdigit() or int(size) < 1:
+        raise HubError(HubCode.ArgumentInvalid, f"x-ms-max-item-count is {size!r}.")
+    return int(size)

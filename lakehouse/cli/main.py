@@ -46,6 +46,7 @@ COMMANDS = {
     "backfill": "backfill:backfill",
     "release": "release:release",
     "rules": "rules:rules",
+    "hub": "hub:hub",
     "status": "status:status",
     "missing": "missing:missing",
     "trace": "trace:trace",

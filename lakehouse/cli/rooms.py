@@ -17,6 +17,7 @@ ROOMS = (
     "dagster_project",  # loads longest, so what of it uses nothing is started first
     "ingestion",
     "runtime.spark",
+    "hub",
     "streams",
     "lakehouse.cli",
 )

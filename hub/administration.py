@@ -1,0 +1,157 @@
+"""Administration: what a person does with a home's hub from its own machine.
+
+Belongs here: opening the registry of a home, connection strings, and calls to the running hub. What is printed belongs
+to the command.
+"""
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hub.hub_errors import HubCode, HubError
+from hub.registry.database import Tx
+from hub.registry.hub_registry import Registry, utc_now
+from hub.registry.identities import Identity, create, new_key, put
+from hub.registry.tenants import Policy, add_tenant, require_own
+from hub.registry.twins import change_twin
+from runtime import processes
+from runtime.errors import PlatformError, UsageError
+from runtime.settings import Settings
+from wire.sas import sign
+
+HUB = "hub"
+_TOKEN_LIFE = timedelta(hours=1)
+_TIMEOUT_S = 330
+
+
+def hub_host(settings: Settings) -> str:
+    """Host and port of the home's hub, also while it does not run."""
+    record = processes.find(settings, HUB)
+    return record.address if record is not None else f"localhost:{settings.hub_port}"
+
+
+def root_certificate(settings: Settings) -> Path:
+    """What clients must trust. Raises PlatformError before the hub has made it."""
+    path = settings.hub_folder / "pki" / "root.pem"
+    if not path.exists():
+        raise PlatformError("The hub has no certificates yet: start it once by `lakehouse up --hub`.")
+    return path
+
+
+@contextmanager
+def opened_registry(settings: Settings) -> Iterator[Registry]:
+    """The home's registry; a running hub hears of what is changed in it within a second."""
+    settings.hub_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    registry = Registry(settings.hub_database_url)
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+def create_device(
+    registry: Registry, tenant: str, device_id: str, model_id: str | None = None, site_id: str | None = None
+) -> Identity:
+    """A device with new keys, at a site. Raises HubError when the id is taken, UsageError for an unknown tenant."""
+
+    def work(tx: Tx) -> Identity:
+        made = create(tx, Identity(device_id, tenant, model_id=model_id, site_id=site_id))
+        if site_id:
+            change_twin(tx, device_id, "", {"tags": {"site": site_id}}, None)
+        return made
+
+    _owner(registry, tenant)
+    return registry.write(work).result()
+
+
+def set_status(registry: Registry, tenant: str, device_id: str, status: str) -> Identity:
+    """Enable or disable a device; a disabled one is cut off."""
+
+    def work(tx: Tx) -> Identity:
+        return put(tx, replace(require_own(tx, tenant, device_id), status=status, status_reason="by command"), "*")
+
+    return registry.write(work).result()
+
+
+def rotate_key(registry: Registry, tenant: str, device_id: str, which: str) -> Identity:
+    """Make a device's `primary` or `secondary` key anew; the other one goes on to hold."""
+
+    def work(tx: Tx) -> Identity:
+        old = require_own(tx, tenant, device_id)
+        if old.primary_key is None:
+            raise HubError(HubCode.ArgumentInvalid, f"{device_id!r} has certificates, no keys.")
+        key = new_key()
+        changed = replace(old, primary_key=key) if which == "primary" else replace(old, secondary_key=key)
+        return put(tx, changed, "*")
+
+    return registry.write(work).result()
+
+
+def device_connection_string(settings: Settings, device: Identity) -> str:
+    """What a device SDK connects with. The SDKs add the port of their protocol themselves."""
+    return f"HostName={_name_only(hub_host(settings))};DeviceId={device.device_id};" + (
+        f"SharedAccessKey={device.primary_key}" if device.primary_key else "x509=true"
+    )
+
+
+def service_connection_string(settings: Settings, registry: Registry, tenant: str) -> str:
+    """What a service SDK connects with, as the tenant's owner. Raises UsageError for an unknown tenant."""
+    policy = _owner(registry, tenant)
+    return f"HostName={hub_host(settings)};SharedAccessKeyName={policy.name};SharedAccessKey={policy.primary_key}"
+
+
+def call_hub(
+    settings: Settings, registry: Registry, tenant: str, method: str, path: str, body: Any = None
+) -> tuple[int, Any]:
+    """Ask the running hub; its status and its JSON. Raises PlatformError when it does not answer."""
+    host, policy = hub_host(settings), _owner(registry, tenant)
+    expiry = int((utc_now() + _TOKEN_LIFE).timestamp())
+    token = sign(policy.primary_key, host, expiry, policy.name)
+    context = ssl.create_default_context(cafile=str(root_certificate(settings)))
+    connection = http.client.HTTPSConnection(host, timeout=_TIMEOUT_S, context=context)
+    try:
+        text = None if body is None else json.dumps(body)
+        connection.request(method, f"{path}?api-version=2021-04-12", text, {"Authorization": token})
+        answer = connection.getresponse()
+        read = answer.read()
+    except OSError as error:
+        raise PlatformError(f"The hub at {host} does not answer ({error}): is `lakehouse up --hub` running?") from error
+    finally:
+        connection.close()
+    return answer.status, json.loads(read) if read else None
+
+
+def hub_status(settings: Settings) -> list[dict[str, Any]]:
+    """What each process of the running hub last wrote of itself; empty when none runs."""
+    if processes.find(settings, HUB) is None:
+        return []
+    found = []
+    for path in sorted(settings.hub_folder.glob("status-*.json")):
+        status: dict[str, Any] = json.loads(path.read_text())
+        if psutil.pid_exists(status["pid"]):
+            found.append(status)
+    return found
+
+
+def _owner(registry: Registry, tenant: str) -> Policy:
+    for policy in registry.policy_keys("iothubowner"):
+        if policy.tenant == tenant:
+            return policy
+    raise UsageError(f"There is no tenant {tenant!r}: make it by `lakehouse hub tenants add {tenant}`.")
+
+
+def _name_only(host: str) -> str:
+    return host.rsplit(":", 1)[0]
+
+
+def new_tenant(registry: Registry, tenant: str) -> Policy:
+    """Make a tenant, or leave it as it is."""
+    return registry.write(lambda tx: add_tenant(tx, tenant)).result()

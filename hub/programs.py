@@ -1,0 +1,49 @@
+"""Programs: the hub as a process that `lakehouse up --hub` keeps running.
+
+Belongs here: its options, and when it is ready. What it does is in `hub_process`.
+"""
+
+from hub.administration import HUB
+from runtime import processes
+from runtime.errors import PlatformError
+from runtime.ports import accepts, can_bind
+from runtime.processes import ProcessRecord
+from runtime.programs import Chosen, Option, Program, spawn_python
+from runtime.settings import Settings
+
+
+def _port(settings: Settings, chosen: Chosen) -> int:
+    return int(chosen.get("hub_port") or settings.hub_port)
+
+
+def _start(settings: Settings, chosen: Chosen) -> ProcessRecord:
+    port = _port(settings, chosen)
+    arguments = ["-m", "hub", "--port", str(port), "--workers", str(chosen.get("hub_processes") or 1)]
+    arguments += ["--profile", str(chosen.get("hub_profile") or "none")]
+    return spawn_python(settings, HUB, arguments, f"localhost:{port}")
+
+
+def _check(settings: Settings, chosen: Chosen) -> None:
+    """Its port is free before anything is started."""
+    port = _port(settings, chosen)
+    if chosen.get(HUB) and processes.find(settings, HUB) is None and not can_bind(port):
+        raise PlatformError(f"The hub's port {port} is taken: give another by --hub-port or LAKEHOUSE_HUB_PORT.")
+
+
+PROGRAMS = (
+    Program(
+        HUB,
+        "Hub",
+        _start,
+        is_ready=lambda _settings, record: accepts(record.address),
+        uses=("broker",),
+        options=(
+            Option(HUB, "Also take devices' connections: MQTT, AMQP and HTTPS on one TLS port."),
+            Option("hub-port", "The hub's port [default: LAKEHOUSE_HUB_PORT or 8883].", int, least=1, most=65535),
+            Option("hub-profile", "Limits: none, or s1 as the anchor's of that size.", str, "none"),
+            Option("hub-processes", "Processes that share the hub's port.", int, 1, 1, 64),
+        ),
+        chosen_by=HUB,
+        check=_check,
+    ),
+)
