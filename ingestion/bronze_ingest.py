@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ingestion.kafka_offsets import COMMITTED_ONLY, broker_offsets
+from ingestion.spark_times import moment_of_text
 from lake.storage.spark_commits import Commit, append_once, ensure_table, newest_commit, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from runtime.errors import LandingZoneError, PlatformError
@@ -169,7 +170,6 @@ def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange) -> D
 
 def bronze_rows(records: DataFrame, ingest_id: int) -> DataFrame:
     """Kafka records as Spark reads them -> the columns of bronze, nothing refused."""
-    measured = F.when(F.col("ce_time").rlike(_RFC_3339), F.try_to_timestamp("ce_time"))
     return (
         records.withColumnRenamed("timestamp", "received_at")
         .withColumn("last_names", F.reverse(F.col("headers")["key"]))
@@ -180,7 +180,7 @@ def bronze_rows(records: DataFrame, ingest_id: int) -> DataFrame:
                 "ingest_id": _not_in_code(ingest_id),
                 "received_date": F.to_date("received_at"),
                 "device_id": F.try_validate_utf8(F.col("key").cast("string")),
-                "measured_at": measured,
+                "measured_at": moment_of_text("ce_time"),
             }
         )
         .withColumns({"measured_hour": _hour("measured_at"), "received_hour": _hour("received_at")})
@@ -190,7 +190,6 @@ def bronze_rows(records: DataFrame, ingest_id: int) -> DataFrame:
 
 # Kafka header -> column
 _HEADERS = {name: name for name in ATTRIBUTES} | {CONTENT_TYPE: "content_type"}
-_RFC_3339 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
 
 
 def _attribute(name: str) -> Column:

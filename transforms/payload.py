@@ -179,8 +179,18 @@ def _limits(telemetry: Telemetry, value: str) -> Iterator[str]:
         yield f"{value} >= {telemetry.minimum!r}"
     if telemetry.maximum is not None:
         yield f"{value} <= {telemetry.maximum!r}"
+    missing = [quoted(each) if isinstance(each, str) else repr(each) for each in _comparable(telemetry)]
+    if missing:
+        yield f"{value} NOT IN ({', '.join(missing)})"
     if telemetry.enum_values is not None:
         yield f"{value} IN ({', '.join(quoted(v) if isinstance(v, str) else str(v) for v in telemetry.enum_values)})"
+
+
+def _comparable(telemetry: Telemetry) -> Iterator[str | float]:
+    """The missing values that a value of the telemetry's type may equal."""
+    for each in telemetry.missing:
+        if isinstance(each, str) == (telemetry.type == "string"):
+            yield each
 
 
 def _count(sign: str) -> str:

@@ -8,16 +8,16 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any, TypeVar
 
 from lake.column_types import fields_of
 from lake.models.telemetry import Telemetry
 from transforms.payload import Payload
 from transforms.reasons import Reason
+from wire.times import moment_of_rfc3339
 
-_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INT_BITS = {"int": 31, "bigint": 63}
 # Python refuses to turn longer ones into integers
 _MOST_DIGITS = 4000
@@ -62,7 +62,7 @@ def judge(value: bytes | None, payload: Payload | None) -> Judgement:
     if found.is_repeated:
         return Judgement(Reason.DUPLICATE_KEY, f"a name stands twice: {words}")
     try:
-        values = [typed(_at(found, t.json_path), t.type) for t in payload.telemetry]
+        values = [_declared(_at(found, t.json_path), t) for t in payload.telemetry]
     except WrongTypeError:
         return Judgement(Reason.WRONG_TYPE, f"a value is not of its declared type: {words}")
     if any(isinstance(each, float) and abs(each) == float("inf") for each in values):
@@ -116,6 +116,13 @@ def text_of(value: Any) -> str | None:
     if value is None:
         return None
     return _clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _declared(value: Any, telemetry: Telemetry) -> Any:
+    """A value as its telemetry has it; None where it is one that the model's quality file says means there is none."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool) and value in telemetry.missing:
+        return None
+    return typed(value, telemetry.type)
 
 
 def _out_of_range(telemetry: Telemetry, value: Any) -> Iterator[str]:
@@ -172,11 +179,10 @@ def _date(value: Any) -> str:
 def _moment(value: Any) -> str:
     """In UTC; a time without a zone is taken as UTC."""
     text = _of(str, value)
-    try:
-        moment = datetime.fromisoformat(text.upper() if _RFC_3339.fullmatch(text) else "")
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(" ")
-    except (ValueError, OverflowError):
-        raise WrongTypeError from None
+    moment = moment_of_rfc3339(text) or moment_of_rfc3339(f"{text}Z")
+    if moment is None:
+        raise WrongTypeError
+    return moment.isoformat(" ")
 
 
 _PLAIN: dict[str, Callable[[Any], Any]] = {

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from lake.models.declared_values import with_declared_values
 from lake.models.documents import Document, device_interfaces, merged_declarations, read_folder
 from lake.models.dtdl import Library, canonical_json, dtmi_family, dtmi_version
 from lake.models.limits import Quality, parse_quality
-from lake.models.telemetry import NUMERIC_TYPES, Telemetry, telemetry_columns, with_ranges
+from lake.models.telemetry import NUMERIC_TYPES, Telemetry, telemetry_columns
 from lake.models.units import snake_case
 from lake.tables.contracts import Column, Table
 from lake.tables.every import FIXED_TABLES
@@ -216,7 +217,13 @@ def _column(telemetry: Telemetry) -> Column:
         parts.append(f"from {_limit(telemetry.minimum)} to {_limit(telemetry.maximum)}")
     if telemetry.enum_values:
         parts.append("one of " + ", ".join(repr(value) for value in telemetry.enum_values))
+    if telemetry.missing:
+        parts.append("null where it is " + ", ".join(map(_missing_shown, telemetry.missing)))
     return Column(telemetry.column, telemetry.type, "; ".join(parts))
+
+
+def _missing_shown(value: float | str) -> str:
+    return repr(value) if isinstance(value, str) else _limit(value)
 
 
 def _limit(value: float | None) -> str:
@@ -237,7 +244,7 @@ def _model(library: Library, model_id: str, document: Document) -> Model:
         table=table,
         display_name=declaration.display_name or _last_segment(model_id),
         description=declaration.description,
-        telemetry=with_ranges(columns.telemetry, quality.ranges, origin),
+        telemetry=with_declared_values(columns.telemetry, quality, origin),
         components=columns.components,
         notes=tuple(notes),
         quality=quality,

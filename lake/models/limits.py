@@ -20,6 +20,7 @@ class Quality:
     longer than `max_payload_bytes` is refused; a slice is held when more than `max_rejected_ratio`
     (0 to 1) of its records are rejected, or, if `max_staleness_s` is given, when its newest reading is older than
     that. `ranges` are inclusive, by metric name (`temperature`, `motor.vibration`); None leaves a side open.
+    `missing` are, by metric name, the numbers and texts that mean that there is no value.
     """
 
     reporting_interval_s: int = 60
@@ -28,6 +29,7 @@ class Quality:
     max_payload_bytes: int = 262_144
     max_staleness_s: int | None = None
     ranges: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    missing: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
     table: str | None = None
 
 
@@ -64,6 +66,8 @@ def parse_quality(raw: Mapping[str, object], origin: str) -> Quality:
         values["max_rejected_ratio"] = _ratio(raw["max_rejected_ratio"], f"max_rejected_ratio in {origin}")
     if "ranges" in raw:
         values["ranges"] = _ranges(raw["ranges"], origin)
+    if "missing" in raw:
+        values["missing"] = _missing(raw["missing"], origin)
     table = raw.get("table")
     if table is not None and not isinstance(table, str):
         raise ModelError(f"table in {origin} is {table!r}: give a name such as 'silver.thermostats'.")
@@ -83,6 +87,20 @@ def _range(raw: object, where: str) -> tuple[float | None, float | None]:
     if low is not None and high is not None and low > high:
         raise ModelError(f"{where} is {raw!r}: its minimum is above its maximum.")
     return low, high
+
+
+def _missing(raw: object, origin: str) -> dict[str, tuple[float | str, ...]]:
+    if not isinstance(raw, dict):
+        raise ModelError(f'missing in {origin} must be an object such as {{"temperature": [-999, "n/a"]}}.')
+    found: dict[str, tuple[float | str, ...]] = {}
+    for name, listed in raw.items():
+        where = f"missing of {name!r} in {origin}"
+        each = listed if isinstance(listed, list) else [listed]
+        # a whole number stays one: a double does not hold the largest of a long
+        found[name] = tuple(
+            value if isinstance(value, str) or type(value) is int else _number(value, where) for value in each
+        )
+    return found
 
 
 def _ratio(raw: object, where: str) -> float:

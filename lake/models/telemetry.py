@@ -4,9 +4,8 @@ Belongs here: the path from a DTDL schema to column names, Spark SQL types and u
 column. Reading documents is in `dtdl`; tables and stores are in `models`.
 """
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from lake.models.dtdl import Content, Library
@@ -23,7 +22,6 @@ from lake.models.dtdl_schemas import (
 )
 from lake.models.units import NO_UNIT, is_known, snake_case, unit_suffix
 from lake.tables.silver import READING_COLUMNS
-from runtime.errors import ModelError
 
 _SPARK_TYPES = {
     "boolean": "boolean",
@@ -77,7 +75,8 @@ class Telemetry:
 
     `name` is the telemetry's path in the payload (`temperature`, `acceleration.x`), `json_path` the same as a tuple;
     `component` is None for the device itself. `type` is a Spark SQL type, `unit` a suffix word, "1" for none.
-    `is_metric` columns go to gold as doubles. `minimum` and `maximum` are inclusive, None when open.
+    `is_metric` columns go to gold as doubles. `minimum` and `maximum` are inclusive, None when open;
+    `missing` are values that mean there is none.
     """
 
     name: str
@@ -91,6 +90,7 @@ class Telemetry:
     maximum: float | None
     enum_values: tuple[str | int, ...] | None
     description: str
+    missing: tuple[float | str, ...] = ()
 
     @property
     def metric_name(self) -> str:
@@ -126,29 +126,6 @@ def telemetry_columns(library: Library, model_id: str) -> Columns:
         found.extend(_columns_of(library.contents(content.target), content.name, notes))
     telemetry = tuple(_with_safe_names(found, notes))
     return Columns(telemetry, tuple(components), tuple(notes))
-
-
-def with_ranges(
-    telemetry: Iterable[Telemetry], ranges: Mapping[str, tuple[float | None, float | None]], origin: str
-) -> tuple[Telemetry, ...]:
-    """The same columns with their limits. Raises ModelError for a range that names no numeric telemetry."""
-    columns = tuple(telemetry)
-    numeric = {each.metric_name for each in columns if each.is_metric and each.type in NUMERIC_TYPES}
-    for name in ranges:
-        if name not in numeric:
-            near = difflib.get_close_matches(name, numeric, n=1)
-            hint = (
-                f"did you mean {near[0]!r}?" if near else f"numeric telemetry: {', '.join(sorted(numeric)) or 'none'}."
-            )
-            raise ModelError(
-                f"{origin} has a range for {name!r}, which is not a numeric telemetry of the model: {hint}"
-            )
-    return tuple(
-        replace(each, minimum=ranges[each.metric_name][0], maximum=ranges[each.metric_name][1])
-        if each.metric_name in ranges
-        else each
-        for each in columns
-    )
 
 
 def _columns_of(contents: Iterable[Content], component: str | None, notes: list[str]) -> Iterator[Telemetry]:

@@ -35,10 +35,10 @@ def payload(*declared: Telemetry) -> Payload:
 
 PLAIN = payload(
     telemetry("heat", "double", minimum=-50.0),
-    telemetry("level", "int"),
+    replace(telemetry("level", "int"), missing=(7, "none")),
     telemetry("total", "bigint"),
     telemetry("on", "boolean"),
-    telemetry("state", "string"),
+    replace(telemetry("state", "string"), missing=("a", -1.0)),
     telemetry("mode", "string", enum=("auto", "off")),
     telemetry("force.x", "double"),
     telemetry("force.y", "double"),
@@ -149,6 +149,8 @@ CLOSER = {
     "below the range": b'{"heat":-51}',
     "not in the enumeration": b'{"mode":"on"}',
     "NaN": b'{"heat":NaN}',
+    "a number that means none": b'{"level":7}',
+    "a text that means none": b'{"state":"a"}',
     "nothing": b"{}",
     "a list": b'[{"heat":21.5}]',
     "cut short": b'{"heat":21.5',
@@ -174,6 +176,32 @@ def test_sql_vouches_for_no_other(connection: duckdb.DuckDBPyConnection, value: 
 def test_some_shapes_are_always_looked_at_closely(connection: duckdb.DuckDBPyConnection, shape: Payload) -> None:
     """SQL cannot tell whether their values are of their types."""
     assert vouched(connection, shape, b'{"heat":21.5}') is None
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        (b'{"heat":21.5,"co":-200}', {"0": 21.5}),
+        (b'{"heat":21.5,"co":-200.0}', {"0": 21.5}),
+        (b'{"heat":21.5,"co":"n/a"}', {"0": 21.5}),
+        (b'{"heat":21.5,"co":2}', {"0": 21.5, "1": 2.0}),
+        (b'{"heat":21.5,"co":9223372036854775807}', {"0": 21.5}),
+        (b'{"co":-200}', Reason.NO_TELEMETRY),
+        (b'{"heat":21.5,"co":-201}', Reason.OUT_OF_RANGE),
+        (b'{"heat":21.5,"co":true}', Reason.WRONG_TYPE),
+        (b'{"heat":-200,"co":2}', {"0": -200.0, "1": 2.0}),
+    ],
+)
+def test_a_value_that_means_none_is_absent(
+    connection: duckdb.DuckDBPyConnection, value: bytes, taken: dict[str, float] | Reason
+) -> None:
+    """The rest of its message counts; SQL leaves such a payload to the closer look."""
+    missing = (-200, "n/a", 1, 9223372036854775807)
+    shape = payload(telemetry("heat", "double"), replace(telemetry("co", "double", minimum=0.0), missing=missing))
+    found = judge(value, shape)
+    assert (found.reason or json.loads(found.text or "")) == taken
+    if isinstance(taken, Reason) or len(taken) == 1:
+        assert vouched(connection, shape, value) is None
 
 
 def test_names_that_differ_by_their_case_are_two_columns(connection: duckdb.DuckDBPyConnection) -> None:
