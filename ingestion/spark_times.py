@@ -9,7 +9,9 @@ from pyspark.sql import functions as F
 from wire.times import RFC_3339
 
 # what Spark's own reading gets right, which is what devices send
-_USUAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-7]):[0-5][0-9])\z"
+_USUAL = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-7]):[0-5][0-9])\z"
+)
 _ALL = RFC_3339 + r"\z"
 _S = 1_000_000
 _LAST_SECOND = 86_399

@@ -32,7 +32,7 @@ class Document:
 def read_folder(folder: Path) -> list[Document]:
     """Every document of a folder by file name; none when there is no such folder. Raises ModelError."""
     paths = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(QUALITY_SUFFIX)]
-    return [read_document(path, quality_beside(path)) for path in paths]
+    return [read_document(path, quality_beside(path), is_known=True) for path in paths]
 
 
 def quality_beside(path: Path) -> Path | None:
@@ -41,9 +41,12 @@ def quality_beside(path: Path) -> Path | None:
     return beside if beside.exists() else None
 
 
-def read_document(path: Path, quality_path: Path | None) -> Document:
-    """The document at `path` with the quality values at `quality_path`. Raises ModelError."""
-    declarations = read_declarations(path.read_bytes(), path.name)
+def read_document(path: Path, quality_path: Path | None, is_known: bool = False) -> Document:
+    """The document at `path` with the quality values at `quality_path`; `is_known` for one that was added before.
+
+    Raises ModelError.
+    """
+    declarations = read_declarations(path.read_bytes(), path.name, is_known)
     if quality_path is None:
         return Document(path.name, declarations, {})
     raw = read_quality(quality_path.read_bytes(), quality_path.name)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
+from lake.models.dtdl_check import checked
 from lake.models.dtdl_schemas import (
     Schema,
     describe,
@@ -30,7 +31,6 @@ _KINDS: tuple[Kind, ...] = ("Telemetry", "Property", "Command", "Relationship", 
 MAX_EXTENDS_DEPTH = 12
 """DTDL v3's limit on Interfaces that extend Interfaces (v2 allows 10)."""
 
-_CONTEXT = re.compile(r"dtmi:dtdl:context;([234])(?:#.*)?")
 _SEGMENT = r"(?:_+[A-Za-z0-9]|[A-Za-z])(?:[A-Za-z0-9_]*[A-Za-z0-9])?"
 _DTMI = re.compile(rf"dtmi:{_SEGMENT}(?::{_SEGMENT})*(?:;([1-9]\d{{0,8}})(?:\.([1-9]\d{{0,5}}))?)?")
 _MAX_DTMI_CHARACTERS = 2048
@@ -116,10 +116,11 @@ def parse_json(text: bytes, origin: str) -> object:
     return parsed
 
 
-def read_declarations(text: bytes, origin: str) -> dict[str, Declaration]:
+def read_declarations(text: bytes, origin: str, is_known: bool = False) -> dict[str, Declaration]:
     """Every Interface of a document by DTMI, those nested in `extends` and component schemas too.
 
-    A document is an Interface, a list of them, or an object with a `@graph`. Raises ModelError.
+    A document is an Interface, a list of them, or an object with a `@graph`. One that `is_known` was taken before, and
+    is read as it is where it breaks a rule of the language that was not asked for then. Raises ModelError.
     """
     document = parse_json(text, origin)
     if isinstance(document, dict) and "@graph" in document:
@@ -129,20 +130,18 @@ def read_declarations(text: bytes, origin: str) -> dict[str, Declaration]:
         top = object_list(document, origin)
     if not top:
         raise ModelError(f"{origin} declares no Interface.")
+    try:
+        top = checked(top)
+    except ModelError as error:
+        if not is_known:
+            raise ModelError(f"{origin} is not DTDL: {error}") from error
     declarations: dict[str, Declaration] = {}
     for raw in top:
-        _check_context(raw.get("@context"), f"@context of {raw.get('@id', 'an Interface')} in {origin}")
         for declaration in _interfaces_within(raw, origin):
             known = declarations.setdefault(declaration.model_id, declaration)
             if not known.is_same_as(declaration):
                 raise ModelError(f"{declaration.model_id} is declared twice in {origin}, and not alike.")
     return declarations
-
-
-def _check_context(raw: object, where: str) -> None:
-    contexts = [item for item in (raw if isinstance(raw, list) else [raw]) if isinstance(item, str)]
-    if not any(_CONTEXT.fullmatch(item) for item in contexts):
-        raise ModelError(f"{where} is {raw!r}: give 'dtmi:dtdl:context;2' or 'dtmi:dtdl:context;3'.")
 
 
 def _interfaces_within(raw: dict[str, object], origin: str) -> Iterator[Declaration]:

@@ -144,8 +144,10 @@ def _named_schema(name: str, library: Mapping[str, Mapping[str, object]], where:
     )
 
 
-def _enum(raw: Mapping[str, object], where: str) -> EnumSchema:
+def _enum(raw: Mapping[str, object], where: str) -> EnumSchema | PrimitiveSchema:
     value_schema = raw.get("valueSchema")
+    standard = _STANDARD_SCHEMA.fullmatch(str(value_schema))
+    value_schema = standard.group(1) if standard else value_schema
     if value_schema not in ("string", "integer"):
         raise ModelError(f"The enum of {where} has valueSchema {value_schema!r}: give 'string' or 'integer'.")
     values: list[str | int] = []
@@ -157,8 +159,11 @@ def _enum(raw: Mapping[str, object], where: str) -> EnumSchema:
                 values.append(code)
             case other:
                 raise ModelError(f"The enum of {where} has the value {other!r}, which is not of type {value_schema}.")
-    if not values or len(set(values)) < len(values):
-        raise ModelError(f"The enum of {where} needs at least one value and no value twice; it has {values}.")
+    if len(set(values)) < len(values):
+        raise ModelError(f"The enum of {where} has a value twice: {values}.")
+    if not values:
+        # one that lists nothing restricts nothing
+        return PrimitiveSchema(str(value_schema))
     return EnumSchema("string" if value_schema == "string" else "integer", tuple(values))
 
 
