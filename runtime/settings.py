@@ -28,7 +28,7 @@ from runtime.variables import (
 )
 
 _HOME, _LAKE, _KAFKA, _SPARK, _DAGSTER = "Home", "Lake", "Kafka", "Spark", "Dagster"
-_UPKEEP, _READING, _HUB, _S3 = "Upkeep", "Reading", "Hub", "S3"
+_UPKEEP, _READING, _HUB, _SERVING, _S3 = "Upkeep", "Reading", "Hub", "Serving", "S3"
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,10 @@ class Settings:
     hub_port: Annotated[
         int, Setting("LAKEHOUSE_HUB_PORT", port, _HUB, "the hub's TLS port, for MQTT, AMQP and HTTPS", "8883")
     ] = 8883
+    api_port: Annotated[
+        int | None,
+        Setting("LAKEHOUSE_API_PORT", port, _SERVING, "port of the API and of sharing", "8080, or a free one"),
+    ] = None
     aws_endpoint_url: Annotated[
         str | None,
         Setting(

@@ -47,6 +47,8 @@ COMMANDS = {
     "release": "release:release",
     "rules": "rules:rules",
     "hub": "hub:hub",
+    "keys": "keys:keys",
+    "sharing": "sharing:sharing",
     "status": "status:status",
     "missing": "missing:missing",
     "trace": "trace:trace",

@@ -19,6 +19,7 @@ ROOMS = (
     "runtime.spark",
     "hub",
     "streams",
+    "serving",
     "lakehouse.cli",
 )
 

@@ -1,0 +1,100 @@
+"""`lakehouse keys`: API keys of this home.
+
+Belongs here: arguments and what is printed. What a key may do is in `serving.access`.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import click
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke the keys of the API and of sharing."""
+
+
+@keys.command("create")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    metavar="VERB[:site=NAME]",
+    help="What it may do: read, share or release; with :site=NAME for one site. May be given again.",
+)
+@click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0.01, 1e5), help="Requests a second.")
+@click.option("--days", type=click.IntRange(1, 36_500), help="It expires after so many days [default: never].")
+@click.option("--json", "as_json", is_flag=True, help='Print JSON: {"key_id", "key"}.')
+def create(name: str, scopes: tuple[str, ...], rate: float, days: int | None, as_json: bool) -> None:
+    """Make a key named NAME. It is shown now and never again.
+
+    \b
+    Examples:
+      lakehouse keys create dashboard --scope read
+      lakehouse keys create north --scope read:site=north --rate 10 --days 90 --json
+    """
+    from runtime.settings import load_settings
+    from serving.access.api_keys import ApiKeys
+    from serving.access.scopes import parse_scopes
+
+    now = datetime.now(UTC)
+    expires_at = None if days is None else now + timedelta(days=days)
+    store = ApiKeys(load_settings())
+    key_id, key = store.create(name, parse_scopes(scopes), now, requests_a_second=rate, expires_at=expires_at)
+    if as_json:
+        click.echo(json.dumps({"key_id": key_id, "key": key}))
+    else:
+        click.echo(f"{key}\n\nThis is the key {name} ({key_id}). It is not kept here: copy it now.", err=False)
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """List the keys, without their secrets.
+
+    \b
+    Examples:
+      lakehouse keys list
+    """
+    from runtime.settings import load_settings
+    from serving.access.api_keys import ApiKeys
+
+    found = ApiKeys(load_settings()).list_all()
+    if as_json:
+        rows = [
+            {
+                "key_id": key.key_id,
+                "name": key.name,
+                "scopes": [str(grant) for grant in key.scopes.grants],
+                "requests_a_second": key.requests_a_second,
+                "created_at": key.created_at.isoformat(),
+                "expires_at": key.expires_at and key.expires_at.isoformat(),
+                "revoked_at": key.revoked_at and key.revoked_at.isoformat(),
+            }
+            for key in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for key in found:
+        state = "revoked" if key.revoked_at else "" if key.is_valid(datetime.now(UTC)) else "expired"
+        click.echo(f"{key.key_id}  {key.name}  {', '.join(map(str, key.scopes.grants))}  {state}".rstrip())
+    if not found:
+        click.echo("There are no keys: `lakehouse keys create NAME --scope read` makes one.")
+
+
+@keys.command("revoke")
+@click.argument("name_or_id")
+def revoke(name_or_id: str) -> None:
+    """Refuse a key from now on, by its name or id.
+
+    \b
+    Examples:
+      lakehouse keys revoke dashboard
+    """
+    from runtime.settings import load_settings
+    from serving.access.api_keys import ApiKeys
+
+    key_id = ApiKeys(load_settings()).revoke(name_or_id, datetime.now(UTC))
+    click.echo(f"The key {name_or_id} ({key_id}) is revoked: it is refused within a second.")

@@ -1,0 +1,131 @@
+"""API keys: made, listed, revoked and recognised.
+
+Belongs here: the file that they are kept in. Only a hash of each secret is: who reads the file cannot use it. What a
+key may do is in `scopes`.
+
+A key reads `lh_<id>_<secret>`: the id finds the row, the secret is 256 random bits, so a plain hash of it is safe.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from runtime.errors import UsageError
+from runtime.settings import Settings
+from serving.access.scopes import Scopes, parse_scopes
+
+PREFIX = "lh"
+_SCHEMA = """CREATE TABLE IF NOT EXISTS api_keys (
+    key_id TEXT PRIMARY KEY, name TEXT NOT NULL, secret_sha256 TEXT NOT NULL, scopes TEXT NOT NULL,
+    requests_a_second REAL NOT NULL, created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT
+)"""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key as it is known here; times in UTC. `requests_a_second` is the rate of its token bucket."""
+
+    key_id: str
+    name: str
+    scopes: Scopes
+    requests_a_second: float
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def is_valid(self, now: datetime) -> bool:
+        """False once it was revoked or has expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class ApiKeys:
+    """The keys of a home."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = keys_path(settings)
+
+    def create(self, name: str, scopes: Scopes, now: datetime, *, requests_a_second: float = 50.0,
+               expires_at: datetime | None = None) -> tuple[str, str]:  # fmt: skip
+        """A new key: its id, and the key itself, which is told only now. Raises UsageError for a name that is taken."""
+        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
+        with self._opened() as database:
+            if database.execute("SELECT 1 FROM api_keys WHERE name = ? AND revoked_at IS NULL", [name]).fetchone():
+                raise UsageError(f"There is a key {name!r} already: revoke it, or give this one another name.")
+            row = [key_id, name, _hash(secret), json.dumps([str(grant) for grant in scopes.grants]), requests_a_second]
+            times = [now.isoformat(), expires_at and expires_at.isoformat(), None]
+            database.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*row, *times])
+        return key_id, f"{PREFIX}_{key_id}_{secret}"
+
+    def list_all(self) -> list[ApiKey]:
+        """Every key, the oldest first."""
+        with self._opened() as database:
+            return [_key(row) for row in database.execute("SELECT * FROM api_keys ORDER BY created_at, key_id")]
+
+    def revoke(self, name_or_id: str, now: datetime) -> str:
+        """Refuse a key from now on; returns its id. Raises UsageError when there is none."""
+        with self._opened() as database:
+            found = database.execute(
+                "SELECT key_id FROM api_keys WHERE (key_id = ? OR name = ?) AND revoked_at IS NULL",
+                [name_or_id, name_or_id],
+            ).fetchone()
+            if found is None:
+                raise UsageError(f"There is no key {name_or_id!r} that holds: `lakehouse keys list` names those.")
+            database.execute("UPDATE api_keys SET revoked_at = ? WHERE key_id = ?", [now.isoformat(), found[0]])
+        return str(found[0])
+
+    def recognised(self, key: str, now: datetime) -> ApiKey | None:
+        """The key that this text is; None for one that is wrong, revoked or expired."""
+        parts = key.split("_", 2)
+        if len(parts) != 3 or parts[0] != PREFIX:
+            return None
+        with self._opened() as database:
+            row = database.execute("SELECT * FROM api_keys WHERE key_id = ?", [parts[1]]).fetchone()
+        if row is None or not hmac.compare_digest(row["secret_sha256"], _hash(parts[2])):
+            return None
+        found = _key(row)
+        return found if found.is_valid(now) else None
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        database = sqlite3.connect(self._path, timeout=10, isolation_level=None)
+        try:
+            database.row_factory = sqlite3.Row
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute(_SCHEMA)
+            database.execute("BEGIN")
+            yield database
+            database.execute("COMMIT")
+        finally:
+            database.close()
+
+
+def keys_path(settings: Settings) -> Path:
+    """Where the keys of a home are kept."""
+    return settings.home / "serving" / "keys.sqlite"
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _key(row: sqlite3.Row) -> ApiKey:
+    def moment(name: str) -> datetime | None:
+        return None if row[name] is None else datetime.fromisoformat(row[name])
+
+    return ApiKey(
+        key_id=row["key_id"],
+        name=row["name"],
+        scopes=parse_scopes(json.loads(row["scopes"])),
+        requests_a_second=row["requests_a_second"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        expires_at=moment("expires_at"),
+        revoked_at=moment("revoked_at"),
+    )

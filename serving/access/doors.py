@@ -1,0 +1,69 @@
+"""Doors: who is asking, and whether he may.
+
+Belongs here: finding the key in a request, and refusing. Each face says which verb a route needs.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.requests import HTTPConnection
+
+from serving.access.api_keys import ApiKey, ApiKeys
+from serving.access.token_buckets import TokenBuckets
+from serving.problems import Problem
+
+_KEPT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: his key, and the sites that he may see (None for all)."""
+
+    key: ApiKey
+    sites: tuple[str, ...] | None
+
+
+class Doors:
+    """Recognises keys; what it found of one holds for a second, so a revoked key is refused within that."""
+
+    def __init__(self, keys: ApiKeys, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._keys, self._clock_s = keys, clock_s
+        self._buckets = TokenBuckets()
+        self._known: dict[str, tuple[float, ApiKey | None]] = {}
+        self.usage: dict[str, int] = {}
+
+    def admit(self, request: HTTPConnection, verb: str) -> Caller:
+        """The caller, when his key holds, may do `verb`, and does not ask too often. Raises Problem."""
+        text = key_of(request)
+        if text is None:
+            raise Problem(401, "No key", "Send your key as `Authorization: Bearer lh_…` or `X-Api-Key: lh_…`.")
+        key = self._recognised(text)
+        if key is None:
+            raise Problem(401, "Unknown key", "This key is not known, was revoked or has expired.")
+        self.usage[key.key_id] = self.usage.get(key.key_id, 0) + 1
+        wait_s = self._buckets.take(key.key_id, key.requests_a_second, self._clock_s())
+        if wait_s > 0:
+            raise Problem(429, "Too many requests", f"This key may ask {key.requests_a_second:g} times a second.",
+                          {"Retry-After": str(max(1, round(wait_s + 0.5)))})  # fmt: skip
+        if not key.scopes.allows(verb):
+            raise Problem(403, "Not allowed", f"This key has no scope for {verb}.")
+        return Caller(key, key.scopes.sites(verb))
+
+    def _recognised(self, text: str) -> ApiKey | None:
+        now_s = self._clock_s()
+        kept = self._known.get(text)
+        if kept is None or now_s - kept[0] > _KEPT_S:
+            if len(self._known) > 10_000:
+                self._known.clear()
+            kept = self._known[text] = (now_s, self._keys.recognised(text, datetime.now(UTC)))
+        return kept[1]
+
+
+def key_of(request: HTTPConnection) -> str | None:
+    """The key that a request carries. A browser's websockets and event sources can send it only in the address."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    return request.headers.get("x-api-key") or request.query_params.get("access_token") or request.cookies.get("lh_key")

@@ -1,0 +1,60 @@
+"""Scopes: what a key may do, and for which sites.
+
+Belongs here: their spelling and what they let through. A scope is `verb` or `verb:site=NAME`, more of them add up.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from runtime.errors import UsageError
+
+VERBS = ("read", "share", "release")
+"""`read`: the API and the dashboard; `share`: the sharing server; `release`: publish a held slice."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A verb, for one site or (None) for every site."""
+
+    verb: str
+    site_id: str | None = None
+
+    def __str__(self) -> str:
+        return self.verb if self.site_id is None else f"{self.verb}:site={self.site_id}"
+
+
+@dataclass(frozen=True)
+class Scopes:
+    """All that a key may do."""
+
+    grants: tuple[Grant, ...]
+
+    def allows(self, verb: str) -> bool:
+        """True when the verb is allowed for any site."""
+        return any(grant.verb == verb for grant in self.grants)
+
+    def sites(self, verb: str) -> tuple[str, ...] | None:
+        """The sites for which the verb is allowed; None for all of them."""
+        ours = [grant for grant in self.grants if grant.verb == verb]
+        if any(grant.site_id is None for grant in ours):
+            return None
+        return tuple(sorted({grant.site_id for grant in ours if grant.site_id is not None}))
+
+
+def parse_scopes(texts: Iterable[str]) -> Scopes:
+    """`["read:site=north", "share"]` as scopes. Raises UsageError."""
+    return Scopes(tuple(_grant(text.strip()) for text in texts))
+
+
+def _grant(text: str) -> Grant:
+    verb, _, rest = text.partition(":")
+    if verb not in VERBS:
+        raise UsageError(f"The scope {text!r} begins with no verb: there are {', '.join(VERBS)}.")
+    if not rest:
+        if text.endswith(":"):
+            raise UsageError(f"The scope {text!r} ends with a colon: write {verb} or {verb}:site=NAME.")
+        return Grant(verb)
+    name, _, value = rest.partition("=")
+    if name != "site" or not value:
+        raise UsageError(f"The scope {text!r} is not {verb}:site=NAME.")
+    return Grant(verb, value)

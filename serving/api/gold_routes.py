@@ -1,0 +1,225 @@
+"""Gold routes: what the API answers of a publication.
+
+Belongs here: the questions. Each sees only rows of the caller's sites; what a caller sent goes into parameters of the
+question, never into its text.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from lake.column_types import duckdb_type
+from lake.tables.contracts import Table
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES, SITE_DAYS
+from serving.access.doors import Caller
+from serving.api.answers import Answer
+from serving.api.declared import DeclaredRoute, Parameter
+from serving.problems import Problem
+from serving.snapshots import Snapshot
+
+AS_OF = Parameter("as_of", "The publication to ask, by number; the newest when left out.", "integer", least=1)
+LIMIT = Parameter("limit", "Rows of a page.", "integer", default=1000, least=1, most=10_000)
+CURSOR = Parameter("cursor", "Where the page before ended: its `next`.")
+DEVICE = Parameter("device_id", "A device.")
+SITE = Parameter("site_id", "A site.")
+METRIC = Parameter("metric_name", "A metric, as in gold.")
+UNIT = Parameter("unit", "Its unit, where a metric has several.")
+START = Parameter("start", "Start of the span, inclusive.", "moment", required=True)
+END = Parameter("end", "End of the span, exclusive.", "moment", required=True)
+_EVERY = {
+    "1m": ("minutes", "1 minute"),
+    "5m": ("minutes", "5 minutes"),
+    "15m": ("minutes", "15 minutes"),
+    "1h": ("hours", "1 hour"),
+    "6h": ("hours", "6 hours"),
+    "1d": ("days", "1 day"),
+    "7d": ("days", "7 days"),
+}
+_FILLED = {
+    "gap": "value",
+    "previous": "fill_previous(value, period_at)",
+    "linear": "fill_linear(value, period_at)",
+}
+_MOST_POINTS = 100_000
+
+
+def devices(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
+    """Devices of the registry, with their newest reading."""
+    return _page(snapshot, caller, DEVICES, values, ("site_id",))
+
+
+def device(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
+    """One device."""
+    rows = _asked(snapshot, caller, DEVICES, "device_id = ?", [values["device_id"]], "")
+    if rows.num_rows == 0:
+        raise Problem(404, "No such device", "There is no such device, or your key does not see it.")
+    return Answer(rows, {})
+
+
+def sites(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
+    """Sites and how many devices stand there."""
+    where, parameters = _of_sites(caller)
+    sql = f"""SELECT site_id, count(*) AS device_count, max(last_event_at) AS last_event_at FROM {DEVICES.name}
+        WHERE site_id IS NOT NULL AND {where} GROUP BY site_id ORDER BY site_id"""
+    return Answer(snapshot.ask(sql, parameters), {})
+
+
+def latest(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
+    """The newest published value of each device and metric."""
+    return _page(snapshot, caller, DEVICE_LATEST, values, ("device_id", "site_id", "metric_name", "unit"))
+
+
+def site_days(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
+    """Figures of sites by UTC day."""
+    return _page(snapshot, caller, SITE_DAYS, values, ("site_id", "metric_name", "unit"), "day_date")
+
+
+def completeness(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
+    """What was expected of devices by hour, and what came."""
+    return _page(snapshot, caller, DEVICE_COMPLETENESS, values, ("device_id", "site_id"), "hour_at")
+
+
+def series(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
+    """A device's metric at even intervals; gaps are gaps unless `fill` says otherwise."""
+    start, end = values["start"], values["end"]
+    name, interval = _EVERY[values["every"]]
+    if end <= start:
+        raise Problem(400, "Bad parameter", "end is not after start.")
+    if (end - start) / _seconds(interval) > _MOST_POINTS:
+        raise Problem(400, "Too many points", f"That are more than {_MOST_POINTS} points: ask for a longer `every`.")
+    where, sites_ = _of_sites(caller)
+    known = f"SELECT 1 FROM {DEVICE_LATEST.name} WHERE device_id = ? AND metric_name = ? AND {where} LIMIT 1"
+    if snapshot.ask(known, [values["device_id"], values["metric_name"], *sites_]).num_rows == 0:
+        raise Problem(404, "No such series", "This device never measured that, or your key does not see it.")
+    value, filled = f"value_{values['aggregate']}", _FILLED[values["fill"]]
+    sql = f"""SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
+            value IS NULL AND {filled} IS NOT NULL AS is_filled
+        FROM (SELECT *, {value} AS value FROM {name}_series(?, ?, ?::TIMESTAMPTZ, ?::TIMESTAMPTZ, INTERVAL '{interval}',
+            unit := ?)) ORDER BY period_at"""
+    asked = [values["device_id"], values["metric_name"], start, end, values["unit"]]
+    try:
+        return Answer(snapshot.ask(sql, asked), {"every": values["every"], "fill": values["fill"]})
+    except duckdb.InvalidInputException as error:
+        raise Problem(400, "Several units", str(error).removeprefix("Invalid Input Error: ")) from error
+
+
+def held(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
+    """Slices that are held back, and why; for keys that see every site."""
+    if caller.sites is not None:
+        raise Problem(403, "Not allowed", "Held slices concern every site, and this key sees some only.")
+    rows = [
+        {"slice": str(each["slice"]), "table": str(each["table"]), "failures": json.dumps(each.get("failures", []))}
+        for each in snapshot.publication.held
+    ]
+    schema = pa.schema([("slice", pa.string()), ("table", pa.string()), ("failures", pa.string())])
+    return Answer(pa.Table.from_pylist(rows, schema), {})
+
+
+ROUTES = (
+    DeclaredRoute("/v1/devices", "devices", devices.__doc__ or "", (SITE, LIMIT, CURSOR, AS_OF), devices),
+    DeclaredRoute(
+        "/v1/devices/{device_id}", "device", device.__doc__ or "",
+        (Parameter("device_id", "A device.", required=True, is_in_path=True), AS_OF), device,
+    ),
+    DeclaredRoute("/v1/sites", "sites", sites.__doc__ or "", (AS_OF,), sites),
+    DeclaredRoute(
+        "/v1/latest", "latest", latest.__doc__ or "", (DEVICE, SITE, METRIC, UNIT, LIMIT, CURSOR, AS_OF), latest
+    ),
+    DeclaredRoute(
+        "/v1/site-days", "site_days", site_days.__doc__ or "",
+        (SITE, METRIC, UNIT, START, END, LIMIT, CURSOR, AS_OF), site_days,
+    ),
+    DeclaredRoute(
+        "/v1/completeness", "completeness", completeness.__doc__ or "",
+        (DEVICE, SITE, START, END, LIMIT, CURSOR, AS_OF), completeness,
+    ),
+    DeclaredRoute(
+        "/v1/series", "series", series.__doc__ or "",
+        (
+            Parameter("device_id", "A device.", required=True),
+            Parameter("metric_name", "A metric, as in gold.", required=True),
+            UNIT, START, END,
+            Parameter("every", "Length of the intervals.", default="1h", choices=tuple(_EVERY)),
+            Parameter("fill", "What stands where nothing was measured.", default="gap", choices=tuple(_FILLED)),
+            Parameter("aggregate", "The figure.", default="mean", choices=("mean", "min", "max", "last")),
+            AS_OF,
+        ),
+        series,
+    ),
+    DeclaredRoute("/v1/held", "held", held.__doc__ or "", (AS_OF,), held),
+)  # fmt: skip
+"""The routes over a publication."""
+
+
+def _page(
+    snapshot: Snapshot, caller: Caller, table: Table, values: Mapping[str, Any], equal: Sequence[str], time: str = ""
+) -> Answer:
+    """A page of a table's rows in the order of its key, with the filters that were given."""
+    conditions, parameters = [], []
+    for name in equal:
+        if values.get(name) is not None:
+            conditions.append(f"{name} = ?")
+            parameters.append(values[name])
+    if time:
+        begin, end = values["start"], values["end"]
+        type_ = "DATE" if time == "day_date" else "TIMESTAMPTZ"
+        conditions += ["event_date BETWEEN ? AND ?", f"{time} >= ?::{type_}", f"{time} < ?::{type_}"]
+        parameters += [begin.date(), end.date(), begin, end]
+    if values.get("cursor") is not None:
+        marks = ", ".join(f"?::{duckdb_type(_type(table, name))}" for name in table.key)
+        conditions.append(f"({', '.join(table.key)}) > ({marks})")
+        parameters += _after(values["cursor"], table)
+    limit = values["limit"]
+    order = f"ORDER BY {', '.join(table.key)} LIMIT {limit + 1}"
+    rows = _asked(snapshot, caller, table, " AND ".join(conditions) or "true", parameters, order)
+    if rows.num_rows <= limit:
+        return Answer(rows, {})
+    rows = rows.slice(0, limit)
+    return Answer(rows, {}, _cursor(rows, table))
+
+
+def _asked(
+    snapshot: Snapshot, caller: Caller, table: Table, where: str, parameters: Sequence[Any], order: str
+) -> pa.Table:
+    if table.name not in snapshot.publication.tables:
+        raise Problem(404, "Not published", f"This publication does not have {table.name}.")
+    of_sites, sites_ = _of_sites(caller)
+    return snapshot.ask(f"FROM {table.name} WHERE ({where}) AND {of_sites} {order}", [*parameters, *sites_])
+
+
+def _of_sites(caller: Caller) -> tuple[str, list[Any]]:
+    return ("true", []) if caller.sites is None else ("list_contains(?::VARCHAR[], site_id)", [list(caller.sites)])
+
+
+def _type(table: Table, name: str) -> Any:
+    return next(column.type for column in table.columns if column.name == name)
+
+
+def _cursor(rows: pa.Table, table: Table) -> str:
+    last = rows.slice(rows.num_rows - 1).to_pylist()[0]
+    key = [value.isoformat() if hasattr(value, "isoformat") else value for value in (last[name] for name in table.key)]
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+
+
+def _after(cursor: str, table: Table) -> list[Any]:
+    try:
+        key = json.loads(base64.urlsafe_b64decode(cursor))
+        if isinstance(key, list) and len(key) == len(table.key) and all(isinstance(each, str) for each in key):
+            for name, text in zip(table.key, key, strict=True):
+                if name.endswith(("_at", "_date")):
+                    datetime.fromisoformat(text)
+            return key
+    except (binascii.Error, ValueError):
+        pass
+    raise Problem(400, "Bad cursor", "cursor is not one that an answer of this route gave as `next`.")
+
+
+def _seconds(interval: str) -> timedelta:
+    number, unit = interval.split()
+    return int(number) * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[unit[0]]

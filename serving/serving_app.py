@@ -1,0 +1,39 @@
+"""The serving process: the API and sharing behind one port.
+
+Belongs here: putting the faces together. What each answers is its own.
+"""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runtime.settings import Settings
+from serving.access.api_keys import ApiKeys
+from serving.access.doors import Doors
+from serving.api.api_app import api_routes
+from serving.problems import Problem, on_problem, problem_response
+from serving.sharing.sharing_app import SharingServer
+from serving.snapshots import Snapshots
+
+
+def build_app(settings: Settings) -> Starlette:
+    """The application for a home; nothing is read before the first request."""
+    doors, snapshots = Doors(ApiKeys(settings)), Snapshots(settings)
+    routes = [*api_routes(doors, snapshots), *SharingServer(settings, doors, snapshots).routes()]
+    handlers = {Problem: on_problem, HTTPException: _on_http, Exception: _on_any}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: addresses and methods that there are not."""
+    assert isinstance(error, HTTPException)
+    problem = Problem(error.status_code, str(error.detail), "See /openapi.json for what there is.", error.headers)
+    return problem_response(problem, request.url.path)
+
+
+async def _on_any(request: Request, error: Exception) -> Response:
+    """A defect of ours: its text stays in the log."""
+    return problem_response(
+        Problem(500, "Defect", "This is a defect of the lakehouse; its log says more."), request.url.path
+    )
