@@ -106,7 +106,7 @@ def test_pages_follow_each_other(server: Server) -> None:
 
 
 def test_a_key_sees_its_sites_only(server: Server) -> None:
-    """A key for a site sees no row of another, whatever it asks; without a key, or with a wrong one, it is told nothing."""
+    """A key for a site sees no row of another, whatever it asks; without a right key nothing is told."""
     assert {row["device_id"] for row in server.rows("/v1/devices", "north")} == {"d1", "d2"}
     assert server.rows("/v1/latest?device_id=d3", "north") == []
     assert server.ask("/v1/devices/d3", "north")[0] == 404
