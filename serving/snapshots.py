@@ -13,13 +13,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from lake.reading.series_macros import scalar_macros, table_macros
+from lake.reading.series_macros import SCALAR_MACROS, series_macro
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.sql_text import quoted
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import table_uri
-from lake.tables.gold import DEVICE_LATEST, DEVICES
+from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, DEVICES
 from runtime.errors import UsageError
 from runtime.settings import Settings
 from serving.problems import Problem
@@ -43,8 +43,12 @@ class Snapshot:
             self._connection.execute(f"ATTACH {uri} AS {catalog} (TYPE delta, VERSION {version}, HIDDEN)")
             kind = "TABLE" if name in _IN_MEMORY else "VIEW"
             self._connection.execute(f"CREATE {kind} {name} AS FROM {catalog}")
-        for statement in (*scalar_macros(), *table_macros(frozenset(publication.tables))):
+        for statement in SCALAR_MACROS.values():
             self._connection.execute(statement)
+        for table in (DEVICE_MINUTES, DEVICE_HOURS, DEVICE_DAYS):
+            if table.name in publication.tables:
+                name = f"{table.short_name.removeprefix('device_')}_series"
+                self._connection.execute(series_macro(table, table.name, name))
         # where what does not fit in memory goes must lie inside what may be written, and nothing may
         self._connection.execute(f"SET allowed_directories = [{quoted(settings.lake_uri + '/')}]")
         self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
