@@ -48,7 +48,8 @@
 
 {#
   The tables of readings: name, source (SQL to select from), models (model_id, late_after_s) and metrics (column,
-  metric_name, unit, and is_exact: true once stg_exactness has found no value that exact_sum leaves to rest_of_sum).
+  metric_name, unit, is_shared: true when another column here holds the same metric, and is_exact: true once
+  stg_exactness has found no value that exact_sum leaves to rest_of_sum).
 #}
 {% macro reading_tables() %}
     {%- set tables = {} -%}
@@ -66,11 +67,17 @@
         {%- do tables[name]['models'].append({'model_id': model_id, 'late_after_s': late_after_s}) -%}
     {%- endfor -%}
     {%- set exact = exact_columns() -%}
-    {%- for name, column, metric_name, unit in plan_rows("
-        select table_name, column_name, metric_name, unit from plan.metrics order by all
+    {%- for name, column, metric_name, unit, columns in plan_rows("
+        select table_name, column_name, metric_name, unit, count(*) over (partition by metric_name, unit)
+        from plan.metrics
+        order by all
     ") if name in tables -%}
         {%- do tables[name]['metrics'].append({
-            'column': column, 'metric_name': metric_name, 'unit': unit, 'is_exact': name ~ '.' ~ column in exact
+            'column': column,
+            'metric_name': metric_name,
+            'unit': unit,
+            'is_shared': columns > 1,
+            'is_exact': name ~ '.' ~ column in exact
         }) -%}
     {%- endfor -%}
     {{ return(tables.values() | list) }}

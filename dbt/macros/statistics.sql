@@ -4,6 +4,10 @@
   Each table of readings is scanned once and aggregated wide; only the small result is turned into a row a metric.
   A reading that lacks a metric is null there and does not count.
 
+  A metric is its name and unit, whatever columns it lies in: two models may share one, and a device may change from one
+  to the other within a minute. The sums of such a metric are joined after the wide aggregates, and its percentiles are
+  taken of the readings of all its columns together.
+
   Counts, minima, maxima, exact sums and newest values add up. So hours are made of readings, and the days of devices and
   sites of hours, to the same bits; only percentiles are taken of the readings each time.
 #}
@@ -13,7 +17,27 @@
   the columns of sums_of_metric, but for those in `without`.
 #}
 {% macro metric_sums(keys, without=[]) %}
-    {{ metric_rows(keys, sums_of_metric, reading_tables(), without=without) }}
+    {%- set tables = reading_tables() -%}
+    {%- set shared = shared_columns(tables) -%}
+    {%- if not shared -%}
+    {{ metric_rows(keys, sums_of_metric, tables, without=without + ['last_arrival']) }}
+    {%- else -%}
+        {%- set group = keys.keys() | list + ['metric_name', 'unit'] -%}
+        with
+        parts as (
+            {{ metric_rows(keys, sums_of_metric, tables, without=without) }}
+        )
+        select * exclude (last_arrival) from parts where not {{ is_one_of(shared) }}
+        union all by name
+        select
+            {{ group | join(', ') }}
+            {%- for name, expression in joined_sums().items() if name not in without %}
+            , {{ expression }} as {{ name }}
+            {%- endfor %}
+        from parts
+        where {{ is_one_of(shared) }}
+        group by {{ group | join(', ') }}
+    {%- endif -%}
 {% endmacro %}
 
 
@@ -22,8 +46,75 @@
   readings have site_id.
 #}
 {% macro metric_percentiles(keys, by_site=false) %}
-    {{ metric_rows(keys, percentiles_of_metric, reading_tables(), by_site) }}
+    {%- set tables = reading_tables() -%}
+    {%- set shared = shared_columns(tables) -%}
+    {%- set alone = alone_metrics(tables) -%}
+    {%- if alone or not shared -%}
+    select * from ({{ metric_rows(keys, percentiles_of_metric, alone, by_site) }})
+    {%- endif -%}
+    {%- if alone and shared %} union all by name {% endif -%}
+    {%- if shared -%}
+    select
+        {{ keys.keys() | join(', ') }},
+        metric_name,
+        unit,
+        quantile_cont(measured, [0.5, 0.95])[1] as value_p50,
+        quantile_cont(measured, [0.5, 0.95])[2] as value_p95
+    from (
+        {%- for table, metric in shared_columns(tables) %}
+        select
+            {%- for name, expression in keys.items() %}
+            {{ expression }} as {{ name }},
+            {%- endfor %}
+            {{ text_of(metric.metric_name) }} as metric_name,
+            {{ text_of(metric.unit) }} as unit,
+            "{{ metric.column }}"::double as measured
+        from {{ with_site(table.source) if by_site else table.source }}
+        where {{ planned_hours() }} and "{{ metric.column }}" is not null
+        {{ "union all" if not loop.last }}
+        {%- endfor %}
+    )
+    group by all
+    {%- endif -%}
 {% endmacro %}
+
+
+{# The columns of metrics that more than one column holds, each as [table, metric]. #}
+{% macro shared_columns(tables) %}
+    {%- set found = [] -%}
+    {%- for table in tables -%}
+        {%- for metric in table.metrics if metric.is_shared -%} {%- do found.append([table, metric]) -%} {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{# The tables with those metrics only that one column holds; tables without any are left out. #}
+{% macro alone_metrics(tables) %}
+    {%- set found = [] -%}
+    {%- for table in tables -%}
+        {%- set metrics = table.metrics | rejectattr('is_shared') | list -%}
+        {%- if metrics -%}
+            {%- do found.append(dict(table, metrics=metrics)) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{# SQL that is true for rows of the metrics of these columns. #}
+{% macro is_one_of(columns) -%}
+    (metric_name, unit) in (
+        {%- for _, metric in columns -%}
+        ({{ text_of(metric.metric_name) }}, {{ text_of(metric.unit) }}){{ ", " if not loop.last }}
+        {%- endfor -%}
+    )
+{%- endmacro %}
+
+
+{% macro text_of(value) -%}
+    '{{ value | replace("'", "''") }}'
+{%- endmacro %}
 
 
 {# SQL for the sums of a longer period or a site: rows of `keys` (names), metric_name and unit, from rows of sums. #}
@@ -85,7 +176,23 @@
         'exact_sum': ('hugeint', exact_sum(value, metric.is_exact)),
         'rest_of_sum': ('double[]', rest_of_sum(value, metric.is_exact)),
         'value_last': ('double', 'arg_max(' ~ value ~ ', ' ~ arrival() ~ ') + 0.0::double'),
-        'last_event_at': ('timestamptz', 'max(event_at) ' ~ measured)
+        'last_event_at': ('timestamptz', 'max(event_at) ' ~ measured),
+        'last_arrival': ('hugeint', 'max(' ~ arrival() ~ ') ' ~ measured if metric.is_shared else 'null::hugeint')
+    }) }}
+{% endmacro %}
+
+
+{# How the sums of a group that stand in several columns come to one; by name. #}
+{% macro joined_sums() %}
+    {{ return({
+        'model_id': 'arg_max(model_id, last_arrival)',
+        'reading_count': 'sum(reading_count)::bigint',
+        'value_min': 'min(value_min)',
+        'value_max': 'max(value_max)',
+        'exact_sum': 'sum(exact_sum)',
+        'rest_of_sum': 'flatten(list(rest_of_sum) filter (where rest_of_sum is not null))',
+        'value_last': 'arg_max(value_last, last_arrival)',
+        'last_event_at': 'max(last_event_at)'
     }) }}
 {% endmacro %}
 
@@ -117,7 +224,7 @@
         {%- for name in keys.keys() | list + ['metric_name', 'unit'] -%}
             {%- do columns.update({name: types.get(name, 'varchar')}) -%}
         {%- endfor -%}
-        {%- for name, (type, _) in aggregates_of({'column': ''}, [{'model_id': ''}]).items() if name not in without -%}
+        {%- for name, (type, _) in aggregates_of({'column': '', 'is_shared': false}, [{'model_id': ''}]).items() if name not in without -%}
             {%- do columns.update({name: type}) -%}
         {%- endfor -%}
         select * from {{ no_rows(columns) }}
@@ -149,8 +256,8 @@
         {%- set number = loop.index %}
         select
             {{ keys | join(', ') }},
-            '{{ metric.metric_name | replace("'", "''") }}' as metric_name,
-            '{{ metric.unit | replace("'", "''") }}' as unit
+            {{ text_of(metric.metric_name) }} as metric_name,
+            {{ text_of(metric.unit) }} as unit
             {%- for name in aggregates_of(metric, table.models) if name not in without %}
             , {{ name }}_{{ number }} as {{ name }}
             {%- endfor %}

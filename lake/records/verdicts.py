@@ -22,6 +22,9 @@ from lake.tables.ops import OPS_VERDICTS
 from runtime.errors import UsageError
 from runtime.settings import Settings
 
+NEVER_RELEASED = frozenset({"keys_are_unique", "required_columns_are_filled"})
+"""Expectations of the shape of a table: what fails them is not doubtful but wrong, whatever an operator knows."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -99,7 +102,7 @@ def release(settings: Settings, slice_: str, why: str, who: str, now: datetime) 
     """Let a held slice pass in spite of its failures; returns the releases, which are stored as verdicts.
 
     A release stands for what was found: it carries on to later input versions as long as the same failures are found.
-    Raises UsageError when the slice is not held or no reason is given.
+    Raises UsageError when the slice is not held, when no reason is given, or when what it failed can never be released.
     """
     if not why.strip():
         raise UsageError("A release needs a reason: say why the slice may be published in spite of its failures.")
@@ -108,6 +111,12 @@ def release(settings: Settings, slice_: str, why: str, who: str, now: datetime) 
     if not failing:
         others = ", ".join(sorted({verdict.slice for verdict in held})) or "none"
         raise UsageError(f"{slice_} is not held, so there is nothing to release. Held are: {others}.")
+    wrong = sorted({f"{v.table}: {f.message}" for v in failing for f in v.failures if f.expectation in NEVER_RELEASED})
+    if wrong:
+        raise UsageError(
+            f"{slice_} cannot be released: {'; '.join(wrong)}. A release is for data that looks wrong, not for rows "
+            "that contradict each other: build the slice anew with `lakehouse backfill`."
+        )
     released = [replace(v, is_passing=True, released_by=who, release_reason=why, checked_at=now) for v in failing]
     record_verdicts(settings, released)
     return released
@@ -138,7 +147,7 @@ def _from_entry(entry: Mapping[str, Any]) -> Verdict:
 
 
 def _released_like(verdict: Verdict, earlier: Verdict | None) -> Verdict:
-    if verdict.is_passing or earlier is None:
+    if verdict.is_passing or earlier is None or any(f.expectation in NEVER_RELEASED for f in verdict.failures):
         return verdict
     return replace(verdict, is_passing=True, released_by=earlier.released_by, release_reason=earlier.release_reason)
 

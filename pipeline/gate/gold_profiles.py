@@ -3,7 +3,7 @@
 Belongs here: the SQL of the frames that gold suites judge. The candidate must be attached (see `candidates`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -29,6 +29,7 @@ from lake.tables.gold import (
 )
 from lake.tables.silver import SILVER_DEVICES
 from pipeline.gate.candidates import SCHEMA, Plan
+from pipeline.gate.gold_bounds import bounded, create_bounds
 from pipeline.gate.profiles import (
     HOUR_MICROS,
     columns_of,
@@ -62,12 +63,7 @@ class Gold:
         create_slices(self.connection, self.plan.hours)
         days = ", ".join(f"({quoted(day)}, DATE {quoted(day)})" for day in self.plan.days) or "(NULL, NULL)"
         run(f"CREATE OR REPLACE TEMP TABLE judged_days AS FROM (VALUES {days}) AS days(slice, event_date)")
-        bounds = ", ".join(_bounds(self.models.values()))
-        run(
-            "CREATE OR REPLACE TEMP TABLE bounds (model_id VARCHAR, metric_name VARCHAR, unit VARCHAR, "
-            "minimum DOUBLE, maximum DOUBLE)"
-        )
-        run(f"INSERT INTO bounds VALUES {bounds}")
+        create_bounds(self.connection, self.settings, self.models, self.plan)
         run("CREATE OR REPLACE TEMP TABLE held_hours (event_date DATE, event_hour INTEGER)")
         run("CREATE OR REPLACE TEMP TABLE silver_readings (slice VARCHAR, readings BIGINT)")
         run(
@@ -167,12 +163,7 @@ class Gold:
 
 def _rows(table: Table) -> str:
     """A candidate table's rows with their `slice`, and with bounds where it has values."""
-    source = f"SELECT * FROM {_planned(table)}"
-    if "model_id" in table.column_names and "metric_name" in table.column_names:
-        return f"{source} LEFT JOIN bounds USING (model_id, metric_name, unit)"
-    if "metric_name" in table.column_names:
-        return f"{source} LEFT JOIN ({_WIDEST}) USING (metric_name, unit)"
-    return source
+    return bounded(table, f"SELECT * FROM {_planned(table)}")
 
 
 def _planned(table: Table) -> str:
@@ -250,40 +241,14 @@ def _from_held(moment: str) -> str:
         FROM rows JOIN held_hours AS held ON {moment}::DATE = held.event_date AND hour({moment}) = held.event_hour"""
 
 
-def _bounds(models: Iterable[Model]) -> Iterator[str]:
-    """VALUES rows (model_id, metric_name, unit, minimum, maximum).
-
-    Versions of a model share the widest bounds: a period may hold readings of two versions and names but the newer.
-    """
-    known = list(models)
-    for model in known:
-        for metric in (t for t in model.telemetry if t.is_metric):
-            same = [
-                t for m in known if m.table == model.table for t in m.telemetry
-                if (t.metric_name, t.unit) == (metric.metric_name, metric.unit)
-            ]  # fmt: skip
-            low = _widest([t.minimum for t in same], min)
-            high = _widest([t.maximum for t in same], max)
-            names = ", ".join(map(quoted, (model.model_id, metric.metric_name, metric.unit)))
-            yield f"({names}, {low}, {high})"
-
-
-def _widest(limits: list[float | None], pick: Callable[[list[float]], float]) -> str:
-    given = [limit for limit in limits if limit is not None]
-    return repr(pick(given)) if len(given) == len(limits) else "NULL"
-
-
-_WIDEST = """
-    SELECT metric_name, unit, if(count(minimum) = count(*), min(minimum), NULL) AS minimum,
-        if(count(maximum) = count(*), max(maximum), NULL) AS maximum
-    FROM bounds GROUP BY metric_name, unit"""
 _RECONCILED = """
     SELECT slice, sum(abs(ours - theirs)) AS unreconciled,
         string_agg(metric_name || ' ' || unit || ' has ' || ours || ' of ' || theirs, ', ') AS unreconciled_detail
     FROM (
         SELECT slice, metric_name, unit, coalesce(counted, 0)::BIGINT AS ours, coalesce(readings, 0) AS theirs
         FROM (SELECT slice, metric_name, unit, sum(reading_count) AS counted FROM rows GROUP BY ALL)
-            FULL JOIN silver_metrics USING (slice, metric_name, unit)
+            FULL JOIN (SELECT slice, metric_name, unit, sum(readings) AS readings FROM silver_metrics GROUP BY ALL)
+                USING (slice, metric_name, unit)
     )
     WHERE ours <> theirs GROUP BY slice"""
 _BEHIND = f"""

@@ -180,8 +180,8 @@ def _silver_row(reader: Reader, models: Models, message: Row, place: str) -> tup
 def _gold_rows(reader: Reader, model: Model, reading: Row) -> list[tuple[str, Row]]:
     """The published rows that a reading counts in, table by table."""
     metrics = [t for t in model.telemetry if t.is_metric and reading.get(t.column) is not None]
-    names = ", ".join(quoted(telemetry.metric_name) for telemetry in metrics)
-    metric = f"metric_name IN ({names})" if names else "false"
+    names = ", ".join(f"({quoted(telemetry.metric_name)}, {quoted(telemetry.unit)})" for telemetry in metrics)
+    metric = f"(metric_name, unit) IN ({names})" if names else "false"
     device = f"device_id = {quoted(reading['device_id'])}"
     at, day, hour = reading["event_at"], f"event_date = DATE '{reading['event_date']}'", reading["event_hour"]
     minute = at.astimezone(UTC).replace(second=0, microsecond=0)
