@@ -57,7 +57,7 @@ def _append(spark: SparkSession, settings: Settings, topic: str, records: DataFr
     ensure_table(spark, settings, table)
     interpret_small(spark, count)
     metadata = {"step": "ingest", "offsets": {0: [0, end]}, "run_id": "bench"}
-    append_once(bronze_rows(records, end), settings, table, APP_ID, end, metadata)
+    append_once(bronze_rows(records, end, datetime.now(UTC)), settings, table, APP_ID, end, metadata)
 
 
 def _readings(spark: SparkSession, fleet: SteadyFleet, first: int, last: int) -> DataFrame:
@@ -119,6 +119,7 @@ def _records(
         (device % _PARTITIONS).cast("int").alias("partition"),
         offset.cast("bigint").alias("offset"),
         (moment + F.expr("INTERVAL 2 SECONDS")).alias("timestamp"),
+        F.lit(1).alias("timestampType"),
         name.cast("binary").alias("key"),
         payload.cast("binary").alias("value"),
         F.array(*entries).alias("headers"),

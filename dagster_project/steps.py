@@ -10,7 +10,7 @@ none, so that nothing is called published that is held.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,12 +123,13 @@ def land(step: Step) -> None:
     """Kafka to bronze."""
     with step.work.told():
         resources = step.context.resources
-        for topic in BRONZE_TABLES:  # before the lease is taken: others may write meanwhile
-            settle(resources.kafka, topic, step.work.transactions_wait_s, step.say)
+        # before the lease is taken: others may write meanwhile
+        wait_s = step.work.transactions_wait_s
+        left = [note for topic in BRONZE_TABLES for note in settle(resources.kafka, topic, wait_s, step.say)]
         step.writer.hold("tick")
-        records = ingest(resources.spark, step.run, resources.kafka, accept_gap=step.work.accept_gap)
-        step.work.tick = TickReport(records)
-        for topic, count in records.items():
+        landed = ingest(resources.spark, step.run, resources.kafka, accept_gap=step.work.accept_gap)
+        step.work.tick = replace(landed, notes=(*landed.notes, *left))
+        for topic, count in landed.ingested.items():
             table = BRONZE_TABLES[topic].name
             if count or asset_key(table) in step.yielded:
                 metadata = {"rows": count, "delta_version": version_of(step.settings, table) or 0}
@@ -140,9 +141,9 @@ def fill(step: Step) -> None:
     with step.work.told():
         step.writer.hold("tick")
         before = silver_versions(step.settings, step.models)
-        ingested = {} if step.work.tick is None else step.work.tick.ingested
+        landed = step.work.tick or TickReport()
         report = fill_silver(step.context.resources.spark, step.run)
-        step.work.tick = TickReport(ingested, report.devices_changed, report.rows, report.rejected, report.slices)
+        step.work.tick = replace(report, ingested=landed.ingested, notes=landed.notes)
         _report_silver(step, before)
 
 

@@ -8,26 +8,26 @@ bronze is its own checkpoint.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ingestion.kafka_offsets import COMMITTED_ONLY, broker_offsets
+from ingestion.kafka_offsets import COMMITTED_ONLY, Span, broker_offsets
+from ingestion.landing_topics import topic_id
 from ingestion.spark_times import moment_of_text
 from lake.storage.spark_commits import Commit, append_once, ensure_table, newest_commit, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
-from runtime.errors import LandingZoneError, PlatformError
+from runtime.errors import LandingZoneError
 from runtime.settings import Settings
 from runtime.spark.connect_server import interpret_small
 from wire.envelope import ATTRIBUTES, CONTENT_TYPE
 
 BRONZE_TABLES = {"telemetry": BRONZE_TELEMETRY, "lifecycle": BRONZE_LIFECYCLE}
 APP_ID = "ingest"
-_BROKER_TIMEOUT_S = 10.0
 _RECORDS_A_FILE = 250_000
+_CREATE_TIME = 0  # as Kafka numbers the kinds of a record's timestamp; 1 is the broker's
 
 Offsets = dict[int, int]
 """Kafka partition -> offset."""
@@ -63,16 +63,6 @@ def _offsets_of(commit: Commit | None) -> Offsets:
     return {int(partition): end for partition, (_, end) in commit.metadata["offsets"].items()}
 
 
-def topic_id(bootstrap: str, topic: str) -> str | None:
-    """Kafka's own identity of a topic, which one of the same name made later does not have; None from old brokers."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    try:
-        described = admin.describe_topics(TopicCollection([topic]), request_timeout=_BROKER_TIMEOUT_S)[topic].result()
-    except KafkaException as error:
-        raise PlatformError(f"Kafka at {bootstrap} does not describe the topic {topic}: {error.args[0]}.") from error
-    return str(described.topic_id) if described.topic_id else None
-
-
 def next_range(topic: str, committed: Offsets, available: Mapping[int, tuple[int, int]]) -> OffsetRange:
     """What to read next. A partition that bronze has not seen starts at the oldest offset there is.
 
@@ -103,9 +93,17 @@ def next_range(topic: str, committed: Offsets, available: Mapping[int, tuple[int
     return OffsetRange(topic, start, end)
 
 
+@dataclass(frozen=True)
+class Landed:
+    """What a tick brought of a topic: how many records, and what an operator should know of those that it did not."""
+
+    records: int
+    notes: tuple[str, ...] = ()
+
+
 def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic: str, run_id: str,
-                 accept_gap: bool = False) -> int:  # fmt: skip
-    """Bring all new records of a topic to bronze in one commit, and return how many those were.
+                 accept_gap: bool = False) -> Landed:  # fmt: skip
+    """Bring all new records of a topic to bronze in one commit.
 
     Nothing is written when there are no new offsets; a commit without a row says that all of the new ones were ends of
     transactions and records of aborted ones. `accept_gap` starts at the oldest offset that the broker has and records
@@ -121,12 +119,13 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
             f"are others. Point the lakehouse at the broker it began with, or at an empty lake."
         )
     committed, available = _offsets_of(last), broker_offsets(bootstrap, topic)
-    gaps = {p: [committed[p], low] for p, (low, _) in available.items() if p in committed and committed[p] < low}
+    lost = losses(committed, available)
+    gaps = {p: [start, end] for p, (start, end) in lost.items() if p in committed}
     if accept_gap:
-        committed |= {p: low for p, (_, low) in gaps.items()}
+        committed |= {p: end for p, (_, end) in gaps.items()}
     offsets = next_range(topic, committed, available)
     if offsets.width == 0:
-        return 0
+        return Landed(0)
     if offsets.ingest_id <= progress_of(settings, table.name, APP_ID):
         raise LandingZoneError(
             f"Kafka topic {topic}: its offsets add up to {offsets.ingest_id}, no more than bronze has committed. "
@@ -137,20 +136,37 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
         "offsets": {p: [offsets.start[p], offsets.end[p]] for p in offsets.end},
         "topic_id": identity,
         "run_id": run_id,
+        **({"lost": lost} if lost else {}),
+        **({"accepted_gaps": gaps} if gaps else {}),
     }
-    if accept_gap and gaps:
-        metadata["accepted_gaps"] = gaps
     interpret_small(spark, offsets.width)
-    records = read_records(spark, bootstrap, offsets)
+    records = read_records(spark, bootstrap, offsets, datetime.now(UTC))
     files = max(1, -(-offsets.width // _RECORDS_A_FILE))
     append_once(records.coalesce(files), settings, table, APP_ID, offsets.ingest_id, metadata)
     commit = newest_commit(settings, table.name, "offsets")
     assert commit is not None
-    return commit.rows
+    return Landed(commit.rows, tuple(_said_of_loss(topic, partition, span) for partition, span in lost.items()))
 
 
-def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange) -> DataFrame:
-    """The records of a range with the columns of bronze."""
+def losses(committed: Offsets, available: Mapping[int, Span]) -> dict[int, Span]:
+    """The offsets, a partition, that bronze has not read and the broker no longer has.
+
+    Of a partition that bronze has never read these are all before the oldest one.
+    """
+    starts = {p: committed.get(p, 0) for p in available}
+    return {p: (starts[p], oldest) for p, (oldest, _) in available.items() if starts[p] < oldest}
+
+
+def _said_of_loss(topic: str, partition: int, span: Span) -> str:
+    start, end = span
+    return (
+        f"lost: the offsets {start} to {end - 1} of {topic}, partition {partition} (up to {end - start} records) were "
+        "gone from Kafka before bronze read them"
+    )
+
+
+def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange, read_at: datetime) -> DataFrame:
+    """The records of a range with the columns of bronze; `read_at` is the present."""
     records = (
         spark.read.format("kafka")
         .option("kafka.bootstrap.servers", bootstrap)
@@ -165,13 +181,20 @@ def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange) -> D
         .option("kafka.max.poll.records", "5000")
         .load()
     )
-    return bronze_rows(records, offsets.ingest_id)
+    return bronze_rows(records, offsets.ingest_id, read_at)
 
 
-def bronze_rows(records: DataFrame, ingest_id: int) -> DataFrame:
-    """Kafka records as Spark reads them -> the columns of bronze, nothing refused."""
+def bronze_rows(records: DataFrame, ingest_id: int, read_at: datetime) -> DataFrame:
+    """Kafka records as Spark reads them -> the columns of bronze, nothing refused.
+
+    `received_at` is a clock that no producer can set: the broker's, where the topic has that (LogAppendTime), else that
+    of who read the record (`read_at`). What a producer has set is kept beside it.
+    """
+    is_producers = F.col("timestampType") == _CREATE_TIME
+    read = F.timestamp_micros(_not_in_code(round(read_at.timestamp() * 1_000_000)))
     return (
-        records.withColumnRenamed("timestamp", "received_at")
+        records.withColumn("received_at", F.when(is_producers, read).otherwise(F.col("timestamp")))
+        .withColumn("producer_at", F.when(is_producers, F.col("timestamp")))
         .withColumn("last_names", F.reverse(F.col("headers")["key"]))
         .withColumns({name: _attribute(header) for header, name in _HEADERS.items()})
         .withColumn("headers", _other_headers())

@@ -1,6 +1,6 @@
-"""Checks: whether the landing zone answers.
+"""Checks: whether the landing zone answers, and whether its topics are as they should be.
 
-Belongs here: looking at the broker. What waits in it is `lakehouse status`'s.
+Belongs here: looking at the broker and its topics. What waits in it is `lakehouse status`'s.
 """
 
 from runtime import processes
@@ -24,4 +24,19 @@ def check_broker(settings: Settings) -> Finding:
     return Finding("broker", False, f"does not answer at {address}", advice)
 
 
-CHECKS: tuple[Check, ...] = (check_broker,)
+def check_topics(settings: Settings) -> Finding:
+    """The topics have the settings that are declared; those that are not there are made by the first tick."""
+    from ingestion.topic_misfits import misfits
+
+    record = processes.find(settings, broker.NAME)
+    address = settings.kafka_bootstrap or (record.address if record else None)
+    if address is None or not broker.answers(address, timeout_s=3.0):
+        return Finding("topics", True, "not known while no broker answers")
+    found = misfits(address)
+    says = "; ".join(map(str, found)) or "as declared"
+    if any(misfit.is_harmful for misfit in found):
+        return Finding("topics", False, says, "Change it in Kafka if these topics may be changed: nothing here does.")
+    return Finding("topics", True, says)
+
+
+CHECKS: tuple[Check, ...] = (check_broker, check_topics)

@@ -57,15 +57,16 @@ def open_transactions(bootstrap: str, topic: str) -> dict[int, Span]:
     return {partition: (stable[partition], end) for partition, end in sorted(ends.items()) if stable[partition] < end}
 
 
-def settle(bootstrap: str, topic: str, wait_s: float, say: Callable[[str], None]) -> None:
+def settle(bootstrap: str, topic: str, wait_s: float, say: Callable[[str], None]) -> list[str]:
     """Wait until the transactions that are open now have ended, `wait_s` seconds at most, and say so.
 
-    Those that begin meanwhile are not waited for, nor is a topic that is not there yet. Raises PlatformError.
+    Those that begin meanwhile are not waited for, nor is a topic that is not there yet. Returns what is open still, in
+    words; raises PlatformError.
     """
     try:
         waited_for = found = open_transactions(bootstrap, topic)
     except LandingZoneError:
-        return
+        return []
     deadline = time.monotonic() + wait_s
     if found and wait_s > 0:
         say(f"waiting up to {wait_s:.0f} s for {_described(topic, found)}")
@@ -74,8 +75,7 @@ def settle(bootstrap: str, topic: str, wait_s: float, say: Callable[[str], None]
         time.sleep(_LOOK_AGAIN_S)
         now = open_transactions(bootstrap, topic)
         found = {p: now[p] for p, (_, end) in waited_for.items() if p in now and now[p][0] < end}
-    if found:
-        say(f"going on without {_described(topic, found)}: a later tick brings what follows")
+    return [f"left for a later tick: {_described(topic, found)} and what follows it"] if found else []
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Topics: what the landing zone declares to Kafka.
 
-Belongs here: names, partitions, retention, and making them so. What a message looks like is in `envelope`.
+Belongs here: names, partitions, retention, and making them so where they are ours (see `made_topics`). How a topic of
+somebody else's differs from what is declared is in `topic_misfits`. What a message looks like is in `envelope`.
 """
 
 import time
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -17,6 +18,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from ingestion.made_topics import NOBODYS, MadeTopics
 from runtime.errors import LandingZoneError, PlatformError
 
 TELEMETRY = "telemetry"
@@ -57,22 +59,33 @@ TOPICS = (
 )
 
 
-def ensure_topics(bootstrap: str, topics: tuple[Topic, ...] = TOPICS) -> None:
-    """Create the topics that are missing, and bring settings and partition counts of existing ones to what is declared.
+def ensure_topics(bootstrap: str, topics: tuple[Topic, ...] = TOPICS, *, made: MadeTopics = NOBODYS) -> None:
+    """Create the topics that are missing, and bring settings and partition counts of our own to what is declared.
 
-    Raises PlatformError when no broker answers within 10 s, LandingZoneError when the broker refuses or a topic has
-    more partitions than declared (Kafka cannot take partitions away).
+    Those that others made stay as they are. Raises PlatformError when no broker answers within 10 s, LandingZoneError
+    when the broker refuses, or a topic of ours has more partitions than declared (Kafka cannot take partitions away).
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     existing = _partition_counts(admin, bootstrap)
-    missing = [topic for topic in topics if topic.name not in existing]
-    for topic in missing:
-        _create(admin, topic)
+    created = [topic for topic in topics if topic.name not in existing and _create(admin, topic)]
+    ours = {topic.name for topic in topics if topic.name in existing and made.has(topic_id(bootstrap, topic.name))}
     for topic in topics:
-        if topic.name in existing:
+        if topic.name in ours:
             _grow(admin, topic, existing[topic.name])
             _configure(admin, topic)
-    _await(admin, bootstrap, topics)
+    _await(admin, bootstrap, [topic for topic in topics if topic.name in ours or topic.name not in existing])
+    for topic in created:
+        made.remember(topic.name, topic_id(bootstrap, topic.name))
+
+
+def topic_id(bootstrap: str, topic: str) -> str | None:
+    """Kafka's own identity of a topic, which one of the same name made later does not have; None from old brokers."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        described = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)[topic].result()
+    except KafkaException as error:
+        raise PlatformError(f"Kafka at {bootstrap} does not describe the topic {topic}: {error.args[0]}.") from error
+    return str(described.topic_id) if described.topic_id else None
 
 
 def _partition_counts(admin: AdminClient, bootstrap: str) -> dict[str, int]:
@@ -85,15 +98,17 @@ def _partition_counts(admin: AdminClient, bootstrap: str) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
 
-def _create(admin: AdminClient, topic: Topic) -> None:
+def _create(admin: AdminClient, topic: Topic) -> bool:
+    """Create a topic; False when another command made it in the meantime."""
     # replication is the cluster's own default, so that one node and many both work
     new = NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=-1, config=topic.configuration())
     try:
         admin.create_topics([new], operation_timeout=_TIMEOUT_S)[topic.name].result()
     except KafkaException as error:
-        # another command made it in the meantime
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise _refused(topic, "created", error) from error
+        return False
+    return True
 
 
 def _grow(admin: AdminClient, topic: Topic, partitions: int) -> None:
@@ -123,7 +138,7 @@ def _configure(admin: AdminClient, topic: Topic) -> None:
         raise _refused(topic, "configured", error) from error
 
 
-def _await(admin: AdminClient, bootstrap: str, topics: tuple[Topic, ...]) -> None:
+def _await(admin: AdminClient, bootstrap: str, topics: list[Topic]) -> None:
     """Wait until the broker shows what it has agreed to: a producer or Spark would meet an unknown topic before."""
     deadline = time.monotonic() + _TIMEOUT_S
     while True:

@@ -18,8 +18,9 @@ def _start(settings: Settings, chosen: Chosen) -> ProcessRecord:
 
 def _make_topics(settings: Settings, address: str) -> None:
     from ingestion.landing_topics import ensure_topics
+    from ingestion.made_topics import made_by
 
-    ensure_topics(address)
+    ensure_topics(address, made=made_by(settings))
 
 
 PROGRAMS = (

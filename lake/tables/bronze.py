@@ -25,6 +25,7 @@ _BRONZE_COLUMNS = (
         ("measured_at", "timestamp", "ce_time as a timestamp; null when it is not one"),
         ("measured_hour", "bigint", "Hours since 1970 of measured_at; lets readers skip files"),
         ("received_hour", "bigint", "Hours since 1970 of received_at; lets readers skip files"),
+        ("producer_at", "timestamp", "The record's timestamp where its producer set it (CreateTime); else null"),
     ),
 )
 

@@ -69,4 +69,10 @@ OFFSET = required(
     ("offset", "bigint", "Kafka offset within the partition"),
     ("ingest_id", "bigint", "The bronze commit that brought the record: the sum of the end offsets of its partitions"),
 )
-RECEIVED = required(("received_at", "timestamp", "The broker's clock when the record arrived"))
+RECEIVED = required(
+    (
+        "received_at",
+        "timestamp",
+        "The broker's clock when the record arrived; the clock of who read it where the topic has no LogAppendTime",
+    )
+)

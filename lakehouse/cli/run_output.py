@@ -57,6 +57,7 @@ def as_json(summary: "RunSummary") -> dict[str, Any]:
         "rows": {} if report is None else report.rows,
         "rejected": {} if report is None else report.rejected,
         "slices": [] if report is None else report.slices,
+        "notes": [] if tick is None else list(tick.notes),
         "publication": None if publication is None else publication.publication_id,
         "published": [] if outcome is None else [*outcome.published, *outcome.days],
         "held": [_held_json(verdict) for verdict in summary.held],
@@ -66,6 +67,8 @@ def as_json(summary: "RunSummary") -> dict[str, Any]:
 def _print_tick(summary: "RunSummary") -> None:
     tick = summary.tick
     assert tick is not None
+    for note in tick.notes:
+        click.echo(f"Kafka: {note}")
     if not any((*tick.ingested.values(), *tick.rows.values(), *tick.rejected.values(), tick.devices_changed)):
         click.echo("No new messages.")
         return

@@ -6,12 +6,14 @@ anew last.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import SparkSession
 
 from ingestion.bronze_ingest import ingest_topic
 from ingestion.landing_topics import ensure_topics
+from ingestion.made_topics import made_by
+from ingestion.topic_misfits import misfits
 from lake.slices import day_of
 from lake.storage.lease import writer_lease
 from pipeline.run import Run
@@ -21,34 +23,43 @@ from pipeline.silver.device_registry import judge_anew, judge_new_models, update
 
 @dataclass(frozen=True)
 class TickReport:
-    """What a tick did: records a topic, devices changed, rows a silver table, rejected a reason, slices touched."""
+    """What a tick did: records a topic, devices changed, rows a silver table, rejected a reason, slices touched.
+
+    `notes` say what an operator should know of Kafka: records that were lost, settings of topics that do not fit.
+    """
 
     ingested: dict[str, int] = field(default_factory=dict)
     devices_changed: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     slices: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
 
 def tick(spark: SparkSession, run: Run, bootstrap: str, *, accept_gap: bool = False) -> TickReport:
     """Bring all new records to bronze and silver. Raises LandingZoneError, LeaseError, PlatformError."""
     with writer_lease(run.settings, "tick", run.wait_s):
-        ingested = ingest(spark, run, bootstrap, accept_gap=accept_gap)
+        landed = ingest(spark, run, bootstrap, accept_gap=accept_gap)
         report = fill_silver(spark, run)
-    return TickReport(ingested, report.devices_changed, report.rows, report.rejected, report.slices)
+    return replace(report, ingested=landed.ingested, notes=landed.notes)
 
 
-def ingest(spark: SparkSession, run: Run, bootstrap: str, *, accept_gap: bool = False) -> dict[str, int]:
-    """Kafka to bronze, both topics; returns records a topic. The caller holds the lease.
+def ingest(spark: SparkSession, run: Run, bootstrap: str, *, accept_gap: bool = False) -> TickReport:
+    """Kafka to bronze, both topics; reports what was ingested and the notes. The caller holds the lease.
 
     Telemetry is bounded before lifecycle is read: whatever was registered before a reading is then in this tick too.
     """
-    ensure_topics(bootstrap)
+    ensure_topics(bootstrap, made=made_by(run.settings))
+    notes = [str(misfit) for misfit in misfits(bootstrap) if misfit.is_harmful]
     records = {}
     for topic in ("telemetry", "lifecycle"):
         run.progress(f"bronze.{topic}")
-        records[topic] = ingest_topic(spark, run.settings, bootstrap, topic, run.run_id, accept_gap)
-    return records
+        landed = ingest_topic(spark, run.settings, bootstrap, topic, run.run_id, accept_gap)
+        records[topic] = landed.records
+        notes += landed.notes
+    for note in notes:
+        run.progress(note)
+    return TickReport(records, notes=tuple(notes))
 
 
 def fill_silver(spark: SparkSession, run: Run) -> TickReport:

@@ -20,6 +20,7 @@ from device_sim.faults import DEMO_FAULTS, Period, WrongClock
 from device_sim.simulation import SimulationOptions, simulate
 from ingestion import bronze_ingest
 from ingestion.landing_topics import TELEMETRY, ensure_topics
+from ingestion.made_topics import made_by
 from lake.models.catalog import known_models
 from pipeline.gold.gold_refresh import Outcome, refresh_gold
 from pipeline.run import Run
@@ -94,7 +95,7 @@ def run_refresh(settings: Settings, run_id: str = "refresh") -> Outcome | None:
 def half_published(settings: Settings) -> Scene:
     """A lake of which half the messages are published; the others wait in Kafka."""
     assert settings.kafka_bootstrap is not None
-    ensure_topics(settings.kafka_bootstrap)
+    ensure_topics(settings.kafka_bootstrap, made=made_by(settings))
     start = (datetime.now(UTC) - timedelta(hours=HOURS + 1)).replace(minute=0, second=0, microsecond=0)
     options = SimulationOptions(start, DEVICES, HOURS, seed=7, faults=_FAULTS)
     summary = simulate(settings, settings.kafka_bootstrap, options)

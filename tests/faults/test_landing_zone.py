@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
@@ -102,7 +103,7 @@ def replayed(scene: Scene, invariants: Invariants, landing: Settings) -> None:
     everything = OffsetRange(TELEMETRY, dict.fromkeys(end, 0), end)
     assert everything.ingest_id == progress_of(settings, BRONZE_TELEMETRY.name, APP_ID)
     with scene.session() as session:
-        rows = read_records(session, settings.kafka_bootstrap, everything)
+        rows = read_records(session, settings.kafka_bootstrap, everything, datetime.now(UTC))
         append_once(rows, settings, BRONZE_TELEMETRY, APP_ID, everything.ingest_id, {})
     assert version_of(settings, BRONZE_TELEMETRY.name) == version
     invariants.hold(settings, scene.manifest)
@@ -169,7 +170,7 @@ def partitions_added(scene: Scene, invariants: Invariants, landing: Settings) ->
         with pytest.raises(LandingZoneError, match=f"has {more} partitions where {more - 2} are declared"):
             ours.tick()
         declared = (replace(TOPICS[0], partitions=more), *TOPICS[1:])
-        with patch.object(ticks, "ensure_topics", lambda address: ensure_topics(address, declared)):
+        with patch.object(ticks, "ensure_topics", lambda address, made: ensure_topics(address, declared, made=made)):
             ours.tick()
         assert committed_offsets(ours.settings, TELEMETRY).keys() == set(range(more))
         ours.refresh()

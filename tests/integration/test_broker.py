@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from ingestion.landing_topics import LIFECYCLE, TELEMETRY, Topic, ensure_topics
+from ingestion.landing_topics import LIFECYCLE, TELEMETRY, Topic, ensure_topics, topic_id
+from ingestion.made_topics import made_by
 from ingestion.programs import PROGRAMS
 from runtime import processes
 from runtime.errors import LandingZoneError, PlatformError
@@ -103,15 +104,36 @@ def test_topics_are_as_declared(broker: str) -> None:
     assert _configuration(admin, LIFECYCLE) == ("LogAppendTime", str(30 * 86_400_000), "4194304")
 
 
-def test_existing_topic_is_brought_to_its_declaration(broker: str) -> None:
-    """A topic made with fewer partitions and another retention grows and changes; shrinking is refused by name."""
-    ensure_topics(broker, (Topic("grows", 1, 1),))
-    ensure_topics(broker, (Topic("grows", 3, 2),))
+def test_a_topic_of_ours_is_brought_to_its_declaration(broker: str, home: Settings) -> None:
+    """A topic that the home made with fewer partitions and another retention grows and changes; shrinking is refused by
+    name."""
+    made = made_by(replace(home, kafka_bootstrap=broker))
+    ensure_topics(broker, (Topic("grows", 1, 1),), made=made)
+    ensure_topics(broker, (Topic("grows", 3, 2),), made=made)
     admin = AdminClient({"bootstrap.servers": broker})
     assert len(admin.list_topics(timeout=10).topics["grows"].partitions) == 3
     assert _configuration(admin, "grows")[1] == str(2 * 86_400_000)
     with pytest.raises(LandingZoneError, match="grows has 3 partitions where 2 are declared"):
-        ensure_topics(broker, (Topic("grows", 2, 2),))
+        ensure_topics(broker, (Topic("grows", 2, 2),), made=made)
+
+
+def test_a_topic_of_another_is_left_as_it_is(broker: str, home: Settings) -> None:
+    """One that a user made, one of the same name as a topic that the home had made, and any but in an embedded broker,
+    where all are the home's."""
+    ours = replace(home, kafka_bootstrap=broker)
+    admin = AdminClient({"bootstrap.servers": broker})
+    admin.create_topics([NewTopic("users", 1, 1)])["users"].result()
+    ensure_topics(broker, (Topic("again", 1, 1),), made=made_by(ours))
+    assert made_by(ours).has(topic_id(broker, "again"))
+    admin.delete_topics(["again"], operation_timeout=10)["again"].result()
+    admin.create_topics([NewTopic("again", 1, 1)])["again"].result()
+    assert not made_by(ours).has(topic_id(broker, "again"))
+    before = [_configuration(admin, name) for name in ("users", "again")]
+    ensure_topics(broker, (Topic("users", 3, 2), Topic("again", 3, 2)), made=made_by(ours))
+    assert [_configuration(admin, name) for name in ("users", "again")] == before
+    assert len(admin.list_topics(timeout=10).topics["users"].partitions) == 1
+    ensure_topics(broker, (Topic("users", 3, 2),), made=made_by(home))
+    assert len(admin.list_topics(timeout=10).topics["users"].partitions) == 3
 
 
 def test_silent_broker_is_named() -> None:

@@ -83,6 +83,7 @@ def _fill(settings: "Settings", steps: "Steps", options: "SimulationOptions", *,
     """Simulate, then run the graph; the broker and Spark run for as long as that takes."""
     from device_sim.simulation import simulate
     from ingestion.landing_topics import ensure_topics
+    from ingestion.made_topics import made_by
     from runtime.kafka.broker import running_broker
     from runtime.signals import sigterm_as_exit
     from runtime.spark.connect_server import running_spark
@@ -90,7 +91,7 @@ def _fill(settings: "Settings", steps: "Steps", options: "SimulationOptions", *,
     with sigterm_as_exit(), in_background(running_spark(settings)) as spark, ExitStack() as running:
         with steps.step("Start Kafka; Spark starts beside it") as step:
             bootstrap = running.enter_context(running_broker(settings))
-            ensure_topics(bootstrap)
+            ensure_topics(bootstrap, made=made_by(settings))
             if is_new:
                 _check_empty(bootstrap)
             step.result = f"broker at {bootstrap}"

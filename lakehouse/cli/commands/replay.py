@@ -113,10 +113,11 @@ def _send(settings: Any, replayer: "Replayer") -> None:
     from device_sim.playback import replay as run_replay
     from device_sim.simulation import stop_on_signal
     from ingestion.landing_topics import ensure_topics
+    from ingestion.made_topics import made_by
     from runtime.kafka.broker import running_broker
 
     with running_broker(settings) as bootstrap, stop_on_signal() as stop:
-        ensure_topics(bootstrap)
+        ensure_topics(bootstrap, made=made_by(settings))
         with message_progress("Sending") as progress:
             summary = run_replay(replayer, bootstrap, progress, stop)
     done = "Interrupted: sent" if summary.is_interrupted else "Sent"

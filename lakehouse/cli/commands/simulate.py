@@ -108,6 +108,7 @@ def simulate(
     from device_sim.simulation import SimulationOptions, plan, stop_on_signal
     from device_sim.simulation import simulate as run_simulation
     from ingestion.landing_topics import ensure_topics
+    from ingestion.made_topics import made_by
     from runtime.kafka.broker import running_broker
     from runtime.settings import load_settings
 
@@ -126,7 +127,7 @@ def simulate(
     # what is wrong with the options is said before a broker is started for them
     plan(settings, options, now)
     with running_broker(settings) as bootstrap, stop_on_signal() as stop:
-        ensure_topics(bootstrap)
+        ensure_topics(bootstrap, made=made_by(settings))
         with message_progress("Sending") as progress:
             summary = run_simulation(settings, bootstrap, options, progress, stop)
     print_summary(summary)
