@@ -26,13 +26,15 @@ SCHEMA = "candidate.gold"
 class Plan:
     """What a candidate was built for: hours, whole days, and the version of every input table.
 
-    `inputs` are the silver tables, `published` the gold tables of the publication that it was built upon.
+    `inputs` are the silver tables, `published` the gold tables of the publication that it was built upon. Of `gone`
+    hours gold is to have no row any more.
     """
 
     hours: tuple[str, ...]
     days: tuple[str, ...]
     inputs: Mapping[str, int]
     published: Mapping[str, int]
+    gone: tuple[str, ...] = ()
 
     def slices_of(self, table: Table) -> tuple[str, ...]:
         """The slices of a gold table that the candidate holds."""
@@ -58,12 +60,14 @@ def read_plan(connection: duckdb.DuckDBPyConnection) -> Plan:
     """The plan of the attached candidate."""
     hours = connection.sql("SELECT DISTINCT strftime(slice_at, '%Y-%m-%dT%H') FROM candidate.plan.slices").fetchall()
     days = connection.sql("SELECT DISTINCT day_date::VARCHAR FROM candidate.plan.days").fetchall()
+    gone = connection.sql("SELECT strftime(slice_at, '%Y-%m-%dT%H') FROM candidate.plan.gone").fetchall()
     versions = dict(connection.sql("SELECT table_name, version FROM candidate.plan.tables").fetchall())
     return Plan(
         tuple(sorted(hour for (hour,) in hours)),
         tuple(sorted(day for (day,) in days)),
         {name: version for name, version in versions.items() if name.startswith("silver.")},
         {name: version for name, version in versions.items() if name.startswith("gold.")},
+        tuple(sorted(hour for (hour,) in gone)),
     )
 
 

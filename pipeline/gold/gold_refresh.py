@@ -22,7 +22,7 @@ from pipeline.gate.judge import judge_gold, judge_silver
 from pipeline.gold.dbt_process import Dbt, end_dbt, run_dbt, start_dbt
 from pipeline.gold.plan import GoldPlan, write_plan
 from pipeline.gold.publish import publish
-from pipeline.gold.stale import silences_between, silver_versions, stale_slices
+from pipeline.gold.stale import Stale, silences_between, silver_versions, stale_slices
 from pipeline.run import Run
 from pipeline.silver.append import APP_ID, Models
 
@@ -34,7 +34,7 @@ class Prepared:
     plan: GoldPlan | None
     dbt: Dbt | None
     verdicts: tuple[Verdict, ...]
-    with_records: frozenset[str]
+    stale: Stale
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def prepare(run: Run, slices: Sequence[str] | None = None) -> Prepared | None:
     if SILVER_DEVICES.name not in inputs:
         return None
     stale = stale_slices(settings, models)
-    known = stale.with_records | set(silences_between(stale.with_records))
+    known = stale.with_records | set(silences_between(stale.with_records)) | stale.gone
     held = {verdict.slice for verdict in latest_failures(settings) if verdict.slice in known}
     hours = sorted({*stale.hours, *held, *(slice_ for slice_ in slices or () if slice_ in known)})
     publication = newest(settings)
@@ -100,11 +100,11 @@ def prepare(run: Run, slices: Sequence[str] | None = None) -> Prepared | None:
         bad = set(judgement.held_hours)
         passing = [slice_ for slice_ in hours if slice_ not in bad]
         if hours and not passing:
-            return Prepared(None, None, judgement.verdicts, stale.with_records)
-        plan = _plan(passing, bad, stale.with_records, inputs, publication, models)
+            return Prepared(None, None, judgement.verdicts, stale)
+        plan = _plan(passing, bad, stale, inputs, publication, models)
         write_plan(settings, plan)
         unless_needed.pop_all()
-    return Prepared(plan, dbt, judgement.verdicts, stale.with_records)
+    return Prepared(plan, dbt, judgement.verdicts, stale)
 
 
 def finish(run: Run, prepared: Prepared) -> Outcome:
@@ -123,7 +123,7 @@ def finish(run: Run, prepared: Prepared) -> Outcome:
         return Outcome(None, [], [], [v for v in verdicts if not v.is_passing], verdicts)
     if judgement.must_rebuild:
         run.progress("gold candidates without the held slices")
-        smaller = _plan(passing, bad, prepared.with_records, plan.versions, newest(settings), run.models)
+        smaller = _plan(passing, bad, prepared.stale, plan.versions, newest(settings), run.models)
         write_plan(settings, smaller, keep_built=True)
         run_dbt(settings, start_dbt(settings), run.progress, after_holding=True)
         judgement = judge_gold(run, candidates)
@@ -142,18 +142,20 @@ def finish(run: Run, prepared: Prepared) -> Outcome:
 def _plan(
     hours: Sequence[str],
     held: set[str],
-    with_records: frozenset[str],
+    stale: Stale,
     inputs: Mapping[str, int],
     publication: Publication | None,
     models: Models,
 ) -> GoldPlan:
-    """A day is built from all its hours with records, and only while none of them is held."""
+    """A day is built from all its hours with records, and only while none of them is held; from none, it is cleared."""
     held_days = {day_of(slice_) for slice_ in held}
-    days = sorted({day_of(slice_) for slice_ in hours if slice_ in with_records} - held_days)
+    with_records, changed = stale.with_records, stale.with_records | stale.emptied | stale.gone
+    days = sorted({day_of(slice_) for slice_ in hours if slice_ in changed} - held_days)
     by_day: dict[str, list[str]] = {day: [] for day in days}
     for slice_ in sorted(with_records):
         if day_of(slice_) in by_day:
             by_day[day_of(slice_)].append(slice_)
     published = {} if publication is None else publication.tables
     earlier = {name: published[name] for name in (DEVICE_HOURS.name, DEVICE_LATEST.name) if name in published}
-    return GoldPlan({slice_: slice_ in with_records for slice_ in hours}, by_day, {**inputs, **earlier}, models)
+    has_data = {slice_: slice_ in with_records for slice_ in hours}
+    return GoldPlan(has_data, by_day, {**inputs, **earlier}, models, stale.gone & has_data.keys())

@@ -7,7 +7,7 @@ caller; what gold is stands in the dbt models, which `dbt_process` runs; judging
 The candidate database is a DuckDB file of its own: schema `plan` is what dbt is told, schema `gold` what it built.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -26,6 +26,7 @@ from runtime.settings import Settings
 
 _PLAN_TABLES = {
     "slices": "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT, has_data BOOLEAN",
+    "gone": "slice_at TIMESTAMPTZ",
     "days": "day_date DATE",
     "day_hours": "day_date DATE, slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT",
     "tables": "table_name VARCHAR, uri VARCHAR, version BIGINT",
@@ -42,13 +43,14 @@ class GoldPlan:
     `hours` maps slices (`2026-11-20T05`) to whether any silver table has records there; without, only completeness has
     rows for them. `days` maps days (`2026-11-20`) to the slices that make them up. `versions` are the Delta versions of
     the silver tables and of the published gold tables to read (`gold.device_hours` and `gold.device_latest`, both or
-    neither). `models` are all device models by DTMI.
+    neither). `models` are all device models by DTMI. `gone` are those of `hours` that gold is to have no row of.
     """
 
     hours: Mapping[str, bool]
     days: Mapping[str, Sequence[str]]
     versions: Mapping[str, int]
     models: Mapping[str, Model]
+    gone: Collection[str] = ()
 
 
 def build_candidates(
@@ -100,6 +102,7 @@ def _plan_rows(
         "slices": [
             (*_hour(slice_), records.get(slice_, 0), has_data) for slice_, has_data in sorted(plan.hours.items())
         ],
+        "gone": [(slice_start(slice_),) for slice_ in sorted(plan.gone)],
         "days": [(date.fromisoformat(day),) for day in sorted(plan.days)],
         "day_hours": [
             (date.fromisoformat(day), *_hour(slice_), records.get(slice_, 0))

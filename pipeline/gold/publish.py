@@ -20,9 +20,19 @@ from lake.records.verdicts import Verdict, held_entry, input_version, latest_fai
 from lake.slices import day_of, predicate, runs_of, slices_of_day
 from lake.storage.delta import arrow_schema, replace, roll_back
 from lake.tables.contracts import Table
-from lake.tables.gold import DAILY, DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
+from lake.tables.gold import (
+    DAILY,
+    DEVICE_COMPLETENESS,
+    DEVICE_HOURS,
+    DEVICE_LATEST,
+    GOLD_TABLES,
+    HOURLY,
+    UNSLICED,
+    WHOLE,
+)
 from lake.tables.silver import SILVER_DEVICES
 from pipeline.gate.candidates import SCHEMA, Plan, attached, check_tables, read_plan
+from pipeline.gold.published_hours import hours_of
 from pipeline.run import Run
 from runtime.errors import GateError, StepError
 from runtime.settings import Settings
@@ -63,6 +73,7 @@ def publish(run: Run, candidates: Path, *, code_version: str) -> Publication:
             slices = hours if table in HOURLY else days if table in DAILY else [UNSLICED]
             if slices:
                 tables[table.name] = _commit(connection, settings, table, slices, metadata)
+    first, last = _span(settings, previous, [hour for hour in hours if hour not in plan.gone], plan, tables)
     publication = Publication(
         publication_id=previous.publication_id + 1 if previous else 1,
         published_at=run.now,
@@ -71,8 +82,8 @@ def publish(run: Run, candidates: Path, *, code_version: str) -> Publication:
         slices=(*hours, *days),
         held=tuple(held_entry(verdict) for verdict in held),
         releases=tuple(_releases(previous, verdicts, {*hours, *days, UNSLICED})),
-        first_slice=min([*hours, *([previous.first_slice] if previous and previous.first_slice else [])], default=""),
-        last_slice=max([*hours, previous.last_slice if previous else ""]),
+        first_slice=first,
+        last_slice=last,
         models={model_id: model.digest for model_id, model in run.models.items()},
         code_version=code_version,
         run_id=run.run_id,
@@ -80,6 +91,19 @@ def publish(run: Run, candidates: Path, *, code_version: str) -> Publication:
     gold_hashes.record(settings, publication.publication_id, previous.tables if previous else {}, tables)
     publications.record(settings, publication)
     return publication
+
+
+def _span(
+    settings: Settings, previous: Publication | None, hours: Collection[str], plan: Plan, tables: Mapping[str, int]
+) -> tuple[str, str]:
+    """The first and the last hour that completeness covers, asked of it when hours have left it; empty without any."""
+    if previous is None or not previous.first_slice:
+        covered = set(hours)
+    elif plan.gone:
+        covered = {*hours, *hours_of(settings, tables[DEVICE_COMPLETENESS.name])}
+    else:
+        covered = {*hours, previous.first_slice, previous.last_slice}
+    return min(covered, default=""), max(covered, default="")
 
 
 def _held(settings: Settings, verdicts: Verdicts) -> list[Verdict]:

@@ -16,6 +16,7 @@ from lake.storage.delta import open_table
 from lake.storage.retention import final_before
 from lake.storage.spark_commits import commits_after, is_changed_since
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.gold.published_hours import published_hours
 from runtime.settings import Settings
 
 # Hours in which the whole lake is silent are completed with zeros up to this long after the last hour with records;
@@ -27,11 +28,15 @@ MAX_SILENCE = timedelta(days=31)
 class Stale:
     """Slices whose inputs changed after the gold that was built from them, each with the reasons.
 
-    `with_records` are all slices of silver that have records now, stale or not, and can be built from bronze.
+    `with_records` are all slices of silver that have records now, stale or not, and can be built from bronze. Of the
+    stale ones `emptied` have lost all records that they had, and `gone` are to leave gold: it has them, and silver
+    neither has records there nor is silent between hours that have.
     """
 
     hours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     with_records: frozenset[str] = frozenset()
+    emptied: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
 
 
 def silver_versions(settings: Settings, models: Mapping[str, Model]) -> dict[str, int]:
@@ -42,7 +47,8 @@ def silver_versions(settings: Settings, models: Mapping[str, Model]) -> dict[str
 
 
 def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
-    """What has changed since the newest publication; everything before the first one. Final slices never are stale."""
+    """What has changed since the newest publication; everything before the first one. Final slices never are stale, and
+    neither is what silver does not have and gold never had, whatever a commit says that it touched."""
     publication = newest(settings)
     versions = silver_versions(settings, models)
     sliced = [name for name in versions if name != SILVER_DEVICES.name]
@@ -52,17 +58,42 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     for name in sliced:
         for slice_, why in _touched(settings, name, versions[name], publication, present[name]).items():
             reasons.setdefault(slice_, []).append(why)
+    emptied = reasons.keys() - with_records
     silent = _silences(with_records, reasons, publication)
     for slice_ in silent - reasons.keys():
         reasons[slice_] = ["no device sent anything in this hour"]
     known = with_records | set(silences_between(with_records))
     for slice_ in _moved(settings, publication, known):
         reasons.setdefault(slice_, []).append("the registry changed")
+    gone = _gone(settings, publication, with_records, known, emptied)
+    for slice_ in gone:
+        reasons.setdefault(slice_, ["it has no records any more"])
     final = final_before(settings)
+    hours = {s: tuple(reasons[s]) for s in sorted(reasons) if s >= final and (s in known or s in gone)}
     return Stale(
-        {slice_: tuple(reasons[slice_]) for slice_ in sorted(reasons) if slice_ >= final},
+        hours,
         frozenset(slice_ for slice_ in with_records if slice_ >= final),
+        frozenset(emptied & hours.keys()),
+        frozenset(gone & hours.keys()),
     )
+
+
+def _gone(
+    settings: Settings, publication: Publication | None, with_records: Collection[str], known: Collection[str],
+    emptied: Collection[str],
+) -> set[str]:  # fmt: skip
+    """Published hours that are not known any more; gold is read for them only when hours have lost their records, or it
+    goes beyond what is known."""
+    if (
+        publication is None
+        or not publication.last_slice
+        or not (emptied or publication.last_slice > max(known, default=""))
+    ):
+        return set()
+    first = min((slice_ for slice_ in with_records if slice_ >= final_before(settings)), default="")
+    # before the first hour that is left gold may have hours whose records retention has taken out
+    is_cut = bool(final_before(settings))
+    return {s for s in published_hours(settings, publication) if s not in known and not (is_cut and s < first)}
 
 
 def silences_between(with_records: Iterable[str]) -> list[str]:

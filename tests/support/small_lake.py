@@ -162,6 +162,7 @@ class Candidate:
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA gold; CREATE SCHEMA plan")
             connection.execute("CREATE TABLE plan.slices (slice_at TIMESTAMPTZ)")
+            connection.execute("CREATE TABLE plan.gone (slice_at TIMESTAMPTZ)")
             connection.execute("CREATE TABLE plan.days (day_date DATE)")
             connection.execute("CREATE TABLE plan.tables (table_name TEXT, version BIGINT)")
             for hour in self.hours:

@@ -2,7 +2,10 @@ with
 
 slices as (
 
-    select * from {{ ref('stg_slices') }}
+    select *
+    from {{ ref('stg_slices') }}
+    -- of hours that are to leave gold nothing is due
+    where slice_at not in (select slice_at from {{ plan_table('gone', {'slice_at': 'timestamptz'}) }})
 
 ),
 

@@ -1,0 +1,204 @@
+"""Stale slices and those that are to leave gold, over random histories of commits to silver.
+
+The publication is played here: it takes what is stale and leaves out what is gone. What it then has must be what a
+build of everything from the present silver would have.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lake.records import publications
+from lake.records.publications import Publication
+from lake.slices import HOUR, runs_of, slice_of, slice_start
+from lake.storage.locations import table_uri
+from lake.tables.contracts import Table
+from lake.tables.gold import DEVICE_COMPLETENESS
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.gold import stale
+from pipeline.gold.stale import silences_between, silver_versions, stale_slices
+from runtime.settings import Settings
+from tests.support.small_lake import Row, arrow_table
+
+START = datetime(2026, 11, 20, 5, tzinfo=UTC)
+# hours near each other, and the two sides of the longest silence, and a clock far ahead
+HOURS = (0, 1, 2, 5, 9, 11, 12, 13, 21, 60)
+SILENCE = timedelta(hours=11)
+SLICES = tuple(slice_of(START + hour * HOUR) for hour in HOURS)
+
+_SLICE = st.sampled_from(SLICES)
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("arrive"), _SLICE, _SLICE),
+        st.tuples(st.just("move"), _SLICE, _SLICE),
+        st.tuples(st.just("name"), _SLICE, _SLICE),
+        st.tuples(st.just("registry"), _SLICE, _SLICE),
+        st.tuples(st.just("publish"), _SLICE, _SLICE),
+    ),
+    min_size=3,
+    max_size=14,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_silence() -> Iterator[None]:
+    """Silences are completed for eleven hours and not for a month, so that histories are short."""
+    with patch.object(stale, "MAX_SILENCE", SILENCE):
+        yield
+
+
+class Played:
+    """A silver of one table as records by slice, and a gold as what each published hour was made of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(home=folder, lake_uri=str(folder / "lake"))
+        self.silver: dict[str, list[int]] = {}
+        self.gold: dict[str, tuple[list[int], int]] = {}
+        self.moves: dict[str, int] = {}
+        self.number = 0
+        self._write(SILVER_REJECTED, [], {"step": "made", "slices": []})
+        self._write(SILVER_DEVICES, [], {"step": "made"})
+
+    def arrive(self, slice_: str, _: str) -> None:
+        """A record comes."""
+        self.number += 1
+        self.silver.setdefault(slice_, []).append(self.number)
+        self._commit({slice_})
+
+    def move(self, slice_: str, to: str) -> None:
+        """The records of a slice are judged anew and count in another; the commit names both, there or not."""
+        moved = self.silver.pop(slice_, [])
+        if moved:
+            self.silver.setdefault(to, []).extend(moved)
+        self._commit({slice_, to})
+
+    def name(self, slice_: str, to: str) -> None:
+        """Slices are judged anew, which may have no record, and nothing comes of it."""
+        self._commit({slice_, to})
+
+    def registry(self, slice_: str, to: str) -> None:
+        """A record of the registry changes over a time."""
+        first, last = sorted((slice_, to))
+        self.number += 1
+        for hour in self.known():
+            if first <= hour <= last:
+                self.moves[hour] = self.number
+        self._write(SILVER_DEVICES, [], {"step": "devices", "intervals": [[first, last]]})
+
+    def publish(self, *_: str) -> None:
+        """What is stale becomes gold, what is gone leaves it."""
+        found = stale_slices(self.settings, {})
+        for hour in found.hours:
+            self.gold[hour] = (sorted(self.silver.get(hour, [])), self.moves.get(hour, 0))
+        for hour in found.gone:
+            del self.gold[hour]
+        if found.hours:
+            self._record(sorted(found.hours))
+
+    def known(self) -> set[str]:
+        """The hours that a build of everything has."""
+        return {*self.silver, *silences_between(self.silver)}
+
+    def full(self) -> dict[str, tuple[list[int], int]]:
+        """What a build of everything is made of."""
+        return {hour: (sorted(self.silver.get(hour, [])), self.moves.get(hour, 0)) for hour in self.known()}
+
+    def _commit(self, slices: set[str]) -> None:
+        rows = [_row(slice_, number) for slice_, numbers in self.silver.items() for number in numbers]
+        self._write(SILVER_REJECTED, rows, {"step": "rebuild", "slices": runs_of(slices)})
+
+    def _write(self, table: Table, rows: list[Row], metadata: Mapping[str, object]) -> int:
+        uri = table_uri(self.settings, table.name)
+        properties = CommitProperties(custom_metadata={"userMetadata": json.dumps(metadata)})
+        write_deltalake(
+            uri, arrow_table(table, rows), mode="overwrite", partition_by=list(table.partition_by) or None,
+            commit_properties=properties,
+        )  # fmt: skip
+        return int(DeltaTable(uri).version())
+
+    def _record(self, slices: list[str]) -> None:
+        rows = [
+            {"device_id": "d", "hour_at": slice_start(hour), "event_date": _day(hour), "event_hour": int(hour[11:])}
+            for hour in self.gold
+        ]
+        version = self._write(DEVICE_COMPLETENESS, rows, {"step": "publish"})
+        previous = publications.newest(self.settings)
+        publications.record(
+            self.settings,
+            Publication(
+                publication_id=1 if previous is None else previous.publication_id + 1,
+                published_at=START, tables={DEVICE_COMPLETENESS.name: version},
+                inputs=silver_versions(self.settings, {}), slices=tuple(slices), held=(), releases=(),
+                first_slice=min(self.gold, default=""), last_slice=max(self.gold, default=""), models={},
+                code_version="test", run_id="test",
+            ),
+        )  # fmt: skip
+
+
+def _day(slice_: str) -> date:
+    return slice_start(slice_).date()
+
+
+def _row(slice_: str, number: int) -> Row:
+    return {"topic": "telemetry", "partition": 0, "offset": number, "ingest_id": number, "reason": "not_json",
+            "event_at": slice_start(slice_), "event_date": _day(slice_), "event_hour": int(slice_[11:])}  # fmt: skip
+
+
+def play(folder: Path, steps: list[tuple[str, str, str]]) -> Played:
+    """Do the steps, then publish."""
+    played = Played(folder)
+    for name, slice_, to in (*steps, ("publish", "", "")):
+        getattr(played, name)(slice_, to)
+    return played
+
+
+@hypothesis_settings(max_examples=40)
+@given(_STEPS)
+def test_incremental_has_the_hours_of_a_full_build(steps: list[tuple[str, str, str]]) -> None:
+    """Records come, move and go, the registry changes, commits name slices that nothing is in: what was published
+    bit by bit is made of what a full build is made of, hour by hour, and then nothing is stale."""
+    with tempfile.TemporaryDirectory() as folder:
+        played = play(Path(folder), steps)
+        assert played.gold == played.full()
+        assert stale_slices(played.settings, {}).hours == {}
+
+
+def test_a_slice_that_nothing_is_in_is_not_stale(tmp_path: Path) -> None:
+    """A device whose clock is 100 days ahead has its records judged anew: the hour that it named has none, and neither
+    that hour nor the silence before it is published."""
+    near, far = SLICES[0], SLICES[-1]
+    played = play(tmp_path, [("arrive", near, ""), ("publish", "", ""), ("name", near, far)])
+    assert set(played.gold) == {near}
+
+
+def test_hours_that_lost_their_records_leave_gold(tmp_path: Path) -> None:
+    """With the silence that they ended, up to its longest; a silence that two others have between them stays."""
+    first, second, third = SLICES[0], SLICES[1], slice_of(START + 8 * HOUR)
+    steps = [("arrive", first, ""), ("arrive", second, ""), ("arrive", third, ""), ("publish", "", "")]
+    played = play(tmp_path, [*steps, ("move", third, first)])
+    assert set(played.gold) == {first, second}
+    assert played.gold[first] == ([1, 3], 0)
+    played.move(second, SLICES[3])
+    found = stale_slices(played.settings, {})
+    assert second in found.emptied
+    assert second not in found.gone
+
+
+def test_the_longest_silence_moves_with_its_start(tmp_path: Path) -> None:
+    """When the record in its middle goes, the hours beyond the longest silence go too."""
+    middle = slice_of(START + SILENCE - timedelta(hours=3))
+    last = slice_of(START + SILENCE + timedelta(hours=6))
+    steps = [("arrive", slice_, "") for slice_ in (SLICES[0], middle, last)]
+    played = play(tmp_path, [*steps, ("publish", "", ""), ("move", middle, last)])
+    assert slice_of(START + SILENCE) in played.gold
+    assert slice_of(START + SILENCE + HOUR) not in played.gold
+    assert played.gold == played.full()
