@@ -22,6 +22,7 @@ from pipeline.gold.gold_refresh import Outcome, refresh_gold
 from pipeline.proof.lineage import trace_row
 from pipeline.proof.lineage_sql import rows_of
 from pipeline.proof.verification import verify
+from pipeline.run import Run
 from runtime.settings import Settings
 from tests.support.landing import THERMOSTAT, registered, run_tick, send
 from wire.envelope import UPDATED, Message, TelemetryEnvelope, lifecycle_message, rfc3339
@@ -142,7 +143,7 @@ def published(settings: Settings, spark: SparkSession) -> Outcome:
         ],
     )  # fmt: skip
     run_tick(spark, settings)
-    outcome = refresh_gold(settings, known_models(settings), run_id="test", now=datetime.now(UTC))
+    outcome = refresh_gold(Run(settings, known_models(settings), "test", datetime.now(UTC)))
     assert outcome is not None
     return outcome
 
@@ -216,7 +217,7 @@ def test_a_late_reading_of_the_other_model(settings: Settings, spark: SparkSessi
     late = Sent("mover", ALPHA, DAY + 5 * HOUR + timedelta(minutes=45, seconds=5), 0, 99.0, "s")
     send(settings.kafka_bootstrap, [late.message(10_000)])
     run_tick(spark, settings)
-    outcome = refresh_gold(settings, known_models(settings), run_id="late", now=datetime.now(UTC))
+    outcome = refresh_gold(Run(settings, known_models(settings), "late", datetime.now(UTC)))
     assert outcome is not None
     assert outcome.held == []
     assert outcome.published == ["2026-11-20T05"]
