@@ -18,7 +18,8 @@ from device_sim.faults import Faults, Span
 from device_sim.fleet import Device
 from device_sim.noise import Floats, Times, keys_of, uniform
 from device_sim.payloads import PayloadTemplate
-from device_sim.waveforms import json_texts, time_texts
+from device_sim.waveforms import counts_up, json_texts, time_texts
+from lake.models.catalog import Telemetry
 from wire.envelope import Message, Reading, TelemetryEnvelope, wires
 
 _MINUTE_MS = 60_000
@@ -52,7 +53,7 @@ class MessageKind:
         self._telemetry = [each for each in model.telemetry if each.component == component]
         self._template = PayloadTemplate(self._telemetry)
         self._breaker = Breaker(self._telemetry, self._template, model.quality.max_payload_bytes)
-        self._value_keys = [keys_of(ids, seed, "value", each.metric_name) for each in self._telemetry]
+        self._value_keys = [keys_of(ids, *_purpose(each, seed), each.metric_name) for each in self._telemetry]
         self._fault_keys = keys_of(ids, seed, "fault", component)
         self._delay_keys = keys_of(ids, seed, "delay", component)
         self._lot_keys = keys_of(ids, seed, "impossible", component)
@@ -154,6 +155,11 @@ class MessageKind:
         columns = self._columns(reading, reading.times + 1)
         other = self._template.fill(zip(*columns, strict=True))[0]
         return other if other != body else body[:-1] + b" }"
+
+
+def _purpose(telemetry: Telemetry, seed: int) -> tuple[object, ...]:
+    """What values are drawn for. A register is its device's, whatever the seed: a later run goes on where it stood."""
+    return ("register",) if counts_up(telemetry) else (seed, "value")
 
 
 def _between(span: Span, share: float, unit_ms: int) -> int:

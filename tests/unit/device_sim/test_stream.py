@@ -1,5 +1,6 @@
 """The stream: who reports when, in which order, with which faults."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -105,6 +106,20 @@ def test_runs_that_overlap_agree() -> None:
     later = [each for each in _one_by_one(plan(SETTINGS, options, NOW).stream()) if "thermostat-0001" in each.device_id]
     assert len(later) == 180
     assert all(whole[each.message_id] == each.message for each in later)
+
+
+def test_registers_go_on_under_another_seed() -> None:
+    """What a meter has counted is its own: a later run of any seed goes on where an earlier one ended, and rises by
+    what an hour takes."""
+    registers: dict[str, list[float]] = {}
+    for seed, start in ((7, START), (1, START + timedelta(hours=6)), (23, START + timedelta(hours=12))):
+        options = SimulationOptions(start, 9, 6.0, seed, models=("energy-meter",))
+        for each in _one_by_one(plan(SETTINGS, options, NOW).stream()):
+            registers.setdefault(each.device_id, []).append(json.loads(each.message.value)["energy"])
+    assert len(registers) == 9
+    for counted in registers.values():
+        assert counted == sorted(counted)
+        assert 0 < counted[-1] - counted[0] < 18 * 3
 
 
 def test_late_messages_come_later_with_their_own_time() -> None:
