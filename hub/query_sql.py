@@ -117,7 +117,7 @@ class Sql:
 
     def _text_test(self, kind: str, operand: Operand, wanted: str) -> str:
         given = self.bind(wanted)
-        text = self._text(operand)
+        text = self.text_of(operand)
         if kind == "starts":
             found = f"substr({text}, 1, length({given})) = {given}"
         elif kind == "holds":
@@ -180,7 +180,8 @@ class Sql:
             return f"to_jsonb({operand.column})" if operand.path is None else self._json(operand)
         return operand.column if operand.path is None else self._extract(operand)
 
-    def _text(self, operand: Operand) -> str:
+    def text_of(self, operand: Operand) -> str:
+        """SQL of the operand as text."""
         if operand.path is None:
             return operand.column
         return f"({self._json(operand)} #>> '{{}}')" if self.is_postgres else self._extract(operand)

@@ -1,14 +1,18 @@
 """The hub's HTTP application: every REST interface on one host.
 
-Belongs here: putting the routes together. Two services have `/digitaltwins`, and are told apart by the version that
-the client names.
+Belongs here: putting the routes together.
 """
 
 from starlette.applications import Starlette
 
-from hub.api.calls import PROVISIONING, Endpoints
+from hub.api.calls import GRAPH, PROVISIONING, Endpoints
+from hub.api.configuration_routes import configuration_routes
 from hub.api.enrolment_routes import enrolment_routes
+from hub.api.graph_routes import graph_routes
 from hub.api.identity_routes import identity_routes
+from hub.api.job_routes import job_routes
+from hub.api.model_routes import model_routes
+from hub.api.pnp_routes import digital_twin_routes
 from hub.api.query_routes import query_routes
 from hub.api.twin_routes import twin_routes
 from hub.methods import MethodInvoker
@@ -17,7 +21,10 @@ from hub.registry.hub_registry import Registry
 
 def build_app(registry: Registry, invoker: MethodInvoker) -> Starlette:
     """The application; methods are called through `invoker`."""
-    hub = Endpoints(registry, invoker)
+    hub, graph = Endpoints(registry, invoker), Endpoints(registry, invoker, GRAPH)
     provisioning = Endpoints(registry, invoker, PROVISIONING)
-    routes = [*query_routes(hub), *identity_routes(hub), *twin_routes(hub), *enrolment_routes(provisioning)]
+    routes = [
+        *query_routes(hub), *configuration_routes(hub), *identity_routes(hub), *twin_routes(hub), *job_routes(hub),
+        *enrolment_routes(provisioning), *digital_twin_routes(hub, graph), *graph_routes(graph), *model_routes(graph),
+    ]  # fmt: skip
     return Starlette(routes=routes)

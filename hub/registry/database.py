@@ -101,6 +101,8 @@ class Database:
                     break
                 piece = self._pieces.get()
             is_open = piece is not None
+            # one that nobody waits for any more is not run; from here on none can be given up
+            group = [each for each in group if each.done.set_running_or_notify_cancel()]
             if group:
                 self._commit(group)
 

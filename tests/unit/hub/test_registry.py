@@ -280,6 +280,19 @@ def test_commits_are_shared(registry: Registry) -> None:
     assert len(commits) < 100
 
 
+def test_work_that_is_given_up_does_not_end_the_writer(registry: Registry) -> None:
+    """Who cancels what he waits for, as a connection that ends, leaves the writer to the others."""
+    begun, go_on = threading.Event(), threading.Event()
+    held = registry.write(lambda _tx: (begun.set(), go_on.wait(5)))
+    assert begun.wait(5)
+    given_up = registry.write(lambda tx: identities.create(tx, Identity("never", "default")))
+    assert given_up.cancel()
+    assert not held.cancel()
+    go_on.set()
+    assert add(registry).device_id == "d1"
+    assert registry.device("never") is None
+
+
 def test_a_newer_registry_is_refused(registry: Registry) -> None:
     """A program that does not know the schema says so and touches nothing."""
     registry.write(
