@@ -109,6 +109,15 @@ class PublishedGold:
         """The tables that it pins."""
         return tuple(sorted(self._publication.tables))
 
+    @property
+    def versions(self) -> dict[str, int]:
+        """The Delta version of each table, for readers that are not ours."""
+        return dict(self._publication.tables)
+
+    def uri(self, name: str) -> str:
+        """Where a table lies, for readers that are not ours: only at its version is it what was published."""
+        return table_uri(self._settings, name)
+
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The DuckDB connection that its relations belong to."""

@@ -51,3 +51,27 @@ def test_a_broken_link_is_caught(tmp_path: Path) -> None:
     page.write_text("# What holds\n")
     text = "[a](b.md) [b](page.md#what-holds) [c](page.md#else) `[d](e.md)` [f](https://example.org) [g](#what-holds)"
     assert broken_links(page, text) == ["b.md", "page.md#else"]
+
+
+def missing_paths(text: str) -> list[str]:
+    """Files and folders of the project that a page names in code and that are not there."""
+    named = re.findall(r"`([a-z_]+/[\w./-]*[\w/])`", text)
+    rooms = {path.name for path in PROJECT.iterdir()}
+    return [name for name in named if name.split("/")[0] in rooms and not (PROJECT / name).exists()]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if "decisions" in page.parts or "dev" in page.parts or page.name == "CONTRIBUTING.md"],
+    ids=lambda page: page.relative_to(PROJECT).as_posix(),
+)
+def test_every_file_that_is_named_is_there(page: Path) -> None:
+    """A page for contributors names no file that was moved or deleted."""
+    assert missing_paths(page.read_text()) == []
+
+
+def test_a_missing_file_is_caught() -> None:
+    """The check sees a module that is not there, and takes no other words in code for one."""
+    assert missing_paths("`lake/slices.py` `lake/nothing.py` `docs/` `text/html` `lakehouse demo`") == [
+        "lake/nothing.py"
+    ]
