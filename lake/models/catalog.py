@@ -223,7 +223,7 @@ def _column(telemetry: Telemetry) -> Column:
 
 
 def _missing_shown(value: float | str) -> str:
-    return repr(value) if isinstance(value, str) else _limit(value)
+    return _limit(value) if isinstance(value, float) else repr(value)
 
 
 def _limit(value: float | None) -> str:

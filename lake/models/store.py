@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,15 +31,21 @@ _NAME_CHARACTERS = 150
 
 @dataclass(frozen=True)
 class Addition:
-    """What adding a document came to: its device models, its parts with the reason, and where it was written.
+    """What adding documents came to: their device models, their parts with the reason, and what was written.
 
-    `path` is None when all of it was known before. `changed` are models of other documents that gained columns by it.
+    `paths` are the files written, none when all of it was known before. `changed` are models of other documents that
+    gained columns by it.
     """
 
     models: tuple[Model, ...]
     parts: Mapping[str, str]
     changed: tuple[Model, ...]
-    path: Path | None
+    paths: tuple[Path, ...]
+
+    @property
+    def path(self) -> Path | None:
+        """The first file written."""
+        return self.paths[0] if self.paths else None
 
 
 def known_catalog(settings: Settings) -> Catalog:
@@ -47,49 +53,78 @@ def known_catalog(settings: Settings) -> Catalog:
     return catalog_of(_known_documents(settings))
 
 
-def add_model(settings: Settings, path: Path, quality_path: Path | None = None, table: str | None = None) -> Addition:
-    """Declare the Interfaces of the file at `path`, with the quality file given or the one beside it.
+def add_models(
+    settings: Settings, paths: Sequence[Path], quality_path: Path | None = None, table: str | None = None
+) -> Addition:
+    """Declare the Interfaces of files and of the files in folders, in any order: they may refer to each other.
 
-    `table` names the table of the file's device model, over what the quality file says. Adding the same twice changes
-    nothing; quality values may be given anew. Raises UsageError for a file that cannot be read, and ModelError for
-    what cannot be used, for a DTMI that is declared otherwise already and for a model's table that would change.
+    Each file has the quality file beside it; of a single one another may be given, and `table` names the table of its
+    device model, over what the quality file says. Adding the same twice changes nothing; quality values may be given
+    anew. Raises UsageError for a file that cannot be read, and ModelError for what cannot be used, for a DTMI that is
+    declared otherwise already and for a model's table that would change; nothing is written then.
     """
-    for each in (path, quality_path):
-        if each is not None and not each.is_file():
-            raise UsageError(f"{each} is not a file: give the path of a JSON file.")
-    document = read_document(path, quality_path or quality_beside(path))
+    if quality_path is not None and not quality_path.is_file():
+        raise UsageError(f"{quality_path} is not a file: give the path of a JSON file.")
+    files = _files(paths)
+    if len(files) > 1 and (quality_path or table):
+        raise UsageError(f"A quality file and --table are for one file, and there are {len(files)}: add it by itself.")
     before = _known_documents(settings)
-    target = settings.models_folder / _file_name(document)
-    stored = next((each for each in before if each.name == target.name), None)
+    stored = {each.name: each for each in before}
+    documents = [read_document(path, quality_path or quality_beside(path)) for path in files]
     if table is not None:
-        document = _with_table(document, table, stored)
-
-    known, catalog = catalog_of(before), catalog_of([*before, document])
+        documents = [_with_table(each, table, stored.get(_file_name(each))) for each in documents]
+    known, catalog = catalog_of(before), catalog_of([*before, *documents])
     _refuse_other_tables(known, catalog)
-    is_news = _digests(catalog) != _digests(known)
-    if is_news:
-        _store(document, path, target, stored)
+    news = [
+        (document, path, settings.models_folder / _file_name(document))
+        for document, path in zip(documents, files, strict=True)
+        if _said_of(document, catalog) != _said_of(document, known)
+    ]
+    for document, _, target in news:
+        _refuse_loss(document, target, stored.get(target.name))
+    for document, path, target in news:
+        _store(document, path, target, stored.get(target.name))
+    ours = dict.fromkeys(model_id for document in documents for model_id in document.declarations)
     return Addition(
-        models=tuple(catalog.models[model_id] for model_id in document.declarations if model_id in catalog.models),
-        parts={model_id: catalog.parts[model_id] for model_id in document.declarations if model_id in catalog.parts},
+        models=tuple(catalog.models[model_id] for model_id in ours if model_id in catalog.models),
+        parts={model_id: catalog.parts[model_id] for model_id in ours if model_id in catalog.parts},
         changed=tuple(
             model
             for model_id, model in catalog.models.items()
-            if model_id not in document.declarations
-            and model_id in known.models
-            and model.telemetry != known.models[model_id].telemetry
+            if model_id not in ours and model_id in known.models and model.telemetry != known.models[model_id].telemetry
         ),
-        path=target if is_news else None,
+        paths=tuple(target for _, _, target in news),
     )
 
 
-def _store(document: Document, path: Path, target: Path, stored: Document | None) -> None:
+def add_model(settings: Settings, path: Path, quality_path: Path | None = None, table: str | None = None) -> Addition:
+    """Declare the Interfaces of one file; see `add_models`."""
+    return add_models(settings, [path], quality_path, table)
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(each for each in path.rglob("*.json") if not each.name.endswith(QUALITY_SUFFIX))
+        if path.is_dir() and not inside:
+            raise UsageError(f"{path} has no JSON file: give files, or folders of files.")
+        if not path.is_dir() and not path.is_file():
+            raise UsageError(f"{path} is not a file: give the path of a JSON file.")
+        found.extend(inside if path.is_dir() else [path])
+    return list(dict.fromkeys(found))
+
+
+def _refuse_loss(document: Document, target: Path, stored: Document | None) -> None:
     new, old = set(document.declarations), set(stored.declarations if stored else ())
     if not (old <= new or new <= old):
         raise ModelError(
             f"{document.name} would replace {target}, which also declares {', '.join(sorted(old - new))}: "
             "put that into the new file too."
         )
+
+
+def _store(document: Document, path: Path, target: Path, stored: Document | None) -> None:
+    new, old = set(document.declarations), set(stored.declarations if stored else ())
     # quality first: a model must never be seen without its limits, while limits without a model are not looked at
     if document.quality:
         quality = json.dumps(quality_as_written(document), indent=2, ensure_ascii=False) + "\n"
@@ -98,8 +133,10 @@ def _store(document: Document, path: Path, target: Path, stored: Document | None
         _write(target, path.read_bytes())
 
 
-def _digests(catalog: Catalog) -> tuple[dict[str, str], set[str]]:
-    return {model_id: model.digest for model_id, model in catalog.models.items()}, set(catalog.parts)
+def _said_of(document: Document, catalog: Catalog) -> dict[str, str]:
+    """What a catalog has of the Interfaces of a document: the digest of a model, or why one is none."""
+    digests = {model_id: model.digest for model_id, model in catalog.models.items()}
+    return {name: said for name, said in ({**catalog.parts, **digests}).items() if name in document.declarations}
 
 
 def _known_documents(settings: Settings) -> list[Document]:

@@ -18,18 +18,37 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """Declare kinds of devices by DTDL v2 or v3 Interfaces, and see the tables that they become.
+    """Declare kinds of devices by DTDL Interfaces, version 2 to 4, and see the tables that they become.
 
     \b
     Examples:
       lakehouse models list
       lakehouse models show "dtmi:lakehouse:thermostat;1"
+      lakehouse models init "dtmi:example:my_sensor;1"
       lakehouse models add my_sensor.json --quality my_sensor.quality.json
     """
 
 
+@models.command("init")
+@click.argument("model_id", metavar="ID")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to write.")
+def init(model_id: str, folder: Path) -> None:
+    """Write a model file and its quality file to start from, for the DTMI ID.
+
+    \b
+    Examples:
+      lakehouse models init "dtmi:example:greenhouse_sensor;1"
+      lakehouse models init "dtmi:example:greenhouse_sensor;1" --folder models
+    """
+    from lake.models.template import write_template
+
+    written = write_template(model_id, folder)
+    click.echo(f"Wrote {' and '.join(map(str, written))}. Change them to what the device sends, then:")
+    click.echo(f"  lakehouse models add {written[0]}")
+
+
 @models.command("add")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE...")
 @click.option(
     "--quality",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -37,28 +56,33 @@ def models() -> None:
 )
 @click.option("--table", help="Name of the silver table, if it is not to follow from the DTMI.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def add(file: Path, quality: Path | None, table: str | None, as_json: bool) -> None:
-    """Declare the Interfaces of FILE (DTDL v2 or v3, JSON) in this lakehouse.
+def add(files: tuple[Path, ...], quality: Path | None, table: str | None, as_json: bool) -> None:
+    """Declare the Interfaces of files, and of the files in folders, in this lakehouse (DTDL v2 to v4, JSON).
 
-    What a DTMI says does not change afterwards: to change a model, declare the next version. Quality values may be
-    given anew by adding the same FILE with another quality file.
+    They may refer to each other, and their order means nothing. What a DTMI says does not change afterwards: to change
+    a model, declare the next version. Quality values may be given anew by adding the same file with another quality
+    file.
 
     \b
     Examples:
       lakehouse models add my_sensor.json
       lakehouse models add my_sensor.json --quality limits.json --table greenhouse_sensors
+      lakehouse models add models/ shared/base.json
     """
-    from lake.models.store import add_model
+    from lake.models.store import add_models
     from runtime.settings import load_settings
 
-    added = add_model(load_settings(), file, quality, table)
+    added = add_models(load_settings(), files, quality, table)
     if as_json:
+        written = [str(each) for each in added.paths]
         answer = {"models": [_as_json(each) for each in added.models], "parts": dict(added.parts),
                   "changed": [each.model_id for each in added.changed],
-                  "path": None if added.path is None else str(added.path)}  # fmt: skip
+                  "path": written[0] if written else None, "paths": written}  # fmt: skip
         click.echo(json.dumps(answer, indent=2))
         return
-    click.echo(f"Added {file.name} as {added.path}." if added.path else f"{file.name} was known: nothing changed.")
+    names = ", ".join(each.name for each in files)
+    as_files = ", ".join(map(str, added.paths))
+    click.echo(f"Added {names} as {as_files}." if as_files else f"{names} was known: nothing changed.")
     for model in added.models:
         click.echo()
         _print_model(model)
@@ -67,7 +91,7 @@ def add(file: Path, quality: Path | None, table: str | None, as_json: bool) -> N
         for name, reason in added.parts.items():
             click.echo(f"  {name}: {reason}")
     for model in added.changed:
-        click.echo(f"\n{model.model_id} has columns of {file.name} now: lakehouse models show '{model.model_id}'")
+        click.echo(f"\n{model.model_id} has columns of {names} now: lakehouse models show '{model.model_id}'")
 
 
 @models.command("list")

@@ -66,7 +66,58 @@ def test_errors_reach_the_caller(home: Path) -> None:
     assert run("add", str(home / "nowhere.json")).exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", [(), ("add",), ("list",), ("show",)])
+def test_files_and_folders_are_added_in_any_order(home: Path) -> None:
+    """A device whose base and component stand in other files, with its own file first, and a folder in a folder."""
+    base = {**PROBE, "@id": "dtmi:test:base;1"}
+    head = {"@context": "dtmi:dtdl:context;2", "@type": "Interface"}
+    part = {"@type": "Component", "name": "motor", "schema": "dtmi:test:motor;1"}
+    device = {**head, "@id": "dtmi:test:device;1", "extends": "dtmi:test:base;1", "contents": [part]}
+    motor = {**head, "@id": "dtmi:test:motor;1",
+             "contents": [{"@type": "Telemetry", "name": "speed", "schema": "double"}]}  # fmt: skip
+    folder = home / "models" / "parts"
+    folder.mkdir(parents=True)
+    (home / "device.json").write_text(json.dumps(device))
+    (folder / "base.json").write_text(json.dumps(base))
+    (folder / "motor.json").write_text(json.dumps(motor))
+    (folder / "base.quality.json").write_text(json.dumps({"ranges": {"depth": [0, 90]}}))
+    added = json.loads(run("add", str(home / "device.json"), str(home / "models"), "--json").stdout)
+    assert len(added["paths"]) == 3
+    columns = [each["name"] for each in json.loads(run("show", "dtmi:test:device;1", "--json").stdout)["columns"]]
+    assert columns[-2:] == ["depth_m", "motor_speed"]
+    again = run("add", str(home / "models"), str(home / "device.json"))
+    assert "nothing changed" in again.output
+    assert isinstance(run("add", str(home / "models"), "--table", "x").exception, UsageError)
+    empty = home / "empty"
+    empty.mkdir()
+    assert "no JSON file" in str(run("add", str(empty)).exception)
+
+
+def test_nothing_is_added_when_one_file_cannot_be(home: Path) -> None:
+    """The other files of the call are not written either."""
+    (home / "bad.json").write_text(json.dumps({**PROBE, "@id": "dtmi:test:bad;1", "extends": "dtmi:test:nowhere;1"}))
+    assert isinstance(run("add", str(home / "probe.json"), str(home / "bad.json")).exception, ModelError)
+    assert "dtmi:test:probe;1" not in run("list").output
+
+
+def test_a_template_can_be_added_as_it_is(home: Path) -> None:
+    """`init` writes a model with its quality file, and overwrites nothing."""
+    result = run("init", "dtmi:test:greenhouseSensor;1", "--folder", str(home / "mine"))
+    assert result.exit_code == 0, result.output
+    assert sorted(each.name for each in (home / "mine").iterdir()) == [
+        "greenhouse_sensor.json", "greenhouse_sensor.quality.json",
+    ]  # fmt: skip
+    added = run("add", str(home / "mine" / "greenhouse_sensor.json"))
+    assert added.exit_code == 0, added.output
+    for text in ("silver.greenhouse_sensors", "temperature_degc", "-40 … 85", "idle | running | fault"):
+        assert text in added.output
+    assert "is there already" in str(
+        run("init", "dtmi:test:greenhouseSensor;1", "--folder", str(home / "mine")).exception
+    )
+    assert isinstance(run("init", "sensor").exception, ModelError)
+    assert isinstance(run("init", "dtmi:test:sensor").exception, UsageError)
+
+
+@pytest.mark.parametrize("arguments", [(), ("init",), ("add",), ("list",), ("show",)])
 def test_help_has_an_example(arguments: tuple[str, ...]) -> None:
     """`--help` of the group and of each subcommand shows one."""
     assert f"lakehouse models {' '.join(arguments)}".strip() in run(*arguments, "--help").output
