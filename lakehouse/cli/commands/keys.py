@@ -11,7 +11,12 @@ import click
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke the keys of the API and of sharing."""
+    """Make, list and revoke the keys of the API and of sharing.
+
+    \b
+    Example:
+      lakehouse keys create dashboard --scope read
+    """
 
 
 @keys.command("create")

@@ -18,6 +18,10 @@ def rules() -> None:
     They stand in <home>/streams/*.yml and run under `lakehouse up --streams`.
 
     \b
+    Example:
+      lakehouse rules test too_hot --from 2026-11-20
+
+    \b
     Examples:
       lakehouse rules list
     """

@@ -10,7 +10,12 @@ import click
 
 @click.group()
 def sharing() -> None:
-    """Share published gold with other engines, by the Delta Sharing protocol."""
+    """Share published gold with other engines, by the Delta Sharing protocol.
+
+    \b
+    Example:
+      lakehouse sharing profile --key lh_… > partner.share
+    """
 
 
 @sharing.command("profile")

@@ -38,6 +38,8 @@ def test_the_project_s_own_programs_go_in_this_order() -> None:
         ["code-server", "broker", "spark"], ["webserver", "run-server"], ["daemon"],
     ]  # fmt: skip
     assert names(list(waves_to_stop(programs))) == [
-        ["webserver", "daemon", "simulator"], ["code-server", "run-server"], ["broker", "spark"],
+        ["webserver", "daemon", "hub", "streams", "serving", "simulator"],
+        ["code-server", "run-server"],
+        ["broker", "spark"],
     ]  # fmt: skip
     assert {used for each in programs for used in each.uses} <= {each.name for each in programs}

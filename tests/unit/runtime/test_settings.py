@@ -23,6 +23,7 @@ CUSTOM = {
     "LAKEHOUSE_SQL_MEMORY_MB": "0",
     "LAKEHOUSE_HUB_DATABASE": "postgresql://hub@db/hub",
     "LAKEHOUSE_HUB_PORT": "443",
+    "LAKEHOUSE_API_PORT": "8081",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
