@@ -22,6 +22,7 @@ BENCHES = {
     "ingest": "ingest",
     "gold": "gold",
     "backfill": "backfill",
+    "history": "history",
     "query": "query",
     "freshness": "freshness",
 }

@@ -14,11 +14,10 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     MetadataValue,
-    PartitionsDefinition,
     PreviewWarning,
 )
 
-from dagster_project.partitions import HOURS, asset_key, gold_partitions, partition_of, silver_partitions
+from dagster_project.partitions import Calendar, asset_key, partition_of
 from dagster_project.spans import Slice, spans
 from lake.models.catalog import Model, silver_tables
 from lake.records.verdicts import Verdict
@@ -29,23 +28,23 @@ GATE = "gate"
 _MOST_HELD = 100
 
 
-def gate_checks(models: Mapping[str, Model]) -> list[AssetCheckSpec]:
+def gate_checks(models: Mapping[str, Model], calendar: Calendar) -> list[AssetCheckSpec]:
     """One check for each table that the gate judges, with a result a slice."""
     silver = [*silver_tables(models.values()), SILVER_REJECTED.name, SILVER_DEVICES.name]
-    partitions = {name: silver_partitions(name) for name in silver}
-    partitions |= {table.name: gold_partitions(table) for table in GOLD_TABLES}
+    partitions = {name: calendar.of_silver(name) for name in silver}
+    partitions |= {table.name: calendar.of_gold(table) for table in GOLD_TABLES}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PreviewWarning)  # a check with partitions is a preview; the version is pinned
-        return [_gate_check(name, each) for name, each in partitions.items()]
+        return [_gate_check(name, each is calendar.hours, calendar) for name, each in partitions.items()]
 
 
-def _gate_check(table: str, partitions: PartitionsDefinition[str] | None) -> AssetCheckSpec:
+def _gate_check(table: str, is_hourly: bool, calendar: Calendar) -> AssetCheckSpec:
     return AssetCheckSpec(
         GATE,
         asset=asset_key(table),
         description="The table's quality suite. A slice that fails it is held: it is not published.",
         # the checks of one step have one kind of partitions; a day's results carry their day all the same
-        partitions_def=HOURS if partitions is HOURS else None,
+        partitions_def=calendar.hours if is_hourly else None,
     )
 
 
@@ -55,14 +54,14 @@ def evaluations(verdicts: Iterable[Verdict]) -> Iterator[AssetCheckEvaluation]:
     Of several verdicts on a table and slice the last counts. Failing ones come last, since the UI shows the last result
     as the asset's own; of very many, as when a limit is wrong, the first are told and the number of the others.
     """
-    newest = {(verdict.table, verdict.slice): verdict for verdict in verdicts}
+    newest = {(verdict.table, slice_): verdict for verdict in verdicts for slice_ in verdict.slices}
     passing: dict[str, dict[Slice, int]] = {}
     failing: dict[str, list[Verdict]] = {}
-    for verdict in newest.values():
+    for (table, slice_), verdict in newest.items():
         if not verdict.is_passing:
-            failing.setdefault(verdict.table, []).append(verdict)
+            failing.setdefault(table, []).append(verdict)
         elif verdict.released_by is None:
-            passing.setdefault(verdict.table, {})[partition_of(verdict.slice)] = verdict.row_count
+            passing.setdefault(table, {})[partition_of(slice_)] = rows_at(verdict, slice_)
         else:
             released = {"released_by": verdict.released_by, "release_reason": verdict.release_reason or ""}
             yield _evaluation(verdict, _told(verdict) | released)
@@ -77,6 +76,11 @@ def evaluations(verdicts: Iterable[Verdict]) -> Iterator[AssetCheckEvaluation]:
         more = {"more_held_slices": len(each) - _MOST_HELD} if len(each) > _MOST_HELD else {}
         for verdict in each[:_MOST_HELD]:
             yield _evaluation(verdict, _told(verdict) | more)
+
+
+def rows_at(verdict: Verdict, slice_: str) -> int:
+    """The rows of a slice; those of a verdict on several stand at the first, so that sums are right."""
+    return verdict.row_count if slice_ == verdict.slice else 0
 
 
 def _told(verdict: Verdict) -> dict[str, Any]:

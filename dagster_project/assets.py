@@ -24,7 +24,7 @@ from dagster import (
 
 from dagster_project import steps
 from dagster_project.asset_checks import gate_checks
-from dagster_project.partitions import asset_key, candidate_key, gold_partitions, silver_partitions
+from dagster_project.partitions import Calendar, asset_key, candidate_key
 from ingestion.bronze_ingest import BRONZE_TABLES
 from ingestion.landing_topics import TOPICS
 from lake.models.catalog import Model, silver_tables
@@ -36,9 +36,9 @@ OWNERS = ["team:lakehouse"]
 TOGETHER = "Published together with the hours that it is made of; backfill those to have it done again."
 
 
-def lake_assets(models: Mapping[str, Model]) -> list[AssetsDefinition | AssetSpec]:
+def lake_assets(models: Mapping[str, Model], calendar: Calendar) -> list[AssetsDefinition | AssetSpec]:
     """Topics, bronze, silver and gold."""
-    return [*_topics(), _bronze(), _silver(models), _gold(models), *_gold_made_of_hours()]
+    return [*_topics(), _bronze(), _silver(models, calendar), _gold(models, calendar), *_gold_made_of_hours(calendar)]
 
 
 def _topics() -> list[AssetSpec]:
@@ -83,7 +83,7 @@ def _bronze() -> AssetsDefinition:
     return bronze
 
 
-def _silver(models: Mapping[str, Model]) -> AssetsDefinition:
+def _silver(models: Mapping[str, Model], calendar: Calendar) -> AssetsDefinition:
     tables = [*silver_tables(models.values()).values(), SILVER_REJECTED, SILVER_DEVICES]
     topics = {SILVER_DEVICES.name: ["lifecycle"], SILVER_REJECTED.name: ["telemetry", "lifecycle"]}
     specs = [
@@ -94,7 +94,7 @@ def _silver(models: Mapping[str, Model]) -> AssetsDefinition:
             kinds={"duckdb", "deltalake"},
             group_name="silver",
             owners=OWNERS,
-            partitions_def=silver_partitions(table.name),
+            partitions_def=calendar.of_silver(table.name),
             metadata=_columns(table),
         )
         for table in tables
@@ -120,11 +120,11 @@ def _silver(models: Mapping[str, Model]) -> AssetsDefinition:
     return silver
 
 
-def _gold(models: Mapping[str, Model]) -> AssetsDefinition:
+def _gold(models: Mapping[str, Model], calendar: Calendar) -> AssetsDefinition:
     @multi_asset(
         name="gold",
-        specs=[_gold_spec(table) for table in GOLD_TABLES if table in HOURLY],
-        check_specs=gate_checks(models),
+        specs=[_gold_spec(table, calendar) for table in GOLD_TABLES if table in HOURLY],
+        check_specs=gate_checks(models, calendar),
         can_subset=True,
         backfill_policy=BackfillPolicy.single_run(),
         required_resource_keys={"settings", "models", "work", "writer"},
@@ -139,11 +139,11 @@ def _gold(models: Mapping[str, Model]) -> AssetsDefinition:
     return gold
 
 
-def _gold_made_of_hours() -> list[AssetSpec]:
-    return [_gold_spec(table) for table in GOLD_TABLES if table not in HOURLY]
+def _gold_made_of_hours(calendar: Calendar) -> list[AssetSpec]:
+    return [_gold_spec(table, calendar) for table in GOLD_TABLES if table not in HOURLY]
 
 
-def _gold_spec(table: Table) -> AssetSpec:
+def _gold_spec(table: Table, calendar: Calendar) -> AssetSpec:
     note = "" if table in HOURLY else f" {TOGETHER}"
     return AssetSpec(
         asset_key(table.name),
@@ -152,7 +152,7 @@ def _gold_spec(table: Table) -> AssetSpec:
         kinds={"deltalake", "greatexpectations"},
         group_name="gold",
         owners=OWNERS,
-        partitions_def=gold_partitions(table),
+        partitions_def=calendar.of_gold(table),
         skippable=table in HOURLY,
         metadata=_columns(table),
     )

@@ -6,13 +6,11 @@ in the gate.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
 
 from dagster_project.spans import Slice
 from lake.storage.delta import open_table
 from lake.storage.locations import candidate_path
+from lake.storage.slice_files import records_by_slice
 from lake.storage.spark_commits import commits_after
 from lake.tables.gold import DAILY, GOLD_TABLES, HOURLY
 from pipeline.gate.candidates import attached
@@ -29,18 +27,20 @@ class Written:
 
 
 def written_since(settings: Settings, table: str, version: int) -> Written | None:
-    """A silver table and what our commits after `version` touched of it; None when there is no such table."""
+    """A silver table and what our commits after `version` touched of it; None when there is no such table.
+
+    Rows of hours that share a file are told as if they were spread over them.
+    """
     opened = open_table(settings, table)
     if opened is None:
         return None
-    files = pa.table(opened.get_add_actions(flatten=True)).to_pylist()
-    rows: dict[Slice, int] = {}
-    for file in files:
-        rows[_slice_of(file)] = rows.get(_slice_of(file), 0) + file["num_records"]
     if opened.metadata().partition_columns:
         touched = {slice_ for commit in commits_after(settings, table, version) for slice_ in commit.slices}
+        rows: dict[Slice, int] = dict(records_by_slice(settings, table, opened).items())
         return Written(rows, opened.version(), tuple(sorted(touched)))
-    return Written(rows, opened.version(), (None,) if opened.version() > version else ())
+    counts = opened.get_add_actions(flatten=True)
+    total = sum(counts["num_records"].to_pylist()) if counts.num_rows else 0
+    return Written({None: total}, opened.version(), (None,) if opened.version() > version else ())
 
 
 def candidate_rows(settings: Settings) -> dict[str, dict[Slice, int]]:
@@ -70,9 +70,3 @@ def candidate_rows(settings: Settings) -> dict[str, dict[Slice, int]]:
             )
             found[name] = {each: counts.get(each, 0) for each in wanted}
     return found
-
-
-def _slice_of(file: Mapping[str, Any]) -> Slice:
-    if "partition.event_hour" not in file:
-        return None
-    return f"{file['partition.event_date']}T{file['partition.event_hour']:02d}"

@@ -29,7 +29,7 @@ from dagster_dbt import (
 
 from dagster_project import steps
 from dagster_project.assets import OWNERS, TOGETHER
-from dagster_project.partitions import asset_key, gold_partitions
+from dagster_project.partitions import Calendar, asset_key
 from lake.models.catalog import Model, silver_tables
 from lake.tables.gold import GOLD_TABLES, HOURLY
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
@@ -41,9 +41,10 @@ _HOURLY = " ".join(table.short_name for table in HOURLY)
 class CandidateTranslator(DagsterDbtTranslator):
     """dbt models are [candidate, <name>]; a gold model has the partitions of the table that it is a candidate for."""
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    def __init__(self, models: Mapping[str, Model], calendar: Calendar) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=False))  # judged by the gate
         names = [*silver_tables(models.values()), SILVER_REJECTED.name, SILVER_DEVICES.name]
+        self._calendar = calendar
         self._silver = [asset_key(name) for name in names]
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
@@ -55,7 +56,7 @@ class CandidateTranslator(DagsterDbtTranslator):
     def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> PartitionsDefinition[str] | None:
         """Hours, days or none."""
         table = _TABLES.get(dbt_resource_props["name"])
-        return None if table is None else gold_partitions(table)
+        return None if table is None else self._calendar.of_gold(table)
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """All candidates stand in one group."""
@@ -76,9 +77,11 @@ class CandidateTranslator(DagsterDbtTranslator):
         return spec.merge_attributes(deps=[AssetDep(key) for key in self._silver if key not in known])
 
 
-def candidate_assets(models: Mapping[str, Model], manifest: Mapping[str, Any]) -> list[AssetsDefinition | AssetSpec]:
+def candidate_assets(
+    models: Mapping[str, Model], calendar: Calendar, manifest: Mapping[str, Any]
+) -> list[AssetsDefinition | AssetSpec]:
     """The assets of the dbt project."""
-    translator = CandidateTranslator(models)
+    translator = CandidateTranslator(models, calendar)
 
     @dbt_assets(
         name="candidate",

@@ -13,6 +13,7 @@ from dagster_project.assets import lake_assets
 from dagster_project.dbt_assets import candidate_assets
 from dagster_project.dbt_manifest import ensure_manifest
 from dagster_project.jobs import JOBS
+from dagster_project.partitions import Calendar, calendar_of
 from dagster_project.resources import Work, run_resources
 from dagster_project.schedules import SCHEDULES
 from dagster_project.sensors import SENSORS
@@ -28,15 +29,18 @@ def build_definitions(
     settings: Settings | None = None,
     resource_overrides: Mapping[str, Any] | None = None,
     work: Work | None = None,
+    calendar: Calendar | None = None,
 ) -> Definitions:
     """The definitions for a lakehouse, by default the one of the environment.
 
     `resource_overrides` replace resources by key (see `resources.run_resources`); `work` is shared with runs in this
-    process. Raises UsageError for settings or device models that cannot be used, StepError when dbt cannot parse.
+    process, `calendar` has the partitions, by default as noted in the home. Raises UsageError for settings or device
+    models that cannot be used, StepError when dbt cannot parse.
     """
     settings = settings or load_settings()
     models = known_models(settings)
-    every = [*lake_assets(models), *candidate_assets(models, ensure_manifest())]
+    calendar = calendar or calendar_of(settings)
+    every = [*lake_assets(models, calendar), *candidate_assets(models, calendar, ensure_manifest())]
     gold = AssetSelection.groups("candidate", "gold") & AssetSelection.all().materializable()
     silver = AssetSelection.groups("silver") & AssetSelection.all().materializable()
     backfills = [

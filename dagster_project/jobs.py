@@ -7,9 +7,12 @@ backfill of silver, candidate and gold assets; that is what `lakehouse backfill`
 All gold tables move together in one publication, so there is one path for warm and cold tables: the schedules differ.
 """
 
+from datetime import UTC, datetime
+
 from dagster import In, JobDefinition, Nothing, OpExecutionContext, Out, in_process_executor, job, op
 
 from dagster_project import steps
+from dagster_project.runs.pruning import prune
 
 _TICK = {"settings", "models", "work", "writer", "spark"}
 _GOLD = {"settings", "models", "work", "writer"}
@@ -39,12 +42,14 @@ def candidate_build(context: OpExecutionContext) -> None:
 def gold_publication(context: OpExecutionContext) -> None:
     """The candidates judged, and those that pass published together."""
     steps.publish(steps.Step(context))
+    prune(context.instance, datetime.now(UTC))
 
 
 @op(required_resource_keys=_TICK, tags={"kind": "deltalake"})
 def lake_upkeep(context: OpExecutionContext) -> None:
     """Small files compacted, what nothing needs any more deleted."""
     steps.keep_up(steps.Step(context))
+    prune(context.instance, datetime.now(UTC), everything=True)
 
 
 @job(executor_def=in_process_executor, tags=_RETRIED, description="One tick: all new messages to bronze and silver.")

@@ -5,9 +5,10 @@ worth of slices is told one by one, and more of them by spans that follow each o
 where there are many gaps. What was held is told one by one, whatever its number is (see `asset_checks`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+
+from lake.slices import slices_from, together
 
 Slice = str | None
 """An hour, a day, or None for what is not sliced."""
@@ -38,21 +39,11 @@ def spans(rows: Mapping[Slice, int], slices: Iterable[Slice]) -> list[Span]:
     ordered = sorted(slice_ for slice_ in wanted if slice_ is not None)
     if len(ordered) <= MOST:
         return unsliced + [Span(slice_, slice_, 1, rows.get(slice_, 0)) for slice_ in ordered]
-    runs: list[list[str]] = []
-    for slice_ in ordered:
-        if runs and _number(slice_) == _number(runs[-1][-1]) + 1:
-            runs[-1].append(slice_)
-        else:
-            runs.append([slice_])
-    groups = runs if len(runs) <= MOST else [ordered]
+    runs = list(together(ordered))
+    groups: list[Sequence[str]] = runs if len(runs) <= MOST else [ordered]
     return unsliced + [Span(each[0], each[-1], len(each), sum(rows.get(s, 0) for s in each)) for each in groups]
 
 
 def count_between(first: str, last: str) -> int:
     """How many slices there are from one to another, both included."""
-    return _number(last) - _number(first) + 1
-
-
-def _number(slice_: str) -> int:
-    day = date.fromisoformat(slice_[:10]).toordinal()
-    return day * 24 + int(slice_[11:]) if "T" in slice_ else day
+    return len(slices_from(first, last))

@@ -23,9 +23,9 @@ from dagster import (
     OpExecutionContext,
 )
 
-from dagster_project.asset_checks import evaluations
+from dagster_project.asset_checks import evaluations, rows_at
 from dagster_project.counts import candidate_rows, written_since
-from dagster_project.partitions import asset_key, gold_partitions, partition_of
+from dagster_project.partitions import asset_key, note_first_slice, partition_of
 from dagster_project.resources import Work, Writer
 from dagster_project.spans import Slice, spans
 from ingestion.bronze_ingest import BRONZE_TABLES
@@ -34,7 +34,7 @@ from lake.models.catalog import Model
 from lake.records.verdicts import Verdict
 from lake.slices import day_of
 from lake.storage.delta import version_of
-from lake.tables.gold import GOLD_TABLES
+from lake.tables.gold import GOLD_TABLES, WHOLE
 from pipeline.gold.dbt_process import run_dbt
 from pipeline.gold.gold_refresh import Outcome, finish, prepare
 from pipeline.gold.stale import silver_versions, stale_slices
@@ -229,14 +229,16 @@ def _report_gold(step: Step, outcome: Outcome) -> None:
     publication = outcome.publication
     if publication is None:
         return
+    if publication.first_slice:
+        note_first_slice(step.settings, publication.first_slice)
     rows: dict[str, dict[Slice, int]] = {}
     for verdict in outcome.verdicts:
-        rows.setdefault(verdict.table, {})[partition_of(verdict.slice)] = verdict.row_count
+        for slice_ in verdict.slices:
+            rows.setdefault(verdict.table, {})[partition_of(slice_)] = rows_at(verdict, slice_)
     shared = {"publication": publication.publication_id, "inputs": MetadataValue.json(dict(publication.inputs))}
     for table in GOLD_TABLES:
         judged = rows.get(table.name, {})
-        is_whole = gold_partitions(table) is None
-        published: list[Slice] = [None] if is_whole else [s for s in publication.slices if s in judged]
+        published: list[Slice] = [None] if table in WHOLE else [s for s in publication.slices if s in judged]
         for span in spans(judged, published):
             version = {"delta_version": publication.tables[table.name]}
             step.materialized(asset_key(table.name), span.last, span.metadata | version | shared)

@@ -13,7 +13,7 @@ from dagster import BetaWarning, DagsterInstance, ExecuteInProcessResult, Previe
 from dagster_shared.error import SerializableErrorInfo
 
 from dagster_project.jobs import JOBS
-from dagster_project.partitions import within
+from dagster_project.partitions import calendar_of
 from dagster_project.resources import Work, run_resources
 from dagster_project.runs.instance import LOG_NAME, open_instance
 from dagster_project.runs.under_way import end_abandoned, process_tag
@@ -89,11 +89,12 @@ def _execute(settings: Settings, job_name: str, work: Work, instance: DagsterIns
         )
     from dagster_project.definitions import build_definitions
 
-    hours = within(work.slices or ())
+    calendar = calendar_of(settings).since(min(work.slices or ["9999"]))
+    hours = calendar.within(work.slices or ())
     if not hours:
         raise UsageError("A backfill needs hours that are not in the future: give them as 2026-11-20T05.")
     tags |= {_RANGE_START: hours[0], _RANGE_END: hours[-1]}
-    definition = build_definitions(settings, work=work).resolve_job_def(job_name)
+    definition = build_definitions(settings, work=work, calendar=calendar).resolve_job_def(job_name)
     return definition.execute_in_process(_QUIET, instance, tags=tags, raise_on_error=False)
 
 

@@ -185,7 +185,7 @@ def silver_table(models: Iterable[Model]) -> Table:
         columns=(*READING_COLUMNS, *(_column(telemetry) for _, telemetry in columns.values())),
         key=("source", "message_id", "measured_at"),
         writer="delta-rs",
-        partition_by=("event_date", "event_hour"),
+        partition_by=("event_date",),
         statistics=READING_STATISTICS,
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from lake.records import publications
+from lake.slices import slices_from
 from lake.sql_text import quoted
 from lake.storage.delta import append, arrow_schema, canonical_json, open_table, read_rows, version_of
 from lake.tables.ops import OPS_VERDICTS
@@ -24,6 +25,7 @@ from runtime.settings import Settings
 
 NEVER_RELEASED = frozenset({"keys_are_unique", "required_columns_are_filled"})
 """Expectations of the shape of a table: what fails them is not doubtful but wrong, whatever an operator knows."""
+_LAST = "coalesce(last_slice, slice)"
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement; `released_by` and `release_reason` are set when an operator let it pass in spite of `failures`."""
+    """A judgement; `released_by` and `release_reason` are set when an operator let it pass in spite of `failures`.
+
+    One on slices that follow each other and all pass has the first as `slice`, and `last_slice`; its `row_count` is of
+    all of them. What fails or was released is a slice by itself.
+    """
 
     table: str
     slice: str
@@ -53,6 +59,12 @@ class Verdict:
     released_by: str | None = None
     release_reason: str | None = None
     verdict_id: str = ""
+    last_slice: str | None = None
+
+    @property
+    def slices(self) -> Sequence[str]:
+        """The slices that it is on."""
+        return (self.slice,) if self.last_slice is None else slices_from(self.slice, self.last_slice)
 
 
 def input_version(inputs: Mapping[str, int]) -> str:
@@ -91,10 +103,17 @@ def latest_failures(settings: Settings) -> list[Verdict]:
     recent = f"checked_date >= DATE '{published.published_at.date()}'" if published else "true"
     failing = _read(settings, f"{recent} AND is_passing = false")
     slices = {verdict.slice for verdict in (*held, *failing)}
-    newer = _read(settings, f"{recent} AND {_among(slices)}") if slices else []
-    judged = {verdict.slice: verdict.input_version for verdict in newer}  # the newest is the last
-    counting = _counting(v for v in newer if v.input_version == judged[v.slice]).values()
-    result = [v for v in held if v.slice not in judged] + [v for v in counting if not v.is_passing]
+    newer = _read(settings, f"{recent} AND {_reaching(slices)}") if slices else []
+    judged: dict[str, str] = {}
+    for verdict in newer:  # the newest is the last
+        judged |= dict.fromkeys(slices.intersection(verdict.slices), verdict.input_version)
+    counting = {
+        (verdict.table, slice_): verdict
+        for verdict in newer
+        for slice_ in slices.intersection(verdict.slices)
+        if verdict.input_version == judged[slice_]
+    }
+    result = [v for v in held if v.slice not in judged] + [v for v in counting.values() if not v.is_passing]
     return sorted(result, key=lambda verdict: (verdict.slice, verdict.table))
 
 
@@ -158,7 +177,7 @@ def _findings(verdict: Verdict) -> tuple[object, ...]:
 
 def _counting(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Verdict]:
     """The verdict that counts for each table and slice of one input version; `verdicts` come oldest first."""
-    return {(verdict.table, verdict.slice): verdict for verdict in verdicts}
+    return {(verdict.table, slice_): verdict for verdict in verdicts for slice_ in verdict.slices}
 
 
 def _among(slices: Collection[str]) -> str:
@@ -167,9 +186,16 @@ def _among(slices: Collection[str]) -> str:
     return f"slice >= {first} AND slice <= {last} AND slice IN ({', '.join(map(quoted, sorted(slices)))})"
 
 
+def _reaching(slices: Collection[str]) -> str:
+    """SQL condition for verdicts on any of the slices, and perhaps on others."""
+    return f"slice <= {quoted(max(slices))} AND {_LAST} >= {quoted(min(slices))}"
+
+
 def _read(settings: Settings, where: str) -> list[Verdict]:
-    """Verdicts that fit, oldest first."""
+    """Verdicts that fit, oldest first. A table of before verdicts were on several slices has no last one."""
     opened = open_table(settings, OPS_VERDICTS.name)
+    if opened is not None and all(field.name != "last_slice" for field in opened.schema().fields):
+        where = where.replace(_LAST, "slice")
     rows = [] if opened is None else read_rows(opened, where)
     return [_verdict(row) for row in sorted(rows, key=lambda row: str(row["verdict_id"]))]
 

@@ -5,7 +5,6 @@ table's log without Spark. What the rows mean belongs to the callers; tables tha
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -15,17 +14,14 @@ from deltalake import (
     DeltaTable,
     PostCommitHookProperties,
     Schema,
-    Transaction,
     WriterProperties,
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
-from deltalake.transaction import RemoveAction
 
 from lake.storage.format_version import KEEP_LOG, check_format, description
 from lake.storage.lease import ensure_held
 from lake.storage.locations import delta_options, explain_store, table_uri
-from lake.storage.parquet_files import write_files
 from lake.tables.contracts import Table
 from runtime.errors import PlatformError, StepError
 from runtime.settings import Settings
@@ -43,6 +39,7 @@ _ARROW_TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
 _ATTEMPTS = 5
+_BATCH_ROWS = 100_000
 Rows = Callable[[], pa.RecordBatchReader]
 """Makes a fresh reader, since a commit that lost a race is written again."""
 # These rearrange or drop files and leave the rows as they are: a version after them reads the same.
@@ -100,18 +97,6 @@ def read_rows(opened: DeltaTable, where: str | None = None) -> list[dict[str, An
     return [dict(zip(found.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def records_by_slice(opened: DeltaTable) -> dict[str, int]:
-    """Records of every slice of a table that is partitioned by event date and hour; read from its log."""
-    files = opened.get_add_actions(flatten=True)
-    records: dict[str, int] = {}
-    if files.num_rows:
-        columns = ("partition.event_date", "partition.event_hour", "num_records")
-        for date, hour, count in zip(*(files[name].to_pylist() for name in columns), strict=True):
-            slice_ = f"{date}T{int(hour):02d}"
-            records[slice_] = records.get(slice_, 0) + (count or 0)
-    return records
-
-
 def ensure_table(settings: Settings, table: Table) -> DeltaTable:
     """The table, created empty after its declaration (as version 0) when it does not exist."""
     opened = open_table(settings, table.name)
@@ -151,74 +136,6 @@ def replace(
     outside it, a null in a required column or a reader that fails leave the table as it was. Raises StepError.
     """
     return _write(settings, table, rows, "overwrite", predicate, _ours(metadata))
-
-
-def append_once(
-    settings: Settings, table: Table, rows: Rows, app_id: str, txn_version: int, metadata: Mapping[str, Any]
-) -> None:
-    """Append in one commit, unless the application's last one has `txn_version` or more; the caller holds the lease.
-
-    The commit says of itself what commits by Spark do (see `commits`). Raises StepError.
-    """
-    opened = _opened(settings, table)
-    reached = opened.transaction_version(app_id)
-    if reached is None or reached < txn_version:
-        _commit_files(settings, table, opened, rows, [], metadata, (app_id, txn_version))
-
-
-def replace_once(
-    settings: Settings, table: Table, rows: Rows, is_replaced: Callable[[Mapping[str, Any]], bool],
-    metadata: Mapping[str, Any], closing: tuple[str, int] | None = None,
-) -> None:  # fmt: skip
-    """Replace whole partitions by `rows` in one commit: those whose values, by column, `is_replaced` takes.
-
-    `closing` is an application id and transaction version to record with the commit. Raises StepError.
-    """
-    opened = _opened(settings, table)
-    added = opened.get_add_actions(flatten=True)
-    names = ("path", "size_bytes", *(f"partition.{name}" for name in table.partition_by))
-    files = zip(*(added[name].to_pylist() for name in names), strict=True) if added.num_rows else ()
-    removed = []
-    for path, size, *values in files:
-        partition = dict(zip(table.partition_by, values, strict=True))
-        if is_replaced(partition):
-            texts: dict[str, str | None] = {name: str(value) for name, value in partition.items()}
-            removed.append(RemoveAction(path, True, int(time.time() * 1000), size, texts))
-    _commit_files(settings, table, opened, rows, removed, metadata, closing)
-
-
-def _opened(settings: Settings, table: Table) -> DeltaTable:
-    opened = open_table(settings, table.name)
-    if opened is None:
-        raise StepError(f"{table.name} does not exist: the step that makes it did not run.")
-    return opened
-
-
-def _commit_files(
-    settings: Settings, table: Table, opened: DeltaTable, rows: Rows, removed: list[RemoveAction],
-    metadata: Mapping[str, Any], closing: tuple[str, int] | None,
-) -> None:  # fmt: skip
-    """New files with `rows`, whose columns stand in the order of the table's, for the removed ones, in one commit."""
-    try:
-        added = write_files(settings, table, rows().cast(pa.schema(opened.schema().to_arrow())))
-        ensure_held(settings)
-        opened.create_write_transaction(
-            [*removed, *added],
-            "append",  # so it is called, with or without removed files
-            opened.schema(),
-            list(table.partition_by),
-            commit_properties=CommitProperties(
-                custom_metadata={"userMetadata": json.dumps(metadata)},
-                app_transactions=None if closing is None else [Transaction(*closing)],
-            ),
-            post_commithook_properties=HOOKS,
-        )
-    except CommitFailedError as error:
-        # a store that loses its answer is asked again, and then our own commit stands in the way of it
-        if closing is None or _opened(settings, table).transaction_version(closing[0]) != closing[1]:
-            raise StepError(f"{table.name} could not be committed ({error}): run the step again.") from error
-    except (DeltaError, pa.ArrowException, OSError) as error:
-        raise StepError(f"{table.name} could not be written and is as it was: {error}") from error
 
 
 def commit_metadata(settings: Settings, table: str, version: int) -> Mapping[str, Any]:
@@ -262,6 +179,8 @@ def _write(
                 target,
                 rows(),
                 mode=mode,  # type: ignore[arg-type]  # its overloads take one mode each
+                # a table of before has not all columns that are declared now
+                schema_mode="merge" if mode == "append" else None,
                 predicate=predicate,
                 writer_properties=WRITER,
                 commit_properties=properties,

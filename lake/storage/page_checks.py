@@ -5,7 +5,7 @@ compacts. DuckDB, which computes gold, does not look at them, and a changed bit 
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import unquote
@@ -17,6 +17,7 @@ from deltalake.schema import PrimitiveType
 from lake.storage.delta import open_table
 from lake.storage.lake_files import LakeFiles
 from lake.storage.locations import table_uri
+from lake.storage.slice_files import SliceFile, slice_files
 from runtime.errors import StepError
 from runtime.settings import Settings
 
@@ -31,10 +32,10 @@ def pages_checked(settings: Settings, versions: Mapping[str, int], slices: Colle
     # a file a core at a time; reading is Arrow's own, outside Python, and fills what others leave of the cores
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         checks = [
-            pool.submit(_check_file, settings, table, path, slice_, texts)
+            pool.submit(check_pages, settings, table, file, texts)
             for table, version in versions.items()
-            for path, slice_, texts in _files(settings, table, version)
-            if slice_ in wanted
+            for file, texts in _files(settings, table, version)
+            if not wanted.isdisjoint(file.slices)
         ]
         try:
             yield
@@ -43,21 +44,18 @@ def pages_checked(settings: Settings, versions: Mapping[str, int], slices: Colle
                 check.result()
 
 
-def _files(settings: Settings, table: str, version: int) -> list[tuple[str, str, list[str]]]:
-    """Path and slice of each file of a table that has hours, and the names of its text columns."""
+def _files(settings: Settings, table: str, version: int) -> list[tuple[SliceFile, list[str]]]:
+    """The files of a table that has slices, and the names of its text columns."""
     opened = open_table(settings, table, version)
-    if opened is None or "event_hour" not in opened.metadata().partition_columns:
-        return []
-    added = opened.get_add_actions(flatten=True)
-    if not added.num_rows:
+    if opened is None or not opened.metadata().partition_columns:
         return []
     texts = [field.name for field in opened.schema().fields if str(field.type) == str(PrimitiveType("string"))]
-    columns = ("path", "partition.event_date", "partition.event_hour")
-    rows = zip(*(added[name].to_pylist() for name in columns), strict=True)
-    return [(unquote(path), f"{date}T{int(hour):02d}", texts) for path, date, hour in rows]
+    return [(file, texts) for file in slice_files(settings, table, opened)]
 
 
-def _check_file(settings: Settings, table: str, path: str, slice_: str, texts: list[str]) -> None:
+def check_pages(settings: Settings, table: str, held: SliceFile, texts: Sequence[str] = ()) -> None:
+    """Compare the checksums of one file's pages; `texts` are its text columns. Raises StepError."""
+    path = unquote(held.path)
     try:
         with (
             LakeFiles(settings).open(f"{table.replace('.', '/')}/{path}") as file,
@@ -68,10 +66,11 @@ def _check_file(settings: Settings, table: str, path: str, slice_: str, texts: l
             for _ in parquet.iter_batches(use_threads=False):
                 pass
     except (pa.ArrowException, OSError) as error:
+        first, last = held.slices[0], held.slices[-1]
         raise StepError(
-            f"{table_uri(settings, table)}/{path}, which holds {slice_} of {table}, is damaged: "
-            f"{' '.join(str(error).split())}. Judge that hour anew from bronze: "
-            f"lakehouse backfill --from {slice_} --to {slice_}."
+            f"{table_uri(settings, table)}/{path}, which holds {first if first == last else f'{first} to {last}'} of "
+            f"{table}, is damaged: {' '.join(str(error).split())}. Judge that hour anew from bronze: "
+            f"lakehouse backfill --from {first} --to {last}."
         ) from error
 
 

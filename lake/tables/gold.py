@@ -45,7 +45,6 @@ DEVICE_MINUTES = _gold(
     (*_METRIC, *required(("minute_at", "timestamp", "Start of the minute")), *_EVENT_SLICE, *_VALUES, *_LAST),
     ("device_id", "metric_name", "unit", "minute_at"),
     "event_date",
-    "event_hour",
 )
 DEVICE_HOURS = _gold(
     "device_hours",

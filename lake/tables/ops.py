@@ -7,7 +7,7 @@ from lake.tables.contracts import Table, optional, required
 
 OPS_VERDICTS = Table(
     name="ops.verdicts",
-    grain="judgement of a table's slice at an input version",
+    grain="judgement of a table's slice, or of slices that all pass, at an input version",
     columns=(
         *required(
             ("verdict_id", "string", "Identity of the verdict"),
@@ -25,6 +25,7 @@ OPS_VERDICTS = Table(
         *optional(
             ("released_by", "string", "Who released the slice in spite of its failures"),
             ("release_reason", "string", "Why"),
+            ("last_slice", "string", "Of a verdict on slices that follow each other and all pass: the last of them"),
         ),
     ),
     key=("verdict_id",),

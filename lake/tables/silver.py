@@ -31,7 +31,9 @@ READING_COLUMNS = (
 )
 """The columns that every silver reading table has before its telemetry."""
 
-READING_STATISTICS = ("device_id", "message_id", "measured_at", "event_at", "clock_status", "ingest_id", "offset")
+READING_STATISTICS = (
+    "device_id", "message_id", "measured_at", "event_at", "event_hour", "clock_status", "ingest_id", "offset",
+)  # fmt: skip
 
 SILVER_REJECTED = Table(
     name="silver.rejected",
@@ -54,8 +56,8 @@ SILVER_REJECTED = Table(
     ),
     key=("topic", "partition", "offset"),
     writer="delta-rs",
-    partition_by=("event_date", "event_hour"),
-    statistics=("reason", "device_id", "message_id", "ingest_id", "offset", "event_at"),
+    partition_by=("event_date",),
+    statistics=("reason", "device_id", "message_id", "ingest_id", "offset", "event_at", "event_hour"),
 )
 
 SILVER_DEVICES = Table(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from lake.records.verdicts import Verdict, input_version, record_verdicts, verdicts_at, with_earlier_releases
+from lake.slices import together
 from lake.storage.duckdb_connection import connect
 from lake.storage.page_checks import pages_checked
 from lake.tables.contracts import Table
@@ -24,6 +25,9 @@ from pipeline.gate.silver_profiles import Silver
 from pipeline.gate.suites import Suite, gold_suite, reading_suite, registry_suite, slice_suite
 from pipeline.run import Run
 from runtime.settings import Settings
+
+# so many slices that follow each other have a verdict each; more of them, as of a history, one together
+_SINGLY = 24
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Judgement:
     @property
     def passing_hours(self) -> tuple[str, ...]:
         """Hours that every judged table passes."""
-        return tuple(sorted({v.slice for v in self.verdicts if "T" in v.slice} - set(self.held_hours)))
+        judged = {slice_ for v in self.verdicts if "T" in v.slice for slice_ in v.slices}
+        return tuple(sorted(judged - set(self.held_hours)))
 
     @property
     def must_rebuild(self) -> bool:
@@ -124,12 +129,20 @@ def _with_staleness(
 def _verdicts(suite: Suite, profile: pd.DataFrame, version: str, run: Run) -> list[Verdict]:
     from pipeline.gate.validation import failures_of  # takes seconds to import, and only judging needs it
 
-    rows = dict(zip(profile["slice"], profile["rows"], strict=True))
+    rows = dict(zip(profile["slice"], map(int, profile["rows"]), strict=True))
     digest = suite.digest
-    return [
-        Verdict(suite.table, slice_, version, not failures, failures, int(rows[slice_]), digest, run.run_id, run.now)
-        for slice_, failures in failures_of(suite, profile).items()
-    ]
+    failures = failures_of(suite, profile)
+
+    def verdict(slices: Sequence[str]) -> Verdict:
+        first, last = slices[0], None if len(slices) == 1 else slices[-1]
+        why = failures.get(first, ())
+        count = sum(rows[slice_] for slice_ in slices)
+        return Verdict(suite.table, first, version, not why, why, count, digest, run.run_id, run.now, last_slice=last)
+
+    found = [verdict([slice_]) for slice_ in failures]
+    for stretch in together(sorted(rows.keys() - failures.keys())):
+        found += [verdict([slice_]) for slice_ in stretch] if len(stretch) <= _SINGLY else [verdict(stretch)]
+    return sorted(found, key=lambda each: each.slice)
 
 
 def _stored(settings: Settings, verdicts: Sequence[Verdict]) -> Judgement:

@@ -4,7 +4,7 @@ Belongs here: everything that touches Great Expectations. Importing this module 
 they judge and not at their top.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -19,33 +19,42 @@ from great_expectations.expectations.row_conditions import Column as ConditionCo
 from lake.records.verdicts import Failure
 from pipeline.gate.suites import Check, Suite
 
-_RESULT_FORMAT = {"result_format": "COMPLETE", "unexpected_index_column_names": ["slice"]}
+_RESULT_FORMAT: dict[str, Any] = {"result_format": "COMPLETE", "unexpected_index_column_names": ["slice"]}
 
 
 def failures_of(suite: Suite, profile: pd.DataFrame) -> dict[str, tuple[Failure, ...]]:
-    """What each slice of `profile` (column `slice`, one row each) fails of `suite`; every slice is a key.
+    """What slices of `profile` (column `slice`, one row each) fail of `suite`; one that passes is no key.
 
     One validation for all slices. An expectation that fails as a whole, such as one on a missing profile column, fails
     for every slice.
     """
-    rows: dict[str, Mapping[Any, Any]] = {row["slice"]: row for row in profile.to_dict("records")}
-    found: dict[str, list[tuple[int, Failure]]] = {slice_: [] for slice_ in rows}
+    places = {slice_: place for place, slice_ in enumerate(profile["slice"])}
+    found: dict[str, list[tuple[int, Failure]]] = {}
     for number, result in _failed(suite, profile):
         check = suite.checks[number]
         entries = (result.result or {}).get("unexpected_index_list")
         error = None if entries else _what_went_wrong(result)
-        for slice_ in [entry["slice"] for entry in entries] if entries else rows:
-            failure = _failure(suite, check, rows[slice_]) if error is None else _unjudged(check, error)
-            found[slice_].append((number, failure))
+        for slice_ in [entry["slice"] for entry in entries] if entries else places:
+            row = profile.iloc[places[slice_]].to_dict()
+            failure = _failure(suite, check, row) if error is None else _unjudged(check, error)
+            found.setdefault(slice_, []).append((number, failure))
     return {slice_: tuple(failure for _, failure in sorted(each, key=lambda e: e[0])) for slice_, each in found.items()}
 
 
 def _failed(suite: Suite, profile: pd.DataFrame) -> Iterator[tuple[int, ExpectationValidationResult]]:
+    """The checks that fail, by number. Whether one does is asked first, in 0.4 of the time of saying where."""
+    every = range(len(suite.checks))
+    failing = [number for number, _ in _asked(suite, every, profile, {"result_format": "BOOLEAN_ONLY"})]
+    if failing:
+        yield from _asked(suite, failing, profile, _RESULT_FORMAT)
+
+
+def _asked(
+    suite: Suite, numbers: Iterable[int], profile: pd.DataFrame, form: dict[str, Any]
+) -> Iterator[tuple[int, ExpectationValidationResult]]:
     batch = _batch_definition().get_batch({"dataframe": profile})
-    expectations = gx.ExpectationSuite(
-        suite.table, expectations=[_expectation(n, c) for n, c in enumerate(suite.checks)]
-    )
-    for result in batch.validate(expectations, result_format=_RESULT_FORMAT).results:
+    expectations = gx.ExpectationSuite(suite.table, expectations=[_expectation(n, suite.checks[n]) for n in numbers])
+    for result in batch.validate(expectations, result_format=form).results:
         if not result.success and result.expectation_config is not None:
             yield int(result.expectation_config.meta["check"]), result
 

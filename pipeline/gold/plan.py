@@ -13,13 +13,15 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from lake.models.catalog import Model
 from lake.slices import slice_start
 from lake.sql_text import quoted
-from lake.storage.delta import open_table, records_by_slice
+from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import candidate_path, table_uri
+from lake.storage.slice_files import records_by_slice
 from pipeline.gold.dbt_process import run_dbt, start_dbt
 from runtime.errors import StepError
 from runtime.settings import Settings
@@ -123,7 +125,7 @@ def _records(settings: Settings, plan: GoldPlan) -> dict[str, int]:
     records: dict[str, int] = {}
     for name in {model.table for model in plan.models.values()} & plan.versions.keys():
         opened = open_table(settings, name, plan.versions[name])
-        for slice_, count in ({} if opened is None else records_by_slice(opened)).items():
+        for slice_, count in ({} if opened is None else records_by_slice(settings, name, opened)).items():
             records[slice_] = records.get(slice_, 0) + count
     return records
 
@@ -155,6 +157,8 @@ def _metric_rows(models: Iterable[Model], existing: Mapping[str, set[str]]) -> l
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
     if rows:
-        # one statement: DuckDB is slow at many small inserts, and a month has 720 hours
-        marks = ", ".join([f"({', '.join('?' * len(rows[0]))})"] * len(rows))
-        connection.execute(f"INSERT INTO {table} VALUES {marks}", [value for row in rows for value in row])
+        # columns, since a statement with a value for each takes seconds of a history's hours
+        columns = [pa.array(values) for values in zip(*rows, strict=True)]
+        connection.register("planned", pa.table(columns, names=[str(number) for number in range(len(columns))]))
+        connection.execute(f"INSERT INTO {table} FROM planned")
+        connection.unregister("planned")

@@ -4,7 +4,7 @@ Belongs here: comparing the newest publication's inputs with what silver has com
 between runs, so nothing can be forgotten: a lost orchestrator database loses no stale slice.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -14,6 +14,7 @@ from lake.records.publications import Publication, newest
 from lake.slices import HOUR, slice_of, slice_start, slices_between
 from lake.storage.delta import open_table
 from lake.storage.retention import final_before
+from lake.storage.slice_files import slices_of
 from lake.storage.spark_commits import commits_after, is_changed_since
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.gold.published_hours import published_hours
@@ -52,7 +53,7 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     publication = newest(settings)
     versions = silver_versions(settings, models)
     sliced = [name for name in versions if name != SILVER_DEVICES.name]
-    present = {name: _partitions(settings, name) for name in sliced}
+    present = {name: _present(settings, name) for name in sliced}
     with_records = frozenset(slice_ for slices in present.values() for slice_ in slices)
     reasons: dict[str, list[str]] = {}
     for name in sliced:
@@ -98,12 +99,16 @@ def _gone(
 
 def silences_between(with_records: Iterable[str]) -> list[str]:
     """Hours without any record that follow one with records, within MAX_SILENCE, up to the next one with records."""
-    silent: list[str] = []
-    ordered = sorted(with_records)
-    for before, after in pairwise(ordered):
+    return [slice_ for _, silent, _ in _silences_amid(with_records) for slice_ in silent]
+
+
+def _silences_amid(with_records: Iterable[str]) -> Iterator[tuple[str, list[str], str]]:
+    """Silences between hours with records: the one before, the silent hours, the one after."""
+    for before, after in pairwise(sorted(with_records)):
+        first = slice_start(before) + HOUR
         last = min(slice_start(after) - HOUR, slice_start(before) + MAX_SILENCE)
-        silent += slices_between(slice_of(slice_start(before) + HOUR), slice_of(last))
-    return silent
+        if last >= first:
+            yield before, slices_between(slice_of(first), slice_of(last)), after
 
 
 def _touched(
@@ -127,23 +132,21 @@ def _touched(
 
 
 def _silences(with_records: frozenset[str], touched: Collection[str], publication: Publication | None) -> set[str]:
-    """Silent hours next to hours that became known since the publication: the ones not yet in the books."""
-    silent = set(silences_between(with_records))
+    """Silent hours next to hours that became known since the publication: the ones not yet in the books.
+
+    A silence is done again when the hours with records that end it were touched: an hour amid a longer one may be new.
+    """
     if publication is None or not publication.first_slice:
-        return silent
+        return set(silences_between(with_records))
     first, last = publication.first_slice, publication.last_slice
-    return {slice_ for slice_ in silent if not first <= slice_ <= last or _is_beside(slice_, touched, silent)}
-
-
-def _is_beside(slice_: str, touched: Collection[str], silent: Collection[str]) -> bool:
-    """True when the hours with records that end this silence were touched: an hour amid a longer silence may be new."""
-    for step in (-HOUR, HOUR):
-        neighbour = slice_of(slice_start(slice_) + step)
-        while neighbour in silent:
-            neighbour = slice_of(slice_start(neighbour) + step)
-        if neighbour in touched:
-            return True
-    return False
+    found: set[str] = set()
+    for before, silent, after in _silences_amid(with_records):
+        is_ended = slice_start(after) - HOUR == slice_start(silent[-1])  # else it goes on beyond MAX_SILENCE
+        if before in touched or (is_ended and after in touched):
+            found.update(silent)
+        elif not (silent[0] >= first and silent[-1] <= last):
+            found.update(slice_ for slice_ in silent if not first <= slice_ <= last)
+    return found
 
 
 def _moved(settings: Settings, publication: Publication | None, known: Collection[str]) -> set[str]:
@@ -157,7 +160,6 @@ def _moved(settings: Settings, publication: Publication | None, known: Collectio
     return moved
 
 
-def _partitions(settings: Settings, table: str) -> set[str]:
+def _present(settings: Settings, table: str) -> set[str]:
     opened = open_table(settings, table)
-    rows = [] if opened is None else opened.partitions()
-    return {f"{row['event_date']}T{int(row['event_hour']):02d}" for row in rows}
+    return set() if opened is None else slices_of(settings, table, opened)

@@ -25,7 +25,7 @@ from lake.tables.gold import (
     SITE_DAYS,
 )
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED  # fmt: skip
-from pipeline.proof.lineage_sql import Row, literal, rows_of, start_of, timestamp, within
+from pipeline.proof.lineage_sql import Row, columns_of, literal, rows_of, start_of, timestamp, within
 from runtime.errors import UsageError
 from runtime.settings import Settings
 
@@ -263,12 +263,19 @@ def _verdicts(reader: Reader, table: Table, slices: list[str], silver: list[str]
     if "ops.verdicts" not in reader.existing():
         return []
     tables = ", ".join(quoted(name) for name in (table.name, *silver, SILVER_REJECTED.name))
-    wanted = ", ".join(quoted(slice_) for slice_ in slices)
-    columns = "table_name, slice, is_passing, row_count, input_version, run_id, checked_at, released_by, release_reason"
+    last = "last_slice" if "last_slice" in columns_of(reader, "ops.verdicts") else "NULL::VARCHAR"
+    on = " OR ".join(
+        f"{quoted(slice_)} BETWEEN slice AND coalesce({last}, slice) AND length(slice) = {len(slice_)}"
+        for slice_ in slices
+    )
+    columns = (
+        f"table_name, slice, {last} AS last_slice, is_passing, row_count, input_version, run_id, checked_at, "
+        "released_by, release_reason"
+    )
     return rows_of(
         reader,
-        f"SELECT {columns} FROM ops.verdicts WHERE table_name IN ({tables}) AND slice IN ({wanted})"
-        " QUALIFY row_number() OVER (PARTITION BY table_name, slice ORDER BY verdict_id DESC) = 1"
+        f"SELECT {columns} FROM ops.verdicts WHERE table_name IN ({tables}) AND ({on})"
+        " QUALIFY row_number() OVER (PARTITION BY table_name, length(slice) ORDER BY verdict_id DESC) = 1"
         " ORDER BY table_name, slice",
     )
 

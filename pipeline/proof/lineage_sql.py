@@ -35,6 +35,13 @@ def rows_of(reader: Reader, sql: str) -> list[Row]:
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
+def columns_of(reader: Reader, table: str) -> list[str]:
+    """The columns that a table has, which may be fewer than are declared now."""
+    return [
+        column[0] for column in reader.run(reader.statements(f"SELECT * FROM {table} LIMIT 0")[0]).description or ()
+    ]
+
+
 def literal(name: str, kind: str, text: str) -> str:
     """What a person typed for a column of this Spark type. Raises UsageError."""
     try:

@@ -17,12 +17,13 @@ from lake.records import gold_hashes
 from lake.records.gold_hashes import Damage
 from lake.records.publications import Publication
 from lake.slices import day_of, predicate, slices_of_day
-from lake.storage.delta import open_table, records_by_slice
+from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import scan
 from lake.storage.lake_files import LakeFiles
 from lake.storage.lease import writer_lease
 from lake.storage.locations import table_uri
 from lake.storage.retention import final_before
+from lake.storage.slice_files import records_by_slice
 from lake.storage.spark_commits import append_once, ensure_table, read_table
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from lake.tables.contracts import Table
@@ -154,7 +155,7 @@ def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, p
     records: dict[str, int] = {}
     for name, version in publication.inputs.items():
         opened = None if name == SILVER_DEVICES.name else open_table(settings, name, version)
-        for slice_, count in ({} if opened is None else records_by_slice(opened)).items():
+        for slice_, count in ({} if opened is None else records_by_slice(settings, name, opened)).items():
             if slice_ >= final:
                 records[slice_] = records.get(slice_, 0) + count
     for slices in _portions(records):

@@ -11,7 +11,6 @@ leaves out of that table what it has.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import duckdb
 from deltalake import DeltaTable
@@ -20,10 +19,11 @@ from pyspark.sql import SparkSession
 from ingestion.bronze_ingest import APP_ID as INGEST_APP
 from lake.models.catalog import Model, silver_tables
 from lake.slices import hours_by_date, predicate, runs_of, slice_start
-from lake.storage.delta import Rows, append_once, open_table, replace_once, version_of
+from lake.storage.delta import Rows, open_table, version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.storage.retention import final_before
+from lake.storage.slice_commits import append_once, replace_once
 from lake.storage.spark_commits import ensure_table, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY
 from lake.tables.contracts import Table
@@ -65,7 +65,8 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
         _judge(connection, settings, models, new)
         touched = _slices_by_table(counts(connection, "judged"))
         refuse_repeats(connection, _earlier_readings(connection, settings, tables, touched, done))
-        report = _report(counts(connection, FINAL))
+        final = counts(connection, FINAL)
+        report = _report(final)
         metadata = {"step": "tick", "ingest_id": target, "run_id": run_id}
         for table in tables.values():
             slices = touched.get(table.name, [])
@@ -73,11 +74,13 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
                 reached = progress_of(settings, table.name, APP_ID)
                 ours = readings(f"(FROM {FINAL} WHERE ingest_id > {reached})", table, models)
                 said = metadata | {"slices": runs_of(slices)}
-                append_once(settings, table, _as_it_stands(connection, settings, table, ours), APP_ID, target, said)
+                rows = _as_it_stands(connection, settings, table, ours)
+                append_once(settings, table, rows, APP_ID, target, said, _records(final, table.name))
         # closes the tick, so it is written even when nothing was rejected
         refused_in = touched.get(None, []) if not report.rejected else report.slices
         said = metadata | {"slices": runs_of(refused_in)}
-        append_once(settings, SILVER_REJECTED, partial(arrow_rows, connection, rejected(FINAL)), APP_ID, target, said)
+        rows = partial(arrow_rows, connection, rejected(FINAL))
+        append_once(settings, SILVER_REJECTED, rows, APP_ID, target, said, _records(final, None))
     return report
 
 
@@ -107,19 +110,20 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         if others:
             _judge(connection, settings, models, _of_hours(settings, hours + others, hours, done))
         refuse_repeats(connection, None)
-        report = _report(counts(connection, FINAL, predicate(slices)))
+        final = counts(connection, FINAL, predicate(slices))
+        report = _report(final)
         ours = f"(FROM {FINAL} WHERE {predicate(slices)})"
         said = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
         for table in tables.values():
             rows = _as_it_stands(connection, settings, table, readings(ours, table, models))
-            _replace(settings, table, slices, rows, said)
+            replace_once(settings, table, rows, said, None, _records(final, table.name), slices)
         # lifecycle records are not judged by slices: theirs stay
         kept = " UNION ALL ".join(
             f"SELECT * FROM {newest_rows(settings, SILVER_REJECTED.name)} WHERE {where} AND topic <> 'telemetry'"
             for where in _in_slices(slices)
         )
         rows = _as_it_stands(connection, settings, SILVER_REJECTED, f"{rejected(ours)} UNION ALL BY NAME {kept}")
-        _replace(settings, SILVER_REJECTED, slices, rows, said, closing)
+        replace_once(settings, SILVER_REJECTED, rows, said, closing, _records(final, None), slices)
     return report
 
 
@@ -159,16 +163,6 @@ def _as_it_stands(connection: duckdb.DuckDBPyConnection, settings: Settings, tab
         types = dict(zip(stands.columns, stands.types, strict=True))
         columns |= {name: f'NULL::{types[name]} AS "{name}"' for name in set(names) - set(table.column_names)}
     return partial(arrow_rows, connection, f"SELECT {', '.join(columns.values())} FROM ({rows})")
-
-
-def _replace(settings: Settings, table: Table, slices: Sequence[str], rows: Rows, metadata: Mapping[str, Any],
-             closing: tuple[str, int] | None = None) -> None:  # fmt: skip
-    ours = set(slices)
-
-    def is_replaced(partition: Mapping[str, Any]) -> bool:
-        return f"{partition['event_date']}T{partition['event_hour']:02d}" in ours
-
-    replace_once(settings, table, rows, is_replaced, metadata, closing)
 
 
 def _of_hours(settings: Settings, measured: Sequence[int], received: Sequence[int], done: int) -> str:
@@ -244,6 +238,15 @@ def _in_slices(slices: Sequence[str]) -> Iterator[str]:
         listed = ", ".join(map(str, hours))
         within = f"event_hour BETWEEN {hours[0]} AND {hours[-1]} AND event_hour IN ({listed})"
         yield f"event_date = DATE '{day}' AND {within}"
+
+
+def _records(found: list[Count], name: str | None) -> dict[str, int]:
+    """Rows of each slice that come to a reading table, or to `silver.rejected` (None)."""
+    records: dict[str, int] = {}
+    for each in found:
+        if (each.name if each.reason is None else None) == name:
+            records[each.slice] = records.get(each.slice, 0) + each.records
+    return records
 
 
 def _report(found: list[Count]) -> SilverReport:

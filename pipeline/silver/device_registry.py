@@ -17,8 +17,8 @@ from pyspark.sql import SparkSession
 from ingestion.bronze_ingest import APP_ID as INGEST_APP
 from lake.models.catalog import silver_tables
 from lake.slices import runs_of, slice_of, slices_of_runs
-from lake.storage.delta import append_once, replace_once
 from lake.storage.duckdb_connection import connect
+from lake.storage.slice_commits import append_once, replace_once
 from lake.storage.spark_commits import commits_after, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
@@ -64,11 +64,12 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
                 "run_id": run_id,
             }
             history = partial(arrow_rows, connection, f"FROM {_HISTORY}")
-            replace_once(settings, SILVER_DEVICES, history, lambda _: True, metadata, (APP_ID, target))
+            replace_once(settings, SILVER_DEVICES, history, metadata, (APP_ID, target))
         new = f"(FROM {FINAL} WHERE ingest_id > {done})"
-        slices = sorted({each.slice for each in counts(connection, new, "reason IS NOT NULL")})
-        closing = {"step": "devices", "slices": runs_of(slices), "run_id": run_id}
-        append_once(settings, SILVER_REJECTED, partial(arrow_rows, connection, rejected(new)), APP_ID, target, closing)
+        refused = {each.slice: each.records for each in counts(connection, new, "reason IS NOT NULL")}
+        closing = {"step": "devices", "slices": runs_of(refused), "run_id": run_id}
+        rows = partial(arrow_rows, connection, rejected(new))
+        append_once(settings, SILVER_REJECTED, rows, APP_ID, target, closing, refused)
     return len(found)
 
 
@@ -102,7 +103,7 @@ def judge_new_models(spark: SparkSession, settings: Settings, models: Models, ru
             rebuild_slices(spark, settings, models, slices, run_id, closing=(seen, reached))
         else:
             nothing = partial(arrow_rows, connection, f"FROM {every} LIMIT 0")
-            append_once(settings, SILVER_REJECTED, nothing, seen, reached, {"step": "models", "run_id": run_id})
+            append_once(settings, SILVER_REJECTED, nothing, seen, reached, {"step": "models", "run_id": run_id}, {})
     return slices
 
 

@@ -27,7 +27,7 @@ from tests.faults.steps import publishing, refreshing, ticking
 
 DAY = timedelta(days=1)
 _FORGET, _COMPACT = "lake.records.publications.forget", "lake.storage.compaction.compact"
-_BRONZE, _SILVER = "lake.storage.spark_commits.append_once", "lake.storage.delta.append_once"
+_BRONZE, _SILVER = "lake.storage.spark_commits.append_once", "lake.storage.slice_commits.append_once"
 _COMMIT, _RECORD = "pipeline.gold.publish._replace", "lake.records.publications.record"
 
 

@@ -14,7 +14,7 @@ from dagster import AssetCheckKey, AssetKey, DagsterInstance, DagsterRunStatus
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from dagster_project.asset_checks import GATE
-from dagster_project.partitions import HOURS
+from dagster_project.partitions import Calendar
 from dagster_project.runs.instance import open_instance
 from lake.records.publications import newest
 from lake.storage.duckdb_connection import connect, scan
@@ -24,6 +24,7 @@ from runtime.settings import Settings
 from wire.envelope import REGISTERED, TelemetryEnvelope, lifecycle_message, rfc3339
 
 GOOD, BAD = "2026-11-20T05", "2026-11-20T06"
+HOURS = Calendar("2026-11-20").hours
 START = datetime(2026, 11, 20, 5, tzinfo=UTC)
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -91,7 +91,7 @@ def _print_row(trace: "RowTrace") -> None:
         of_refused = ("event_at", "reason", "detail", "topic", "partition", "offset")
         print_table(of_refused, [[row[name] for name in of_refused] for row in trace.refused[:_SHOWN]])
     click.echo("\nVerdicts")
-    names = ("table_name", "slice", "is_passing", "released_by", "row_count", "run_id", "checked_at")
+    names = ("table_name", "slice", "last_slice", "is_passing", "released_by", "row_count", "run_id", "checked_at")
     print_table(names, [[row[name] for name in names] for row in trace.verdicts])
 
 

@@ -1,18 +1,22 @@
 """The Dagster definitions, without broker, Spark or dbt: what is declared, and how verdicts and runs are told."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from dagster import (
     AssetExecutionContext,
     AssetKey,
+    AssetMaterialization,
     BackfillPolicy,
     DagsterEventType,
     DagsterInstance,
     DagsterRunStatus,
     Definitions,
+    Nothing,
+    OpExecutionContext,
+    Out,
     asset,
     build_sensor_context,
     define_asset_job,
@@ -28,15 +32,16 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster_project.asset_checks import GATE, evaluations
 from dagster_project.definitions import build_definitions
 from dagster_project.jobs import publish, refresh
-from dagster_project.partitions import HOURS, within
+from dagster_project.partitions import Calendar, calendar_of, note_first_slice
 from dagster_project.resources import Work, Writer
 from dagster_project.runs.in_process import run_job
 from dagster_project.runs.instance import open_instance
+from dagster_project.runs.pruning import prune
 from dagster_project.runs.under_way import PROCESS_TAG, end_abandoned, process_tag, under_way
 from dagster_project.sensors import new_messages, stale_slices
 from lake.models.store import add_model
 from lake.records.verdicts import Failure, Verdict
-from lake.slices import FIRST_PLAUSIBLE_YEAR, slices_between
+from lake.slices import slices_between
 from lake.storage.lease import current_holder, writer_lease
 from lake.tables.gold import GOLD_TABLES, HOURLY
 from lakehouse.cli.commands.backfill import hours_between, runs_over
@@ -133,15 +138,31 @@ def test_a_backfill_is_one_run_of_hours(definitions: Definitions, graph: AssetGr
         assert {key(f"gold/{table.short_name}") for table in HOURLY} <= selected
         assert (key("silver/thermostats") in selected) == (name == "backfill")
         for each in selected:
-            assert graph.get(each).partitions_def == HOURS, each
+            assert graph.get(each).partitions_def == calendar_of(home(Path("none"))).hours, each
             assert graph.get(each).backfill_policy.max_partitions_per_run is None, each
 
 
 def test_partition_keys_are_slices() -> None:
-    """From the first plausible year to the hour after this one, spelt as everywhere else."""
-    assert HOURS.get_first_partition_key() == f"{FIRST_PLAUSIBLE_YEAR}-01-01T00"
+    """From the first day to the hour after this one, spelt as everywhere else."""
+    calendar = Calendar("2026-11-01")
+    assert calendar.hours.get_first_partition_key() == "2026-11-01T00"
+    assert calendar.days.get_first_partition_key() == "2026-11-01"
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H")
-    assert within(["2099-01-01T00", now, "1999-12-31T23", "2026-11-20T05"]) == ["2026-11-20T05", now]
+    assert calendar.within(["2099-01-01T00", now, "2026-10-31T23", "2026-11-20T05"]) == ["2026-11-20T05", now]
+    assert calendar.since("2013-07-04T05").first_day == "2013-07-04"
+    assert calendar.since("2026-11-20T05") == calendar
+
+
+def test_partitions_begin_with_the_first_slice(tmp_path: Path) -> None:
+    """As noted when it was published, and for a home without any a month ago; so the UI has no page of decades."""
+    settings = home(tmp_path)
+    month = datetime.now(UTC).date() - timedelta(days=31)
+    assert calendar_of(settings).first_day in (str(month), str(month + timedelta(days=1)))
+    settings.dagster_home.mkdir()
+    note_first_slice(settings, "2013-07-04T05")
+    assert calendar_of(settings) == Calendar("2013-07-04")
+    assets = build_definitions(settings).resolve_asset_graph()
+    assert assets.get(key("gold/device_hours")).partitions_def == Calendar("2013-07-04").hours
 
 
 def test_only_what_does_not_repeat_work_is_on_by_default(definitions: Definitions) -> None:
@@ -279,11 +300,54 @@ def test_the_event_log_is_dagsters_own(instance: DagsterInstance) -> None:
     assert len(written) > 3
 
 
+@op(out=Out(Nothing))
+def _published(context: OpExecutionContext) -> None:
+    """A step that tells what it published: an hour that every run does again, and one of its own."""
+    for partition in ("2026-11-20T05", f"2026-11-21T{len(context.instance.get_runs()) % 24:02d}"):
+        context.log_event(AssetMaterialization(["gold", "things"], partition=partition, metadata={"rows": 1}))
+    if context.run.tags.get("fails"):
+        raise ValueError("as asked")
+
+
+@job
+def _telling() -> None:
+    _published()
+
+
+def test_old_runs_are_forgotten_and_slices_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many runs there were, the newest stay, with failures of this week, and of every slice its newest event;
+    nothing of the others is left in Dagster's folder."""
+    monkeypatch.setattr("dagster_project.runs.pruning.KEPT_RUNS", 3)
+    monkeypatch.setattr("dagster_project.runs.pruning._AT_ONCE", 4)
+    instance = open_instance(home(tmp_path))
+    folder = Path(instance.event_log_storage._base_dir)  # type: ignore[attr-defined]
+    things = AssetKey(["gold", "things"])
+
+    def done(**tags: str) -> str:
+        return _telling.execute_in_process(instance=instance, tags=tags, raise_on_error=False).run_id
+
+    failed, now = done(fails="yes"), datetime.now(UTC)
+    first = [done() for _ in range(4)]
+    assert prune(instance, now) == 0  # too few have come together
+    rest = [done() for _ in range(2)]
+    seen = instance.get_materialized_partitions(things)
+    assert prune(instance, now) == 3
+    kept = {run.run_id for run in instance.get_runs()}
+    assert kept == {failed, first[3], *rest}
+    assert {path.stem for path in folder.glob("*-*.db")} == kept
+    assert instance.get_materialized_partitions(things) == seen
+    told = instance.fetch_materializations(things, limit=100).records
+    assert len([each for each in told if each.partition_key == "2026-11-20T05"]) == 4  # of the runs that are left
+    assert prune(instance, now, everything=True) == 0
+    assert prune(instance, now + timedelta(days=8), everything=True) == 1
+    assert failed not in {run.run_id for run in instance.get_runs()}
+
+
 def test_a_long_range_has_an_event_for_what_a_step_tells(instance: DagsterInstance) -> None:
     """Of a year of partitions in one run the log has the span that the step told, not each hour by itself; a run of a
     day has each of its hours."""
 
-    @asset(partitions_def=HOURS, backfill_policy=BackfillPolicy.single_run())
+    @asset(partitions_def=Calendar("2025-01-01").hours, backfill_policy=BackfillPolicy.single_run())
     def hours(context: AssetExecutionContext) -> None:
         context.add_asset_metadata({"rows": 7}, partition_key=context.partition_keys[-1])
 

@@ -207,7 +207,7 @@ def test_a_silver_table_is_a_reading_and_its_telemetry(tmp_path: Path) -> None:
     assert [(each.name, each.nullable) for each in table.columns[len(READING_COLUMNS) :]] == [
         ("heat_degc", True), ("mode", True),
     ]  # fmt: skip
-    assert table.partition_by == ("event_date", "event_hour")
+    assert table.partition_by == ("event_date",)
 
 
 def test_versions_share_a_table(tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ def test_rows_without_a_day_are_not_lost(settings: Settings) -> None:
 def test_files_that_are_damaged_are_told_of(settings: Settings) -> None:
     """The copy fails without a word, the question that needs the file does not."""
     publish(settings, {MINUTES: commit(settings, minutes_of(0))})
-    (file,) = Path(table_uri(settings, MINUTES)).rglob("event_hour=0/*.parquet")
+    (file,) = Path(table_uri(settings, MINUTES)).rglob("event_date=*/*.parquet")
     file.write_bytes(b"no longer")
     with reader_with_copies(settings) as reader:
         assert not reads_copy(reader)

@@ -1,7 +1,8 @@
 """Data files of silver: page checksums, what the log says of them, and the commits that add and remove them."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, Field, Schema
 
-from lake.storage.delta import append_once, arrow_schema, open_table, replace_once
+from lake.storage.delta import arrow_schema, open_table
 from lake.storage.locations import table_uri
 from lake.storage.page_checks import pages_checked
+from lake.storage.slice_commits import append_once, replace_once
+from lake.storage.slice_files import records_by_slice, slice_files, slices_of
 from lake.tables.contracts import Column, Table
 from runtime.errors import StepError
 from runtime.settings import Settings, load_settings
@@ -31,17 +34,18 @@ TABLE = Table(
     ),
     ("name",),
     "delta-rs",
-    ("event_date", "event_hour"),
+    ("event_date",),
     ("name", "event_at", "event_hour"),
 )
+FIVE, SIX, SEVEN = (f"2026-11-20T0{hour}" for hour in (5, 6, 7))
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+@pytest.fixture(params=[["event_date"], ["event_date", "event_hour"]], ids=["by date", "by hour, as before"])
+def settings(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     """A lake with the table, empty."""
     made = load_settings({"LAKEHOUSE_HOME": str(tmp_path)})
     columns = Schema.from_arrow(arrow_schema(TABLE))
-    DeltaTable.create(table_uri(made, TABLE.name), columns, partition_by=list(TABLE.partition_by))
+    DeltaTable.create(table_uri(made, TABLE.name), columns, partition_by=request.param)
     return made
 
 
@@ -54,8 +58,27 @@ def append(settings: Settings, *rows: dict[str, Any], txn: int = 1) -> None:
     """Append the rows once."""
     plain = pa.schema([field.with_nullable(True) for field in arrow_schema(TABLE)])
     append_once(
-        settings, TABLE, lambda: pa.Table.from_pylist(list(rows), plain).to_reader(), "test", txn, {"step": "t"}
-    )
+        settings, TABLE, lambda: pa.Table.from_pylist(list(rows), plain).to_reader(), "test", txn, {"step": "t"},
+        counted(rows),
+    )  # fmt: skip
+
+
+def counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Rows of each slice."""
+    return Counter(f"{each['event_date']}T{each['event_hour']:02d}" for each in rows)
+
+
+def replace(settings: Settings, rows: Sequence[dict[str, Any]], slices: Collection[str]) -> None:
+    """Put the rows in the place of what the slices have."""
+    made = pa.Table.from_pylist(list(rows), arrow_schema(TABLE))
+    replace_once(settings, TABLE, made.to_reader, {"step": "t"}, ("closing", 7), counted(rows), slices)
+
+
+def files(settings: Settings) -> list[tuple[str, ...]]:
+    """The slices of each file."""
+    opened = open_table(settings, TABLE.name)
+    assert opened is not None
+    return sorted(file.slices for file in slice_files(settings, TABLE.name, opened))
 
 
 def names(settings: Settings) -> list[str]:
@@ -70,13 +93,15 @@ def test_the_log_says_what_a_file_has(settings: Settings) -> None:
     append(settings, row("b"), row("a", at=None), row("c", at=MOMENT + timedelta(seconds=1)))
     log = Path(table_uri(settings, TABLE.name)) / "_delta_log" / f"{1:020d}.json"
     added = [json.loads(line)["add"] for line in log.read_text().splitlines() if "add" in json.loads(line)]
-    assert [each["partitionValues"] for each in added] == [{"event_date": "2026-11-20", "event_hour": "5"}]
-    assert json.loads(added[0]["stats"]) == {
-        "numRecords": 3,
-        "minValues": {"name": "a", "event_at": "2026-11-20T05:00:00.001Z"},
-        "maxValues": {"name": "c", "event_at": "2026-11-20T05:00:01.002Z"},
-        "nullCount": {"name": 0, "event_at": 1},
-    }
+    stats = json.loads(added[0]["stats"])
+    assert added[0]["partitionValues"]["event_date"] == "2026-11-20"
+    assert stats["numRecords"] == 3
+    # an hour is in the log either way: as a partition, or with its limits
+    assert added[0]["partitionValues"].get("event_hour", str(stats["minValues"].pop("event_hour", None))) == "5"
+    stats["maxValues"].pop("event_hour", None)
+    assert stats["minValues"] == {"name": "a", "event_at": "2026-11-20T05:00:00.001Z"}
+    assert stats["maxValues"] == {"name": "c", "event_at": "2026-11-20T05:00:01.002Z"}
+    assert {"name": 0, "event_at": 1}.items() <= stats["nullCount"].items()
 
 
 def test_a_long_text_has_no_limits(settings: Settings) -> None:
@@ -96,27 +121,65 @@ def test_what_was_committed_is_not_committed_again(settings: Settings) -> None:
     assert names(settings) == ["a", "b"]
 
 
-def test_only_the_partitions_that_are_meant_are_replaced(settings: Settings) -> None:
-    """The rows of other hours stay, and the commit carries its application's version."""
+def test_only_the_slices_that_are_meant_are_replaced(settings: Settings) -> None:
+    """The rows of other hours stay, whichever files they lie in, and the commit carries its application's version."""
     append(settings, row("five"), row("six", 6))
-
-    def is_five(partition: Mapping[str, Any]) -> bool:
-        return bool(partition["event_hour"] == 5)
-
-    rows = pa.Table.from_pylist([row("new")], arrow_schema(TABLE))
-    replace_once(settings, TABLE, rows.to_reader, is_five, {"step": "t"}, ("closing", 7))
+    append(settings, row("six again", 6), row("seven", 7), txn=2)
+    replace(settings, [row("new")], {FIVE})
     opened = open_table(settings, TABLE.name)
-    assert names(settings) == ["new", "six"]
     assert opened is not None
+    assert names(settings) == ["new", "seven", "six", "six again"]
     assert opened.transaction_version("closing") == 7
+    assert slices_of(settings, TABLE.name, opened) == {FIVE, SIX, SEVEN}
+    replace(settings, [row("other", 7)], {SEVEN})
+    assert names(settings) == ["new", "other", "six", "six again"]
 
 
-def test_no_rows_clear_a_partition(settings: Settings) -> None:
-    """A slice of which nothing is left has no file."""
+def test_no_rows_clear_a_slice(settings: Settings) -> None:
+    """A slice of which nothing is left is in no file."""
     append(settings, row("five"), row("six", 6))
-    nothing = pa.Table.from_pylist([], arrow_schema(TABLE))
-    replace_once(settings, TABLE, nothing.to_reader, lambda partition: partition["event_hour"] == 5, {"step": "t"})
+    replace(settings, [], {FIVE})
     assert names(settings) == ["six"]
+    assert files(settings) == [(SIX,)]
+    replace(settings, [], {SIX})
+    assert (names(settings), files(settings)) == ([], [])
+
+
+def test_files_are_cut_by_what_they_hold(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few records of several hours lie in one file, an hour of many in its own; the log tells which is which, also of a
+    file whose path does not say it."""
+    monkeypatch.setattr("lake.storage.slice_files._OWN_FILE_RECORDS", 3)
+    append(settings, row("a"), row("b", 6), *(row(f"c{number}", 7) for number in range(3)))
+    opened = open_table(settings, TABLE.name)
+    assert opened is not None
+    is_by_date = opened.metadata().partition_columns == ["event_date"]
+    assert files(settings) == ([(FIVE, SIX), (SEVEN,)] if is_by_date else [(FIVE,), (SIX,), (SEVEN,)])
+    assert records_by_slice(settings, TABLE.name, opened) == {FIVE: 1, SIX: 1, SEVEN: 3}
+    opened.optimize.compact()
+    compacted = open_table(settings, TABLE.name)
+    assert compacted is not None
+    assert slices_of(settings, TABLE.name, compacted) == {FIVE, SIX, SEVEN}
+
+
+def test_what_is_damaged_is_not_written_again(settings: Settings) -> None:
+    """A changed bit of an hour that stays must not come out as a figure of a new file with a good checksum."""
+    append(settings, *(row(f"five {number}") for number in range(50)), row("six", 6))
+    paths = list(Path(table_uri(settings, TABLE.name)).rglob("*.parquet"))
+    if len(paths) > 1:  # each hour has its file, so no other is written again
+        return
+    column = pq.read_metadata(paths[0]).row_group(0).column(0)
+    damaged = bytearray(paths[0].read_bytes())
+    damaged[column.data_page_offset + column.total_compressed_size - 1] ^= 1
+    paths[0].write_bytes(damaged)
+    with pytest.raises(StepError, match="is damaged"):
+        replace(settings, [], {SIX})
+
+
+def test_many_dates_have_a_file_each(settings: Settings) -> None:
+    """Rows that come in any order, of more dates than files can be open, make no more files than dates."""
+    days = [date(2020, 1, 1) + timedelta(days=number) for number in range(700)]
+    append(settings, *({**row(f"{turn}"), "event_date": day} for turn in range(2) for day in days))
+    assert len(files(settings)) == 700
 
 
 def test_a_missing_value_leaves_the_table_as_it_was(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from lake.records.publications import Publication, record
@@ -19,6 +20,9 @@ from lake.records.verdicts import (
     verdicts_at,
     with_earlier_releases,
 )
+from lake.storage.delta import append, arrow_schema, ensure_table
+from lake.tables.contracts import Table
+from lake.tables.ops import OPS_VERDICTS
 from runtime.errors import UsageError
 from runtime.settings import Settings
 
@@ -69,6 +73,49 @@ def test_a_slice_is_held_until_its_newest_input_version_passes(settings: Setting
     assert {v.table for v in latest_failures(settings)} == {"silver.thermostats", "gold.device_hours"}
     record_verdicts(settings, [replace(GOOD, input_version=V2)])
     assert latest_failures(settings) == []
+
+
+def test_a_verdict_on_many_slices_is_found_for_each(settings: Settings) -> None:
+    """Hours that follow each other and all pass have one row, and each of them its verdict; no other hour has."""
+    day = replace(GOOD, slice="2026-11-20T00", last_slice="2026-11-20T23", row_count=2400)
+    record_verdicts(settings, [day])
+    assert len(verdicts_at(settings, V1)) == 24
+    wanted = ["2026-11-19T23", "2026-11-20T00", "2026-11-20T12", "2026-11-20T23", "2026-11-21T00"]
+    assert passing(settings, GOOD.table, wanted, V1) == set(wanted[1:4])
+    days = replace(day, table="gold.device_days", slice="2026-11-20", last_slice="2026-12-02")
+    record_verdicts(settings, [days])
+    assert passing(settings, days.table, ["2026-11-30", "2026-12-03", "2026-11-20T05"], V1) == {"2026-11-30"}
+    record_verdicts(settings, [replace(BAD, slice="2026-11-20T12")])
+    assert passing(settings, GOOD.table, wanted, V1) == {wanted[1], wanted[3]}
+
+
+def test_a_later_verdict_on_many_slices_lets_go_of_a_held_one(settings: Settings) -> None:
+    """What failed alone is not held any more once a range passes that it lies in; one before the range stays held."""
+    before = replace(BAD, slice="2026-11-19T05")
+    record_verdicts(settings, [BAD, before])
+    later = replace(GOOD, slice="2026-11-20T00", last_slice="2026-11-20T23", input_version=V2)
+    record_verdicts(settings, [later])
+    assert [verdict.slice for verdict in latest_failures(settings)] == [before.slice]
+
+
+def test_verdicts_of_before_are_read(settings: Settings) -> None:
+    """A table that has no last slices yet says what it said, and gets the column with the next verdict."""
+    columns = [column for column in arrow_schema(OPS_VERDICTS) if column.name != "last_slice"]
+    older = Table(OPS_VERDICTS.name, "", tuple(c for c in OPS_VERDICTS.columns if c.name != "last_slice"),
+                  OPS_VERDICTS.key, "delta-rs", OPS_VERDICTS.partition_by)  # fmt: skip
+    ensure_table(settings, older)
+    row = {
+        **vars(BAD),
+        "table_name": BAD.table,
+        "failures": "[]",
+        "verdict_id": "000000000000-000000",
+        "checked_date": NOW.date(),
+    }
+    append(settings, older, pa.Table.from_pylist([row], schema=pa.schema(columns)), {"step": "t"})
+    assert [verdict.slice for verdict in latest_failures(settings)] == [BAD.slice]
+    record_verdicts(settings, [replace(GOOD, slice="2026-11-20T00", last_slice="2026-11-20T23", input_version=V2)])
+    assert latest_failures(settings) == []
+    assert len(verdicts_at(settings, V1)) == 1
 
 
 def test_held_slices_of_old_days_come_from_the_newest_publication(settings: Settings) -> None:

@@ -1,0 +1,65 @@
+"""Pruning: the runs that Dagster need not remember any more, and all that it keeps of them.
+
+Belongs here: which runs go, and taking them out of Dagster's SQLite files, whose layout is private to Dagster. With
+`lakehouse up` a run begins every few seconds and leaves some 400 kB. The lake itself says what was published and why,
+whatever becomes of these files.
+
+Of a run that goes, the newest event of an asset's partition and the newest result of a check stay: these are what the
+UI shows of slices. So what is kept follows the slices that are told one by one, not the runs.
+"""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.runs import SqliteRunStorage
+from sqlalchemy import text
+
+KEPT_RUNS = 300
+"""So many finished runs are kept, and failed ones for KEPT_FAILURES."""
+
+KEPT_FAILURES = timedelta(days=7)
+_AT_ONCE = 50
+_FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+
+# rows of runs that go, but for the newest of each asset's partition, or of each check's
+_EVENTS = """DELETE FROM event_logs WHERE run_id IN (SELECT value FROM json_each(:runs)) AND id NOT IN (
+    SELECT max(id) FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' GROUP BY asset_key, partition)"""
+_RESULTS = """DELETE FROM asset_check_executions WHERE run_id IN (SELECT value FROM json_each(:runs)) AND id NOT IN (
+    SELECT max(id) FROM asset_check_executions WHERE execution_status IN ('SUCCEEDED', 'FAILED')
+    GROUP BY asset_key, check_name, partition)"""
+_RUNS = "DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(:runs))"
+_RUN_TAGS = "DELETE FROM run_tags WHERE run_id IN (SELECT value FROM json_each(:runs))"
+_TAGS = "DELETE FROM asset_event_tags WHERE event_id NOT IN (SELECT id FROM event_logs)"
+
+
+def prune(instance: DagsterInstance, now: datetime, *, everything: bool = False) -> int:
+    """Forget the runs beyond those that are kept; returns how many.
+
+    A run of a refresh does it when some have come together, so that it costs hardly anything; with `everything` all do.
+    """
+    events, runs = instance.event_log_storage, instance.run_storage
+    if not isinstance(events, SqliteEventLogStorage) or not isinstance(runs, SqliteRunStorage):
+        return 0  # somebody's own database, and their own rules
+    finished = RunsFilter(statuses=_FINISHED)
+    if instance.get_runs_count(finished) < KEPT_RUNS + (1 if everything else _AT_ONCE):
+        return 0
+    since = (now - KEPT_FAILURES).timestamp()
+    gone = [
+        record.dagster_run.run_id
+        for record in instance.get_run_records(finished)[KEPT_RUNS:]
+        if record.dagster_run.status is not DagsterRunStatus.FAILURE or record.create_timestamp.timestamp() < since
+    ]
+    named = {"runs": json.dumps(gone)}
+    with events.index_connection() as connection:
+        for statement in (_EVENTS, _RESULTS, _TAGS):
+            connection.execute(text(statement), named if ":runs" in statement else {})
+    with runs.connect() as connection:
+        for statement in (_RUN_TAGS, _RUNS):
+            connection.execute(text(statement), named)
+    for run_id in gone:
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{events.path_for_shard(run_id)}{suffix}").unlink(missing_ok=True)
+    return len(gone)
