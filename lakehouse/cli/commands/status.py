@@ -65,6 +65,7 @@ def _as_json(settings: "Settings", found: "Status", now: datetime) -> dict[str, 
         "tables": [asdict(each) for each in found.tables],
         "writer": None if found.writer is None else asdict(found.writer),
         "addresses": addresses(settings, all_programs()),
+        "hub": _hub(settings),
         "running": [asdict(each) for each in found.running],
         "ended": [{"name": each.name, "log": str(each.log)} for each in found.ended],
     }
@@ -77,7 +78,26 @@ def _print(settings: "Settings", found: "Status", now: datetime) -> None:
     _print_stale(found.stale)
     _print_lag(found)
     _print_tables(found)
+    _print_hub(settings)
     _print_processes(found)
+
+
+def _hub(settings: "Settings") -> list[dict[str, Any]]:
+    if not settings.hub_folder.exists():
+        return []
+    from hub.administration import hub_status
+
+    return hub_status(settings)
+
+
+def _print_hub(settings: "Settings") -> None:
+    from lakehouse.cli.output import print_table
+
+    figures = ("connections", "in_per_s", "unacked", "landed", "refused", "throttled", "too_large")
+    rows = [[each[name] for name in figures] for each in _hub(settings)]
+    if rows:
+        click.echo("\nHub, a row for each process:")
+        print_table(figures, rows, "  ")
 
 
 def _print_publication(found: "Status", now: datetime) -> None:

