@@ -105,7 +105,12 @@ def enroll(
 
 @hub.group()
 def methods() -> None:
-    """Direct methods of connected devices."""
+    """Direct methods of connected devices.
+
+    \b
+    Example:
+      lakehouse hub methods call pump-1 reboot
+    """
 
 
 @methods.command("call")
@@ -127,7 +132,12 @@ def call(device_id: str, method: str, payload: str, timeout_s: int, tenant: str)
 
 @hub.group()
 def twin() -> None:
-    """A device's tags, desired and reported properties."""
+    """A device's tags, desired and reported properties.
+
+    \b
+    Example:
+      lakehouse hub twin get pump-1
+    """
 
 
 @twin.command("get")
@@ -174,7 +184,12 @@ def patch(device_id: str, patch: str, tenant: str) -> None:
 
 @hub.group()
 def tenants() -> None:
-    """Tenants: who owns devices, twins and keys."""
+    """Tenants: who owns devices, twins and keys.
+
+    \b
+    Example:
+      lakehouse hub tenants add acme
+    """
 
 
 @tenants.command("add")

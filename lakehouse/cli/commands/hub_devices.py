@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def devices() -> None:
-    """Create, list, disable devices, and give them new keys."""
+    """Create, list, disable devices, and give them new keys.
+
+    \b
+    Example:
+      lakehouse hub devices create pump-1 --site north --json
+    """
 
 
 @devices.command("create")
