@@ -23,7 +23,7 @@ _US = 1_000_000
 
 
 class Alarms:
-    """The rules and the state of each of their groups; `states` are those of before, by their keys."""
+    """The rules and the state of each of their groups; `states` are the earlier ones, by their keys."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, rules: Iterable[Rule], states: Mapping[str, AlarmState]

@@ -2,7 +2,7 @@
 
 Belongs here: serving, and asking it. Which runs are started so, and what becomes of them, is `launcher`'s.
 
-A run of its own takes some 12 s of processor time to import what it uses. Forking is safe here and hardly anywhere
+A run of its own would import all that it uses first (docs/decisions/005). Forking is safe here and hardly anywhere
 else: the server has one thread, and imports start nothing. It is told the id of a run alone: what that is, stands in
 the instance.
 """

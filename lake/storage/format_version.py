@@ -6,7 +6,7 @@ Belongs here: the number, where it stands and what a wrong one means. What a ste
 The number stands in a table's description, which every engine keeps, every tool shows and a commit changes whole. So it
 is read with the table, at no cost, and an upgrade that is killed leaves each table in the one format or in the other.
 
-    1  tables without a number: lakes of before there was one
+    1  tables without a number: lakes from before there was one
     2  the description says it, and no engine drops log entries by itself (`KEEP_LOG`)
 """
 

@@ -154,7 +154,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Mo
 
 
 def _as_it_stands(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, rows: str) -> Rows:
-    """The rows of a query in the columns that a table has, those that only models of before had as null."""
+    """The rows of a query in the columns that a table has, those that only earlier models had as null."""
     opened = open_table(settings, table.name)
     names = table.column_names if opened is None else [field.name for field in opened.schema().fields]
     columns = {name: f'"{name}"' for name in names}

@@ -75,7 +75,7 @@ def take(connection: duckdb.DuckDBPyConnection, query: str, judge: Judge) -> Non
 def refuse_repeats(connection: duckdb.DuckDBPyConnection, earlier: str | None) -> None:
     """Make FINAL: the judged records, those refused that repeat one of them or one of `earlier`.
 
-    `earlier` is SQL for readings of before with the columns of `repeats.COLUMNS`, or None.
+    `earlier` is SQL for earlier readings with the columns of `repeats.COLUMNS`, or None.
     """
     pool = f"SELECT {COLUMNS} FROM judged WHERE reason IS NULL"
     connection.execute(f"CREATE TABLE earlier AS {earlier or f'{pool} AND false'}")

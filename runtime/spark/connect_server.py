@@ -48,8 +48,8 @@ _SESSION: dict[str, bool | float | int | str | None] = {
     "spark.sql.sources.useV1SourceList": "avro,csv,json,orc,parquet,text",
     # rows of few partitions are written as they come rather than sorted first
     "spark.sql.maxConcurrentOutputFileWriters": "8",
-    # Parquet's second version writes what a number or text adds to the one before: a million records of bronze take
-    # 19 MB for 33 and 1.0 s of CPU for 1.7, and are read as fast; zstd would take 14 MB and 1.5 s
+    # Parquet's second version writes what a number or text adds to the one before: bronze is smaller,
+    # written sooner and read as fast (docs/decisions/011)
     "parquet.writer.version": "v2",
     "spark.sql.parquet.compression.codec": "lz4_raw",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
@@ -201,14 +201,14 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
         "spark.sql.shuffle.partitions": str(cores * 2),
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(cores * 2),
-        # one tick's plans compile to more classes than the 100 that are kept by default: 80,000 readings 12 s to 10.5 s
+        # one tick's plans compile to more classes than the 100 that are kept by default (docs/decisions/014)
         "spark.sql.codegen.cache.maxEntries": "1000",
     }
     if settings.spark.startswith("local"):
         values |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
         # one class path for the one JVM; executors elsewhere are sent the jars instead
         values["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in jars)
-        # 400 small files: 2.7 s instead of 8 to 11
+        # Hadoop's own forks a chmod for each file and folder (docs/decisions/014)
         values["spark.hadoop.fs.file.impl"] = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
     else:
         values["spark.jars"] = ",".join(str(jar) for jar in jars)

@@ -47,6 +47,12 @@ def publish_rows(
 def publish_three_days(home: Path) -> Settings:
     """A thermostat's two metrics over three days in a home, hours 5 and 6 of the first without readings."""
     settings = Settings(home=home, lake_uri=str(home / "lake"))
+    publish_three_days_in(settings)
+    return settings
+
+
+def publish_three_days_in(settings: Settings) -> None:
+    """The same in any lake."""
     hours = [hour for hour in range(72) if hour not in (5, 6)]
     metrics = (("temperature", "degc", 20.0), ("humidity", "pct", 40.0))
 
@@ -75,4 +81,3 @@ def publish_three_days(home: Path) -> Settings:
             ],
         },
     )
-    return settings

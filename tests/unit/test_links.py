@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.test_rooms import MAY_IMPORT
+
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((PROJECT / "docs").rglob("*.md")), *sorted(PROJECT.glob("*.md"))]
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
@@ -75,3 +77,14 @@ def test_a_missing_file_is_caught() -> None:
     assert missing_paths("`lake/slices.py` `lake/nothing.py` `docs/` `text/html` `lakehouse demo`") == [
         "lake/nothing.py"
     ]
+
+
+def test_decisions_that_code_names_are_there() -> None:
+    """A comment that gives a decision instead of a figure names one that exists, and the list has every one."""
+    decisions = PROJECT / "docs" / "decisions"
+    written = {path.name[:3] for path in decisions.glob("[0-9]*.md")}
+    sources = [path for room in MAY_IMPORT for path in (PROJECT / room).rglob("*.py")]
+    named = {number for path in sources for number in re.findall(r"docs/decisions/(\d+)", path.read_text())}
+    assert named
+    assert named <= written
+    assert set(re.findall(r"\((\d+)-", (decisions / "index.md").read_text())) == written
