@@ -76,7 +76,7 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
 def judge_anew(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> list[str]:
     """Rebuild the silver slices whose judgement a registry change touched; returns them.
 
-    A killed run is made up for: what is still to be done stands in the commits of `silver.devices` since the last one done.
+    A killed run is made up for: what is left to do stands in the commits of `silver.devices` since the last one done.
     """
     done = progress_of(settings, SILVER_REJECTED.name, REJUDGE)
     due = commits_after(settings, SILVER_DEVICES.name, done)

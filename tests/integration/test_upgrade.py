@@ -19,7 +19,7 @@ HOURS = ["2026-11-20T04", "2026-11-20T05", "2026-11-20T06"]
 
 
 def test_an_upgraded_lake_is_rebuilt_to_the_same_figures(spark: SparkSession, tmp_path: Path) -> None:
-    """Silver of all its hours from its bronze, gold of that, gated and published: readers see the same rows as before."""
+    """Silver of all its hours from its bronze, gold of that, gated and published: readers see the same rows."""
     settings = unpacked(tmp_path, 1)
     run = Run(settings, known_models(settings), "after", datetime.now(UTC))
     before = published(settings, 2)
