@@ -35,7 +35,7 @@ _PROGRAMS = {
     "SparkConnectServer": "Spark",
     "kafka.Kafka": "Kafka",
     "dagster_project.runs.fork_server": "runs",
-    "dagster_webserver": "web server",
+    "dagster_project.runs.webserver": "web server",
     "dagster._daemon": "daemon",
     "dagster_project.definitions": "code server",
 }

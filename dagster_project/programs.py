@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dagster_project.ui_guard import KEY, PARAMETER
 from lake.project_files import PROJECT_FOLDER
 from runtime import processes
 from runtime.errors import PlatformError
 from runtime.ports import accepts, can_bind, free_port
+from runtime.private_files import home_key, socket_path
 from runtime.processes import ProcessRecord
 from runtime.programs import Chosen, Option, Program, spawn_python
 from runtime.settings import Settings
@@ -41,20 +43,21 @@ def start_code_server(settings: Settings, chosen: Chosen) -> ProcessRecord:
     open_instance(settings).dispose()
     for name in (DAEMON, WEBSERVER):
         processes.stop(settings, name)
-    port = free_port()
+    # what it is told it does, so nobody else may reach it
+    place = str(socket_path(settings, CODE_SERVER))
+    Path(place).unlink(missing_ok=True)
     arguments = ["-m", "dagster", "code-server", "start", "-m", _DEFINITIONS, "-d", str(PROJECT_FOLDER)]
-    arguments += ["--host", "127.0.0.1", "--port", str(port), "--location-name", _DEFINITIONS]
+    arguments += ["--socket", place, "--location-name", _DEFINITIONS]
     arguments += ["--use-python-environment-entry-point", "--heartbeat-ttl", _YEAR_S]
-    server = {"host": "127.0.0.1", "port": port, "location_name": _DEFINITIONS}
+    server = {"host": "localhost", "socket": place, "location_name": _DEFINITIONS}
     _workspace(settings).write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
-    return spawn_python(settings, CODE_SERVER, arguments, f"127.0.0.1:{port}")
+    return spawn_python(settings, CODE_SERVER, arguments, place)
 
 
 def start_webserver(settings: Settings, chosen: Chosen) -> ProcessRecord:
     """A new webserver. Raises PlatformError when the port that it is to have is taken."""
     port = choose_ui_port(settings, chosen.get("port"))
-    arguments = ["-m", "dagster_webserver", "--host", "127.0.0.1", "--port", str(port)]
-    arguments += ["-w", str(_workspace(settings))]
+    arguments = ["-m", "dagster_project.runs.webserver", str(port), str(_workspace(settings))]
     return spawn_python(settings, WEBSERVER, arguments, f"http://127.0.0.1:{port}")
 
 
@@ -65,9 +68,14 @@ def start_daemon(settings: Settings, chosen: Chosen) -> ProcessRecord:
 
 def start_run_server(settings: Settings, chosen: Chosen) -> ProcessRecord:
     """A new run server: every run of the daemon begins as its fork."""
-    port = free_port()
-    arguments = ["-m", "dagster_project.runs.fork_server", str(port)]
-    return spawn_python(settings, RUN_SERVER, arguments, f"127.0.0.1:{port}")
+    place = str(socket_path(settings, RUN_SERVER))
+    Path(place).unlink(missing_ok=True)
+    return spawn_python(settings, RUN_SERVER, ["-m", "dagster_project.runs.fork_server", place], place)
+
+
+def address_with_key(settings: Settings, address: str) -> str:
+    """The address to open in a browser, which then keeps the key."""
+    return f"{address}/?{PARAMETER}={home_key(settings, KEY)}"
 
 
 def choose_ui_port(settings: Settings, wished: int | None) -> int:
@@ -84,9 +92,10 @@ def choose_ui_port(settings: Settings, wished: int | None) -> int:
 
 @dataclass(frozen=True)
 class DagsterState:
-    """What the webserver at `address` says of the code that it shows and of the daemon."""
+    """What the webserver at `address`, which asks for `key`, says of the code that it shows and of the daemon."""
 
     address: str
+    key: str
 
     def is_loaded(self) -> bool:
         """True when the definitions are loaded. Raises PlatformError when they cannot be."""
@@ -113,7 +122,8 @@ class DagsterState:
         connection = http.client.HTTPConnection(host, timeout=10)
         try:
             body = json.dumps({"query": _QUERY})
-            connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
+            connection.request("POST", "/graphql", body, headers)
             answer: dict[str, Any] = json.loads(connection.getresponse().read())
         except (OSError, http.client.HTTPException, ValueError):
             return {}
@@ -136,12 +146,12 @@ def _listens(settings: Settings, record: ProcessRecord) -> bool:
 
 
 def _is_loaded(settings: Settings, record: ProcessRecord) -> bool:
-    return DagsterState(record.address).is_loaded()
+    return DagsterState(record.address, home_key(settings, KEY)).is_loaded()
 
 
 def _is_healthy(settings: Settings, record: ProcessRecord) -> bool:
     webserver = processes.find(settings, WEBSERVER)
-    return webserver is not None and DagsterState(webserver.address).is_healthy()
+    return webserver is not None and DagsterState(webserver.address, home_key(settings, KEY)).is_healthy()
 
 
 def _no_addresses(settings: Settings, address: str) -> dict[str, str]:
@@ -159,7 +169,7 @@ PROGRAMS = (
         _is_loaded,
         uses=(CODE_SERVER,),
         options=(_PORT,),
-        addresses=lambda settings, address: {"dagster": address},
+        addresses=lambda settings, address: {"dagster": address_with_key(settings, address)},
         check=_check_ui_port,
     ),
     Program(DAEMON, "Dagster's daemon", start_daemon, _is_healthy, uses=(CODE_SERVER, RUN_SERVER, "broker", "spark")),

@@ -37,7 +37,11 @@ def is_port_open(host: str, port: int, timeout_s: float = 5.0) -> bool:
 
 
 def accepts(address: str) -> bool:
-    """True when `host:port` takes connections."""
+    """True when `host:port`, or a socket at a path, takes connections."""
+    if address.startswith("/"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(5.0)
+            return probe.connect_ex(address) == 0
     host, port = address.rsplit(":", 1)
     return is_port_open(host, int(port))
 

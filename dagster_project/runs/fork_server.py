@@ -48,10 +48,12 @@ def ask(settings: Settings, run_id: str) -> str | None:
     record = processes.find(settings, RUN_SERVER)
     if record is None:
         return None
-    host, port = record.address.rsplit(":", 1)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(_ANSWER_S)
     try:
-        connection = socket.create_connection((host, int(port)), _ANSWER_S)
+        connection.connect(record.address)
     except OSError:
+        connection.close()
         return None
     try:
         with connection, connection.makefile("rw") as file:
@@ -61,14 +63,16 @@ def ask(settings: Settings, run_id: str) -> str | None:
         return ""
 
 
-def serve(port: int) -> None:
-    """Answer at a port of this machine until the process is ended."""
+def serve(path: str) -> None:
+    """Answer at a socket, which stands in a folder of the user's alone, until the process is ended."""
     for module in _IMPORTED:
         import_module(module)
     gc.collect()
     gc.freeze()  # or the first collection in a run would copy every page that it shares
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies, which would look like runs that go on
-    with socket.create_server(("127.0.0.1", port)) as listener:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
         while True:
             connection, _ = listener.accept()
             with connection:
@@ -125,4 +129,4 @@ def _execute(run_id: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(sys.argv[1])

@@ -19,6 +19,7 @@ from dagster_project.runs.under_way import end_abandoned, run_processes
 from lake.storage.lease import writer_lease
 from runtime import processes
 from runtime.ports import accepts
+from runtime.private_files import socket_path
 from runtime.processes import ProcessRecord
 from runtime.settings import Settings
 
@@ -128,8 +129,10 @@ def test_a_run_is_not_started_twice(tmp_path: Path) -> None:
         with connection:
             connection.recv(100)
 
-    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+    address = str(socket_path(settings, programs.RUN_SERVER))
+    with socket.socket(socket.AF_UNIX) as server, ThreadPoolExecutor(1) as pool:
+        server.bind(address)
+        server.listen()
         processes.keep(settings, ProcessRecord(programs.RUN_SERVER, this.pid, this.create_time(), address))
         done = pool.submit(close, server)
         assert ask(settings, "a-run") == ""

@@ -11,9 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
@@ -92,17 +96,55 @@ def kill(process: psutil.Process) -> None:
     wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, _END_S, lambda: process)
 
 
-def status_of(url: str) -> int:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
-    connection.request("GET", "/")
+def status_of(url: str, method: str = "GET", body: str | None = None, **headers: str) -> int:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, f"{parts.path or '/'}?{parts.query}", body, names)
     return connection.getresponse().status
+
+
+def visit(url: str) -> str:
+    """Open the address that is printed, as a browser does; returns the cookie that it sets."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    connection.request("GET", f"/?{parts.query}")
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+    return answer.headers["set-cookie"].split(";")[0]
+
+
+def hears(url: str, **headers: str) -> bool:
+    """True when the UI's websocket, by which it is told of what changes, opens."""
+    try:
+        with connect(f"ws://{urlsplit(url).netloc}/graphql", subprotocols=[Subprotocol("graphql-ws")],
+                     additional_headers=headers) as socket:  # fmt: skip
+            socket.send('{"type": "connection_init", "payload": {}}')
+            return "connection_ack" in str(socket.recv(timeout=30))
+    except InvalidStatus:
+        return False
 
 
 def test_up_runs_all_of_it_until_ctrl_c(lakehouse: Lakehouse) -> None:
     """The addresses that it prints answer, a second one says so, `status` knows it; Ctrl-C leaves nothing behind."""
     process = lakehouse.up("--simulate", "--devices", "3")
     [url] = re.findall(r"http://\S+", lakehouse.said())
-    assert status_of(url) == 200
+    page, cookie = url.partition("?")[0], visit(url)
+    question = {"cookie": cookie, "content_type": "application/json"}
+    mutation = f"{page}graphql?query=mutation{{logTelemetry(action:%22x%22){{__typename}}}}"
+    assert status_of(page, cookie=cookie) == 200
+    assert status_of(f"{page}graphql", "POST", '{"query": "{version}"}', **question) == 200
+    assert hears(url, cookie=cookie)
+    assert hears(url, cookie=cookie, origin=page.rstrip("/"))
+    # another user's program, a page of another site, a name that was made to lead here
+    assert status_of(page) == 401
+    assert status_of(mutation, cookie=cookie) == 403
+    assert (
+        status_of(f"{page}graphql", "POST", '{"query": "{version}"}', **question, origin="http://evil.example") == 403
+    )
+    assert status_of(page, cookie=cookie, host="evil.example") == 403
+    assert not hears(url)
+    assert not hears(url, cookie=cookie, origin="http://evil.example")
 
     again = lakehouse.run("up", "--simulate")
     assert again.returncode == 0

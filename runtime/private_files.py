@@ -1,0 +1,76 @@
+"""Private files: a home that other users of the machine cannot enter, its keys, and its sockets.
+
+Belongs here: making them so that they are private from the start. Who asks for a key, and what it opens, belongs to the
+programs.
+
+Loopback is open to every user of the machine and to every page in a browser. What can be reached there and runs code
+asks for a key of the home; what only our own programs use listens at a socket in a folder that is the user's alone.
+"""
+
+import hashlib
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from runtime.errors import PlatformError
+from runtime.settings import Settings
+
+# the system's limit is 107 bytes, or 103 on some
+_LONGEST_SOCKET = 100
+
+
+def ensure_home(settings: Settings) -> None:
+    """Make the home, for its user alone. One that exists keeps its mode, which `lakehouse doctor` looks at."""
+    if not settings.home.is_dir():
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def is_private(folder: Path) -> bool:
+    """True when no other user may enter a folder, or it is not there."""
+    return not folder.is_dir() or not folder.stat().st_mode & 0o077
+
+
+def home_key(settings: Settings, name: str) -> str:
+    """A secret of the home, made when it is first asked for. Delete its file for another one. Raises PlatformError."""
+    path = settings.home / "keys" / name
+    with suppress(FileNotFoundError):
+        return _read(path)
+    ensure_home(settings)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    draft = path.with_name(f"{name}.{secrets.token_hex(4)}.draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(32))
+    try:
+        os.link(draft, path)  # of two that make it at once, one is first and both read it
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return _read(path)
+
+
+def socket_path(settings: Settings, name: str) -> Path:
+    """Where a program of the home listens: in `run/`, or in a short folder of the user's when that path is too long."""
+    path = settings.run_folder / f"{name}.socket"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+        ensure_home(settings)
+        settings.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if is_private(settings.home) or is_private(settings.run_folder):
+            return path
+    digest = hashlib.sha256(os.fsencode(settings.home)).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"lakehouse-{os.getuid()}-{digest}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077 or not folder.is_dir() or folder.is_symlink():
+        raise PlatformError(f"{folder} is not this user's alone: remove it, or set TMPDIR to a folder of your own.")
+    return folder / path.name
+
+
+def _read(path: Path) -> str:
+    key = path.read_text(encoding="ascii").strip()
+    if not key:
+        raise PlatformError(f"{path} is empty: delete it, and a new key is made.")
+    return key
