@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from runtime import processes
 from runtime.findings import Check, Finding, folder_finding, nearest_folder
+from runtime.private_files import is_private
 from runtime.settings import Settings, unknown_variables
 
 NEEDED_DISK_MB = 1000
@@ -49,7 +50,11 @@ def check_disk(settings: Settings) -> Finding:
 
 
 def check_home(settings: Settings) -> Finding:
-    """The folder of state can be written."""
+    """The folder of state can be written, and by nobody else."""
+    if not is_private(settings.home):
+        return Finding(
+            "home", False, f"{settings.home} may be entered by other users", f"Run `chmod 700 {settings.home}`."
+        )
     return folder_finding("home", settings.home, "Set LAKEHOUSE_HOME to a folder that you can write.")
 
 

@@ -32,6 +32,14 @@ def is_private(folder: Path) -> bool:
     return not folder.is_dir() or not folder.stat().st_mode & 0o077
 
 
+def known_key(home: Path, name: str) -> str:
+    """A secret of some home; empty when it has none that this user may read."""
+    try:
+        return _read(home / "keys" / name)
+    except OSError:
+        return ""
+
+
 def home_key(settings: Settings, name: str) -> str:
     """A secret of the home, made when it is first asked for. Delete its file for another one. Raises PlatformError."""
     path = settings.home / "keys" / name

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from runtime.errors import PlatformError
+from runtime.private_files import ensure_home
 from runtime.process_ids import has_ended
 from runtime.process_records import ProcessRecord as ProcessRecord
 from runtime.process_records import is_here, is_same
@@ -78,6 +79,7 @@ def spawn(
 
     Raises PlatformError when it cannot be started at all.
     """
+    ensure_home(settings)
     for folder in (settings.run_folder, settings.log_folder, settings.work_folder):
         folder.mkdir(parents=True, exist_ok=True)
     free_mb = shutil.disk_usage(settings.home).free // 2**20
@@ -159,6 +161,7 @@ def keep(settings: Settings, record: ProcessRecord) -> ProcessRecord:
 @contextmanager
 def exclusive(settings: Settings, name: str) -> Iterator[None]:
     """Hold the right to start or stop a program of this home; waits for another command that holds it."""
+    ensure_home(settings)
     settings.run_folder.mkdir(parents=True, exist_ok=True)
     with (settings.run_folder / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -178,6 +181,7 @@ def start_kept(settings: Settings, name: str, start: Callable[[], ProcessRecord]
 def running(settings: Settings, name: str, start: Callable[[], ProcessRecord]) -> Iterator[ProcessRecord]:
     """The running program, or a new one that ends with its last user. `start` stops what it began when it fails."""
     with sigterm_as_exit():
+        ensure_home(settings)
         settings.run_folder.mkdir(parents=True, exist_ok=True)
         with (settings.run_folder / f"{name}.users").open("w") as users:
             with exclusive(settings, name):

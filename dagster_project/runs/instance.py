@@ -9,6 +9,7 @@ from typing import Any
 
 from dagster import DagsterInstance
 
+from runtime.private_files import ensure_home
 from runtime.settings import Settings
 
 LOG_NAME = "dagster_runs.log"
@@ -17,6 +18,7 @@ _LOG_BYTES = 10_000_000
 
 def prepare_instance(settings: Settings) -> Path:
     """Write `dagster.yaml` into the home; returns the folder, which is DAGSTER_HOME."""
+    ensure_home(settings)
     folder = settings.dagster_home
     folder.mkdir(parents=True, exist_ok=True)
     settings.log_folder.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from lake.models.documents import (
     read_folder,
 )
 from runtime.errors import ModelError, UsageError
+from runtime.private_files import ensure_home
 from runtime.settings import Settings
 
 _NAME_CHARACTERS = 150
@@ -82,6 +83,8 @@ def add_models(
     ]
     for document, _, target in news:
         _refuse_loss(document, target, stored.get(target.name))
+    if news:
+        ensure_home(settings)
     for document, path, target in news:
         _store(document, path, target, stored.get(target.name))
     ours = dict.fromkeys(model_id for document in documents for model_id in document.declarations)

@@ -29,7 +29,8 @@ LEASE_WAIT_S = 1800.0
 """How long a command or a run waits for other writers: a refresh of many days takes minutes."""
 _ASK_S = 0.5
 
-AwaitWork = Callable[[Iterable[str]], None]
+AwaitWork = Callable[[Iterable[str], str], None]
+"""Awaits what runs in Spark sessions, whose key a home has."""
 Tell = Callable[[str], None]
 
 
@@ -105,13 +106,13 @@ def writer_lease(
     which names the holder, when it stays held.
     """
 
-    def await_work(sessions: Iterable[str]) -> None:
+    def await_work(sessions: Iterable[str], home: str) -> None:
         for session in sessions:
             from runtime.spark.operations import await_operations
 
-            await_operations(settings, session)
+            await_operations(settings, session, home)
 
-    taking = _Taking(lease_files(settings), pace, await_work, tell)
+    taking = _Taking(lease_files(settings), str(settings.home), pace, await_work, tell)
     held = taking.take(purpose, _session_addresses(), wait_s)
     stop = threading.Event()
     renewer = threading.Thread(target=held.keep_renewing, args=(stop,), daemon=True, name="lease")
@@ -120,7 +121,7 @@ def writer_lease(
     try:
         yield
     except BaseException:
-        await_work(held.holder.sessions)
+        await_work(held.holder.sessions, held.holder.home)
         raise
     finally:
         del _held[settings.lake_uri]
@@ -175,6 +176,7 @@ class _Taking:
     """One attempt to take the lease."""
 
     files: LeaseFiles
+    home: str
     pace: Pace
     await_work: AwaitWork
     tell: Tell | None
@@ -189,7 +191,7 @@ class _Taking:
             if holder is None or self._is_dead(holder, name, text or "", watch):
                 if holder is not None and not holder.released:
                     self._await_work_of(holder)
-                held = self._create(this_process(purpose, sessions, self.files.folder_id()), name, text)
+                held = self._create(this_process(purpose, sessions, self.files.folder_id(), self.home), name, text)
                 if held is not None:
                     return held
                 continue
@@ -202,7 +204,8 @@ class _Taking:
 
     def _await_work_of(self, holder: Holder) -> None:
         """Spark at an address of its own loopback can be asked by who is here alone."""
-        self.await_work(each for each in holder.sessions if holder.is_here or "//127.0.0.1:" not in each)
+        sessions = [each for each in holder.sessions if holder.is_here or "//localhost:" not in each]
+        self.await_work(sessions, holder.home)
 
     def _create(self, mine: Holder, before: str, seen: str | None) -> _Held | None:
         """The lease after the one `before`; None when another process was quicker, or its holder lives after all."""

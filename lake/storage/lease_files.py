@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lake.storage.locations import s3fs_options
+from runtime.private_files import ensure_home
 from runtime.settings import Settings
 
 
@@ -46,6 +47,7 @@ class _InFolder:
     """A hard link is what creates a file exclusively with its whole content."""
 
     def __init__(self, settings: Settings) -> None:
+        ensure_home(settings)  # the lake may be the first to be made in it
         self._folder = Path(settings.lake_uri) / "_lease"
         self._folder.mkdir(parents=True, exist_ok=True)
 

@@ -39,6 +39,7 @@ class Holder:
 
     `process_started_at` counts from the start of the machine, which a clock that is set does not change. `place` is
     that of `process_ids`, empty when the holder did not know its own; `folder_id` tells the lake from a copy of it.
+    `home` is its lakehouse's, which has the key to these sessions.
     """
 
     host: str
@@ -51,6 +52,7 @@ class Holder:
     sessions: tuple[str, ...] = ()
     place: str = ""
     folder_id: int = 0
+    home: str = ""
 
     @property
     def is_here(self) -> bool:
@@ -89,7 +91,7 @@ class Holder:
         return f"process {self.pid} on {self.host} ({self.purpose}, since {since}{elsewhere})"
 
 
-def this_process(purpose: str, sessions: tuple[str, ...], folder_id: int) -> Holder:
+def this_process(purpose: str, sessions: tuple[str, ...], folder_id: int, home: str) -> Holder:
     """This process as a holder."""
     process, now = psutil.Process(), time.time()
     return Holder(
@@ -102,6 +104,7 @@ def this_process(purpose: str, sessions: tuple[str, ...], folder_id: int) -> Hol
         sessions=sessions,
         place=process_ids.place(),
         folder_id=folder_id,
+        home=home,
     )
 
 

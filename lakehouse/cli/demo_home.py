@@ -17,6 +17,7 @@ from ingestion.landing_topics import TOPICS
 from lake.storage.delta import open_table
 from lake.storage.locations import s3fs_options
 from runtime.errors import PlatformError, UsageError
+from runtime.private_files import ensure_home
 from runtime.processes import running_processes
 from runtime.settings import Settings
 
@@ -47,7 +48,7 @@ def prepare(settings: Settings, keep: bool) -> Marker:
     Empties what an earlier demo left, unless `keep`. Raises UsageError when the home holds anything else, or when
     something runs for it; PlatformError when the disk is too full.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    ensure_home(settings)
     running = [record.name for record in running_processes(settings)]
     if running:
         raise UsageError(

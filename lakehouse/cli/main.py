@@ -148,9 +148,12 @@ def report_defect(kind: type[BaseException], error: BaseException, trace: Traceb
 
 
 def _write_trace(text: str) -> Path:
+    from runtime.private_files import ensure_home
     from runtime.settings import load_settings
 
-    folder = load_settings().log_folder
+    settings = load_settings()
+    ensure_home(settings)
+    folder = settings.log_folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"defect-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.log"
     path.write_text(f"{' '.join(sys.argv)}\n{text}", encoding="utf-8", errors="backslashreplace")

@@ -24,6 +24,7 @@ from lake.storage.locations import candidate_path, table_uri
 from lake.storage.slice_files import records_by_slice
 from pipeline.gold.dbt_process import run_dbt, start_dbt
 from runtime.errors import StepError
+from runtime.private_files import ensure_home
 from runtime.settings import Settings
 
 _PLAN_TABLES = {
@@ -78,6 +79,7 @@ def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) 
     Raises UsageError for text that is not a slice, StepError when the database is in use or an input cannot be read.
     """
     path = candidate_path(settings)
+    ensure_home(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not keep_built:
         path.unlink(missing_ok=True)

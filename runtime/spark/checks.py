@@ -39,9 +39,10 @@ def check_spark(settings: Settings) -> Finding:
         address = record.address
         advice = f"Run `lakehouse down`, then look at {processes.log_path(settings, connect_server.NAME)}."
     parts = urlsplit(address)
+    shown = f"{parts.scheme}://{parts.netloc}"  # without the secrets of an address
     if is_port_open(parts.hostname or "", parts.port or (15002 if parts.scheme == "sc" else 7077)):
-        return Finding("spark", True, f"answers at {address}")
-    return Finding("spark", False, f"does not answer at {address}", advice)
+        return Finding("spark", True, f"answers at {shown}")
+    return Finding("spark", False, f"does not answer at {shown}", advice)
 
 
 CHECKS: tuple[Check, ...] = (

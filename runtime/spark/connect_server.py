@@ -28,6 +28,7 @@ from runtime.java import class_archives
 from runtime.java.jars import ensure
 from runtime.java.jvm import find_java
 from runtime.ports import free_port, is_port_open
+from runtime.private_files import home_key
 from runtime.processes import ProcessRecord
 from runtime.settings import Settings
 from runtime.variables import memory_mb
@@ -74,26 +75,32 @@ def running_spark(settings: Settings) -> Iterator[str]:
     with processes.running(settings, NAME, lambda: start(settings)) as record:
         opened_before = set(_sessions)
         try:
-            yield record.address
+            yield address_with_key(settings, record.address)
         finally:
             for session in set(_sessions) - opened_before:
                 session.stop()
 
 
+def address_with_key(settings: Settings, address: str) -> str:
+    """The address of the home's own server, with the key that it asks for."""
+    return f"{address}/;token={home_key(settings, NAME)}"
+
+
 def connect(address: str) -> SparkSession:
     """A new session on a Spark Connect server, in UTC; its user stops it. Raises PlatformError when none answers."""
     parts = urlsplit(address)
+    server = f"{parts.scheme}://{parts.hostname}:{parts.port or 15002}"  # without the secrets of an address
     if not is_port_open(parts.hostname or "", parts.port or 15002):
-        raise PlatformError(f"Spark does not answer at {address}: `lakehouse doctor` says what runs and what does not.")
+        raise PlatformError(f"Spark does not answer at {server}: `lakehouse doctor` says what runs and what does not.")
     # errors reach the caller as exceptions; this logger repeats them on stderr as JSON
     logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
     try:
         session = SparkSession.builder.remote(address).config(map=_SESSION).create()
     except PySparkException as error:
-        raise PlatformError(f"Spark at {address} gives no session: {error}.") from error
+        raise PlatformError(f"Spark at {server} gives no session: {error}.") from error
     # the default keeps asking a server that is gone for ten minutes, also when the program ends
     session.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2000)])
-    _sessions[session] = f"{parts.scheme}://{parts.hostname}:{parts.port or 15002}"
+    _sessions[session] = server
     return session
 
 
@@ -154,11 +161,12 @@ def _start_once(settings: Settings, jars: list[Path]) -> ProcessRecord:
         "--name", "lakehouse",
         "spark-internal",
     ]  # fmt: skip
-    address = f"sc://127.0.0.1:{port}"
+    # its client sends a key in clear to this name of loopback alone
+    address = f"sc://localhost:{port}"
     record = processes.spawn(settings, NAME, command, address, _environment(settings, spark_home))
     with processes.stopped_on_failure(settings, NAME):
         processes.wait_until_ready(settings, record, lambda: is_port_open("127.0.0.1", port), _READY_S)
-        _warm_up(address)
+        _warm_up(address_with_key(settings, address))
     return record
 
 
@@ -206,6 +214,8 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
     }
     if settings.spark.startswith("local"):
         values |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        # the driver's own ports, with a key that Spark makes for itself
+        values["spark.authenticate"] = "true"
         # one class path for the one JVM; executors elsewhere are sent the jars instead
         values["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in jars)
         # Hadoop's own forks a chmod for each file and folder (docs/decisions/014)
@@ -277,5 +287,7 @@ def _environment(settings: Settings, spark_home: Path) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
         "AWS_SESSION_TOKEN": settings.aws_session_token,
+        # what a client sends is run, by whoever may connect
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": home_key(settings, NAME),
     }
     return {name: value for name, value in values.items() if value}

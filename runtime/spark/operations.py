@@ -8,6 +8,7 @@ read how far the tables have come.
 """
 
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pyspark.errors import PySparkException
@@ -17,8 +18,9 @@ from pyspark.sql.connect.proto import GetStatusResponse
 
 from runtime.errors import PlatformError
 from runtime.ports import is_port_open
+from runtime.private_files import known_key
 from runtime.settings import Settings
-from runtime.spark.connect_server import open_sessions
+from runtime.spark.connect_server import NAME, open_sessions
 
 _END_S = 600.0
 _STATE = GetStatusResponse.OperationStatus.OperationState
@@ -29,16 +31,17 @@ def session_addresses() -> tuple[str, ...]:
     return tuple(sorted(_address(server, session.client) for session, server in open_sessions()))
 
 
-def await_operations(settings: Settings, address: str) -> None:
+def await_operations(settings: Settings, address: str, home: str) -> None:
     """Wait until what runs in the session at `address` has ended.
 
     It is not interrupted: Spark does not tell when an interrupted operation has ended, and a finished one is work done.
-    A server that does not answer has died, and its operations with it. Raises PlatformError when they do not end.
+    A server that does not answer has died, and its operations with it. `home` is that of the process whose session it
+    is, for the key of its server. Raises PlatformError when they do not end.
     """
     parts = urlsplit(address)
     if not is_port_open(parts.hostname or "", parts.port or 0):
         return
-    client = SparkConnectClient(address + _secrets(settings))
+    client = SparkConnectClient(address + _secrets(settings, address, home))
     client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2000)])
     deadline = time.monotonic() + _END_S
     try:
@@ -66,7 +69,10 @@ def _address(server: str, client: SparkConnectClient) -> str:
     return f"{server}/;session_id={client._session_id}{user}"
 
 
-def _secrets(settings: Settings) -> str:
-    """The parameters of the configured server's address, a token for one."""
-    _, _, parameters = settings.spark.partition("/;")
-    return f";{parameters}" if parameters else ""
+def _secrets(settings: Settings, address: str, home: str) -> str:
+    """The parameters of the configured server's address, a token for one; or the key of a home's own server."""
+    if settings.spark.startswith("sc://") and urlsplit(settings.spark).netloc == urlsplit(address).netloc:
+        _, _, parameters = settings.spark.partition("/;")
+        return f";{parameters}" if parameters else ""
+    key = known_key(Path(home), NAME)
+    return f";token={key}" if key else ""

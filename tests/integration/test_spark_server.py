@@ -4,6 +4,7 @@ import datetime
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 from confluent_kafka import Producer
 from pyspark.errors import PySparkException
@@ -88,3 +89,24 @@ def test_silent_server_is_named() -> None:
     """An address where no server answers is an error that names it."""
     with pytest.raises(PlatformError, match=r"does not answer at sc://127\.0\.0\.1:9"):
         connect("sc://127.0.0.1:9")
+
+
+def test_who_has_no_key_runs_nothing(tmp_path: Path) -> None:
+    """Another user of the machine reaches the port and is refused; the key stands in no argument or setting."""
+    home = Settings(home=tmp_path / "home", lake_uri=str(tmp_path / "lake"), spark="local[1]", spark_memory="1g")
+    with running_spark(home) as address:
+        server, _, key = address.partition("/;token=")
+        assert len(key) >= 43
+        session = connect(address)
+        assert session.range(3).count() == 3
+        session.stop()
+        for wrong in ("", "/;token=wrong"):
+            with pytest.raises((PlatformError, PySparkException), match=r"(?i)authenticat|no session"):
+                connect(server + wrong).range(3).count()
+        record = processes.find(home, NAME)
+        assert record is not None
+        assert key not in record.address
+        family = [psutil.Process(record.pid), *psutil.Process(record.pid).children(recursive=True)]
+        assert not [process.pid for process in family if key in " ".join(process.cmdline())]
+    kept = [path for path in home.home.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
+    assert kept == [home.home / "keys" / NAME]

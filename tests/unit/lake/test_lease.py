@@ -78,7 +78,7 @@ def lease_of(settings: Settings, holder: Holder, number: int = 7) -> Path:
 
 
 def me(settings: Settings) -> Holder:
-    return this_process("tick", (), lease_files(settings).folder_id())
+    return this_process("tick", (), lease_files(settings).folder_id(), str(settings.home))
 
 
 def test_a_second_writer_is_refused_and_told_who_writes(settings: Settings) -> None:
@@ -265,7 +265,7 @@ def test_a_fresh_looking_holder_elsewhere_refuses_who_does_not_wait(settings: Se
 def test_one_that_was_silent_and_renews_as_it_is_taken_over_keeps_its_lease(settings: Settings) -> None:
     """After creating the next file the taker looks once more: what it had seen must stand there still."""
     path = lease_of(settings, replace(me(settings), place="elsewhere", renewed_at=0.0))
-    taking = lease._Taking(lease_files(settings), QUICK, lambda sessions: None, None)
+    taking = lease._Taking(lease_files(settings), "", QUICK, lambda sessions, home: None, None)
     seen = path.read_text()
     path.write_text(parse(seen).to_json().replace('"renewed_at": 0.0', '"renewed_at": 1.0'))
     assert taking._create(me(settings), path.name, seen) is None
