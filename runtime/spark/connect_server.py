@@ -8,6 +8,7 @@ Spark runs as a process of its own so that every command, and every Dagster run,
 
 import logging
 import os
+import re
 import shutil
 import sys
 import weakref
@@ -97,11 +98,17 @@ def connect(address: str) -> SparkSession:
     try:
         session = SparkSession.builder.remote(address).config(map=_SESSION).create()
     except PySparkException as error:
-        raise PlatformError(f"Spark at {server} gives no session: {error}.") from error
+        raise PlatformError(f"Spark at {server} gives no session: {reason_of(error)}.") from error
     # the default keeps asking a server that is gone for ten minutes, also when the program ends
     session.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2000)])
     _sessions[session] = server
     return session
+
+
+def reason_of(error: PySparkException) -> str:
+    """What a server says, where the client's error is a description of a remote call."""
+    said = re.search(r'details = "(.*?)"', str(error))
+    return said.group(1) if said is not None else str(error)
 
 
 def open_sessions() -> list[tuple[SparkSession, str]]:

@@ -20,7 +20,7 @@ from runtime.errors import PlatformError
 from runtime.ports import is_port_open
 from runtime.private_files import known_key
 from runtime.settings import Settings
-from runtime.spark.connect_server import NAME, open_sessions
+from runtime.spark.connect_server import NAME, open_sessions, reason_of
 
 _END_S = 600.0
 _STATE = GetStatusResponse.OperationStatus.OperationState
@@ -53,7 +53,7 @@ def await_operations(settings: Settings, address: str, home: str) -> None:
                 )
             time.sleep(0.1)
     except PySparkException as error:
-        raise PlatformError(f"Spark at {parts.netloc} does not say what runs there: {error}.") from error
+        raise PlatformError(f"Spark at {parts.netloc} does not say what runs there: {reason_of(error)}.") from error
     finally:
         client.close()
 
