@@ -23,8 +23,8 @@ from pipeline.run import Run
 from pipeline.silver.tick import rebuild_silver, tick
 from runtime.settings import Settings
 from tests.conftest import empty_topics
-from tests.support.histories import HOUR, NEW_MODEL, History, expected, site_at
-from tests.support.landing import rows, send
+from tests.support.histories import HOUR, NEW_MODEL, PROBE, History, expected, site_at
+from tests.support.landing import THERMOSTAT, rows, send
 
 _HOURS = st.integers(0, 4)
 _EVENTS = st.lists(
@@ -32,7 +32,20 @@ _EVENTS = st.lists(
         st.integers(0, 3),
         _HOURS,
         st.sampled_from(
-            ["reading", "reading", "reading", "repeat", "conflict", "broken", "ahead", "behind", "new_model"]
+            [
+                "reading",
+                "reading",
+                "reading",
+                "repeat",
+                "conflict",
+                "broken",
+                "ahead",
+                "far",
+                "behind",
+                "early",
+                "early",
+                "new_model",
+            ]
         ),
     ),
     min_size=3,
@@ -44,6 +57,8 @@ _STEPS = st.one_of(
     st.tuples(st.just("refresh"), st.none()),
     st.tuples(st.just("backfill"), _HOURS),
     st.tuples(st.just("move"), st.tuples(st.integers(0, 2), _HOURS, st.sampled_from(["south", "east"]))),
+    st.tuples(st.just("assign"), st.tuples(st.integers(0, 2), _HOURS, st.sampled_from([PROBE, THERMOSTAT]))),
+    st.tuples(st.just("correct"), st.integers(0, 2)),
     st.tuples(st.just("register"), st.none()),
     st.tuples(st.just("add model"), st.none()),
 )
@@ -55,9 +70,8 @@ class Lakehouse:
 
     def __init__(self, spark: SparkSession, settings: Settings, folder: Path) -> None:
         self.spark, self.settings = spark, settings
-        self.models = load_models([BUILT_IN_MODELS])
         self.newer = _with_new_model(folder)
-        self._be_patient(self.models)
+        self._be_patient({name: model for name, model in self.newer.items() if name != NEW_MODEL})
 
     def _be_patient(self, models: Mapping[str, Model]) -> None:
         self.models = {
@@ -95,6 +109,9 @@ def _with_new_model(folder: Path) -> dict[str, Model]:
     document["contents"].append({"@type": "Telemetry", "name": "battery", "schema": "double", "unit": "percent"})
     folder.mkdir()
     (folder / "thermostat-2.json").write_text(json.dumps(document))
+    temperature = next(each for each in document["contents"] if each["name"] == "temperature")
+    probe = {"@context": document["@context"], "@id": PROBE, "@type": "Interface", "contents": [temperature]}
+    (folder / "probe.json").write_text(json.dumps(probe))
     return load_models([BUILT_IN_MODELS, folder])
 
 
@@ -109,6 +126,8 @@ def run(history: History, lake: Lakehouse, steps: list[tuple[str, Any]]) -> None
         "refresh": lambda _: (lake.tick(), lake.refresh())[0],
         "backfill": lambda hour: lake.backfill(slice_of(history.start + hour * HOUR)),
         "move": lambda move: send(bootstrap, history.move(*move)),
+        "assign": lambda change: send(bootstrap, history.assign(*change)),
+        "correct": lambda device: send(bootstrap, history.correct(device)),
         "register": lambda _: send(bootstrap, history.register_last()),
         "add model": lambda _: lake.add_model(),
     }
@@ -154,7 +173,8 @@ def check(history: History, lake: Lakehouse) -> None:
 def test_every_history_ends_in_the_figures_that_the_rules_say(
     spark: SparkSession, broker: str, settings: Settings, tmp_path: Path
 ) -> None:
-    """Ticks, late data, repeats, backfills, moves and new models in any order: gold is what the oracle counts, and the
+    """Ticks, late data, repeats, wrong clocks, backfills, moves, corrected registrations, changes of model and new
+    models in any order: gold is what the oracle counts, and the
     publication is, row by row, what a full rebuild from bronze gives."""
     number = iter(range(_EXAMPLES + 1))
 

@@ -11,12 +11,17 @@ from datetime import datetime, timedelta
 from math import fsum
 from typing import Literal
 
-from tests.support.landing import registered
+from tests.support.landing import THERMOSTAT, registered
 from wire.envelope import UPDATED, Message, TelemetryEnvelope, lifecycle_message, rfc3339
 
-Kind = Literal["reading", "repeat", "conflict", "broken", "ahead", "behind", "new_model"]
+Kind = Literal["reading", "repeat", "conflict", "broken", "ahead", "far", "behind", "early", "new_model"]
 NEW_MODEL = "dtmi:lakehouse:thermostat;2"
+PROBE = "dtmi:example:probe;1"
+"""A model of a table of its own that shares the thermostats' temperature and has nothing else."""
 HOUR = timedelta(hours=1)
+_MEASURED = {
+    THERMOSTAT: {"temperature", "humidity"}, PROBE: {"temperature"}, NEW_MODEL: {"temperature", "humidity", "battery"},
+}  # fmt: skip
 _AHEAD = timedelta(seconds=300)
 Key = tuple[str, str, datetime]
 
@@ -57,6 +62,8 @@ class History:
         self.start = start
         self.sent: list[Sent] = []
         self.sites: dict[str, list[tuple[datetime, str]]] = {d: [(start, "north")] for d in self.devices[:3]}
+        self.models: dict[str, list[tuple[datetime, str]]] = {d: [(start, THERMOSTAT)] for d in self.devices}
+        self.in_service = dict.fromkeys(self.devices, start)
         self._second = 0
 
     def registrations(self) -> list[Message]:
@@ -77,6 +84,22 @@ class History:
         self.sites[name].append((since, site))
         return [lifecycle_message(name, f"move-{self._second}", UPDATED, rfc3339(since), {"site_id": site})]
 
+    def assign(self, device: int, hour: int, model: str) -> list[Message]:
+        """A device is said to be of another model since some time in `hour`, which may be long ago."""
+        name, since = self.devices[device % 3], self._moment(hour)
+        self.models[name].append((since, model))
+        return [lifecycle_message(name, f"model-{self._second}", UPDATED, rfc3339(since), {"model_id": model})]
+
+    def correct(self, device: int) -> list[Message]:
+        """A device is said to have come into service eight hours before the others; nothing when that is known."""
+        name, since = self.devices[device % 3], self.start - 8 * HOUR
+        if self.in_service[name] == since:
+            return []
+        self.in_service[name] = since
+        self.sites[name].append((since, "north"))
+        self.models[name].append((since, THERMOSTAT))
+        return [registered(name, since)]
+
     def telemetry(self, device: int, hour: int, kind: Kind) -> Message:
         """A message that counts in `hour`, or repeats or contradicts the device's last reading."""
         name, moment = self.devices[device], self._moment(hour)
@@ -90,6 +113,10 @@ class History:
             made = Sent(name, made.message_id, moment, None)
         elif kind == "ahead":
             made = Sent(name, made.message_id, moment.replace(year=2099), made.values)
+        elif kind == "far":
+            made = Sent(name, made.message_id, moment + timedelta(days=100), made.values)
+        elif kind == "early":
+            made = Sent(name, made.message_id, moment - 7 * HOUR, made.values)
         elif kind == "behind":
             made = Sent(name, made.message_id, moment.replace(year=2015), made.values)
         elif kind == "new_model":
@@ -121,7 +148,7 @@ def expected(history: History, received: Mapping[str, Iterable[datetime]]) -> di
         received_at = next(clocks[sent.device])
         if sent.device not in history.sites:
             continue
-        is_right = history.start <= sent.measured_at <= received_at + _AHEAD
+        is_right = history.in_service[sent.device] <= sent.measured_at <= received_at + _AHEAD
         event_at = sent.measured_at if is_right else received_at
         hour = figures[sent.device, event_at.replace(minute=0, second=0, microsecond=0)]
         key = (sent.device, sent.message_id, sent.measured_at)
@@ -135,9 +162,16 @@ def expected(history: History, received: Mapping[str, Iterable[datetime]]) -> di
             hour.flagged += not is_right
             if is_right:
                 hour.measured.add(sent.measured_at)
-            for metric, value in sent.values.items():
-                hour.values[metric].append(value)
+            declared = _MEASURED[sent.model or _held_at(history.models[sent.device], sent.measured_at)]
+            for metric in declared & sent.values.keys():
+                hour.values[metric].append(sent.values[metric])
     return figures
+
+
+def _held_at(since: list[tuple[datetime, str]], moment: datetime) -> str:
+    """What held at a moment; before the first, the first."""
+    known = sorted(since)
+    return ([each for at, each in known if at <= moment] or [known[0][1]])[-1]
 
 
 def site_at(history: History, device: str, hour: datetime) -> str | None:
