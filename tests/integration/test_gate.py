@@ -11,7 +11,16 @@ import duckdb
 import pandas as pd
 import pytest
 
-from lake.records.verdicts import latest_failures, passing, release, verdicts_at
+from lake.records.verdicts import (
+    Failure,
+    Verdict,
+    input_version,
+    latest_failures,
+    passing,
+    record_verdicts,
+    release,
+    verdicts_at,
+)
 from lake.slices import slice_start
 from lake.storage.duckdb_connection import connect
 from lake.tables.gold import DAILY, DEVICE_MINUTES, GOLD_TABLES, HOURLY, WHOLE
@@ -463,6 +472,24 @@ def test_unsliced_tables_must_not_hold_rows_of_held_hours(lake: Lake) -> None:
     assert set(HELD_INSIDE) <= found(judgement)
     assert judgement.held_hours == (NEXT_DAY,)
     assert judgement.must_rebuild
+
+
+def test_hours_that_silver_holds_are_held_in_gold_too(lake: Lake) -> None:
+    """An hour that only silver fails, found when silver was judged at the same inputs, must leave the unsliced tables
+    as well; that of other inputs, or of an hour outside the plan, changes nothing."""
+    made = candidate(lake)
+    made.rows["devices"][0]["last_event_at"] = made.rows["device_latest"][0]["event_at"]
+    failure = Failure("rejected_share", "reason", 0.5, 0.1, "half of it was rejected")
+
+    def fail(slice_: str, version: str) -> None:
+        verdict = Verdict(THERMOSTATS, slice_, version, False, (failure,), 3, "digest", "run", NOW)
+        record_verdicts(lake.settings, [verdict])
+
+    fail(NEXT_DAY, input_version({**made.inputs, THERMOSTATS: 99}))
+    fail(H7, input_version(made.inputs))
+    assert found(judged_gold(made)) == set()
+    fail(NEXT_DAY, input_version(made.inputs))
+    assert found(judged_gold(made)) == set(HELD_INSIDE)
 
 
 def test_a_held_older_hour_asks_for_no_rebuild(lake: Lake) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from lake.records import publications
 from lake.records.verdicts import Failure, Verdict, input_version, latest_failures, record_verdicts, release
+from lake.slices import slice_of
 from lake.storage.delta import commit_metadata, open_table, read_rows
 from lake.tables.gold import DAILY, DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
 from pipeline.gold import publish as publishing
@@ -21,7 +22,7 @@ from tests.support.small_lake import H5, H6, H7, NEXT_DAY, NOW, THERMOSTATS, Can
 
 DAY, OTHER_DAY = "2026-11-20", "2026-11-21"
 HOURS, MINUTES, DAYS = "gold.device_hours", "gold.device_minutes", "gold.device_days"
-FAILURE = Failure("keys_are_unique", "hour_at", 2, 0, "2 rows repeat their key")
+FAILURE = Failure("rows_lie_in_their_slice", "hour_at", 2, 0, "2 rows lie outside")
 Place = tuple[str, str]
 
 
@@ -122,7 +123,7 @@ def test_an_unsliced_table_that_fails_stops_the_publication(lake: Lake, table: s
     """Its rows are of all slices, so there is no part of it to hold."""
     candidate = made(lake, [H5], [])
     judge(candidate, failing=((table, UNSLICED),))
-    with pytest.raises(GateError, match=rf"{table} all: 2 rows repeat their key"):
+    with pytest.raises(GateError, match=rf"{table} all: 2 rows lie outside"):
         published(candidate)
     assert versions(lake) == {}
 
@@ -131,7 +132,7 @@ def test_all_held_is_refused(lake: Lake) -> None:
     """With nothing left to publish there is no publication, and the error says why."""
     candidate = made(lake, [H5], [DAY])
     judge(candidate, failing=((HOURS, H5),))
-    with pytest.raises(GateError, match=rf"Nothing is published, since {HOURS} {H5}: 2 rows repeat their key"):
+    with pytest.raises(GateError, match=rf"Nothing is published, since {HOURS} {H5}: 2 rows lie outside"):
         published(candidate)
 
 
@@ -143,7 +144,7 @@ def test_a_held_hour_leaves_the_others_published(lake: Lake, table: str) -> None
     publication = published(candidate)
     assert publication.slices == (H5, NEXT_DAY, OTHER_DAY)
     assert [(entry["slice"], entry["table"]) for entry in publication.held] == [(H6, table)]
-    assert publication.held[0]["failures"][0]["message"] == "2 rows repeat their key"
+    assert publication.held[0]["failures"][0]["message"] == "2 rows lie outside"
     for hourly in (MINUTES, HOURS):
         assert {row[:2] for row in seen(lake, hourly)} == {(DAY, 5), (OTHER_DAY, 0)}
     assert seen(lake, DAYS) == [(OTHER_DAY, 0, 3)]
@@ -236,6 +237,37 @@ def test_a_slice_that_has_come_to_nothing_is_cleared(lake: Lake) -> None:
     judge(second)
     published(second, "other")
     assert seen(lake, HOURS) == seen(lake, HOURS)[:1] == [(DAY, 5, 3)]
+
+
+def test_the_span_grows_with_what_is_published(lake: Lake) -> None:
+    """The first and the last slice are those of all publications, whichever came in which; days are no slices of it."""
+    lake.fill(H7, 3)
+    spans = []
+    for hours, days in (([H6], [DAY]), ([NEXT_DAY], []), ([H5], []), ([H7], [])):
+        candidate = made(lake, hours, days)
+        judge(candidate)
+        publication = published(candidate, f"run of {hours[0]}")
+        spans.append((publication.first_slice, publication.last_slice))
+    assert spans == [(H6, H6), (H6, NEXT_DAY), (H5, NEXT_DAY), (H5, NEXT_DAY)]
+
+
+def test_hours_that_are_gone_leave_the_span(lake: Lake) -> None:
+    """At either end, at both at once, and when nothing is left; gone from the middle they change nothing."""
+    candidate = made(lake, [H5, H6, NEXT_DAY], [])
+    judge(candidate)
+    published(candidate)
+    spans = []
+    for gone in ([NEXT_DAY], [H6, H5]):
+        lake.readings = [row for row in lake.readings if slice_of(row["event_at"]) not in gone]
+        candidate = made(lake, gone, [])
+        candidate.gone, candidate.rows["device_completeness"] = gone, []
+        judge(candidate)
+        publication = published(candidate, f"run of {gone[0]}")
+        spans.append((publication.first_slice, publication.last_slice))
+    assert spans == [(H5, H6), ("", "")]
+    opened = open_table(lake.settings, "gold.device_completeness")
+    assert opened is not None
+    assert read_rows(opened) == []
 
 
 def test_rows_outside_the_plan_are_not_published(lake: Lake) -> None:

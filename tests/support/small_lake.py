@@ -136,6 +136,7 @@ class Candidate:
     inputs: Mapping[str, int]
     published: Mapping[str, int] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         ours = [r for r in self.lake.readings if slice_of(r["event_at"]) in self.hours]
@@ -167,6 +168,8 @@ class Candidate:
             connection.execute("CREATE TABLE plan.tables (table_name TEXT, version BIGINT)")
             for hour in self.hours:
                 connection.execute("INSERT INTO plan.slices VALUES (?)", [slice_start(hour)])
+            for hour in self.gone:
+                connection.execute("INSERT INTO plan.gone VALUES (?)", [slice_start(hour)])
             for day in self.days:
                 connection.execute("INSERT INTO plan.days VALUES (?::DATE)", [day])
             for name, version in {**self.inputs, **self.published}.items():

@@ -49,6 +49,55 @@ def test_an_earlier_start_of_service_is_judged_anew() -> None:
     assert change.intervals == ((at(2), None),)
 
 
+def test_another_model_is_judged_anew() -> None:
+    """From the change on, and also when it is only said to have come earlier or later than was known."""
+    one = [record(0, model="m"), record(6, model="n")]
+    (change,) = changes([record(0, model="m")], one)
+    assert (change.intervals, change.is_judged_anew, change.is_new) == (((at(6), None),), True, False)
+    (earlier,) = changes(one, [record(0, model="m"), record(4, model="n")])
+    assert (earlier.intervals, earlier.is_judged_anew) == (((at(4), at(6)),), True)
+    (first,) = changes([record(0, model="m")], [record(0, model="n")])
+    assert (first.intervals, first.is_judged_anew) == (((at(0), None),), True)
+
+
+def test_the_same_model_again_is_not_judged_anew() -> None:
+    """An event that names the model that the device has, or none, changes nothing of what is judged."""
+    (again,) = changes([record(0)], [record(0), record(3, site="b")])
+    assert not again.is_judged_anew
+    nameless = record(3) | {"model_id": None}
+    (none,) = changes([record(0)], [record(0), nameless])
+    assert (none.intervals, none.is_judged_anew) == (((at(3), None),), False)
+    # there and back is a change, though the last model is the first
+    (back,) = changes([record(0)], [record(0), record(2, model="n"), record(4)])
+    assert (back.intervals, back.is_judged_anew) == (((at(2), at(4)),), True)
+
+
+def test_every_column_of_the_state_counts() -> None:
+    """Status, interval and site place and count readings; where they differ the time is touched."""
+    for name, value in (("status", "maintenance"), ("reporting_interval_s", 30), ("site_id", "b")):
+        (change,) = changes([record(0)], [record(0), record(5) | {name: value}])
+        assert change.intervals == ((at(5), None),), name
+
+
+def test_changes_that_overlap_are_told_apart() -> None:
+    """Two histories that differ in several places, and agree between them, touch those places alone; where they differ
+    without a break, whatever the reasons, it is one."""
+    before = [record(0), record(2, site="b"), record(4, site="a"), record(8, site="c")]
+    after = [record(0), record(2, site="x"), record(4, site="a"), record(7, site="y"), record(8, site="z")]
+    (change,) = changes(before, after)
+    assert change.intervals == ((at(2), at(4)), (at(7), None))
+    (ended,) = changes([record(0), record(3, site="b")], [record(0)])
+    assert ended.intervals == ((at(3), None),)
+    (gone,) = changes([record(2, since=2)], [])
+    assert (gone.intervals, gone.is_judged_anew, gone.is_new) == (((at(2), None),), True, False)
+
+
+def test_rows_may_come_in_any_order() -> None:
+    """A history is ordered by when its records hold, not by how they are read."""
+    rows = [record(0), record(5, site="b"), record(8, site="c")]
+    assert changes(rows, list(reversed(rows))) == []
+
+
 def test_the_same_history_is_no_change() -> None:
     """Equal histories, and other devices, are left out."""
     assert changes([record(0)], [record(0)]) == []
@@ -59,3 +108,7 @@ def test_touching_intervals_are_joined() -> None:
     """Overlapping and adjacent intervals become one; an open end swallows what follows."""
     assert merged([(at(5), at(6)), (at(1), at(3)), (at(3), at(4))]) == [(at(1), at(4)), (at(5), at(6))]
     assert merged([(at(1), None), (at(3), at(4))]) == [(at(1), None)]
+    assert merged([(at(1), at(6)), (at(2), at(3))]) == [(at(1), at(6))]
+    assert merged([(at(1), at(3)), (at(2), None)]) == [(at(1), None)]
+    assert merged([(at(1), at(2)), (at(3), at(4))]) == [(at(1), at(2)), (at(3), at(4))]
+    assert merged([]) == []
