@@ -18,7 +18,7 @@ JAR_KINDS := spark kafka
 DBT_SOURCES := $(shell find dbt -type f)
 TIMED_TESTS := $(wildcard tests/end_to_end tests/faults tests/integration)
 
-.PHONY: help setup demo test check fix unit integration bench docs soak requirements clean
+.PHONY: help setup demo test check fix unit integration bench docs mutants soak requirements clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -61,19 +61,25 @@ docs: .venv/.packages ## the pages of docs/ as a site in site/, every link check
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The site is in site/; $(BIN)/mkdocs serve shows it while you write."
 
+ONLY ?=
+mutants: setup ## small changes to the rules, and whether a test notices; ONLY="transforms.clock*" takes a part
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/mutants.txt
+	@$(BIN)/mutmut run $(if $(ONLY),"$(ONLY)") | tail -n 1
+	@$(BIN)/mutmut results
+
 MINUTES ?= 30
 soak: setup ## random faults under load for MINUTES (30), from SEED, then the invariants
 	@$(BIN)/python -m tests.support.soak $(MINUTES) $(SEED)
 
 requirements: .venv/.packages ## pin the newest versions that requirements/*.in allow
-	@for name in uv base dev bench docs; do \
+	@for name in uv base dev bench docs mutants; do \
 		echo "Resolving requirements/$$name.in ..."; \
 		(cd requirements && ../$(UV) pip compile -q --upgrade --universal --python-version 3.11 --no-strip-extras \
 			--generate-hashes --no-header $$name.in -o $$name.txt); \
 	done
 
 clean: ## remove the installation and every cache, not the lakehouses
-	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv site mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 .venv/.made:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or run make PYTHON=/path/to/python3." >&2; exit 1; }

@@ -15,8 +15,8 @@ from wire.envelope import UPDATED, TelemetryEnvelope, lifecycle_message, rfc3339
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 IDS = (
-    "pump-1", "Pump-1", "pump 1", " pump-1", "pump-1 ", "pump/1", "pump\\1", "pump:1", "pümp-1", "pu\u0308mp-1", "泵-1",
-    "pump'1", 'pump"1', "pump;1", "a" * 300, "1", "-1",
+    "pump-1", "Pump-1", "pump 1", " pump-1", "pump-1 ", "pump-1\u200b", "pump/1", "../../etc", "%2F", "pump\\1",
+    "pump:1", "pump;1", "Pumpe-Süd", "\u00e9", "e\u0301", "泵-1", "o'brien\"x", "null", "0012", "12", "-1", "a" * 300,
 )  # fmt: skip
 RAIN = "dtmi:example:rain;1"
 
