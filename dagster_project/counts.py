@@ -4,7 +4,7 @@ Belongs here: reading them where they are cheap, from file statistics and the ca
 in the gate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dagster_project.spans import Slice
@@ -13,7 +13,8 @@ from lake.storage.locations import candidate_path
 from lake.storage.slice_files import records_by_slice
 from lake.storage.spark_commits import commits_after
 from lake.tables.gold import DAILY, GOLD_TABLES, HOURLY
-from pipeline.gate.candidates import attached
+from pipeline.gate.candidates import attached, read_plan
+from pipeline.gate.suites import period_column
 from runtime.settings import Settings
 
 
@@ -45,16 +46,12 @@ def written_since(settings: Settings, table: str, version: int) -> Written | Non
 
 def candidate_rows(settings: Settings) -> dict[str, dict[Slice, int]]:
     """Rows by slice of each table in the candidate database; a staging table's are not sliced."""
-    slices = {table.short_name: "strftime(hour_at, '%Y-%m-%dT%H')" for table in HOURLY}
-    slices["device_minutes"] = "strftime(minute_at, '%Y-%m-%dT%H')"
-    slices |= {table.short_name: "day_date::VARCHAR" for table in DAILY}
-    planned = dict.fromkeys(
-        (t.short_name for t in HOURLY), "strftime(slice_at, '%Y-%m-%dT%H') FROM candidate.plan.slices"
-    )
-    planned |= dict.fromkeys((t.short_name for t in DAILY), "day_date::VARCHAR FROM candidate.plan.days")
-    gold = {table.short_name for table in GOLD_TABLES}
+    slices = {t.short_name: f"strftime({period_column(t)}, '%Y-%m-%dT%H')" for t in HOURLY}
+    slices |= {t.short_name: f"{period_column(t)}::VARCHAR" for t in DAILY}
+    gold = {table.short_name: table for table in GOLD_TABLES}
     with attached(settings, candidate_path(settings)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        plan = read_plan(connection)
         names = connection.sql(
             "SELECT table_schema, table_name FROM information_schema.tables "
             "WHERE table_catalog = 'candidate' AND table_schema IN ('gold', 'staging') ORDER BY ALL"
@@ -65,8 +62,6 @@ def candidate_rows(settings: Settings) -> dict[str, dict[Slice, int]]:
             counts = dict(
                 connection.sql(f"SELECT {slice_}, count(*) FROM candidate.{schema}.{name} GROUP BY ALL").fetchall()
             )
-            wanted = (
-                [row[0] for row in connection.sql(f"SELECT {planned[name]}").fetchall()] if name in planned else [None]
-            )
+            wanted: Sequence[Slice] = plan.slices_of(gold[name]) if name in slices else [None]
             found[name] = {each: counts.get(each, 0) for each in wanted}
     return found

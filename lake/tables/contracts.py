@@ -5,6 +5,7 @@ beside it.
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 Writer = Literal["spark", "delta-rs"]
@@ -21,8 +22,34 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Period:
+    """The time that a row is about: from the value of `column` on, for `length`."""
+
+    column: str
+    length: timedelta
+
+
+@dataclass(frozen=True)
+class AddsUp:
+    """What a gold table's slices must agree with: readings, minimum and maximum by the columns `by`.
+
+    `finer` is the gold table whose rows they sum up: one of the same slices or, for a table of days,
+    `gold.device_hours`. Without, it is silver, whose readings are counted. `name` and `message` are those of the check
+    (see `pipeline.gate.suites`).
+    """
+
+    name: str
+    message: str
+    by: tuple[str, ...]
+    finer: str | None = None
+
+
+@dataclass(frozen=True)
 class Table:
-    """One table. `key` columns are unique together; `grain` completes "one row per …"."""
+    """One table. `key` columns are unique together; `grain` completes "one row per …".
+
+    Of gold, `sliced_by` says what is built, judged and published at a time, None being the whole table.
+    """
 
     name: str
     grain: str
@@ -32,6 +59,9 @@ class Table:
     partition_by: tuple[str, ...] = ()
     # columns that readers filter on: only these get file statistics (the cost of a wide raw value is not worth it)
     statistics: tuple[str, ...] = field(default=())
+    sliced_by: Literal["hour", "day"] | None = None
+    period: Period | None = None
+    adds_up: tuple[AddsUp, ...] = ()
 
     @property
     def layer(self) -> str:

@@ -1,11 +1,16 @@
 """Gold: the figures that are gated and published.
 
-Belongs here: its tables, and which of them are sliced by hour, by day or not at all.
+Belongs here: its tables: what a row is about, in which slices they are built and published, and what must add up.
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
+from typing import Literal
 
-from lake.tables.contracts import Column, Table, optional, required
+from lake.slices import HOUR
+from lake.tables.contracts import AddsUp, Column, Period, Table, optional, required
+
+_A_MOMENT = timedelta(microseconds=1)
 
 _METRIC = (
     *required(
@@ -35,31 +40,61 @@ _EVENT_DATE = required(("event_date", "date", "UTC date of the period"))
 _EVENT_SLICE = (*_EVENT_DATE, *required(("event_hour", "int", "UTC hour of the period, 0 to 23")))
 
 
-def _gold(name: str, grain: str, columns: Iterable[Column], key: tuple[str, ...], *partition_by: str) -> Table:
-    return Table(f"gold.{name}", grain, tuple(columns), key, "delta-rs", partition_by)
+_A_METRIC = ("device_id", "metric_name", "unit")
+_OF_SILVER = AddsUp(
+    "reconciles_with_silver", "readings do not add up to silver's: {observed} too many or too few", _A_METRIC
+)
+
+
+def _gold(
+    name: str,
+    grain: str,
+    columns: Iterable[Column],
+    key: tuple[str, ...],
+    period: Period,
+    sliced_by: Literal["hour", "day"] | None = None,
+    adds_up: tuple[AddsUp, ...] = (),
+) -> Table:
+    partitions = () if sliced_by is None else ("event_date",)
+    return Table(f"gold.{name}", grain, tuple(columns), key, "delta-rs", partitions, (), sliced_by, period, adds_up)
 
 
 DEVICE_MINUTES = _gold(
     "device_minutes",
     "device, metric, unit and minute with readings",
     (*_METRIC, *required(("minute_at", "timestamp", "Start of the minute")), *_EVENT_SLICE, *_VALUES, *_LAST),
-    ("device_id", "metric_name", "unit", "minute_at"),
-    "event_date",
+    (*_A_METRIC, "minute_at"),
+    Period("minute_at", timedelta(minutes=1)),
+    "hour",
+    adds_up=(_OF_SILVER,),
 )
 DEVICE_HOURS = _gold(
     "device_hours",
     "device, metric, unit and hour with readings",
     (*_METRIC, *required(("hour_at", "timestamp", "Start of the hour")), *_EVENT_SLICE, *_VALUES, *_LAST,
      *required(("last_event_at", "timestamp", "event_at of value_last")), *_PERCENTILES),
-    ("device_id", "metric_name", "unit", "hour_at"),
-    "event_date",
+    (*_A_METRIC, "hour_at"),
+    Period("hour_at", HOUR),
+    "hour",
+    adds_up=(_OF_SILVER,
+             AddsUp("agrees_with_minutes", "{observed} hours of a device and metric differ from their minutes",
+                    _A_METRIC, DEVICE_MINUTES.name)),
 )  # fmt: skip
 DEVICE_DAYS = _gold(
     "device_days",
     "device, metric, unit and day with readings",
     (*_METRIC, *required(("day_date", "date", "The UTC day")), *_EVENT_DATE, *_VALUES, *_LAST, *_PERCENTILES),
-    ("device_id", "metric_name", "unit", "day_date"),
-    "event_date",
+    (*_A_METRIC, "day_date"),
+    Period("day_date", timedelta(days=1)),
+    "day",
+    adds_up=(
+        AddsUp(
+            "agrees_with_hours",
+            "{observed} days of a device and metric differ from their hours",
+            _A_METRIC,
+            DEVICE_HOURS.name,
+        ),
+    ),
 )
 SITE_DAYS = _gold(
     "site_days",
@@ -77,7 +112,16 @@ SITE_DAYS = _gold(
         *_PERCENTILES,
     ),
     ("site_id", "metric_name", "unit", "day_date"),
-    "event_date",
+    Period("day_date", timedelta(days=1)),
+    "day",
+    adds_up=(
+        AddsUp(
+            "agrees_with_device_days",
+            "{observed} metrics of the sites differ from those of the devices",
+            ("metric_name", "unit"),
+            DEVICE_DAYS.name,
+        ),
+    ),
 )
 DEVICE_COMPLETENESS = _gold(
     "device_completeness",
@@ -102,13 +146,15 @@ DEVICE_COMPLETENESS = _gold(
         ),
     ),
     ("device_id", "hour_at"),
-    "event_date",
+    Period("hour_at", HOUR),
+    "hour",
 )
 DEVICE_LATEST = _gold(
     "device_latest",
     "device, metric and unit ever measured",
     (*_METRIC, *required(("event_at", "timestamp", "When the newest value was measured")), *_EVENT_SLICE, *_LAST),
-    ("device_id", "metric_name", "unit"),
+    _A_METRIC,
+    Period("event_at", _A_MOMENT),
 )
 DEVICES = _gold(
     "devices",
@@ -128,11 +174,12 @@ DEVICES = _gold(
         *required(("valid_from", "timestamp", "Since when this record holds")),
     ),
     ("device_id",),
+    Period("last_event_at", _A_MOMENT),
 )
 
 GOLD_TABLES = (DEVICE_MINUTES, DEVICE_HOURS, DEVICE_DAYS, SITE_DAYS, DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES)
 
 UNSLICED = "all"
-HOURLY = tuple(t for t in GOLD_TABLES if "event_hour" in t.column_names and t.partition_by)
-DAILY = tuple(t for t in GOLD_TABLES if "day_date" in t.column_names)
-WHOLE = tuple(t for t in GOLD_TABLES if not t.partition_by)
+HOURLY = tuple(t for t in GOLD_TABLES if t.sliced_by == "hour")
+DAILY = tuple(t for t in GOLD_TABLES if t.sliced_by == "day")
+WHOLE = tuple(t for t in GOLD_TABLES if t.sliced_by is None)

@@ -23,8 +23,8 @@ from lake.tables.gold import (
     DEVICE_LATEST,
     DEVICE_MINUTES,
     DEVICES,
+    GOLD_TABLES,
     HOURLY,
-    SITE_DAYS,
     UNSLICED,
 )
 from lake.tables.silver import SILVER_DEVICES
@@ -101,16 +101,14 @@ class Gold:
 
     def _parts(self, table: Table) -> Iterator[tuple[str, str]]:
         """What a table's profile has beside its declared part: CTE name and SQL, each by `slice`."""
-        if table in (DEVICE_MINUTES, DEVICE_HOURS):
-            yield "source", "SELECT slice, sum(readings) AS source_rows FROM silver_metrics GROUP BY slice"
-            yield "reconciled", _RECONCILED
-        if table == DEVICE_HOURS:
-            minutes = f"SELECT * FROM {_planned(DEVICE_MINUTES)}"
-            yield "agreed", f"SELECT slice, disagreeing FROM ({_disagreeing(minutes, _METRIC)})"
-        if table == DEVICE_DAYS:
-            yield "agreed", _disagreeing(" UNION ALL ".join(self._hours_of_days()), _METRIC)
-        if table == SITE_DAYS:
-            yield "agreed", _disagreeing(f"SELECT * FROM {_planned(DEVICE_DAYS)}", "metric_name, unit")
+        is_counted = any(sum_.finer is None for sum_ in table.adds_up)
+        for sum_ in table.adds_up:
+            if sum_.finer is None:
+                yield "source", "SELECT slice, sum(readings) AS source_rows FROM silver_metrics GROUP BY slice"
+                yield "reconciled", _RECONCILED
+            else:
+                differing = _disagreeing(self._finer(table, sum_.finer), ", ".join(sum_.by))
+                yield "agreed", f"SELECT slice, disagreeing FROM ({differing})" if is_counted else differing
         if table == DEVICE_COMPLETENESS:
             yield "source", "SELECT slice, sum(readings) AS source_rows FROM silver_readings GROUP BY slice"
         if table == DEVICE_LATEST:
@@ -123,6 +121,14 @@ class Gold:
             source = scan(table_uri(self.settings, SILVER_DEVICES.name), self.plan.inputs[SILVER_DEVICES.name])
             yield "held", _from_held("last_event_at")
             yield "registry", f"SELECT 'all' AS slice, count(DISTINCT device_id) AS registry_devices FROM {source}"
+
+    def _finer(self, table: Table, name: str) -> str:
+        """The rows of a finer table that those of the planned slices of `table` sum up."""
+        finer = next(each for each in GOLD_TABLES if each.name == name)
+        if finer.sliced_by == table.sliced_by:
+            return f"SELECT * FROM {_planned(finer)}"
+        assert finer == DEVICE_HOURS, f"{table.name} adds up over {name}, of which builds know no earlier rows"
+        return " UNION ALL ".join(self._hours_of_days())
 
     def _hours_of_days(self) -> Iterator[str]:
         """The hours that the planned days consist of: those of the candidate, else those published."""

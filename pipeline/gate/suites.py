@@ -15,15 +15,7 @@ from dataclasses import asdict, dataclass
 from lake.models.catalog import Model, Quality
 from lake.storage.delta import canonical_json
 from lake.tables.contracts import Table
-from lake.tables.gold import (
-    DEVICE_COMPLETENESS,
-    DEVICE_DAYS,
-    DEVICE_HOURS,
-    DEVICE_LATEST,
-    DEVICE_MINUTES,
-    DEVICES,
-    SITE_DAYS,
-)
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 
 # A share of a few records is noise: one bad reading of ten is no reason to hold an hour.
@@ -129,12 +121,20 @@ def gold_suite(table: Table) -> Suite:
         checks.append(_in_range())
     if "reading_count" in names:
         checks.append(_zero("counts_are_positive", "below_one", "{observed} rows count no reading", "reading_count"))
-    return Suite(table.name, (*checks, *_AGREEMENTS[table.name]))
+    return Suite(table.name, (*checks, *_sums(table), *_AGREEMENTS.get(table.name, ())))
 
 
 def period_column(table: Table) -> str:
-    """The column that places a row of a sliced gold table in time: `minute_at`, `hour_at` or `day_date`."""
-    return next(name for name in table.column_names if name in ("minute_at", "hour_at", "day_date"))
+    """The column that places a row of a gold table in time."""
+    assert table.period is not None, f"{table.name} declares no period"
+    return table.period.column
+
+
+def _sums(table: Table) -> Iterator[Check]:
+    """The checks of what must add up; which profile column counts the differences follows from what with."""
+    for sum_ in table.adds_up:
+        observed = "unreconciled" if sum_.finer is None else "disagreeing"
+        yield _zero(sum_.name, observed, sum_.message, "reading_count")
 
 
 def _zero(name: str, observed: str, message: str, column: str = "") -> Check:
@@ -167,37 +167,8 @@ def _rejected_shares(of: str, limit: float, why: str = "") -> Iterator[Check]:
         yield Check(f"{name}_share", f"{column}_ratio", message, "reason", limit, None, (column, MIN_REJECTED), True)
 
 
-_READINGS_MATCH = _zero(
-    "reconciles_with_silver", "unreconciled", "readings do not add up to silver's: {observed} too many or too few",
-    "reading_count",
-)  # fmt: skip
+# what tables hold to besides: each of these is about one table alone
 _AGREEMENTS: dict[str, tuple[Check, ...]] = {
-    DEVICE_MINUTES.name: (_READINGS_MATCH,),
-    DEVICE_HOURS.name: (
-        _READINGS_MATCH,
-        _zero(
-            "agrees_with_minutes",
-            "disagreeing",
-            "{observed} hours of a device and metric differ from their minutes",
-            "reading_count",
-        ),
-    ),
-    DEVICE_DAYS.name: (
-        _zero(
-            "agrees_with_hours",
-            "disagreeing",
-            "{observed} days of a device and metric differ from their hours",
-            "reading_count",
-        ),
-    ),
-    SITE_DAYS.name: (
-        _zero(
-            "agrees_with_device_days",
-            "disagreeing",
-            "{observed} metrics of the sites differ from those of the devices",
-            "reading_count",
-        ),
-    ),
     DEVICE_COMPLETENESS.name: (
         Check(
             "reconciles_with_silver",

@@ -4,9 +4,9 @@ Belongs here: which rows belong together, layer by layer, as a publication shows
 the command; nothing is computed anew here, rows are only looked up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import UTC, datetime
 
 from lake.models.catalog import Model
 from lake.reading.reader import Reader, open_reader
@@ -14,33 +14,14 @@ from lake.records.publications import Publication
 from lake.slices import HOUR, day_of
 from lake.sql_text import quoted
 from lake.tables.contracts import Table
-from lake.tables.gold import (
-    DEVICE_COMPLETENESS,
-    DEVICE_DAYS,
-    DEVICE_HOURS,
-    DEVICE_LATEST,
-    DEVICE_MINUTES,
-    DEVICES,
-    GOLD_TABLES,
-    SITE_DAYS,
-)
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED  # fmt: skip
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICES, GOLD_TABLES
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.proof.lineage_sql import Row, columns_of, literal, rows_of, start_of, timestamp, within
 from runtime.errors import UsageError
 from runtime.settings import Settings
 
 Models = Mapping[str, Model]
 
-# the column that a table's period begins at, and how long the period is
-_PERIODS = {
-    DEVICE_MINUTES.name: ("minute_at", timedelta(minutes=1)),
-    DEVICE_HOURS.name: ("hour_at", HOUR),
-    DEVICE_DAYS.name: ("day_date", timedelta(days=1)),
-    SITE_DAYS.name: ("day_date", timedelta(days=1)),
-    DEVICE_COMPLETENESS.name: ("hour_at", HOUR),
-    DEVICE_LATEST.name: ("event_at", timedelta(microseconds=1)),
-    DEVICES.name: ("last_event_at", timedelta(microseconds=1)),
-}
 _OFFSET = ("topic", "partition", "offset")
 _READING = ("device_id", "event_at", "measured_at", "received_at", "clock_status", "source", "message_id", *_OFFSET)
 
@@ -117,9 +98,8 @@ def trace_row(settings: Settings, models: Models, table_name: str, key: Mapping[
         raise UsageError("Nothing has been published yet: `lakehouse refresh` ingests what waits and publishes it.")
     with open_reader(settings, models, as_of=publication.publication_id) as reader:
         row = _one(reader, table, key)
-        column, length = _PERIODS[table.name]
-        start = start_of(row[column])
-        period = "false" if start is None else within(start, length)
+        start = None if table.period is None else start_of(row[table.period.column])
+        period = "false" if table.period is None or start is None else within(start, table.period.length)
         readings = _readings(reader, models, table, row, period)
         refused: list[Row] = []
         registry = _registry(reader, row["device_id"]) if table == DEVICES else []
@@ -179,22 +159,8 @@ def _silver_row(reader: Reader, models: Models, message: Row, place: str) -> tup
 
 def _gold_rows(reader: Reader, model: Model, reading: Row) -> list[tuple[str, Row]]:
     """The published rows that a reading counts in, table by table."""
-    metrics = [t for t in model.telemetry if t.is_metric and reading.get(t.column) is not None]
-    names = ", ".join(f"({quoted(telemetry.metric_name)}, {quoted(telemetry.unit)})" for telemetry in metrics)
-    metric = f"(metric_name, unit) IN ({names})" if names else "false"
-    device = f"device_id = {quoted(reading['device_id'])}"
-    at, day, hour = reading["event_at"], f"event_date = DATE '{reading['event_date']}'", reading["event_hour"]
-    minute = at.astimezone(UTC).replace(second=0, microsecond=0)
-    in_hour = f"{day} AND event_hour = {hour}"
-    site = f"(SELECT any_value(site_id) FROM gold.device_hours WHERE {in_hour} AND {device})"
-    wanted = {
-        DEVICE_MINUTES: f"{in_hour} AND {device} AND {metric} AND minute_at = {timestamp(minute)}",
-        DEVICE_HOURS: f"{in_hour} AND {device} AND {metric}",
-        DEVICE_DAYS: f"{day} AND {device} AND {metric}",
-        SITE_DAYS: f"{day} AND {metric} AND site_id = coalesce({site}, 'unknown')",
-        DEVICE_COMPLETENESS: f"{in_hour} AND {device}",
-        DEVICE_LATEST: f"{device} AND {metric} AND event_at = {timestamp(at)}",
-    }
+    metrics = [(t.metric_name, t.unit) for t in model.telemetry if t.is_metric and reading.get(t.column) is not None]
+    wanted = {table: _counts_in(table, metrics, reading) for table in GOLD_TABLES if table != DEVICES}
     existing = set(reader.existing())
     return [
         (table.name, row)
@@ -202,6 +168,28 @@ def _gold_rows(reader: Reader, model: Model, reading: Row) -> list[tuple[str, Ro
         if table.name in existing
         for row in rows_of(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL")
     ]
+
+
+def _counts_in(table: Table, metrics: Sequence[tuple[str, str]], reading: Row) -> str:
+    """The rows of a gold table that a reading counts in, by what the table says of its slices, period and key."""
+    terms = []
+    in_hour = f"event_date = DATE '{reading['event_date']}' AND event_hour = {reading['event_hour']}"
+    device = f"device_id = {quoted(reading['device_id'])}"
+    if table.sliced_by is not None:
+        terms.append(in_hour if table.sliced_by == "hour" else f"event_date = DATE '{reading['event_date']}'")
+    if "device_id" in table.key:
+        terms.append(device)
+    if "metric_name" in table.key:
+        names = ", ".join(f"({quoted(name)}, {quoted(unit)})" for name, unit in metrics)
+        terms.append(f"(metric_name, unit) IN ({names})" if names else "false")
+    if "site_id" in table.key:
+        site = f"SELECT any_value(site_id) FROM gold.device_hours WHERE {in_hour} AND {device}"
+        terms.append(f"site_id = coalesce(({site}), 'unknown')")
+    if table.period is not None and table.period.length < HOUR:
+        at = reading["event_at"].astimezone(UTC)
+        begin = at - (at - datetime(1970, 1, 1, tzinfo=UTC)) % table.period.length
+        terms.append(f"{table.period.column} = {timestamp(begin)}")
+    return " AND ".join(terms)
 
 
 def _one(reader: Reader, table: Table, key: Mapping[str, str]) -> Row:
@@ -229,7 +217,7 @@ def _readings(reader: Reader, models: Models, table: Table, row: Row, period: st
             continue
         value = f"coalesce({', '.join(columns)})" if columns else "NULL"
         where = period if not columns else f"{period} AND {value} IS NOT NULL"
-        if table == SITE_DAYS:
+        if "device_id" not in row:
             at_site = f"event_date = DATE '{row['event_date']}' AND site_id = {quoted(row['site_id'])}"
             where += (
                 f" AND (device_id, event_hour) IN (SELECT device_id, event_hour FROM gold.device_hours WHERE {at_site})"
