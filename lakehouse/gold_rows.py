@@ -44,7 +44,8 @@ class Rows:
         for name, value in equal.items():
             column = duckdb.ColumnExpression(name)
             if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-                relation = relation.filter(column.isin(*map(duckdb.ConstantExpression, value)))
+                values = [duckdb.ConstantExpression(each) for each in value]
+                relation = relation.filter(column.isin(*values) if values else duckdb.ConstantExpression(False))
             else:
                 relation = relation.filter(column == duckdb.ConstantExpression(value))
         return Rows(relation)

@@ -21,11 +21,11 @@ from lake.records import publications
 from lake.records.publications import Publication
 from lake.sql_text import quoted, quoted_name
 from lake.storage.duckdb_connection import connect
-from lake.storage.locations import table_uri
+from lake.storage.locations import explain_store, table_uri
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, GOLD_TABLES
 from lakehouse.gold_rows import Moment, Rows, moment
-from runtime.errors import QueryError, UsageError
+from runtime.errors import PlatformError, QueryError, UsageError
 from runtime.settings import Settings, load_settings
 
 Fill = Literal["gap", "previous", "linear"]
@@ -191,7 +191,13 @@ class PublishedGold:
             catalog = quoted_name(name)
             uri, version = table_uri(self._settings, name), self._publication.tables[name]
             # its log is read once, and the version that was published is what every question sees
-            self.connection.execute(f"ATTACH {quoted(uri)} AS {catalog} (TYPE delta, VERSION {version}, HIDDEN)")
+            try:
+                self.connection.execute(
+                    f"ATTACH IF NOT EXISTS {quoted(uri)} AS {catalog} (TYPE delta, VERSION {version}, HIDDEN)"
+                )
+                self.connection.sql(f"FROM {catalog}")  # only now its log is read
+            except duckdb.Error as error:
+                raise PlatformError(explain_store(self._settings, uri, str(error))) from error
             self._sources[name] = catalog
         return self._sources[name]
 

@@ -53,6 +53,12 @@ def test_every_room_says_that_it_is_typed() -> None:
     assert [room for room in rooms if not (PROJECT / room / "py.typed").exists()] == []
 
 
+def test_every_room_is_type_checked() -> None:
+    """mypy looks at each room that is there."""
+    rooms = {room for room in MAY_IMPORT if (PROJECT / room / "__init__.py").exists()}
+    assert rooms - set(PYPROJECT["tool"]["mypy"]["packages"]) == set()
+
+
 def test_the_wheel_holds_every_module_and_all_data(wheel: ZipFile) -> None:
     """Modules, device models, the report's template, the dbt project and the licence; no tests, no benches."""
     names = set(wheel.namelist())

@@ -17,7 +17,7 @@ from lake.storage.delta import append
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES
 from lakehouse.published import OpenLake, PublishedGold
-from runtime.errors import QueryError, UsageError
+from runtime.errors import PlatformError, QueryError, UsageError
 from runtime.settings import Settings
 from tests.support.small_lake import NOW, arrow_table
 
@@ -222,6 +222,19 @@ def test_a_text_is_no_sql(gold: PublishedGold) -> None:
     assert gold.table("device_hours").where(device_id="' OR ''='").to_arrow().num_rows == 0
     with pytest.raises(UsageError, match="never measured"):
         gold.series("' OR ''='", "temperature", *DAYS)
+
+
+def test_no_value_fits_an_empty_list(gold: PublishedGold) -> None:
+    """A list that came out empty gives no rows rather than all of them."""
+    assert gold.table("device_hours").where(device_id=[]).to_arrow().num_rows == 0
+
+
+def test_a_table_that_cannot_be_opened_is_a_sentence(home: Path, tmp_path: Path) -> None:
+    """A log that is gone ends in an error of ours that names the table's folder."""
+    shutil.copytree(home / "lake", tmp_path / "lake")
+    shutil.rmtree(tmp_path / "lake/gold/device_hours/_delta_log")
+    with pytest.raises(PlatformError, match="gold/device_hours cannot be read"):
+        lakehouse.open(tmp_path).publication(1).table("device_hours").to_arrow()
 
 
 def test_the_lakes_own_folder_is_a_place_too(home: Path) -> None:
