@@ -7,7 +7,8 @@ The number stands in a table's description, which every engine keeps, every tool
 is read with the table, at no cost, and an upgrade that is killed leaves each table in the one format or in the other.
 
     1  tables without a number: lakes from before there was one
-    2  the description says it, and no engine drops log entries by itself (`KEEP_LOG`)
+    2  the description says it, and no engine drops log entries by itself (`KEEP_LOG`); new tables of slices are
+       partitioned by date alone (see `slice_files`), and a verdict may be on several slices
 """
 
 import re
