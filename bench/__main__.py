@@ -25,6 +25,7 @@ BENCHES = {
     "history": "history",
     "query": "query",
     "freshness": "freshness",
+    "hub": "hub",
 }
 
 

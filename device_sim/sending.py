@@ -3,16 +3,17 @@
 Belongs here: pace, stop and progress. What the messages are comes from `stream`; the client is `producer`'s.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from threading import Event
+from typing import Protocol
 
 import numpy as np
 
 from device_sim.device_clocks import Clock
 from device_sim.dispatches import Batch
 from device_sim.manifest import ManifestWriter
-from device_sim.producer import MessageProducer
+from wire.envelope import Message, Reading
 
 Progress = Callable[[int, int], None]
 """Told now and then: messages sent so far, and how many there will be, more or less."""
@@ -20,9 +21,27 @@ Progress = Callable[[int, int], None]
 _MESSAGES_A_PIECE = 1000
 
 
+class Sender(Protocol):
+    """Who sends: `producer.MessageProducer`, or another with its face."""
+
+    count: int
+
+    def send_all(self, messages: Iterable[Message | Reading], stop: Event | None = None) -> None:
+        """Queue messages."""
+
+    def poll(self) -> None:
+        """Take in the reports that have come."""
+
+    def flush(self) -> set[int]:
+        """Wait until each message is acknowledged or has failed; the numbers of the failed."""
+
+    def check(self) -> None:
+        """Raise PlatformError when a message could not be delivered."""
+
+
 def send(
     stream: Iterator[Batch],
-    producer: MessageProducer,
+    producer: Sender,
     manifest: ManifestWriter,
     stop: Event,
     progress: Progress | None = None,

@@ -9,7 +9,7 @@ import hashlib
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from device_sim.impossible import impossible_hour
 from device_sim.manifest import ManifestSummary, ManifestWriter
 from device_sim.producer import MessageProducer
 from device_sim.schedule import DevicePeriod, build_schedule
-from device_sim.sending import Progress, pieces, send
+from device_sim.sending import Progress, Sender, pieces, send
 from device_sim.stream import batches, reading_count
 from lake.models.catalog import BUILT_IN_MODELS, Model, known_models, load_models
 from runtime.errors import UsageError
@@ -33,6 +33,9 @@ from wire.envelope import Message, rfc3339
 
 # what the machines' clocks may differ by, and the time until the last message is received
 _CLOCK_MARGIN = timedelta(minutes=10)
+
+
+MakeProducer = Callable[[str, Sequence[str]], Sender]
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def simulate(
     progress: Progress | None = None,
     stop: Event | None = None,
     clock: Clock | None = None,
+    make_producer: MakeProducer | None = None,
 ) -> ManifestSummary:
     """Send a simulation to the broker at `bootstrap` and write its manifest to `settings.home`/manifests.
 
@@ -116,7 +120,8 @@ def simulate(
     clock, stop = clock or SystemClock(), stop or Event()
     began, started_at = time.monotonic(), clock.now()
     simulation = plan(settings, options, started_at)
-    producer = MessageProducer(bootstrap)
+    fleet_ids = [device.device_id for device in simulation.fleet]
+    producer = MessageProducer(bootstrap) if make_producer is None else make_producer(bootstrap, fleet_ids)
     run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{_digest(options)}"
     manifest = ManifestWriter(settings.home / "manifests", run_id)
     try:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -97,7 +98,7 @@ class SessionTable:
             opened = await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             # the client went meanwhile: what was committed has to be ended
-            future.add_done_callback(lambda done: self._close(identity, done.result().epoch, None))
+            future.add_done_callback(lambda done: self._close_unless_cancelled(identity, done))
             raise
         if self._of_client.get(client) is not session:
             raise HubError(HubCode.DeviceNotOnline, f"{client!r} has connected anew meanwhile.")
@@ -131,6 +132,10 @@ class SessionTable:
             self._inheritances[session.client] = (time.monotonic(), left)
         since_ms = session.uplink.repeats_since_ms(last_heard_ms)
         self._close(session.admitted.identity, session.opened.epoch, since_ms)
+
+    def _close_unless_cancelled(self, identity: Identity, done: "Future[Opened]") -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._close(identity, done.result().epoch, None)
 
     def _close(self, identity: Identity, epoch: int, since_ms: int | None) -> None:
         self._registry.disconnected(identity.device_id, identity.module_id, epoch, since_ms)

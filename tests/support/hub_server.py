@@ -131,32 +131,39 @@ class Record:
     """A record of Kafka."""
 
     topic: str
-    key: str
+    key: str | None
     headers: dict[str, str]
     value: bytes
 
 
 def records(bootstrap: str, key: str, topics: Sequence[str] = ("telemetry",)) -> list[Record]:
     """Every record with this key that is in Kafka now, in order."""
+    return [record for record in every_record(bootstrap, topics) if record.key == key]
+
+
+def every_record(bootstrap: str, topics: Sequence[str] = ("telemetry", "lifecycle")) -> list[Record]:
+    """Every record that is in Kafka now, partition by partition in order."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"test-{os.getpid()}", "log_level": 0})
     found: list[Record] = []
     try:
         metadata = consumer.list_topics(timeout=10).topics
         for topic in topics:
-            ends = {
-                p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
-                for p in metadata[topic].partitions
-            }
+            places = [TopicPartition(topic, p) for p in metadata[topic].partitions]
+            ends = {p.partition: consumer.get_watermark_offsets(p, timeout=10) for p in places}
             todo = {p: end for p, (start, end) in ends.items() if end > start}
             consumer.assign([TopicPartition(topic, p, ends[p][0]) for p in todo])
             while todo:
                 for message in consumer.consume(1000, timeout=1):
                     assert message.error() is None
-                    if (message.key() or b"").decode() == key:
-                        headers = {name: value.decode() for name, value in message.headers() or []}
-                        found.append(Record(topic, key, headers, message.value()))
+                    found.append(_record(message))
                 positions = consumer.position([TopicPartition(topic, p) for p in todo])
                 todo = {p.partition: todo[p.partition] for p in positions if p.offset < todo[p.partition]}
     finally:
         consumer.close()
     return found
+
+
+def _record(message: Any) -> Record:
+    key = message.key()
+    headers = {name: value.decode("utf-8", "replace") for name, value in message.headers() or []}
+    return Record(message.topic(), None if key is None else key.decode("utf-8", "replace"), headers, message.value())

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ _LINES_SHOWN = 8
 @click.option("--hours", type=click.IntRange(min=3), default=48, show_default=True, help="Hours of device time.")
 @click.option("--seed", type=int, help=f"The same seed gives the same faults. By default {DEFAULT_SEED}.")
 @click.option("--keep", is_flag=True, help="Add to what this home holds instead of starting from an empty lake.")
-def demo(devices: int, hours: int, seed: int | None, keep: bool) -> int:
+@click.option("--hub", "is_by_hub", is_flag=True, help="Devices send by MQTT through a hub that the demo starts.")
+def demo(devices: int, hours: int, seed: int | None, keep: bool, is_by_hub: bool) -> int:
     """Run everything once: devices, Kafka, bronze, silver, gold; then check it message by message.
 
     A simulated fleet of three device models sends late, repeated, out-of-order, broken and wrong-clock messages; some
@@ -48,6 +50,7 @@ def demo(devices: int, hours: int, seed: int | None, keep: bool) -> int:
     Examples:
       lakehouse demo
       lakehouse demo --devices 30 --hours 6
+      lakehouse demo --hub --devices 30 --hours 6
       LAKEHOUSE_HOME=/tmp/try lakehouse demo --seed 3
     """
     from lakehouse.cli import demo_home
@@ -61,7 +64,7 @@ def demo(devices: int, hours: int, seed: int | None, keep: bool) -> int:
     steps = Steps()
     click.echo(f"The demo's lake is in {settings.home}.\n")
     with demo_home.marked(settings, before, seed):
-        summary = _fill(settings, steps, _options(devices, hours, seed), is_new=not keep)
+        summary = _fill(settings, steps, _options(devices, hours, seed), is_new=not keep, is_by_hub=is_by_hub)
     with steps.step("Compare what was sent with each layer") as step:
         from pipeline.proof.reconcile import reconcile
 
@@ -79,11 +82,14 @@ def demo(devices: int, hours: int, seed: int | None, keep: bool) -> int:
     return 0 if result.meets else 1
 
 
-def _fill(settings: "Settings", steps: "Steps", options: "SimulationOptions", *, is_new: bool) -> "ManifestSummary":
+def _fill(
+    settings: "Settings", steps: "Steps", options: "SimulationOptions", *, is_new: bool, is_by_hub: bool
+) -> "ManifestSummary":
     """Simulate, then run the graph; the broker and Spark run for as long as that takes."""
     from device_sim.simulation import simulate
     from ingestion.landing_topics import ensure_topics
     from ingestion.made_topics import made_by
+    from lakehouse.cli.hub_fleet import hub_producer, started_hub
     from runtime.kafka.broker import running_broker
     from runtime.signals import sigterm_as_exit
     from runtime.spark.connect_server import running_spark
@@ -96,9 +102,9 @@ def _fill(settings: "Settings", steps: "Steps", options: "SimulationOptions", *,
                 _check_empty(bootstrap)
             step.result = f"broker at {bootstrap}"
         with steps.step(f"Simulate {options.devices} devices for {options.hours:g} hours") as step:
-            summary = simulate(
-                settings, bootstrap, options, lambda sent, total: step.now(f"{sent:,} of {total:,} sent")
-            )
+            make = hub_producer(settings, running.enter_context(started_hub(settings))) if is_by_hub else None
+            show = partial(_show_sent, step)
+            summary = simulate(settings, bootstrap, options, show, make_producer=make)
             faulty = summary.telemetry_count - summary.faults.get("none", 0)
             step.result = f"{summary.telemetry_count:,} messages, {faulty:,} of them not as they should be"
         with steps.step("Load Dagster, and wait for Spark") as step:
@@ -113,6 +119,10 @@ def _fill(settings: "Settings", steps: "Steps", options: "SimulationOptions", *,
                     f"{len(run.outcome.published)} hours published"
                 )
     return summary
+
+
+def _show_sent(step: "Step", sent: int, total: int) -> None:
+    step.now(f"{sent:,} of {total:,} sent")
 
 
 @contextmanager

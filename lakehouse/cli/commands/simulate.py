@@ -75,6 +75,9 @@ def _start(context: click.Context, parameter: click.Parameter, value: str | None
     metavar="SECONDS",
     help="Seconds between readings. By default what each model says.",
 )
+@click.option(
+    "--hub", "is_by_hub", is_flag=True, help="Through the running hub, each device by its own MQTT connection."
+)
 @click.option("--print-faults", is_flag=True, help="Print a faults file to start from, and stop.")
 def simulate(
     devices: int,
@@ -85,6 +88,7 @@ def simulate(
     faults_file: Path | None,
     models: tuple[str, ...],
     interval: int | None,
+    is_by_hub: bool,
     print_faults: bool,
 ) -> None:
     """Send the messages of a simulated fleet, and write down what was sent.
@@ -97,6 +101,7 @@ def simulate(
       lakehouse simulate --devices 50 --hours 24
       lakehouse simulate --print-faults > faults.json
       lakehouse simulate --faults faults.json --start 2026-11-20T00:00 --seed 7
+      lakehouse simulate --hub --devices 20 --hours 2
       lakehouse simulate --models thermostat --speed 1 --start "$(date -u +%FT%TZ)"
     """
     from device_sim.faults import DEMO_FAULTS, Faults, read_faults
@@ -109,6 +114,7 @@ def simulate(
     from device_sim.simulation import simulate as run_simulation
     from ingestion.landing_topics import ensure_topics
     from ingestion.made_topics import made_by
+    from lakehouse.cli.hub_fleet import hub_producer, running_hub_address
     from runtime.kafka.broker import running_broker
     from runtime.settings import load_settings
 
@@ -126,10 +132,11 @@ def simulate(
     )
     # what is wrong with the options is said before a broker is started for them
     plan(settings, options, now)
+    make_producer = hub_producer(settings, running_hub_address(settings)) if is_by_hub else None
     with running_broker(settings) as bootstrap, stop_on_signal() as stop:
         ensure_topics(bootstrap, made=made_by(settings))
         with message_progress("Sending") as progress:
-            summary = run_simulation(settings, bootstrap, options, progress, stop)
+            summary = run_simulation(settings, bootstrap, options, progress, stop, make_producer=make_producer)
     print_summary(summary)
 
 
