@@ -3,6 +3,8 @@
 Belongs here: putting the routes together.
 """
 
+from pathlib import Path
+
 from starlette.applications import Starlette
 
 from hub.api.calls import GRAPH, PROVISIONING, Endpoints
@@ -15,16 +17,25 @@ from hub.api.model_routes import model_routes
 from hub.api.pnp_routes import digital_twin_routes
 from hub.api.query_routes import query_routes
 from hub.api.twin_routes import twin_routes
+from hub.api.upload_routes import upload_routes
 from hub.methods import MethodInvoker
 from hub.registry.hub_registry import Registry
 
 
-def build_app(registry: Registry, invoker: MethodInvoker) -> Starlette:
-    """The application; methods are called through `invoker`."""
+def build_app(registry: Registry, invoker: MethodInvoker, files: Path) -> Starlette:
+    """The application; methods are called through `invoker`, what devices upload lies below `files`."""
     hub, graph = Endpoints(registry, invoker), Endpoints(registry, invoker, GRAPH)
     provisioning = Endpoints(registry, invoker, PROVISIONING)
     routes = [
-        *query_routes(hub), *configuration_routes(hub), *identity_routes(hub), *twin_routes(hub), *job_routes(hub),
-        *enrolment_routes(provisioning), *digital_twin_routes(hub, graph), *graph_routes(graph), *model_routes(graph),
-    ]  # fmt: skip
+        *upload_routes(registry, files),
+        *query_routes(hub),
+        *configuration_routes(hub),
+        *identity_routes(hub),
+        *twin_routes(hub),
+        *job_routes(hub),
+        *enrolment_routes(provisioning),
+        *digital_twin_routes(hub, graph),
+        *graph_routes(graph),
+        *model_routes(graph),
+    ]
     return Starlette(routes=routes)

@@ -21,6 +21,8 @@ from hub.registry.hub_registry import Registry
 from hub.registry.tenants import DEFAULT_TENANT, add_tenant
 from wire.certificates import Authority
 
+HTTPS = 443
+
 
 @dataclass
 class Answering:
@@ -62,17 +64,17 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, url: str | None = None) -> Iterator[Service]:
-    """The application on a free port of localhost; `root` is the certificate that clients must trust."""
+def serving(folder: Path, address: str = "localhost", port: int = 0) -> Iterator[Service]:
+    """The application on a port (0: a free one) of an address; `root` is the certificate that clients must trust."""
     now = datetime.now(UTC)
     authority = Authority.root("hub under test", now)
-    issued = authority.issue_server(["localhost", "127.0.0.1"], now)
+    issued = authority.issue_server([address, "127.0.0.1"], now)
     for name, pem in (("root.pem", authority.pem), ("server.pem", issued.chain), ("server.key", issued.key)):
         (folder / name).write_bytes(pem)
-    registry, devices = Registry(url or f"sqlite:///{folder / 'registry.db'}"), Answering()
-    listener = socket.create_server(("localhost", 0))
+    registry, devices = Registry(f"sqlite:///{folder / 'registry.db'}"), Answering()
+    listener = socket.create_server((address, port))
     config = uvicorn.Config(
-        build_app(registry, devices),
+        build_app(registry, devices, folder / "files"),
         ssl_certfile=folder / "server.pem",
         ssl_keyfile=str(folder / "server.key"),
         log_level="warning",
@@ -84,7 +86,8 @@ def serving(folder: Path, url: str | None = None) -> Iterator[Service]:
     while not server.started:
         time.sleep(0.01)
     try:
-        yield Service(registry, devices, f"localhost:{listener.getsockname()[1]}", folder / "root.pem")
+        host = address if port == HTTPS else f"{address}:{listener.getsockname()[1]}"
+        yield Service(registry, devices, host, folder / "root.pem")
     finally:
         server.should_exit = True
         thread.join()

@@ -1,0 +1,212 @@
+"""Routes of files that devices upload: `/devices/{id}/files`, and the blobs themselves.
+
+Belongs here: IoT Hub's two calls, made by a device with its own token, and so much of Azure Blob Storage's interface as
+`azure-storage-blob` needs to put one blob. Files lie in a folder of the home, below their device's id.
+"""
+
+import base64
+import json
+import secrets
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+from sqlalchemy import func, insert, select, update
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from hub.api.calls import IOT_HUB, Json, read_token, refused
+from hub.hub_errors import HubCode, HubError
+from hub.registry.database import Tx
+from hub.registry.hub_registry import Registry
+from hub.registry.outbox import tell_event
+from hub.registry.registry_tables import UPLOADS
+
+UPLOADED = "lakehouse.file.uploaded"
+CONTAINER = "uploads"
+# Source: IoT Hub's limits of file uploads
+_MOST_AT_ONCE = 10
+_LIFE = 3600 * 1_000_000
+_MOST_LIST = 4 * 1024 * 1024
+_MOST_BYTES = 256 * 1024 * 1024
+
+_Handler = Callable[[Request], Awaitable[Response]]
+
+
+def upload_routes(registry: Registry, folder: Path) -> list[Route]:
+    """The routes; files are kept below `folder`."""
+    uploads = Uploads(registry, folder)
+
+    def endpoint(handler: _Handler) -> _Handler:
+        async def run(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except HubError as error:
+                return await run_in_threadpool(refused, registry, error, IOT_HUB)
+
+        return run
+
+    return [
+        Route("/devices/{id}/files", endpoint(uploads.begin), methods=["POST"]),
+        Route("/devices/{id}/files/notifications", endpoint(uploads.end), methods=["POST"]),
+        Route("/devices/{id}/files/notifications/{correlation}", endpoint(uploads.end), methods=["POST"]),
+        Route(f"/{CONTAINER}/{{id}}/{{name:path}}", endpoint(uploads.put), methods=["PUT"]),
+    ]
+
+
+class Uploads:
+    """What devices upload, and where it lies."""
+
+    def __init__(self, registry: Registry, folder: Path) -> None:
+        self._registry = registry
+        self._folder = folder
+
+    async def begin(self, request: Request) -> Response:
+        """A device says which file is to come, and hears where to put it."""
+        device_id = await run_in_threadpool(self._device, request)
+        name = (await _object(request)).get("blobName")
+        if not isinstance(name, str) or not 0 < len(name) <= 1024:
+            raise HubError(HubCode.ArgumentInvalid, "The body names no blobName of 1 to 1,024 characters.")
+        self._path(device_id, name)
+        correlation, secret = secrets.token_hex(16), secrets.token_hex(32)
+
+        def work(tx: Tx) -> None:
+            under_way = (UPLOADS.c.device_id == device_id) & (UPLOADS.c.status == "begun")
+            count = select(func.count()).select_from(UPLOADS).where(under_way & (UPLOADS.c.expires_at > tx.now))
+            if tx.connection.execute(count).scalar_one() >= _MOST_AT_ONCE:
+                raise HubError(
+                    HubCode.DeviceMaximumActiveFileUploadLimitExceeded,
+                    f"{_MOST_AT_ONCE} uploads are under way.",
+                )
+            row = {"correlation_id": correlation, "device_id": device_id, "blob_name": name, "secret": secret}
+            tx.connection.execute(insert(UPLOADS).values(**row, expires_at=tx.now + _LIFE, status="begun"))
+
+        await run_in_threadpool(lambda: self._registry.write(work).result())
+        token = f"?correlation={correlation}&sig={secret}"
+        body = {
+            "correlationId": correlation, "hostName": request.headers.get("host", ""), "containerName": CONTAINER,
+            "blobName": f"{device_id}/{name}", "sasToken": token,
+        }  # fmt: skip
+        return JSONResponse(body)
+
+    async def end(self, request: Request) -> Response:
+        """A device says how its upload ended; the lake's topic of events hears of a file that is there."""
+        device_id = await run_in_threadpool(self._device, request)
+        said = await _object(request)
+        correlation = request.path_params.get("correlation") or said.get("correlationId")
+
+        def work(tx: Tx) -> None:
+            is_it = (UPLOADS.c.correlation_id == str(correlation)) & (UPLOADS.c.device_id == device_id)
+            row = tx.connection.execute(select(UPLOADS).where(is_it & (UPLOADS.c.status == "begun"))).first()
+            if row is None:
+                raise HubError(HubCode.InvalidFileUploadCorrelationId, f"There is no upload {correlation!r} under way.")
+            is_there = bool(said.get("isSuccess", True)) and self._path(device_id, row.blob_name).exists()
+            tx.connection.execute(update(UPLOADS).where(is_it).values(status="done" if is_there else "failed"))
+            if is_there:
+                size = self._path(device_id, row.blob_name).stat().st_size
+                tell_event(tx, device_id, UPLOADED, {"blobName": row.blob_name, "bytes": size})
+
+        await run_in_threadpool(lambda: self._registry.write(work).result())
+        return Response(status_code=204)
+
+    async def put(self, request: Request) -> Response:
+        """A blob, or one of its blocks, or the list of them that makes it whole."""
+        device_id, name = request.path_params["id"], request.path_params["name"]
+        await run_in_threadpool(self._check, request, device_id, name)
+        path, part = self._path(device_id, name), request.query_params.get("comp")
+        blocks = path.with_name(f"{path.name}.blocks")
+        if part == "blocklist":
+            await run_in_threadpool(_join, path, blocks, await _read(request, _MOST_LIST))
+        elif part == "block":
+            blocks.mkdir(parents=True, exist_ok=True)
+            await _receive(request, blocks / _block_name(request.query_params.get("blockid", "")))
+        else:
+            await _receive(request, path)
+        return Response(status_code=201, headers={"etag": f'"{secrets.token_hex(8)}"'})
+
+    def _device(self, request: Request) -> str:
+        """The device whose own key signed the request. Raises HubError for any other."""
+        token, device_id = read_token(self._registry, request), request.path_params["id"]
+        device = self._registry.device(device_id)
+        is_for_it = token.target.partition("/")[2] == f"devices/{device_id}".lower()
+        keys = [] if device is None else [key for key in (device.primary_key, device.secondary_key) if key]
+        if device is None or not is_for_it or not device.is_enabled or not any(map(token.is_signed_by, keys)):
+            raise HubError(HubCode.IotHubUnauthorized, f"The token is not of the device {device_id!r}.")
+        return device.device_id
+
+    def _check(self, request: Request, device_id: str, name: str) -> None:
+        def work(tx: Tx) -> bool:
+            is_it = (UPLOADS.c.correlation_id == request.query_params.get("correlation", "")) & (
+                UPLOADS.c.secret == request.query_params.get("sig", "")
+            )
+            is_for = (UPLOADS.c.device_id == device_id) & (UPLOADS.c.blob_name == name)
+            rows = select(UPLOADS).where(
+                is_it & is_for & (UPLOADS.c.status == "begun") & (UPLOADS.c.expires_at > tx.now)
+            )
+            return tx.connection.execute(rows).first() is not None
+
+        if not self._registry.read(work):
+            raise HubError(HubCode.IotHubUnauthorized, "The upload is not begun, or its time is over.")
+
+    def _path(self, device_id: str, name: str) -> Path:
+        """Where a blob lies. Raises HubError for a name that leaves the device's folder."""
+        root = (self._folder / quote(device_id, safe="")).resolve()
+        path = (root / name).resolve()
+        if root not in path.parents or path.name.endswith((".blocks", ".part")):
+            raise HubError(HubCode.ArgumentInvalid, f"{name!r} is no name of a blob.")
+        return path
+
+
+def _block_name(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode() or "_"
+
+
+async def _object(request: Request) -> Json:
+    try:
+        found = json.loads(await _read(request, _MOST_LIST))
+    except ValueError as error:
+        raise HubError(HubCode.IotHubFormatError, "The body is no JSON.") from error
+    if not isinstance(found, dict):
+        raise HubError(HubCode.IotHubFormatError, "The body is no JSON object.")
+    return found
+
+
+async def _read(request: Request, most: int) -> bytes:
+    read = bytearray()
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > most:
+            raise HubError(HubCode.MessageTooLarge, f"The body has more than {most} bytes.")
+    return bytes(read)
+
+
+async def _receive(request: Request, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    count = 0
+    with part.open("wb") as file:
+        async for chunk in request.stream():
+            count += len(chunk)
+            if count > _MOST_BYTES:
+                raise HubError(HubCode.MessageTooLarge, f"A blob has {_MOST_BYTES} bytes at most.")
+            file.write(chunk)
+    part.replace(path)
+
+
+def _join(path: Path, blocks: Path, listed: bytes) -> None:
+    try:
+        names = [each.text or "" for each in ElementTree.fromstring(listed)]
+        files = [blocks / _block_name(name) for name in names]
+        part = path.with_name(f"{path.name}.part")
+        with part.open("wb") as whole:
+            for file in files:
+                with file.open("rb") as block:
+                    shutil.copyfileobj(block, whole)
+    except (ElementTree.ParseError, FileNotFoundError) as error:
+        raise HubError(HubCode.ArgumentInvalid, "The list names blocks that were not put.") from error
+    part.replace(path)
+    shutil.rmtree(blocks)
