@@ -111,4 +111,5 @@ def test_touching_intervals_are_joined() -> None:
     assert merged([(at(1), at(6)), (at(2), at(3))]) == [(at(1), at(6))]
     assert merged([(at(1), at(3)), (at(2), None)]) == [(at(1), None)]
     assert merged([(at(1), at(2)), (at(3), at(4))]) == [(at(1), at(2)), (at(3), at(4))]
+    assert merged([(at(1), None), (at(1), at(2))]) == [(at(1), None)]
     assert merged([]) == []
