@@ -3,6 +3,7 @@
 Belongs here: what every part needs. A check looks and changes nothing that stays.
 """
 
+import os
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -50,11 +51,9 @@ def check_disk(settings: Settings) -> Finding:
 
 
 def check_home(settings: Settings) -> Finding:
-    """The folder of state can be written, and by nobody else."""
-    if not is_private(settings.home):
-        return Finding(
-            "home", False, f"{settings.home} may be entered by other users", f"Run `chmod 700 {settings.home}`."
-        )
+    """The folder of state can be written; who made it open to others hears so."""
+    if not is_private(settings.home) and os.access(settings.home, os.W_OK):
+        return Finding("home", True, f"{settings.home}, which other users may enter: `chmod 700` it to keep them out")
     return folder_finding("home", settings.home, "Set LAKEHOUSE_HOME to a folder that you can write.")
 
 

@@ -161,6 +161,7 @@ def test_a_killed_writer_in_another_namespace_is_taken_over_after_its_silence(se
     skip_without(*PID)
     process = holder_process(settings, "unshare", *PID, skew_s=86_400.0)
     process.kill()  # ends the namespace, too
+    process.wait()  # before its input is closed, which would let it give the lease back
     process.communicate()
     began = time.monotonic()
     with writer_lease(settings, "next", 30.0, QUICK):
