@@ -158,6 +158,10 @@ def roll_back(settings: Settings, table: Table, version: int) -> int:
     return opened.version()
 
 
+def _lacks_columns(opened: DeltaTable, table: Table) -> bool:
+    return not {field.name for field in opened.schema().fields}.issuperset(table.column_names)
+
+
 def _ours(metadata: Mapping[str, Any]) -> CommitProperties:
     return CommitProperties(custom_metadata={METADATA_KEY: canonical_json(metadata)})
 
@@ -179,8 +183,8 @@ def _write(
                 target,
                 rows(),
                 mode=mode,  # type: ignore[arg-type]  # its overloads take one mode each
-                # a table of before has not all columns that are declared now
-                schema_mode="merge" if mode == "append" else None,
+                # a table of before lacks columns that are declared now; it gets them
+                schema_mode="merge" if _lacks_columns(target, table) else None,
                 predicate=predicate,
                 writer_properties=WRITER,
                 commit_properties=properties,

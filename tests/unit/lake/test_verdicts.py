@@ -21,6 +21,7 @@ from lake.records.verdicts import (
     with_earlier_releases,
 )
 from lake.storage.delta import append, arrow_schema, ensure_table
+from lake.storage.delta import replace as replace_rows
 from lake.tables.contracts import Table
 from lake.tables.ops import OPS_VERDICTS
 from runtime.errors import UsageError
@@ -116,6 +117,17 @@ def test_verdicts_of_before_are_read(settings: Settings) -> None:
     record_verdicts(settings, [replace(GOOD, slice="2026-11-20T00", last_slice="2026-11-20T23", input_version=V2)])
     assert latest_failures(settings) == []
     assert len(verdicts_at(settings, V1)) == 1
+
+
+def test_a_table_of_before_gets_the_column_when_rows_are_replaced_too(settings: Settings) -> None:
+    """As an erasure does, which writes days with its device in them again."""
+    older = Table(OPS_VERDICTS.name, "", tuple(c for c in OPS_VERDICTS.columns if c.name != "last_slice"),
+                  OPS_VERDICTS.key, "delta-rs", OPS_VERDICTS.partition_by)  # fmt: skip
+    ensure_table(settings, older)
+    row = {**vars(BAD), "table_name": BAD.table, "failures": "[]", "verdict_id": "1", "checked_date": NOW.date()}
+    made = pa.Table.from_pylist([row], schema=arrow_schema(OPS_VERDICTS))
+    replace_rows(settings, OPS_VERDICTS, made.to_reader, f"checked_date = DATE '{NOW.date()}'", {"step": "t"})
+    assert [verdict.slice for verdict in verdicts_at(settings, V1).values()] == [BAD.slice]
 
 
 def test_held_slices_of_old_days_come_from_the_newest_publication(settings: Settings) -> None:
