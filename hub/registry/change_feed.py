@@ -17,6 +17,7 @@ from hub.registry.registry_tables import CHANGES
 POLL_S = 0.2
 """Changes of other processes are seen after this time at most."""
 
+_INSERT = insert(CHANGES)
 _KEPT_MICROS = 600 * 1_000_000
 
 
@@ -38,7 +39,7 @@ def record_change(
 ) -> None:
     """Have subscribers of every process told of it once this transaction is committed."""
     values = {"changed_at": tx.now, "kind": kind, "device_id": device_id, "module_id": module_id}
-    tx.connection.execute(insert(CHANGES).values(**values, detail=dict(detail or {})))
+    tx.connection.execute(_INSERT, {**values, "detail": dict(detail or {})})
 
 
 class ChangeFeed:

@@ -46,6 +46,14 @@ class _Piece:
     done: Future[Any]
 
 
+class _GivenUpError(Exception):
+    """A piece of a group failed, and the group with it."""
+
+
+_Outcome = tuple[Any, BaseException | None]
+_Ended = tuple[_Piece, Any, BaseException | None]
+
+
 class Database:
     """A registry at `url` (`sqlite:///…` or `postgresql+psycopg://…`), made or checked when it is opened.
 
@@ -87,6 +95,16 @@ class Database:
         self._reads.dispose()
         self._writes.dispose()
 
+    def _run_group(self, group: list[_Piece], run: Callable[[Tx, Work[Any]], _Outcome]) -> list[_Ended] | None:
+        """Run and commit a group; None, and nothing done, when `run` gives it up."""
+        try:
+            with self._writes.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+                return [(piece, *run(self._tx(connection), piece.work)) for piece in group]
+        except _GivenUpError:
+            return None
+
     def _tx(self, connection: Connection) -> Tx:
         return Tx(connection, micros_of(self._clock()))
 
@@ -107,12 +125,10 @@ class Database:
                 self._commit(group)
 
     def _commit(self, group: list[_Piece]) -> None:
-        ended: list[tuple[_Piece, Any, BaseException | None]] = []
+        ended: list[_Ended] = []
         try:
-            with self._writes.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
-                ended = [(piece, *_run(self._tx(connection), piece.work)) for piece in group]
+            # a savepoint for each costs as much as its work: only when one of them fails is the group run again, apart
+            ended = self._run_group(group, _run) or self._run_group(group, _run_apart) or []
         except DBAPIError as error:
             _log.warning("The registry could not commit: %s", error.orig)
             for piece in group:
@@ -126,7 +142,14 @@ class Database:
         self._after_commit()
 
 
-def _run(tx: Tx, work: Work[Any]) -> tuple[Any, BaseException | None]:
+def _run(tx: Tx, work: Work[Any]) -> _Outcome:
+    try:
+        return work(tx), None
+    except Exception as error:
+        raise _GivenUpError from error
+
+
+def _run_apart(tx: Tx, work: Work[Any]) -> _Outcome:
     savepoint = tx.connection.begin_nested()
     try:
         result = work(tx)

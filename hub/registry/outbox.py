@@ -19,6 +19,8 @@ CONNECTED = "lakehouse.device.connected"
 DISCONNECTED = "lakehouse.device.disconnected"
 TWIN_CHANGED = "lakehouse.twin.changed"
 
+_INSERT = insert(OUTBOX)
+
 
 def tell_lifecycle(tx: Tx, device_id: str, kind: str, attributes: Mapping[str, str | int | None]) -> None:
     """A change of the device's registry record that takes effect now; attributes that are None are left out."""
@@ -51,4 +53,4 @@ def forget(tx: Tx, numbers: Sequence[int]) -> None:
 def _add(tx: Tx, topic: str, device_id: str, kind: str, value: Mapping[str, Any]) -> None:
     time = rfc3339(moment_of(tx.now))
     row = {"topic": topic, "device_id": device_id, "type": kind, "time": time, "value": dict(value)}
-    tx.connection.execute(insert(OUTBOX).values(row))
+    tx.connection.execute(_INSERT, row)

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from hub.hub_errors import HubCode, HubError
 from hub.registry.change_feed import record_change
 from hub.registry.database import Tx
-from hub.registry.identities import check_etag, find, key_of, learn, not_found
+from hub.registry.identities import check_etag, find, learn, not_found
 from hub.registry.moments import new_etag, text_of
 from hub.registry.outbox import TWIN_CHANGED, tell_event
 from hub.registry.registry_tables import TWINS
@@ -46,12 +46,16 @@ class Twin:
     reported_version: int
 
 
-_COLUMNS = [TWINS.c[each.name] for each in fields(Twin)]
+_NAMES = [each.name for each in fields(Twin)]
+# made once: every report of a device runs them, and making one costs more than running it
+_IS_IT = (TWINS.c.device_id == bindparam("of_device")) & (TWINS.c.module_id == bindparam("of_module"))
+_SELECT = select(*(TWINS.c[name] for name in _NAMES)).where(_IS_IT)
+_UPDATE = update(TWINS).where(_IS_IT)
 
 
 def twin_of(tx: Tx, device_id: str, module_id: str = "") -> Twin:
     """The twin. Raises HubError when there is no such device or module."""
-    row = tx.connection.execute(select(*_COLUMNS).where(key_of(TWINS, device_id, module_id))).first()
+    row = tx.connection.execute(_SELECT, {"of_device": device_id, "of_module": module_id}).first()
     if row is None:
         raise not_found(device_id, module_id)
     return Twin(**row._mapping)
@@ -132,8 +136,8 @@ def _stamped(meta: Json, patch: Mapping[str, Any], now: Json, stamp: Json) -> Js
 
 def _save(tx: Tx, old: Twin, new: Twin, sections: Mapping[str, Any]) -> None:
     made = replace(new, etag=new_etag(), version=old.version + 1)
-    values = {each.name: getattr(made, each.name) for each in fields(Twin)}
-    tx.connection.execute(update(TWINS).where(key_of(TWINS, old.device_id, old.module_id)).values(values))
+    values = {name: getattr(made, name) for name in _NAMES if getattr(made, name) is not getattr(old, name)}
+    tx.connection.execute(_UPDATE, {**values, "of_device": old.device_id, "of_module": old.module_id})
     event = {"moduleId": old.module_id or None, "version": made.version, **sections}
     tell_event(tx, old.device_id, TWIN_CHANGED, {name: value for name, value in event.items() if value is not None})
     if made.tags != old.tags or made.desired != old.desired:
