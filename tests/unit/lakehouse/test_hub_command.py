@@ -1,0 +1,77 @@
+"""`lakehouse hub`: devices, keys, twins and enrolments of a home, without a running hub."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.administration import opened_registry
+from hub.registry.registry_tables import OUTBOX
+from lakehouse.cli.main import run
+from runtime.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def hub(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    """What a command prints, on stdout or as its error."""
+    assert run(["hub", *arguments]) == code
+    printed = capsys.readouterr()
+    return printed.err if code else printed.out
+
+
+def of_json(text: str) -> Any:
+    return json.loads(text)
+
+
+def test_a_device_is_made_shown_rotated_and_disabled(capsys: pytest.CaptureFixture[str]) -> None:
+    """The primary key changes by rotation only, the list says what holds, and a taken id is a sentence."""
+    made = of_json(hub(capsys, "devices", "create", "p-1", "--site", "north", "--json"))
+    assert made["device_id"] == "p-1"
+    assert made["connection_string"].startswith("HostName=localhost;DeviceId=p-1;SharedAccessKey=")
+    assert of_json(hub(capsys, "devices", "show", "p-1", "--json")) == made
+    hub(capsys, "devices", "rotate", "p-1", "--key", "secondary")
+    assert of_json(hub(capsys, "devices", "show", "p-1", "--json")) == made
+    assert of_json(hub(capsys, "devices", "rotate", "p-1", "--json")) != made
+    assert "disabled" in hub(capsys, "devices", "disable", "p-1")
+    (listed,) = of_json(hub(capsys, "devices", "list", "--json"))
+    assert (listed["status"], listed["site_id"], listed["last_activity_at"]) == ("disabled", "north", "")
+    assert "already registered" in hub(capsys, "devices", "create", "p-1", code=1)
+    assert "There is no model" in hub(capsys, "devices", "create", "p-2", "--model", "dtmi:x:y;1", code=2)
+
+
+def test_what_the_command_changes_waits_for_the_lake(capsys: pytest.CaptureFixture[str]) -> None:
+    """Model, site and interval are in the outbox in the order of the commands."""
+    hub(capsys, "devices", "create", "p-1", "--model", "dtmi:lakehouse:pump;1", "--site", "north")
+    hub(capsys, "twin", "patch", "p-1", '{"tags": {"site": "south"}, "desired": {"reporting_interval_s": 30}}')
+    with opened_registry(load_settings()) as registry:
+        rows = registry.read(lambda tx: tx.connection.execute(OUTBOX.select().order_by(OUTBOX.c.n)).all())
+    assert [row.value for row in rows if row.topic == "lifecycle"] == [
+        {"model_id": "dtmi:lakehouse:pump;1", "site_id": "north"},
+        {"site_id": "south", "reporting_interval_s": 30},
+    ]
+    assert of_json(hub(capsys, "twin", "get", "p-1"))["tags"] == {"site": "south"}
+
+
+def test_tenants_have_scopes_and_devices_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """What one tenant has the other does not find; an unknown tenant is wrong usage."""
+    hub(capsys, "tenants", "add", "acme")
+    hub(capsys, "devices", "create", "p-1", "--tenant", "acme")
+    assert of_json(hub(capsys, "devices", "list", "--json")) == []
+    assert "no device" in hub(capsys, "devices", "show", "p-1", code=1)
+    found = [of_json(hub(capsys, "connection-string", "--json", "--tenant", name)) for name in ("acme", "default")]
+    assert found[0]["id_scope"] != found[1]["id_scope"]
+    assert "no tenant" in hub(capsys, "devices", "create", "p-2", "--tenant", "nobody", code=2)
+    enrolled = of_json(hub(capsys, "enroll", "line", "--group", "--tenant", "acme", "--json"))
+    assert (enrolled["id_scope"], bool(enrolled["primary_key"])) == (found[0]["id_scope"], True)
+
+
+def test_env_says_that_the_hub_never_ran(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the first start there is nothing to trust."""
+    assert "up --hub" in hub(capsys, "env", code=1)
