@@ -20,6 +20,7 @@ from runtime.variables import (
     hosts,
     lake_uri,
     memory_size,
+    message_types,
     port,
     settings_of,
     spark_address,
@@ -51,6 +52,14 @@ class Settings:
     kafka_bootstrap: Annotated[
         str | None, Setting("LAKEHOUSE_KAFKA_BOOTSTRAP", hosts, _KAFKA, "your Kafka", "embedded broker")
     ] = None
+    foreign_types: Annotated[
+        str | None,
+        Setting(
+            "LAKEHOUSE_TELEMETRY_TYPES", message_types, _KAFKA,
+            "types of CloudEvents that count as telemetry besides our own: `com.example.reading,com.other.*`",
+            "none",
+        ),
+    ] = None  # fmt: skip
     spark: Annotated[
         str,
         Setting(
@@ -171,6 +180,11 @@ class Settings:
     def dagster_home(self) -> Path:
         """Dagster's instance: runs, events, schedules."""
         return self.home / "dagster"
+
+    @property
+    def telemetry_types(self) -> tuple[str, ...]:
+        """The foreign types of messages that count as telemetry."""
+        return tuple(self.foreign_types.split(",")) if self.foreign_types else ()
 
     @property
     def is_s3(self) -> bool:

@@ -85,6 +85,13 @@ def hosts(text: str) -> str:
     return text
 
 
+def message_types(text: str) -> str:
+    """Types of CloudEvents, with commas between them."""
+    if not all(re.fullmatch(r"[^\s,*']+\*?", each) for each in text.split(",")):
+        raise ValueError("give types such as com.example.reading, or com.example.*, with commas between them.")
+    return text
+
+
 def web_address(text: str) -> str:
     """Where an HTTP server listens."""
     if not re.fullmatch(r"https?://[^\s/]+\S*", text):

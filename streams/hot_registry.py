@@ -66,7 +66,7 @@ class HotRegistry:
         """What judging needs (see `device_history.judging_facts`), and where devices stood when."""
         run = self._connection.execute
         run(f"CREATE OR REPLACE TEMP TABLE life_records AS {judged_lifecycle('life_events')}")
-        waiting = run('SELECT "partition", "offset", shape, value FROM life_records WHERE reason IS NULL')
+        waiting = run('SELECT topic, "partition", "offset", shape, value FROM life_records WHERE reason IS NULL')
         rows = [
             looked_at(batch, lambda value, _: judge_event(value)) for batch in waiting.to_arrow_table().to_batches()
         ]

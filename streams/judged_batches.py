@@ -135,7 +135,7 @@ class JudgedBatches:
         self._tables = silver_tables(self._models.values())
         statements = {
             "judge_records": f"INSERT INTO records {judged_telemetry('batch', 'facts', self._models)}",
-            "find_waiting": 'SELECT "partition", "offset", shape, value FROM records '
+            "find_waiting": 'SELECT topic, "partition", "offset", shape, value FROM records '
             "WHERE reason IS NULL AND text IS NULL",
             "find_repeats": f"INSERT INTO again {repeats('pool', 'hashes')}",
             "remember": f"INSERT INTO seen SELECT {COLUMNS}, event_at FROM settled WHERE reason IS NULL",

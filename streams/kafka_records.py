@@ -35,7 +35,7 @@ FROM_RECORDS = f"""
     SELECT {", ".join(f'"{c.name}"' for c in BRONZE_TELEMETRY.columns if c.name != "headers")}
     FROM (SELECT *, epoch_us(measured_at) // 3600000000 AS measured_hour,
               epoch_us(received_at) // 3600000000 AS received_hour,
-              make_timestamp(epoch_us(received_at))::DATE AS received_date
+              make_timestamp(epoch_us(received_at))::DATE AS received_date, NULL::TIMESTAMPTZ AS producer_at
           FROM kafka_records)"""
 """SQL for rows of bronze, without headers, from `kafka_records`, what `record_columns` made."""
 

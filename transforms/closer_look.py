@@ -15,6 +15,7 @@ Judge = Callable[[bytes | None, int | None], Judgement]
 
 CLOSER = pa.schema(
     [
+        ("topic", pa.string()),
         ("partition", pa.int32()),
         ("offset", pa.int64()),
         ("reason", pa.string()),
@@ -27,10 +28,11 @@ CLOSER = pa.schema(
 
 
 def looked_at(batch: pa.RecordBatch, judge: Judge) -> pa.RecordBatch:
-    """Rows of partition, offset, shape and value -> rows of CLOSER."""
+    """Rows of topic, partition, offset, shape and value -> rows of CLOSER."""
     shapes, values = batch["shape"].to_pylist(), batch["value"].to_pylist()
     found = [judge(value, shape) for value, shape in zip(values, shapes, strict=True)]
     columns = [
+        batch["topic"],
         batch["partition"],
         batch["offset"],
         pa.array([each.reason and each.reason.value for each in found], pa.string()),

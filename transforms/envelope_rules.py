@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from lake.models.catalog import Model
 from lake.sql_text import quoted
 from transforms.clock import clock_status, event_at, event_date, event_hour, is_plausible
+from transforms.packed import is_packed
 from transforms.reasons import Reason
 from transforms.rules import Rule, detail_of, first_broken, listed, reason_of, shown
 from wire.envelope import TELEMETRY_TYPE
@@ -27,7 +28,7 @@ def envelope_rules(known_types: Iterable[str], wrong_unit: str) -> list[Rule]:
     return [
         Rule("coalesce(device_id, '') = ''", Reason.MISSING_DEVICE, "'the Kafka key is missing, empty or not UTF-8'"),
         Rule(" OR ".join(is_absent.values()), Reason.BAD_ENVELOPE, f"'missing: ' || concat_ws(', ', {absent})"),
-        Rule(f"ce_type NOT IN {listed(known_types)}", Reason.BAD_ENVELOPE, f"'unknown ce_type ' || {shown('ce_type')}"),
+        Rule(_is_other_type(known_types), Reason.BAD_ENVELOPE, f"'unknown ce_type ' || {shown('ce_type')}"),
         Rule("measured_at IS NULL", Reason.BAD_TIME, f"'ce_time is ' || {shown('ce_time')}"),
         Rule(
             f"NOT {is_plausible('measured_at')} AND NOT ({wrong_unit})",
@@ -37,13 +38,16 @@ def envelope_rules(known_types: Iterable[str], wrong_unit: str) -> list[Rule]:
     ]
 
 
-def judged_envelopes(bronze: str, facts: str, models: Mapping[str, Model]) -> str:
+def judged_envelopes(bronze: str, facts: str, models: Mapping[str, Model], types: Iterable[str] = ()) -> str:
     """SQL for bronze telemetry with its slice, its model and, where a rule refuses it, `reason` and `detail`.
 
+    `types` are foreign types of messages that count as telemetry; one that ends in * stands for all that begin so.
     `bronze` and `facts` (see `registry.judging_facts`) are what may stand behind FROM. Adds `source`, `message_id`,
     `component_name`, `model_id`, `clock_status`, `event_at`, `event_date`, `event_hour`, `payload_digest`.
     """
-    rules = [*envelope_rules([TELEMETRY_TYPE], "clock_status = 'wrong_unit'"), *_device_rules(models)]
+    of_envelope = envelope_rules([TELEMETRY_TYPE, *types], "clock_status = 'wrong_unit'")
+    unpacked = Rule(is_packed(), Reason.UNPACKED, "'its messages stand under topic ' || topic || '#1 and on'")
+    rules = [unpacked, *of_envelope, *_device_rules(models)]
     status = clock_status("measured_at", "received_at", "in_service_at")
     # most devices have had one model
     registry_model = """CASE WHEN len(models) < 2 THEN models[1].model_id ELSE coalesce(
@@ -57,6 +61,13 @@ def judged_envelopes(bronze: str, facts: str, models: Mapping[str, Model]) -> st
                   ce_source AS source, ce_id AS message_id, nullif(ce_subject, '') AS component_name,
                   coalesce(ce_dataschema, {registry_model}) AS model_id, {DIGEST} AS payload_digest
         FROM {bronze} b LEFT JOIN {facts} f ON b.device_id = f.registered_id)))"""
+
+
+def _is_other_type(known: Iterable[str]) -> str:
+    names = list(known)
+    other = [f"ce_type NOT IN {listed(name for name in names if not name.endswith('*'))}"]
+    other += [f"NOT starts_with(ce_type, {quoted(name[:-1])})" for name in names if name.endswith("*")]
+    return " AND ".join(other)
 
 
 def _device_rules(models: Mapping[str, Model]) -> list[Rule]:

@@ -5,7 +5,7 @@ both come through here; they differ only in the bronze rows and the earlier read
 `pipeline`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lake.models.catalog import Model
 from lake.sql_text import quoted
@@ -13,6 +13,7 @@ from lake.tables.contracts import Table
 from lake.tables.silver import READING_COLUMNS, SILVER_REJECTED
 from transforms.envelope_rules import judged_envelopes
 from transforms.payload import judged_payloads, payloads_of, telemetry_values
+from transforms.reasons import Reason
 
 RECORD_COLUMNS = (
     "topic", '"partition"', '"offset"', "ingest_id", "received_at", "event_at", "event_date", "event_hour",
@@ -22,12 +23,13 @@ RECORD_COLUMNS = (
 """What is known of a record when SQL has judged it, besides its `value`: that is kept where there is no `text`."""
 
 
-def judged_telemetry(bronze: str, facts: str, models: Mapping[str, Model]) -> str:
+def judged_telemetry(bronze: str, facts: str, models: Mapping[str, Model], types: Iterable[str] = ()) -> str:
     """SQL for every bronze row once, with its slice and a `reason` where envelope or device refuse it.
 
-    A row with neither a reason nor a `text` is for `strict_payload`. Repeats are not looked for here.
+    `types` are foreign types of messages that count as telemetry. A row with neither a reason nor a `text` is for
+    `strict_payload`. Repeats are not looked for here.
     """
-    judged = judged_payloads(judged_envelopes(bronze, facts, models), payloads_of(models.values()))
+    judged = judged_payloads(judged_envelopes(bronze, facts, models, types), payloads_of(models.values()))
     tables = " ".join(f"WHEN {quoted(m.model_id)} THEN {quoted(m.table)}" for m in models.values())
     table_name = f"CASE model_id {tables} END" if tables else "NULL::VARCHAR"
     value = "CASE WHEN text IS NULL THEN value END AS value"
@@ -47,4 +49,6 @@ def readings(judged: str, table: Table, models: Mapping[str, Model]) -> str:
 def rejected(judged: str) -> str:
     """SQL for the rows of `silver.rejected`."""
     names = ", ".join(f'"{name}"' for name in SILVER_REJECTED.column_names if name != "value")
-    return f"SELECT {names}, coalesce(value, encode(text)) AS value FROM {judged} WHERE reason IS NOT NULL"
+    # a pack's bytes stay in bronze
+    value = f"CASE WHEN reason <> '{Reason.UNPACKED}' THEN coalesce(value, encode(text)) END"
+    return f"SELECT {names}, {value} AS value FROM {judged} WHERE reason IS NOT NULL"

@@ -9,6 +9,7 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Why a record is not a reading."""
 
+    UNPACKED = "unpacked"
     MISSING_DEVICE = "missing_device"
     BAD_ENVELOPE = "bad_envelope"
     BAD_TIME = "bad_time"
@@ -27,6 +28,7 @@ class Reason(StrEnum):
 
 
 MEANINGS: dict[Reason, str] = {
+    Reason.UNPACKED: "A structured event or a pack: its messages are judged one by one",
     Reason.MISSING_DEVICE: "The Kafka key, which names the device, is missing or not UTF-8",
     Reason.BAD_ENVELOPE: "A CloudEvents attribute is missing or its type is not one the lakehouse knows",
     Reason.BAD_TIME: "ce_time is missing or not an RFC 3339 time",

@@ -14,6 +14,7 @@ from deltalake import (
     DeltaTable,
     PostCommitHookProperties,
     Schema,
+    Transaction,
     WriterProperties,
     write_deltalake,
 )
@@ -121,6 +122,22 @@ def ensure_table(settings: Settings, table: Table) -> DeltaTable:
 def append(settings: Settings, table: Table, rows: pa.Table, metadata: Mapping[str, Any]) -> int:
     """Append rows in one commit; returns its version. Raises StepError."""
     return _write(settings, table, lambda: rows, "append", None, _ours(metadata))
+
+
+def append_transaction(
+    settings: Settings, table: Table, rows: Callable[[], pa.RecordBatchReader], transaction: tuple[str, int],
+    metadata: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Append in one commit that records an application's `transaction`, unless its last one is this or a later one.
+
+    For tables that have no slices; the caller holds the lease. Raises StepError.
+    """
+    reached = ensure_table(settings, table).transaction_version(transaction[0])
+    if reached is None or reached < transaction[1]:
+        said = CommitProperties(
+            custom_metadata={"userMetadata": json.dumps(metadata)}, app_transactions=[Transaction(*transaction)]
+        )
+        _write(settings, table, rows, "append", None, said)
 
 
 def replace(

@@ -44,4 +44,6 @@ def _bronze(topic: str) -> Table:
 
 
 BRONZE_TELEMETRY = _bronze("telemetry")
+OF_TELEMETRY = "topic LIKE 'telemetry%'"
+"""SQL, in any engine, for rows of telemetry: records, and the messages of packs, whose topic ends in their number."""
 BRONZE_LIFECYCLE = _bronze("lifecycle")

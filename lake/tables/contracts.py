@@ -94,7 +94,7 @@ def optional(*columns: tuple[str, str, str]) -> tuple[Column, ...]:
 
 
 OFFSET = required(
-    ("topic", "string", "Kafka topic that the record came from"),
+    ("topic", "string", "Kafka topic that the record came from; of a message in a pack with its number: telemetry#2"),
     ("partition", "int", "Kafka partition"),
     ("offset", "bigint", "Kafka offset within the partition"),
     ("ingest_id", "bigint", "The bronze commit that brought the record: the sum of the end offsets of its partitions"),

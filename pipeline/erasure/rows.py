@@ -91,7 +91,8 @@ def _rows_of(spark: SparkSession, settings: Settings, table: str, records: DataF
 
 
 def _bronze_counts(records: DataFrame) -> dict[str, int]:
-    found = {row["topic"]: row["count"] for row in records.groupBy("topic").count().collect()}
+    of_topic = F.substring_index("topic", "#", 1).alias("topic")
+    found = {row["topic"]: row["count"] for row in records.groupBy(of_topic).count().collect()}
     return {table.name: found.get(topic, 0) for topic, table in BRONZE_TABLES.items()}
 
 

@@ -17,7 +17,7 @@ from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_Y
 from lake.sql_text import quoted
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
-from lake.tables.bronze import BRONZE_TELEMETRY
+from lake.tables.bronze import BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.gate.profiles import (
@@ -35,8 +35,9 @@ from pipeline.gate.profiles import (
 )
 from runtime.settings import Settings
 
-REPEAT_REASONS = ("duplicate", "conflict")
-"""Rejected for being sent again, which says nothing about the quality of what is sent."""
+REPEAT_REASONS = ("duplicate", "conflict", "unpacked")
+"""Rejected for being sent again, or for standing for messages that are judged one by one: which says nothing about the
+quality of what is sent."""
 
 _OUTSIDE = f"count(*) FILTER (WHERE epoch_us(event_at) // {HOUR_MICROS} <> hour_number)"
 # not hash(partition, offset), which is the two hashes joined by XOR: over all pairs of some of each that comes to 0
@@ -74,7 +75,7 @@ class Silver:
             SELECT slice, table_name, reason, measured_at IS DISTINCT FROM event_at AS is_untimed,
                 count(*) AS records, {_CHECKSUM} AS checksum, reason IN {REPEAT_REASONS} AS is_repeat
             FROM ({rows}) LEFT JOIN table_names USING (model_id)
-            WHERE topic = {quoted(BRONZE_TELEMETRY.short_name)}
+            WHERE {OF_TELEMETRY}
             GROUP BY ALL;
             CREATE OR REPLACE TEMP TABLE bronze_counts AS {self._bronze_sql(bronze_version, progress)}""")
         self.connection.execute(

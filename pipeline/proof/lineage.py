@@ -13,6 +13,7 @@ from lake.reading.reader import Reader, open_reader
 from lake.records.publications import Publication
 from lake.slices import HOUR, day_of
 from lake.sql_text import quoted
+from lake.tables.bronze import OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICES, GOLD_TABLES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
@@ -105,7 +106,7 @@ def trace_row(settings: Settings, models: Models, table_name: str, key: Mapping[
         registry = _registry(reader, row["device_id"]) if table == DEVICES else []
         if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
             columns = ", ".join(f'"{name}"' for name in (*_OFFSET, "event_at", "reason", "detail"))
-            of_device = f"{period} AND topic = 'telemetry' AND device_id = {quoted(row['device_id'])}"
+            of_device = f"{period} AND {OF_TELEMETRY} AND device_id = {quoted(row['device_id'])}"
             refused = rows_of(reader, f"SELECT {columns} FROM silver.rejected WHERE {of_device} ORDER BY event_at")
         slices = ["all"] if start is None else [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
         silver = {str(each["silver_table"]) for each in readings} | ({SILVER_DEVICES.name} if registry else set())
@@ -129,7 +130,7 @@ def _published_devices(reader: Reader, record: Row) -> tuple[tuple[str, Row], ..
 
 
 def _message(reader: Reader, topic: str, place: str, partition: int, offset: int) -> Row:
-    name = f"bronze.{topic}"
+    name = f"bronze.{topic.partition('#')[0]}"
     if name not in reader.existing():
         raise UsageError(f"There is no {name}: messages are named TOPIC:PARTITION:OFFSET, as telemetry:0:17.")
     found = rows_of(reader, f"SELECT * FROM {name} WHERE {place}")

@@ -25,7 +25,7 @@ from lake.storage.locations import table_uri
 from lake.storage.retention import final_before
 from lake.storage.slice_files import records_by_slice
 from lake.storage.spark_commits import append_once, ensure_table, read_table
-from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
+from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.gold import DAILY, GOLD_TABLES, HOURLY, UNSLICED
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED  # fmt: skip
@@ -163,7 +163,7 @@ def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, p
         rebuild_slices(spark, beside, models, list(slices), _RUN)
     copied = read_table(spark, beside, BRONZE_TELEMETRY.name).count()
     tables = {model.table for model in models.values()} | {SILVER_REJECTED.name}
-    judged = sum(read_table(spark, beside, name).where("topic = 'telemetry'").count() for name in tables)
+    judged = sum(read_table(spark, beside, name).where(OF_TELEMETRY).count() for name in tables)
     if judged != copied and not final:
         raise StepError(
             f"Of {copied} messages that publication {publication.publication_id} was made of {copied - judged} lie in "

@@ -25,10 +25,11 @@ from lake.storage.locations import table_uri
 from lake.storage.retention import final_before
 from lake.storage.slice_commits import append_once, replace_once
 from lake.storage.spark_commits import ensure_table, progress_of
-from lake.tables.bronze import BRONZE_TELEMETRY
+from lake.tables.bronze import BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.silver.judging import FINAL, Count, arrow_rows, counts, judging, refuse_repeats, take
+from pipeline.silver.unpacking import unpack
 from runtime.settings import Settings
 from transforms.device_history import judging_facts
 from transforms.payload import payloads_of
@@ -60,6 +61,7 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
     if target <= done:
         return SilverReport()
     with judging(settings) as connection:
+        unpack(connection, settings, done, target, run_id)
         every = newest_rows(settings, BRONZE_TELEMETRY.name)
         new = f"SELECT * FROM {every} WHERE ingest_id > {done} AND ingest_id <= {target}"
         _judge(connection, settings, models, new)
@@ -119,7 +121,7 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
             replace_once(settings, table, rows, said, None, _records(final, table.name), slices)
         # lifecycle records are not judged by slices: theirs stay
         kept = " UNION ALL ".join(
-            f"SELECT * FROM {newest_rows(settings, SILVER_REJECTED.name)} WHERE {where} AND topic <> 'telemetry'"
+            f"SELECT * FROM {newest_rows(settings, SILVER_REJECTED.name)} WHERE {where} AND NOT ({OF_TELEMETRY})"
             for where in _in_slices(slices)
         )
         rows = _as_it_stands(connection, settings, SILVER_REJECTED, f"{rejected(ours)} UNION ALL BY NAME {kept}")
@@ -150,7 +152,8 @@ def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Mo
         return judge(value, None if shape is None else shapes[shape])
 
     connection.execute(f"CREATE OR REPLACE TABLE facts AS {judging_facts(newest_rows(settings, SILVER_DEVICES.name))}")
-    take(connection, judged_telemetry(f"({bronze})", "facts", models), closely)
+    types = settings.telemetry_types
+    take(connection, judged_telemetry(f"({bronze})", "facts", models, types), closely)
 
 
 def _as_it_stands(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, rows: str) -> Rows:

@@ -20,7 +20,7 @@ from lake.slices import runs_of, slice_of, slices_of_runs
 from lake.storage.duckdb_connection import connect
 from lake.storage.slice_commits import append_once, replace_once
 from lake.storage.spark_commits import commits_after, progress_of
-from lake.tables.bronze import BRONZE_LIFECYCLE
+from lake.tables.bronze import BRONZE_LIFECYCLE, OF_TELEMETRY
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.silver.append import APP_ID as TELEMETRY_APP
 from pipeline.silver.append import Models, newest_rows, rebuild_slices
@@ -97,7 +97,7 @@ def judge_new_models(spark: SparkSession, settings: Settings, models: Models, ru
         return []
     with connect(settings) as connection:
         every = newest_rows(settings, SILVER_REJECTED.name)
-        unknown = f"topic = 'telemetry' AND reason = 'unknown_model' AND model_id IN {listed(models)}"
+        unknown = f"{OF_TELEMETRY} AND reason = 'unknown_model' AND model_id IN {listed(models)}"
         slices = sorted(_slices(connection, f"(SELECT * FROM {every} WHERE {unknown})"))
         if slices:
             rebuild_slices(spark, settings, models, slices, run_id, closing=(seen, reached))
@@ -125,7 +125,7 @@ def _slices_to_judge(
     }
     connection.register("changed", pa.table(rows))
     refused = newest_rows(settings, SILVER_REJECTED.name)
-    slices = _slices(connection, f"(SELECT * FROM {refused} JOIN changed USING (device_id) WHERE topic = 'telemetry')")
+    slices = _slices(connection, f"(SELECT * FROM {refused} JOIN changed USING (device_id) WHERE {OF_TELEMETRY})")
     for name in tables if any(not change.is_new for change in changed) else []:
         later = "NOT is_new AND (clock_status <> 'ok' OR measured_at >= since OR event_at >= since)"
         readings = newest_rows(settings, name)

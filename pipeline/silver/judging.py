@@ -59,7 +59,7 @@ def take(connection: duckdb.DuckDBPyConnection, query: str, judge: Judge) -> Non
     connection.execute(f"CREATE OR REPLACE TABLE records AS {query}")
     connection.register("none", pa.Table.from_batches([], CLOSER))
     connection.execute("CREATE OR REPLACE TABLE closer AS FROM none")
-    waiting = 'SELECT "partition", "offset", shape, value FROM records WHERE reason IS NULL AND text IS NULL'
+    waiting = 'SELECT topic, "partition", "offset", shape, value FROM records WHERE reason IS NULL AND text IS NULL'
     # one cursor answers one question at a time
     for batch in connection.cursor().sql(waiting).to_arrow_reader(_BATCH):
         connection.register("looked_at", looked_at(batch, judge))
@@ -68,7 +68,8 @@ def take(connection: duckdb.DuckDBPyConnection, query: str, judge: Judge) -> Non
     connection.execute(
         """CREATE OR REPLACE VIEW judged AS SELECT r.* REPLACE (coalesce(r.reason, c.reason) AS reason,
             coalesce(r.detail, c.detail) AS detail), c.mended, c.unknown AS unknown_telemetry
-        FROM records r LEFT JOIN closer c ON r."partition" = c."partition" AND r."offset" = c."offset" """
+        FROM records r LEFT JOIN closer c
+            ON r.topic = c.topic AND r."partition" = c."partition" AND r."offset" = c."offset" """
     )
 
 

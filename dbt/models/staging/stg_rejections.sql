@@ -15,7 +15,7 @@ rejected as (
     from {{ pinned('silver.rejected', {
         'device_id': 'varchar', 'event_date': 'date', 'event_hour': 'integer', 'reason': 'varchar', 'topic': 'varchar'
     }) }}
-    where {{ planned_hours() }} and topic = 'telemetry'
+    where {{ planned_hours() }} and topic like 'telemetry%' and reason <> 'unpacked'
 
 ),
 

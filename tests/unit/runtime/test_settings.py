@@ -21,6 +21,7 @@ CUSTOM = {
     "LAKEHOUSE_KEEP_BRONZE_DAYS": "90",
     "LAKEHOUSE_KEEP_SILVER_DAYS": "180",
     "LAKEHOUSE_SQL_MEMORY_MB": "0",
+    "LAKEHOUSE_TELEMETRY_TYPES": "com.example.reading,org.other.*",
     "LAKEHOUSE_HUB_DATABASE": "postgresql://hub@db/hub",
     "LAKEHOUSE_HUB_PORT": "443",
     "LAKEHOUSE_API_PORT": "8081",
@@ -67,6 +68,7 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         "LAKEHOUSE_UI_PORT": "65536",
         "LAKEHOUSE_KEEP_FILES_HOURS": "-1",
         "LAKEHOUSE_SQL_MEMORY_MB": "½",
+        "LAKEHOUSE_TELEMETRY_TYPES": "a b",
         "LAKEHOUSE_HUB_DATABASE": "mysql://hub",
         "AWS_ENDPOINT_URL": "127.0.0.1:9000",
     }

@@ -1,0 +1,91 @@
+"""Packs in bronze to the messages that they hold, which stand in bronze beside them.
+
+Belongs here: which new records are packs, and the commit of their messages. What a pack is made of is in `wire.packs`.
+
+A message of a pack has the pack's place, with its number behind the topic (`telemetry#2`), the pack's `ingest_id`, key
+and time of reception, and attributes and payload of its own. So all that is done with a record is done with it: it
+lies in the hour that it was measured in, is judged, rebuilt, traced and erased by itself. The pack is `unpacked` in
+`silver.rejected`, and the sums of bronze and silver meet. What a pack holds follows from its bytes, so a killed tick
+that comes again makes the same, once.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from lake.storage.delta import append_transaction, open_table
+from lake.storage.duckdb_connection import scan
+from lake.storage.locations import table_uri
+from lake.tables.bronze import BRONZE_TELEMETRY
+from pipeline.silver.judging import arrow_rows
+from runtime.errors import StepError
+from runtime.settings import Settings
+from transforms.packed import is_packed
+from wire.envelope import rfc3339
+from wire.packs import Part
+from wire.packs import unpack as parts_of
+from wire.times import moment_of_rfc3339
+
+APP_ID = "unpack"
+_ATTRIBUTES = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_dataschema")
+
+
+def unpack(connection: duckdb.DuckDBPyConnection, settings: Settings, done: int, target: int, run_id: str) -> int:
+    """Put the messages of the packs with an `ingest_id` above `done`, up to `target`, into bronze, in one commit.
+
+    Returns how many packs there were. The caller holds the lease.
+    """
+    opened = open_table(settings, BRONZE_TELEMETRY.name)
+    if opened is None:
+        raise StepError(f"{BRONZE_TELEMETRY.name} does not exist: the step that makes it did not run.")
+    every = scan(table_uri(settings, BRONZE_TELEMETRY.name), opened.version())
+    new = f"ingest_id > {done} AND ingest_id <= {target}"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE packs AS SELECT * FROM {every} WHERE {new} AND {is_packed()}")
+    count: int = connection.sql("SELECT count(*) FROM packs").fetchall()[0][0]
+    if count:
+        names = ", ".join(quoted_name(field.name) for field in opened.schema().fields)
+        said = {"step": "unpack", "ingest_id": target, "packs": count, "run_id": run_id}
+        rows = partial(_messages, connection, f"SELECT {names} FROM packs")
+        append_transaction(settings, BRONZE_TELEMETRY, rows, (APP_ID, target), said)
+    connection.execute("DROP TABLE packs")
+    return count
+
+
+def quoted_name(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _messages(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
+    packs = arrow_rows(connection, query)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in packs:
+            rows = [row for pack in batch.to_pylist() for row in _rows(pack)]
+            yield from pa.Table.from_pylist(rows, schema=packs.schema).to_batches()
+
+    return pa.RecordBatchReader.from_batches(packs.schema, batches())
+
+
+def _rows(pack: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    record = Part({name: pack[name] for name in _ATTRIBUTES}, pack["content_type"], pack["value"])
+    for number, part in enumerate(parts_of(record, rfc3339(pack["received_at"])), 1):
+        measured = moment_of_rfc3339(part.attributes.get("ce_time") or "")
+        yield {
+            **pack,
+            "topic": f"{pack['topic']}#{number}",
+            "headers": None,
+            **part.attributes,
+            "content_type": part.content_type,
+            "value": part.value,
+            "measured_at": measured,
+            "measured_hour": None if measured is None else _hour(measured),
+        }
+
+
+def _hour(moment: datetime) -> int:
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 3600)

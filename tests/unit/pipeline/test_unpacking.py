@@ -1,0 +1,138 @@
+"""Packs in bronze: their messages beside them, each judged once, and the sums of bronze and silver meet."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import write_deltalake
+
+from ingestion.bronze_ingest import APP_ID as INGEST_APP
+from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
+from lake.storage.delta import append, append_transaction
+from lake.storage.duckdb_connection import connect
+from lake.storage.lease import writer_lease
+from lake.storage.locations import table_uri
+from lake.tables.bronze import BRONZE_TELEMETRY
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.silver.append import append_new
+from pipeline.silver.judging import judging
+from pipeline.silver.unpacking import unpack
+from runtime.settings import Settings
+from tests.support.landing import rows
+from tests.support.small_lake import THERMOSTAT, Lake, arrow_table
+from transforms.packed import is_packed
+
+START = datetime(2026, 11, 20, 5, tzinfo=UTC)
+MODELS = {THERMOSTAT: load_models([BUILT_IN_MODELS])[THERMOSTAT]}
+
+
+def _record(offset: int, value: bytes, kind: str = "application/json", **changes: Any) -> dict[str, Any]:
+    received = START + timedelta(hours=3)
+    hour = int(START.timestamp()) // 3600
+    row = {
+        "topic": "telemetry", "partition": 0, "offset": offset, "ingest_id": 10, "device_id": "d1", "key": b"d1",
+        "received_at": received, "received_date": received.date(), "received_hour": hour + 3, "value": value,
+        "ce_specversion": "1.0", "ce_id": f"m{offset}", "ce_source": "/devices/d1", "ce_type": "lakehouse.telemetry",
+        "ce_time": "2026-11-20T05:00:00Z", "content_type": kind, "measured_at": START, "measured_hour": hour,
+    }  # fmt: skip
+    return row | changes
+
+
+_OF_HEADERS = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "measured_at", "measured_hour")
+STRUCTURED = dict.fromkeys(_OF_HEADERS)
+EVENT = (
+    b'{"specversion":"1.0","id":"%s","source":"/devices/d1","type":"lakehouse.telemetry","time":"%s",'
+    b'"data":{"temperature":%s}}'
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A lake with a registered device and nothing else."""
+    settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
+    for table in (BRONZE_TELEMETRY, SILVER_REJECTED, SILVER_DEVICES, *silver_tables(MODELS.values()).values()):
+        write_deltalake(table_uri(settings, table.name), arrow_table(table, []), partition_by=list(table.partition_by))
+    with writer_lease(settings, "test"):
+        device = arrow_table(SILVER_DEVICES, [Lake(settings).device("d1")])
+        append(settings, SILVER_DEVICES, device, {})
+    return settings
+
+
+def _land(settings: Settings, records: list[dict[str, Any]], ingest_id: int = 10) -> None:
+    table = arrow_table(BRONZE_TELEMETRY, [each | {"ingest_id": ingest_id} for each in records])
+    append_transaction(settings, BRONZE_TELEMETRY, table.to_reader, (INGEST_APP, ingest_id), {"step": "ingest"})
+
+
+def test_every_message_of_a_pack_is_judged_once(settings: Settings) -> None:
+    """A list, SenML, an event, a batch of two hours and a pack that is none, among ordinary messages; a tick that was
+    killed behind the unpacking and comes again changes nothing."""
+    bt = int(START.timestamp())
+    records = [
+        _record(0, b'{"temperature":20}'),
+        _record(1, b'[{"temperature":21},{"temperature":"x"}]'),
+        _record(2, b' [{"bn":"urn:dev:d1:","bt":%d,"n":"temperature","v":22.5},' % bt
+                   + b'{"n":"temperature","t":3600,"v":23}]'),
+        _record(3, EVENT % (b"e1", b"2026-11-20T05:10:00Z", b"24"), "application/cloudevents+json", **STRUCTURED),
+        _record(4, b"[%s,%s]" % (EVENT % (b"e2", b"2026-11-20T06:10:00Z", b"25"),
+                                 EVENT % (b"e1", b"2026-11-20T05:10:00Z", b"24")),
+                "application/cloudevents-batch+json", **STRUCTURED),
+        _record(5, b"[1]"),
+        _record(6, b"no event", "application/cloudevents+json", **STRUCTURED),
+    ]  # fmt: skip
+    with writer_lease(settings, "test"):
+        _land(settings, records)
+        with judging(settings) as connection:
+            assert unpack(connection, settings, -1, 10, "killed") == 6
+        append_new(settings, MODELS, "test")
+        append_new(settings, MODELS, "again")
+    read = (
+        "SELECT message_id, temperature_degc, strftime(event_at AT TIME ZONE 'UTC', '%H:%M'), topic FROM t ORDER BY ALL"
+    )
+    assert rows(settings, "silver.thermostats", read) == [
+        ("e1", 24.0, "05:10", "telemetry#1"), ("e2", 25.0, "06:10", "telemetry#1"), ("m0", 20.0, "05:00", "telemetry"),
+        ("m1#1", 21.0, "05:00", "telemetry#1"), ("m2#1", 22.5, "05:00", "telemetry#1"),
+        ("m2#2", 23.0, "06:00", "telemetry#2"),
+    ]  # fmt: skip
+    refused = 'SELECT "offset", topic, reason, value FROM t ORDER BY ALL'
+    assert rows(settings, "silver.rejected", refused) == [
+        (1, "telemetry", "unpacked", None), (1, "telemetry#2", "wrong_type", b'{"temperature":"x"}'),
+        (2, "telemetry", "unpacked", None), (3, "telemetry", "unpacked", None), (4, "telemetry", "unpacked", None),
+        (4, "telemetry#2", "duplicate", EVENT.split(b'"data":')[1][:-1] % b"24"),
+        (5, "telemetry", "unpacked", None), (5, "telemetry#1", "not_json", b"[1]"),
+        (6, "telemetry", "unpacked", None), (6, "telemetry#1", "bad_envelope", b"no event"),
+    ]  # fmt: skip
+    ((total, places),) = rows(
+        settings, "bronze.telemetry", 'SELECT count(*), count(DISTINCT (topic, "partition", "offset")) FROM t'
+    )
+    assert total == places == 6 + 10
+
+
+def test_a_pack_that_comes_again_is_a_repeat(settings: Settings) -> None:
+    """Its messages are those of before, across ticks."""
+    with writer_lease(settings, "test"):
+        for tick in (1, 2):
+            _land(settings, [_record(tick, b'[{"temperature":21},{"temperature":22}]', ce_id="same")], tick)
+            append_new(settings, MODELS, "test")
+    assert rows(settings, "silver.thermostats", "SELECT message_id FROM t ORDER BY ALL") == [("same#1",), ("same#2",)]
+    refused = rows(settings, "silver.rejected", "SELECT reason, repeats FROM t WHERE topic <> 'telemetry' ORDER BY ALL")
+    assert refused == [("duplicate", "telemetry#1:0:1"), ("duplicate", "telemetry#2:0:1")]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        (b'{"a":1}', "application/json", False), (b'{"a":[1]}', None, False), (b"", None, False), (None, None, False),
+        (b"text", None, False), (b"\\x", None, False), (b"  {}", None, False), (b"\xff", None, False),
+        (b"[1]", None, True), (b"\n [1]", "text/plain", True), (b"{}", "application/cloudevents+json", True),
+        (b"x", "Application/SenML+JSON", True), (None, "application/cloudevents-batch+json", True),
+    ],
+)  # fmt: skip
+def test_packs_are_told_by_their_type_or_their_first_sign(
+    value: bytes | None, kind: str | None, expected: bool
+) -> None:
+    """An ordinary record never is one, nor is a message of a pack."""
+    with connect(Settings(home=Path("/nowhere"), lake_uri="/nowhere")) as connection:
+        for topic, is_pack in (("telemetry", expected), ("telemetry#1", False)):
+            query = f"SELECT {is_packed()} FROM (SELECT ? AS topic, ?::BLOB AS value, ?::VARCHAR AS content_type)"
+            assert connection.execute(query, [topic, value, kind]).fetchall() == [(is_pack,)]
