@@ -16,6 +16,7 @@ from hub.hub_errors import HubCode, HubError
 from hub.methods import MethodResult
 from hub.registry.cloud_queue import CloudMessage
 from hub.registry.hub_registry import Registry
+from runtime.errors import LakehouseError
 from wire import hub_topics as topics
 from wire.mqtt import SUBSCRIPTION_FAILED
 from wire.mqtt_packets import publish
@@ -121,8 +122,8 @@ class Downlink:
                     self._is_due = False
                 elif self._is_open:
                     self._send(message)
-        except HubError as error:
-            _log.info("No cloud messages for %s: %s", self._client, error)
+        except LakehouseError as error:
+            _log.warning("No cloud messages for %s: %s", self._client, error)
         finally:
             self._pump = None
 

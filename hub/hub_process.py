@@ -26,6 +26,7 @@ from hub.registry.hub_registry import Registry
 from hub.repeat_window import RepeatWindows
 from hub.routed_topics import ensure_routed_topics
 from hub.session_table import SessionTable
+from runtime.errors import PlatformError
 from runtime.settings import Settings
 
 _LOOK_AT_KEYS_S = 1.0
@@ -66,39 +67,55 @@ async def run_hub(
     loop = asyncio.get_running_loop()
     material = key_material(settings)
     material.ensure(list(options.hosts), utc_now())
-    routes = read_routes(settings.hub_folder / "routes.json")
-    ensure_routed_topics(options.bootstrap, routes)
-    registry = Registry(settings.hub_database_url)
-    instance = f"hub{options.worker}-{secrets.token_hex(3)}"
-    sessions = SessionTable(registry, instance, loop)
-    landing = Landing(options.bootstrap, loop)
-    windows = RepeatWindows(options.bootstrap)
-    parts = HubParts(
-        instance, options.hosts, registry, Admission(registry, material.trusted_roots(), utc_now), landing, windows,
-        routes, Quotas(options.profile), sessions, Counts(),
-    )  # fmt: skip
-    sessions.use(parts)
+    parts = _open_parts(settings, options, loop)
     listener = Listener(parts, Contexts(material), make_app(parts), options.limits)
     ticking: list[asyncio.Task[Any]] = []
     try:
         await listener.listen(options.listen_on, list(options.ports), is_shared=options.is_shared)
         ticking = [
-            asyncio.create_task(sessions.keep_time()),
+            asyncio.create_task(parts.sessions.keep_time()),
             asyncio.create_task(_keep_keys(listener.contexts, settings, options)),
             asyncio.create_task(_keep_status(settings, parts, options)),
         ]
         if ready is not None:
             ready(parts)
-        await (_signalled(loop) if stop is None else stop)
+        stopping = asyncio.ensure_future(_signalled(loop) if stop is None else stop)
+        await asyncio.wait({stopping, *ticking}, return_when=asyncio.FIRST_COMPLETED)
+        for task in ticking:
+            if task.done():
+                # a hub that no longer ticks cuts nobody off and renews nothing: better it ends and is started anew
+                task.result()
     finally:
         for task in ticking:
             task.cancel()
         await listener.close()
         # what was taken is acknowledged before the connections end
-        await landing.close(_FLUSH_S)
-        sessions.cut_all("the hub ends")
-        windows.close()
-        await asyncio.to_thread(registry.close)
+        await parts.landing.close(_FLUSH_S)
+        parts.sessions.cut_all("the hub ends")
+        parts.windows.close()
+        await asyncio.to_thread(parts.registry.close)
+
+
+def _open_parts(settings: Settings, options: HubOptions, loop: asyncio.AbstractEventLoop) -> HubParts:
+    routes = read_routes(settings.hub_folder / "routes.json")
+    ensure_routed_topics(options.bootstrap, routes)
+    registry = Registry(settings.hub_database_url)
+    instance = f"hub{options.worker}-{secrets.token_hex(3)}"
+    sessions = SessionTable(registry, instance, loop)
+    parts = HubParts(
+        instance,
+        options.hosts,
+        registry,
+        Admission(registry, key_material(settings).trusted_roots(), utc_now),
+        Landing(options.bootstrap, loop),
+        RepeatWindows(options.bootstrap),
+        routes,
+        Quotas(options.profile),
+        sessions,
+        Counts(),
+    )
+    sessions.use(parts)
+    return parts
 
 
 async def _signalled(loop: asyncio.AbstractEventLoop) -> None:
@@ -114,7 +131,10 @@ async def _keep_keys(contexts: Contexts, settings: Settings, options: HubOptions
     while True:
         await asyncio.sleep(_LOOK_AT_KEYS_S)
         if options.worker == 0:
-            material.ensure(list(options.hosts), utc_now())
+            try:
+                material.ensure(list(options.hosts), utc_now())
+            except PlatformError as error:
+                _log.error("%s", error)
         if contexts.refresh():
             _log.info("New connections get another server certificate")
 
@@ -132,9 +152,13 @@ async def _keep_status(settings: Settings, parts: HubParts, options: HubOptions)
             "landed": parts.landing.landed_count, "unacked": parts.landing.outstanding, **asdict(parts.counts),
         }  # fmt: skip
         before, then = received, now
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(status))
-        part.replace(path)
+        try:
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(status))
+            part.replace(path)
+        except OSError as error:
+            # a full disk keeps nobody from being served
+            _log.warning("The status file %s could not be written: %s", path, error)
 
 
 def for_worker(options: HubOptions, worker: int) -> HubOptions:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -109,7 +110,9 @@ def test_what_the_anchor_does_not_take_ends_the_connection(hub: TestHub, name: s
     counts = hub.parts.counts
     before = counts.qos2 + counts.too_large
     with connected(hub, device) as opened:
-        opened.send(packet)
+        # the hub may close before all of it is sent
+        with suppress(OSError):
+            opened.send(packet)
         assert opened.is_closed
     assert counts.qos2 + counts.too_large - before == (name in ("qos2", "large"))
 
