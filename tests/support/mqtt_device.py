@@ -50,7 +50,7 @@ class MqttDevice:
         """True when the hub closes the connection instead of sending anything."""
         try:
             self.packet()
-        except OSError:
+        except (ConnectionError, ssl.SSLError):
             return True
         return False
 
