@@ -53,9 +53,10 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
         take(connection, judged_lifecycle(events), lambda value, _: judge_event(value))
         refuse_repeats(connection, None)
         connection.execute(f"CREATE TABLE {_HISTORY} AS {device_history(FINAL)}")
-        before = _rows(connection, newest_rows(settings, SILVER_DEVICES.name))
-        found = changes(before, _rows(connection, _HISTORY))
-        if found and progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
+        before, after = _rows(connection, newest_rows(settings, SILVER_DEVICES.name)), _rows(connection, _HISTORY)
+        found = changes(before, after)
+        # an event that repeats what holds already changes no figure and is a record all the same
+        if before != after and progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
             intervals = merged(interval for change in found for interval in change.intervals)
             metadata = {
                 "step": "devices",
@@ -136,7 +137,7 @@ def _slices_to_judge(
 def _rows(connection: duckdb.DuckDBPyConnection, history: str) -> list[dict[str, Any]]:
     columns = [column.name for column in SILVER_DEVICES.columns if column.name != "valid_to"]
     names = ", ".join(f'"{name}"' for name in columns)
-    found = connection.execute(f"SELECT {names} FROM {history}").fetchall()
+    found = connection.execute(f"SELECT {names} FROM {history} ORDER BY ALL").fetchall()
     return [dict(zip(columns, row, strict=True)) for row in found]
 
 
