@@ -1,7 +1,12 @@
-"""The serving process: the API and sharing behind one port.
+"""The serving process: the API, sharing and push behind one port.
 
 Belongs here: putting the faces together. What each answers is its own.
 """
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,6 +18,9 @@ from serving.access.api_keys import ApiKeys
 from serving.access.doors import Doors
 from serving.api.api_app import api_routes
 from serving.problems import Problem, on_problem, problem_response
+from serving.push.news import News
+from serving.push.news_sources import HotNews, watch_publications
+from serving.push.push_app import PushServer
 from serving.sharing.sharing_app import SharingServer
 from serving.snapshots import Snapshots
 
@@ -20,9 +28,28 @@ from serving.snapshots import Snapshots
 def build_app(settings: Settings) -> Starlette:
     """The application for a home; nothing is read before the first request."""
     doors, snapshots = Doors(ApiKeys(settings)), Snapshots(settings)
-    routes = [*api_routes(doors, snapshots), *SharingServer(settings, doors, snapshots).routes()]
+    news = News()
+    routes = [
+        *api_routes(doors, snapshots),
+        *SharingServer(settings, doors, snapshots).routes(),
+        *PushServer(doors, news).routes(),
+    ]
     handlers = {Problem: on_problem, HTTPException: _on_http, Exception: _on_any}
-    return Starlette(routes=routes, exception_handlers=handlers)
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=_following(settings, snapshots, news))
+
+
+def _following(settings: Settings, snapshots: Snapshots, news: News) -> Callable[[Starlette], Any]:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        hot = HotNews(settings, news, asyncio.get_running_loop())
+        watching = asyncio.create_task(watch_publications(snapshots, news))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.to_thread(hot.close)
+
+    return lifespan
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ Belongs here: gold by hand and starting `python -m serving`. What is asked of it
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,10 +66,10 @@ def publish(settings: Settings, number: int, rows: dict[Table, list[dict[str, An
 
 
 @contextmanager
-def served(home: Path) -> Iterator[str]:
+def served(home: Path, more: Mapping[str, str] | None = None) -> Iterator[str]:
     """The address of a server over the home, until the block ends."""
     port = free_port()
-    environment = inherited_environment({"LAKEHOUSE_HOME": str(home)})
+    environment = inherited_environment({"LAKEHOUSE_HOME": str(home), **(more or {})})
     process = subprocess.Popen([sys.executable, "-m", "serving", str(port)], env=environment)
     try:
         deadline = time.monotonic() + 60

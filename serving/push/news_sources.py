@@ -1,0 +1,98 @@
+"""Sources of news: new publications, and what the hot path tells.
+
+Belongs here: looking and reading. A number that a stream has is its source's own, so that a client goes on after
+a restart of the server: a publication's number, or the offset in a topic of one partition.
+"""
+
+import asyncio
+import json
+import threading
+from contextlib import suppress
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from runtime import processes
+from runtime.errors import LakehouseError
+from runtime.settings import Settings
+from serving.problems import Problem
+from serving.push.news import Item, News
+from serving.snapshots import Snapshots
+
+_LOOK_S = 0.5
+_STREAMS = {"latest": "latest", "alerts": "alerts"}
+_BROKER = "broker"
+_BEFORE = 1_000
+
+
+async def watch_publications(snapshots: Snapshots, news: News) -> None:
+    """Tell of each new publication until cancelled."""
+    while True:
+        with suppress(Problem, LakehouseError):
+            found = (await asyncio.to_thread(snapshots.newest)).publication
+            body = {
+                "publication_id": found.publication_id,
+                "published_at": found.published_at.isoformat(),
+                "slices": list(found.slices[:100]),
+                "held_count": len(found.held),
+            }
+            news.add(Item("publications", found.publication_id, body))
+        await asyncio.sleep(_LOOK_S)
+
+
+class HotNews:
+    """Follows the topics of the hot path in a thread, where there is a broker that has them."""
+
+    def __init__(self, settings: Settings, news: News, loop: asyncio.AbstractEventLoop) -> None:
+        self._settings, self._news, self._loop = settings, news, loop
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hot-news", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            bootstrap = self._bootstrap()
+            if bootstrap is not None:
+                with suppress(KafkaException):
+                    self._follow(bootstrap)
+            self._stop.wait(2.0)
+
+    def _bootstrap(self) -> str | None:
+        if self._settings.kafka_bootstrap is not None:
+            return self._settings.kafka_bootstrap
+        record = processes.find(self._settings, _BROKER)
+        return None if record is None else record.address
+
+    def _follow(self, bootstrap: str) -> None:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "lakehouse-push",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+                "log_level": 0,
+            }
+        )
+        try:
+            there = consumer.list_topics(timeout=5).topics
+            places = [TopicPartition(topic, 0) for topic in _STREAMS.values() if topic in there]
+            for place in places:
+                # with some of what was told before, for clients that were cut off when this server was
+                low, high = consumer.get_watermark_offsets(place, timeout=5)
+                place.offset = max(low, high - _BEFORE)
+            if not places:
+                return
+            consumer.assign(places)
+            while not self._stop.is_set():
+                for message in consumer.consume(500, 0.2):
+                    if message.error() is None:
+                        body = json.loads(message.value() or b"null")
+                        item = Item(str(message.topic()), message.offset() or 0, body)
+                        self._loop.call_soon_threadsafe(self._news.add, item)
+        finally:
+            consumer.close()

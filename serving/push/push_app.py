@@ -1,0 +1,146 @@
+"""The push endpoint: SignalR's three transports over one connection.
+
+Belongs here: negotiation, websockets, server-sent events, long polling.
+Source: TransportProtocols.md of dotnet/aspnetcore.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from serving.access.doors import Doors
+from serving.problems import Problem
+from serving.push.news import News
+from serving.push.push_connection import PING_S, PushConnection
+
+_POLL_S = 20.0
+_IDLE_S = 60.0
+_TRANSPORTS = [
+    {"transport": "WebSockets", "transferFormats": ["Text"]},
+    {"transport": "ServerSentEvents", "transferFormats": ["Text"]},
+    {"transport": "LongPolling", "transferFormats": ["Text"]},
+]
+
+
+class PushServer:
+    """The hub at `/push`."""
+
+    def __init__(self, doors: Doors, news: News) -> None:
+        self._doors, self._news = doors, news
+        self._connections: dict[str, tuple[PushConnection, float]] = {}
+
+    def routes(self) -> list[Any]:
+        """Starlette's routes."""
+        return [
+            Route("/push/negotiate", self._negotiate, methods=["POST"]),
+            Route("/push", self._listen, methods=["GET"]),
+            Route("/push", self._receive, methods=["POST"]),
+            Route("/push", self._leave, methods=["DELETE"]),
+            WebSocketRoute("/push", self._websocket),
+        ]
+
+    async def _negotiate(self, request: Request) -> Response:
+        caller = await run_in_threadpool(self._doors.admit, request, "read")
+        self._forget_idle()
+        connection = PushConnection(caller, self._news)
+        self._connections[connection.token] = (connection, time.monotonic())
+        return JSONResponse(
+            {
+                "negotiateVersion": 1,
+                "connectionId": connection.token[:8],
+                "connectionToken": connection.token,
+                "availableTransports": _TRANSPORTS,
+            }
+        )
+
+    async def _websocket(self, socket: WebSocket) -> None:
+        try:
+            connection = self._known(socket.query_params.get("id"))
+        except Problem:
+            try:
+                connection = PushConnection(await run_in_threadpool(self._doors.admit, socket, "read"), self._news)
+            except Problem:
+                await socket.close(4401)
+                return
+        await socket.accept()
+        sending = asyncio.create_task(self._send_to(socket, connection))
+        try:
+            while True:
+                connection.receive(await socket.receive_text())
+        except (WebSocketDisconnect, KeyError, RuntimeError):
+            pass  # gone, or sent bytes, which the text protocol does not have
+        finally:
+            self._end(connection)
+            await sending
+
+    async def _send_to(self, socket: WebSocket, connection: PushConnection) -> None:
+        try:
+            while (text := await connection.next_texts(PING_S)) is not None:
+                if text:
+                    await socket.send_text(text)
+                else:
+                    connection.ping()
+            await socket.close()
+        except (WebSocketDisconnect, RuntimeError):
+            connection.close()
+
+    async def _listen(self, request: Request) -> Response:
+        connection = self._known(request.query_params.get("id"))
+        if "text/event-stream" in request.headers.get("accept", ""):
+            headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+            return StreamingResponse(self._events(connection), headers=headers, media_type="text/event-stream")
+        self._connections[connection.token] = (connection, time.monotonic())
+        if not connection.was_polled:
+            # the first poll only says that the transport works
+            connection.was_polled = True
+            return Response(b"", 200, media_type="text/plain")
+        text = await connection.next_texts(_POLL_S)
+        if text is None:
+            self._end(connection)
+            return Response(status_code=204)
+        return Response(text.encode(), 200, media_type="text/plain")
+
+    async def _events(self, connection: PushConnection) -> AsyncIterator[str]:
+        try:
+            yield ":\r\n\r\n"
+            while (text := await connection.next_texts(PING_S)) is not None:
+                if text:
+                    yield f"data: {text}\r\n\r\n"
+                else:
+                    connection.ping()
+        finally:
+            self._end(connection)
+
+    async def _receive(self, request: Request) -> Response:
+        connection = self._known(request.query_params.get("id"))
+        self._connections[connection.token] = (connection, time.monotonic())
+        connection.receive((await request.body()).decode("utf-8", "replace"))
+        return Response(b"", 200, media_type="text/plain")
+
+    async def _leave(self, request: Request) -> Response:
+        self._end(self._known(request.query_params.get("id")))
+        return Response(status_code=202)
+
+    def _known(self, token: str | None) -> PushConnection:
+        found = self._connections.get(token or "")
+        if found is None:
+            raise Problem(404, "No such connection", "Negotiate first: POST /push/negotiate.")
+        return found[0]
+
+    def _end(self, connection: PushConnection) -> None:
+        connection.close()
+        self._connections.pop(connection.token, None)
+
+    def _forget_idle(self) -> None:
+        """Connections that were negotiated and never used, or are no longer polled."""
+        now = time.monotonic()
+        for connection, used_s in list(self._connections.values()):
+            if connection.outgoing.full() or (now - used_s > _IDLE_S and connection.outgoing.qsize() > 0):
+                self._end(connection)

@@ -1,0 +1,143 @@
+"""Push over a real server, asked by SignalR's own client and by the protocol's messages."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from runtime.kafka.broker import running_broker
+from runtime.settings import load_settings
+from serving.access.api_keys import ApiKeys
+from serving.access.scopes import parse_scopes
+from streams.output_topics import ALERTS, LATEST, ensure_output_topics
+from tests.support.node_clients import run_script
+from tests.support.served_gold import publish, rows_of, served
+
+_WAIT_S = 30
+_SCRIPT = """
+const signalr = require('@microsoft/signalr');
+const [address, key] = process.argv.slice(1);
+(async () => {
+  for (const name of ['WebSockets', 'ServerSentEvents', 'LongPolling']) {
+    const options = {transport: signalr.HttpTransportType[name], accessTokenFactory: () => key};
+    const connection = new signalr.HubConnectionBuilder().withUrl(address + '/push', options)
+      .configureLogging(signalr.LogLevel.Error).build();
+    const news = new Promise(resolve => connection.on('publications', (number, body) => resolve(body.publication_id)));
+    await connection.start();
+    await connection.invoke('Subscribe', 'publications', {since: 0});
+    const refusal = await connection.invoke('Nothing', 'latest').catch(error => error.message);
+    console.log(JSON.stringify([name, await news, refusal.includes('there is no method')]));
+    await connection.stop();
+  }
+})().catch(error => { console.error(error); process.exit(1); });
+"""
+
+
+@pytest.fixture(scope="module")
+def pushing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """A server's address, its broker's, and keys: one for all sites, one for the north."""
+    home = tmp_path_factory.mktemp("push")
+    settings = load_settings({"LAKEHOUSE_HOME": str(home)})
+    publish(settings, 1, rows_of(1, 1.0))
+    keys = {
+        name: ApiKeys(settings).create(name, parse_scopes([scope]), datetime.now(UTC))[1]
+        for name, scope in (("all", "read"), ("north", "read:site=north"))
+    }
+    with running_broker(settings) as bootstrap:
+        ensure_output_topics(bootstrap)
+        with served(home, {"LAKEHOUSE_KAFKA_BOOTSTRAP": bootstrap}) as address:
+            yield address, bootstrap, keys
+
+
+class Listener:
+    """A client of the protocol over a websocket, subscribed to a stream."""
+
+    def __init__(self, address: str, key: str, stream: str, **options: Any) -> None:
+        self._socket = connect(f"ws{address.removeprefix('http')}/push?access_token={key}")
+        self._waiting: list[dict[str, Any]] = []
+        self._send({"protocol": "json", "version": 1})
+        assert self._next() == {}
+        self.subscribe(stream, **options)
+
+    def subscribe(self, stream: str, **options: Any) -> None:
+        """Subscribe, and wait for the answer."""
+        self._send({"type": 1, "invocationId": "1", "target": "Subscribe", "arguments": [stream, options]})
+        answer = self._next()
+        while answer.get("type") != 3:
+            answer = self._next()
+
+    def next(self) -> tuple[int, dict[str, Any]]:
+        """Number and body of the next news."""
+        message = self._next()
+        while message.get("type") != 1:
+            message = self._next()
+        number, body = message["arguments"]
+        return number, body
+
+    def close(self) -> None:
+        """Go."""
+        self._socket.close()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._socket.send(json.dumps(message) + "\x1e")
+
+    def _next(self) -> dict[str, Any]:
+        while not self._waiting:
+            texts = str(self._socket.recv(_WAIT_S)).split("\x1e")
+            self._waiting += [json.loads(text) for text in texts if text]
+        return self._waiting.pop(0)
+
+
+def tell(bootstrap: str, topic: str, *bodies: dict[str, Any]) -> None:
+    """Put messages of the hot path where it would."""
+    producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+    for body in bodies:
+        producer.produce(topic, json.dumps(body))
+    assert producer.flush(_WAIT_S) == 0
+
+
+def test_microsofts_client_is_served_by_three_transports(pushing: tuple[str, str, dict[str, str]]) -> None:
+    """Unmodified @microsoft/signalr subscribes, gets what it missed and an error, by each of its transports."""
+    address, _, keys = pushing
+    printed = [json.loads(line) for line in run_script(_SCRIPT, address, keys["all"]).splitlines()]
+    assert printed == [[name, 1, True] for name in ("WebSockets", "ServerSentEvents", "LongPolling")]
+
+
+def test_news_of_the_hot_path_come_by_scope(pushing: tuple[str, str, dict[str, str]]) -> None:
+    """Alarms come at once; a key of one site hears of that site only, whatever it asks for."""
+    address, bootstrap, keys = pushing
+    everything, north = (Listener(address, keys[name], "latest") for name in ("all", "north"))
+    alerts = Listener(address, keys["all"], "alerts", device_id="d1")
+    d1, d3 = {"device_id": "d1", "site_id": "north"}, {"device_id": "d3", "site_id": "south"}
+    tell(bootstrap, LATEST, d3, d1)
+    tell(bootstrap, ALERTS, {"rule": "hot", "device_id": "d2"}, {"rule": "hot", "device_id": "d1"})
+    assert [everything.next()[1], everything.next()[1]] == [d3, d1]
+    assert north.next()[1] == d1
+    assert alerts.next()[1]["device_id"] == "d1"
+    for listener in (everything, north, alerts):
+        listener.close()
+
+
+def test_who_was_cut_off_goes_on(pushing: tuple[str, str, dict[str, str]]) -> None:
+    """With the number of the last news a client gets what came meanwhile, and nothing twice."""
+    address, bootstrap, keys = pushing
+    first = Listener(address, keys["all"], "latest")
+    bodies = [{"device_id": name, "site_id": "north"} for name in ("a", "b", "c")]
+    tell(bootstrap, LATEST, bodies[0])
+    number, _ = first.next()
+    first.close()
+    tell(bootstrap, LATEST, *bodies[1:])
+    again = Listener(address, keys["all"], "latest", since=number)
+    assert [again.next()[1], again.next()[1]] == bodies[1:]
+    again.close()
+
+
+def test_a_wrong_key_is_refused(pushing: tuple[str, str, dict[str, str]]) -> None:
+    """Neither negotiation nor a websocket is open to who has no key."""
+    with pytest.raises((ConnectionClosed, InvalidStatus)):
+        Listener(pushing[0], "lh_0_x", "latest")
