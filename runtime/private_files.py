@@ -18,7 +18,7 @@ from runtime.errors import PlatformError
 from runtime.settings import Settings
 
 # the system's limit is 107 bytes, or 103 on some
-_LONGEST_SOCKET = 100
+LONGEST_SOCKET = 100
 
 
 def ensure_home(settings: Settings) -> None:
@@ -63,7 +63,7 @@ def home_key(settings: Settings, name: str) -> str:
 def socket_path(settings: Settings, name: str) -> Path:
     """Where a program of the home listens: in `run/`, or in a short folder of the user's when that path is too long."""
     path = settings.run_folder / f"{name}.socket"
-    if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+    if len(os.fsencode(path)) <= LONGEST_SOCKET:
         ensure_home(settings)
         settings.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if is_private(settings.home) or is_private(settings.run_folder):

@@ -16,7 +16,7 @@ AT = datetime(2026, 11, 20, 5, tzinfo=UTC)
 _GOOD: dict[str, Any] = {
     "device_id": "d1", "ce_specversion": "1.0", "ce_id": "m", "ce_source": "/devices/d1",
     "ce_type": "lakehouse.telemetry", "ce_subject": None, "ce_time": "2026-11-20T05:00:00Z", "ce_dataschema": None,
-    "measured_at": AT, "received_at": AT, "value": b"{}",
+    "measured_at": AT, "received_at": AT, "value": b"{}", "topic": "telemetry", "content_type": None,
 }  # fmt: skip
 _TYPES = {"measured_at": "TIMESTAMPTZ", "received_at": "TIMESTAMPTZ", "value": "BLOB"}
 
