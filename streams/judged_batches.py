@@ -19,6 +19,7 @@ from lake.sql_text import quoted, quoted_name
 from lake.tables.bronze import BRONZE_TELEMETRY
 from streams.kafka_records import FROM_RECORDS, record_columns
 from transforms.closer_look import CLOSER, looked_at
+from transforms.packed import is_packed, messages_of
 from transforms.payload import payloads_of
 from transforms.readings import judged_telemetry, readings
 from transforms.repeats import COLUMNS, IDENTITY, repeated_hashes, repeats
@@ -39,9 +40,12 @@ class BatchCounts:
 class JudgedBatches:
     """Judges batches in a DuckDB of its own; `new_readings` and `open_readings` are its tables of readings."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, models: Mapping[str, Model]) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, models: Mapping[str, Model], types: Sequence[str] = ()
+    ) -> None:
         self._connection = connection
         self._models = models
+        self._judging = judged_telemetry("batch", "facts", models, types)
         self._shapes = payloads_of(models.values())
         self._make_tables()
         self._prepare()
@@ -63,6 +67,10 @@ class JudgedBatches:
         run("DELETE FROM batch")
         run("DELETE FROM closer")
         self._insert("kafka_records", record_columns(messages), f"INSERT INTO batch {FROM_RECORDS}")
+        packs = run("EXECUTE find_packs").to_arrow_table()
+        if packs.num_rows:
+            rows = [row for pack in packs.to_pylist() for row in messages_of(pack)]
+            self._insert("parts", pa.Table.from_pylist(rows, packs.schema), "INSERT INTO batch FROM parts")
         run("DELETE FROM records")
         run("EXECUTE judge_records")
         waiting = run("EXECUTE find_waiting").to_arrow_table()
@@ -112,14 +120,15 @@ class JudgedBatches:
             "CREATE TABLE placements (device_id VARCHAR, valid_from TIMESTAMPTZ, valid_to TIMESTAMPTZ, site_id VARCHAR)"
         )
         self._insert("none", CLOSER.empty_table(), "CREATE TABLE closer AS FROM none")
-        run(f"CREATE TABLE records AS {judged_telemetry('batch', 'facts', self._models)}")
+        run(f"CREATE TABLE records AS {self._judging}")
         of_open = ", ".join(f"{quoted_name(name)} {type_}" for name, type_ in OPEN_COLUMNS.items())
         run(f"CREATE TABLE open_readings ({of_open})")
         run(f"CREATE TABLE new_readings ({of_open})")
         run(
             """CREATE VIEW judged AS SELECT r.* REPLACE (coalesce(r.reason, c.reason) AS reason), c.mended,
                 c.unknown AS unknown_telemetry
-            FROM records r LEFT JOIN closer c ON r."partition" = c."partition" AND r."offset" = c."offset" """
+            FROM records r LEFT JOIN closer c
+                ON r.topic = c.topic AND r."partition" = c."partition" AND r."offset" = c."offset" """
         )
         run(f"CREATE TABLE seen AS SELECT {COLUMNS}, event_at FROM judged")
         near = f"SELECT {COLUMNS} FROM seen SEMI JOIN (FROM judged WHERE reason IS NULL) USING ({', '.join(IDENTITY)})"
@@ -134,7 +143,8 @@ class JudgedBatches:
     def _prepare(self) -> None:
         self._tables = silver_tables(self._models.values())
         statements = {
-            "judge_records": f"INSERT INTO records {judged_telemetry('batch', 'facts', self._models)}",
+            "judge_records": f"INSERT INTO records {self._judging}",
+            "find_packs": f"FROM batch WHERE {is_packed()}",
             "find_waiting": 'SELECT topic, "partition", "offset", shape, value FROM records '
             "WHERE reason IS NULL AND text IS NULL",
             "find_repeats": f"INSERT INTO again {repeats('pool', 'hashes')}",

@@ -93,7 +93,7 @@ class _Run:
         self._consumer = HotConsumer(bootstrap, TELEMETRY_TOPIC, "lakehouse-streams",
                                      lambda: time.time_ns() // 1000, int(options.skew_s * _US))  # fmt: skip
         partitions = options.partitions or tuple(self._consumer.partitions())
-        self._judged = JudgedBatches(connection, known_models(settings))
+        self._judged = JudgedBatches(connection, known_models(settings), settings.telemetry_types)
         self._registry = HotRegistry(connection, settings)
         self._windows = [
             OpenWindows(connection, number, window, partitions)

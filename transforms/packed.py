@@ -1,9 +1,16 @@
-"""Packs: which records of bronze hold messages rather than being one, as SQL.
+"""Packs: which records of bronze hold messages rather than being one, as SQL, and the rows of those messages.
 
-Belongs here: the condition alone. Taking a pack apart is in `wire.packs`.
+Belongs here: the condition and the rows. Taking a pack apart is in `wire.packs`.
 """
 
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
 from lake.tables.bronze import BRONZE_TELEMETRY
+from wire.envelope import ATTRIBUTES, rfc3339
+from wire.packs import Part, unpack
+from wire.times import moment_of_rfc3339
 
 _TYPES = ("application/cloudevents", "application/senml", "application/sensml")
 
@@ -18,3 +25,24 @@ def is_packed() -> str:
     by_type = " OR ".join(f"starts_with(lower(content_type), '{each}')" for each in _TYPES)
     is_pack = f"coalesce({by_type}, false) OR coalesce({list_begins} OR {list_behind_space}, false)"
     return f"(topic = '{BRONZE_TELEMETRY.short_name}' AND ({is_pack}))"
+
+
+def messages_of(pack: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The messages of a pack, a row of bronze, as rows of bronze."""
+    record = Part({name: pack[name] for name in ATTRIBUTES}, pack["content_type"], pack["value"])
+    for number, part in enumerate(unpack(record, rfc3339(pack["received_at"])), 1):
+        measured = moment_of_rfc3339(part.attributes.get("ce_time") or "")
+        yield {
+            **pack,
+            "topic": f"{pack['topic']}#{number}",
+            "headers": None,
+            **part.attributes,
+            "content_type": part.content_type,
+            "value": part.value,
+            "measured_at": measured,
+            "measured_hour": None if measured is None else _hour(measured),
+        }
+
+
+def _hour(moment: datetime) -> int:
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 3600)

@@ -10,9 +10,7 @@ that comes again makes the same, once.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -24,14 +22,9 @@ from lake.tables.bronze import BRONZE_TELEMETRY
 from pipeline.silver.judging import arrow_rows
 from runtime.errors import StepError
 from runtime.settings import Settings
-from transforms.packed import is_packed
-from wire.envelope import rfc3339
-from wire.packs import Part
-from wire.packs import unpack as parts_of
-from wire.times import moment_of_rfc3339
+from transforms.packed import is_packed, messages_of
 
 APP_ID = "unpack"
-_ATTRIBUTES = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_dataschema")
 
 
 def unpack(connection: duckdb.DuckDBPyConnection, settings: Settings, done: int, target: int, run_id: str) -> int:
@@ -65,27 +58,7 @@ def _messages(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBat
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in packs:
-            rows = [row for pack in batch.to_pylist() for row in _rows(pack)]
+            rows = [row for pack in batch.to_pylist() for row in messages_of(pack)]
             yield from pa.Table.from_pylist(rows, schema=packs.schema).to_batches()
 
     return pa.RecordBatchReader.from_batches(packs.schema, batches())
-
-
-def _rows(pack: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    record = Part({name: pack[name] for name in _ATTRIBUTES}, pack["content_type"], pack["value"])
-    for number, part in enumerate(parts_of(record, rfc3339(pack["received_at"])), 1):
-        measured = moment_of_rfc3339(part.attributes.get("ce_time") or "")
-        yield {
-            **pack,
-            "topic": f"{pack['topic']}#{number}",
-            "headers": None,
-            **part.attributes,
-            "content_type": part.content_type,
-            "value": part.value,
-            "measured_at": measured,
-            "measured_hour": None if measured is None else _hour(measured),
-        }
-
-
-def _hour(moment: datetime) -> int:
-    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 3600)

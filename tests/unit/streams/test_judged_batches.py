@@ -111,6 +111,15 @@ def test_what_sql_cannot_vouch_for_is_judged_strictly() -> None:
     assert (counts.readings, counts.refused) == (1, 1)
 
 
+def test_packs_are_taken_apart() -> None:
+    """The messages of a list count one by one, also those that are looked at closely; the list itself is no reading."""
+    _, batches = judged()
+    pack = b'[{"temperature":20},{"temperature":21,"mood":"good"},{"temperature":"warm"}]'
+    counts = take(batches, Record("d0", "a", 0, pack, 0, 1))
+    assert (counts.readings, counts.refused, counts.repeats) == (2, 2, 0)
+    assert take(batches, Record("d0", "a", 0, pack, 1, 2)).repeats == 2
+
+
 def test_what_is_forgotten_is_no_longer_kept() -> None:
     """Readings before a moment go, with their identities; the oldest offset that is kept is where to read again."""
     _, batches = judged()
