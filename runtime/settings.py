@@ -9,7 +9,7 @@ writes takes a `Settings`.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +49,7 @@ class Settings:
     lake_uri: Annotated[
         str, Setting("LAKEHOUSE_LAKE_URI", lake_uri, _LAKE, "a folder, or `s3://bucket/prefix`", "`<home>/lake`")
     ]
+    _: KW_ONLY
     kafka_bootstrap: Annotated[
         str | None, Setting("LAKEHOUSE_KAFKA_BOOTSTRAP", hosts, _KAFKA, "your Kafka", "embedded broker")
     ] = None

@@ -34,7 +34,7 @@ def landing_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]
 def half(landing_home: Settings, spark_address: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Half of the messages are published, the others are in Kafka."""
     home = tmp_path_factory.mktemp("half")
-    settings = Settings(home, str(home / "lake"), landing_home.kafka_bootstrap, spark_address)
+    settings = Settings(home, str(home / "lake"), kafka_bootstrap=landing_home.kafka_bootstrap, spark=spark_address)
     return half_published(settings)
 
 
