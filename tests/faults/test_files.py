@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from pyspark.errors import PySparkException
 from dagster_project.runs.in_process import run_job
 from lake.models.catalog import known_models
 from lake.storage.locations import table_uri
+from lake.storage.slice_files import slice_files
 from lake.tables.gold import DEVICE_HOURS, DEVICE_MINUTES
 from pipeline.run import Run
 from pipeline.silver.tick import rebuild_silver
@@ -51,23 +53,21 @@ def flip_bits(path: Path) -> None:
     path.write_bytes(content)
 
 
-def newest_file(settings: Settings, table: str) -> tuple[Path, str]:
-    """A file that the newest version of a table reads, the largest, and the hour that it holds."""
-    opened = DeltaTable(table_uri(settings, table))
-    files = opened.get_add_actions(flatten=True)
-    columns = ("size_bytes", "path", "partition.event_date", "partition.event_hour")
-    _, path, date, hour = max(zip(*(files[name].to_pylist() for name in columns), strict=True))
-    return Path(table_uri(settings, table)) / path, f"{date}T{int(hour):02d}"
+def newest_file(settings: Settings, table: str) -> tuple[Path, list[str]]:
+    """A file that the newest version of a table reads, the largest, and the hours that it holds."""
+    files = slice_files(settings, table, DeltaTable(table_uri(settings, table)))
+    largest = max(files, key=lambda file: (file.size_bytes, file.path))
+    return Path(table_uri(settings, table)) / unquote(largest.path), list(largest.slices)
 
 
 def of_gold(damage: Damage, scene: Scene, invariants: Invariants) -> None:
-    """Readers get an error, and the hour built anew replaces the file."""
+    """Readers get an error, and the hours built anew replace the file."""
     before = seen(scene.settings)
-    path, hour = newest_file(scene.settings, DEVICE_MINUTES.name)
+    path, hours = newest_file(scene.settings, DEVICE_MINUTES.name)
     damage(path)
     with pytest.raises(LakehouseError, match=r"device_minutes"):
         seen(scene.settings)
-    run_job(scene.settings, "publish", slices=[hour])
+    run_job(scene.settings, "publish", slices=hours)
     assert {**seen(scene.settings), "publication": 2} == before
     invariants.hold(scene.settings, scene.manifest)
 
@@ -75,13 +75,13 @@ def of_gold(damage: Damage, scene: Scene, invariants: Invariants) -> None:
 def of_silver(damage: Damage, scene: Scene, invariants: Invariants) -> None:
     """Gold cannot be built of it; judged anew from bronze, it can."""
     settings, before = scene.settings, seen(scene.settings)
-    path, hour = newest_file(settings, "silver.thermostats")
+    path, hours = newest_file(settings, "silver.thermostats")
     damage(path)
     with pytest.raises(StepError, match=r"thermostats"):
-        run_job(settings, "publish", slices=[hour])
+        run_job(settings, "publish", slices=hours)
     assert seen(settings) == before
     with scene.session() as session:
-        rebuild_silver(session, Run(settings, known_models(settings), "rebuild", datetime.now(UTC)), [hour])
+        rebuild_silver(session, Run(settings, known_models(settings), "rebuild", datetime.now(UTC)), hours)
     scene.refresh()
     assert {**seen(settings), "publication": 2} == before
     invariants.hold(settings, scene.manifest)
@@ -164,7 +164,7 @@ OF_PUBLISHED = (
         Case(
             f"{name} file in gold",
             f"{name} data file of `gold.device_minutes`",
-            "readers get an error that names the table, no figure; a backfill of the hour mends it",
+            "readers get an error that names the table, no figure; a backfill of its hours mends it",
             partial(of_gold, damage),
         )
         for name, damage in _DAMAGES
@@ -173,7 +173,7 @@ OF_PUBLISHED = (
         Case(
             f"{name} file in silver",
             f"{name} data file of `silver.thermostats`",
-            "nothing is built of it, with an error that names the table; a backfill of the hour mends it",
+            "nothing is built of it, with an error that names the table; a backfill of its hours mends it",
             partial(of_silver, damage),
         )
         # of gold, whose writer has no checksums, `lakehouse verify` finds it

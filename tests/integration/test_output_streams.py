@@ -140,11 +140,21 @@ def test_a_folder_that_cannot_be_is_said_at_the_start(home: Path, variable: str,
     assert variable.encode() in result.stderr
 
 
+def test_a_model_with_an_id_that_is_too_long_is_refused(home: Path, tmp_path: Path) -> None:
+    """DTDL lets the id of an Interface have 128 characters; a longer one is said in a sentence."""
+    model = {"@id": DTMI, "@type": "Interface", "@context": "dtmi:dtdl:context;3"}
+    (tmp_path / "long.json").write_text(json.dumps(model))
+    result = shell(home, f"$L models add {tmp_path}/long.json")
+    assert result.returncode == 2
+    assert is_one_sentence(result.stderr)
+    assert b"an Interface may have 128" in result.stderr
+
+
 def test_a_model_with_a_long_id_has_a_file_and_a_table(home: Path, tmp_path: Path) -> None:
     """Their names are shortened, differ for ids that differ late, and fit into a file system."""
     for last in "BC":
         model = {
-            "@id": DTMI.replace(";", f"{last};"), "@type": "Interface", "@context": "dtmi:dtdl:context;3",
+            "@id": f"dtmi:example:{'A' * 112}{last};1", "@type": "Interface", "@context": "dtmi:dtdl:context;3",
             "contents": [{"@type": "Telemetry", "name": "temperature", "schema": "double"}],
         }  # fmt: skip
         (tmp_path / f"{last}.json").write_text(json.dumps(model))
