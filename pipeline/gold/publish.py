@@ -17,8 +17,8 @@ import pyarrow as pa
 from lake.records import gold_hashes, publications
 from lake.records.publications import Publication
 from lake.records.verdicts import Verdict, held_entry, input_version, latest_failures, verdicts_at
-from lake.slices import day_of, hours_by_date, predicate, runs_of, slices_of_day
-from lake.storage.delta import arrow_schema, open_table, replace, roll_back
+from lake.slices import day_of, predicate, runs_of, slices_of_day
+from lake.storage.delta import arrow_schema, replace, roll_back
 from lake.tables.contracts import Table
 from lake.tables.gold import (
     DAILY,
@@ -166,26 +166,8 @@ def _commit(
     for start in range(0, len(slices), _SLICES_A_COMMIT):
         part = slices[start : start + _SLICES_A_COMMIT]
         hours = part if table in HOURLY else [hour for day in part for hour in slices_of_day(day)]
-        version = _replace(connection, settings, table, predicate(_whole_dates(settings, table, hours)), metadata)
+        version = _replace(connection, settings, table, predicate(hours), metadata)
     return version
-
-
-def _whole_dates(settings: Settings, table: Table, hours: Sequence[str]) -> list[str]:
-    """The hours, and all others of dates of which the table has no further hour.
-
-    A whole date is replaced without reading its files for rows to keep; so one that is damaged can be replaced.
-    """
-    opened = open_table(settings, table.name)
-    files = None if opened is None else opened.get_add_actions(flatten=True)
-    limits = ("partition.event_date", "min.event_hour", "max.event_hour")
-    if files is None or not set(limits) <= set(files.schema.names):
-        return list(hours)
-    given, kept = hours_by_date(hours), set()
-    for day, low, high in zip(*(files[name].to_pylist() for name in limits), strict=True):
-        if low is None or high is None or not set(range(low, high + 1)) <= set(given.get(day, ())):
-            kept.add(day)
-    whole = [hour for day in given if day not in kept for hour in slices_of_day(day.isoformat())]
-    return sorted({*hours, *whole})
 
 
 def _replace(
