@@ -242,3 +242,16 @@ def test_of_a_refresh(case: Case, ticked: Scene, home: Path, invariants: Invaria
 def test_of_a_publication(case: Case, judged: Scene, home: Path, invariants: Invariants) -> None:
     """What the case says holds."""
     case.prove(judged.copy(home), invariants)
+
+
+@pytest.mark.xfail(
+    raises=StepError, strict=True, reason="a file by date is read for the hours to keep, so a damaged one cannot go"
+)
+def test_damaged_gold_is_mended_by_its_hours(published: Scene, home: Path) -> None:
+    """The hours of a damaged file, built anew, replace it."""
+    scene = published.copy(home)
+    before = seen(scene.settings)
+    path, hours = newest_file(scene.settings, DEVICE_MINUTES.name)
+    truncate(path)
+    run_job(scene.settings, "publish", slices=hours)
+    assert {**seen(scene.settings), "publication": 2} == before
