@@ -1,196 +1,50 @@
 """Settings: the only reader of the environment.
 
-Belongs here: every variable that is a setting, said once: its field, default, reader and meaning. What children are
-given, what is known and docs/reference/settings.md follow from that. Anything that starts, connects or
-writes takes a `Settings`.
+Belongs here: putting the sections together (`runtime.sections` says each setting once), reading and handing on the
+environment. What children are given, what is known and docs/reference/settings.md follow from the sections. Anything
+that starts, connects or writes takes a `Settings`.
 
     python -m runtime.settings > docs/reference/settings.md
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from runtime.errors import UsageError
-from runtime.variables import (
-    Setting,
-    database_url,
-    hosts,
-    lake_uri,
-    memory_size,
-    message_types,
-    port,
-    settings_of,
-    spark_address,
-    web_address,
-    whole_number,
-)
-
-_HOME, _LAKE, _KAFKA, _SPARK, _DAGSTER = "Home", "Lake", "Kafka", "Spark", "Dagster"
-_UPKEEP, _READING, _HUB, _SERVING, _S3 = "Upkeep", "Reading", "Hub", "Serving", "S3"
+from runtime.sections.engine_settings import DagsterSettings, KafkaSettings, SparkSettings
+from runtime.sections.hub_settings import HubSettings
+from runtime.sections.lake_settings import ReadingSettings, S3Settings, UpkeepSettings
+from runtime.sections.place import Place
+from runtime.sections.serving_settings import ServingSettings
+from runtime.variables import settings_of
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Where this lakehouse lives and what it talks to. How a default of None is called stands beside each.
+class Settings(
+    Place,
+    KafkaSettings,
+    SparkSettings,
+    DagsterSettings,
+    UpkeepSettings,
+    ReadingSettings,
+    HubSettings,
+    ServingSettings,
+    S3Settings,
+):
+    """Where this lakehouse lives and what it talks to, section by section, in the order of the page.
 
     In set-up's rehearsal (`is_rehearsal`, never from the environment) programs write down which classes they load.
     """
 
-    home: Annotated[
-        Path,
-        Setting(
-            "LAKEHOUSE_HOME", Path, _HOME,
-            "all state: broker data, lake, Dagster, logs. Two homes are two lakehouses, ports and all", "`.lakehouse`",
-        ),
-    ]  # fmt: skip
-    lake_uri: Annotated[
-        str, Setting("LAKEHOUSE_LAKE_URI", lake_uri, _LAKE, "a folder, or `s3://bucket/prefix`", "`<home>/lake`")
-    ]
-    _: KW_ONLY
-    kafka_bootstrap: Annotated[
-        str | None, Setting("LAKEHOUSE_KAFKA_BOOTSTRAP", hosts, _KAFKA, "your Kafka", "embedded broker")
-    ] = None
-    foreign_types: Annotated[
-        str | None,
-        Setting(
-            "LAKEHOUSE_TELEMETRY_TYPES", message_types, _KAFKA,
-            "types of CloudEvents that count as telemetry besides our own: `com.example.reading,com.other.*`",
-            "none",
-        ),
-    ] = None  # fmt: skip
-    spark: Annotated[
-        str,
-        Setting(
-            "LAKEHOUSE_SPARK", spark_address, _SPARK,
-            "`local[N]`, `spark://host:port`, or a running Connect server `sc://host:port`", "`local[*]`",
-        ),
-    ] = "local[*]"  # fmt: skip
-    spark_memory: Annotated[
-        str, Setting("LAKEHOUSE_SPARK_MEMORY", memory_size, _SPARK, "memory of the embedded Spark", "`1200m`")
-    ] = "1200m"
-    java_home: Annotated[
-        Path | None, Setting("JAVA_HOME", Path, _SPARK, "Java for Spark and Kafka", "what set-up has found")
-    ] = None
-    ui_port: Annotated[
-        int | None, Setting("LAKEHOUSE_UI_PORT", port, _DAGSTER, "port of Dagster's UI", "3000, or a free one")
-    ] = None
-    keep_publications_days: Annotated[
-        int,
-        Setting(
-            "LAKEHOUSE_KEEP_PUBLICATIONS_DAYS", whole_number, _UPKEEP,
-            "how long publications stay readable; the newest always does", "30",
-        ),
-    ] = 30  # fmt: skip
-    keep_files_hours: Annotated[
-        int,
-        Setting(
-            "LAKEHOUSE_KEEP_FILES_HOURS", whole_number, _UPKEEP,
-            "how long files out of use stay; longer than the longest query", "24",
-        ),
-    ] = 24  # fmt: skip
-    keep_bronze_days: Annotated[
-        int | None,
-        Setting(
-            "LAKEHOUSE_KEEP_BRONZE_DAYS", whole_number, _UPKEEP,
-            "days since receipt after which upkeep drops telemetry from bronze", "for ever",
-        ),
-    ] = None  # fmt: skip
-    keep_silver_days: Annotated[
-        int | None,
-        Setting(
-            "LAKEHOUSE_KEEP_SILVER_DAYS", whole_number, _UPKEEP,
-            "days since `event_at` after which upkeep drops readings and rejected records", "for ever",
-        ),
-    ] = None  # fmt: skip
-    sql_memory_mb: Annotated[
-        int,
-        Setting(
-            "LAKEHOUSE_SQL_MEMORY_MB", whole_number, _READING,
-            "how much of published gold the prompt of `lakehouse sql` copies into memory; 0 is none", "512",
-        ),
-    ] = 512  # fmt: skip
-    hub_database: Annotated[
-        str | None,
-        Setting(
-            "LAKEHOUSE_HUB_DATABASE", database_url, _HUB,
-            "the hub's registry: `postgresql://user@host/name` or `sqlite:///file`", "SQLite under the home",
-        ),
-    ] = None  # fmt: skip
-    hub_port: Annotated[
-        int, Setting("LAKEHOUSE_HUB_PORT", port, _HUB, "the hub's TLS port, for MQTT, AMQP and HTTPS", "8883")
-    ] = 8883
-    api_port: Annotated[
-        int | None,
-        Setting("LAKEHOUSE_API_PORT", port, _SERVING, "port of the API and of sharing", "8080, or a free one"),
-    ] = None
-    aws_endpoint_url: Annotated[
-        str | None,
-        Setting(
-            "AWS_ENDPOINT_URL",
-            web_address,
-            _S3,
-            "where S3 is, when not at AWS",
-            "AWS",
-            ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
-        ),
-    ] = None
-    aws_access_key_id: Annotated[str | None, Setting("AWS_ACCESS_KEY_ID", str, _S3, "key", "AWS's own chain")] = None
-    aws_secret_access_key: Annotated[str | None, Setting("AWS_SECRET_ACCESS_KEY", str, _S3, "its secret")] = None
-    aws_session_token: Annotated[
-        str | None, Setting("AWS_SESSION_TOKEN", str, _S3, "of a key that is lent for a time")
-    ] = None
-    aws_region: Annotated[
-        str, Setting("AWS_REGION", str, _S3, "region", "`us-east-1`", ("AWS_REGION", "AWS_DEFAULT_REGION"))
-    ] = "us-east-1"
-    is_rehearsal: bool = False
-
-    @property
-    def hub_folder(self) -> Path:
-        """The hub's registry (unless it has an address of its own), certificates and figures."""
-        return self.home / "hub"
+    is_rehearsal: bool = field(default=False, kw_only=True)
 
     @property
     def hub_database_url(self) -> str:
         """Where the hub's registry is, as SQLAlchemy writes it."""
         return self.hub_database or f"sqlite:///{self.hub_folder / 'registry.db'}"
-
-    @property
-    def models_folder(self) -> Path:
-        """Models that were added to this lakehouse, beside the ones that come with the project."""
-        return self.home / "models"
-
-    @property
-    def run_folder(self) -> Path:
-        """One JSON file for each process that runs for this home."""
-        return self.home / "run"
-
-    @property
-    def log_folder(self) -> Path:
-        """Output of the processes that run for this home."""
-        return self.home / "logs"
-
-    @property
-    def work_folder(self) -> Path:
-        """Scratch files that may be deleted whenever nothing runs."""
-        return self.home / "work"
-
-    @property
-    def dagster_home(self) -> Path:
-        """Dagster's instance: runs, events, schedules."""
-        return self.home / "dagster"
-
-    @property
-    def telemetry_types(self) -> tuple[str, ...]:
-        """The foreign types of messages that count as telemetry."""
-        return tuple(self.foreign_types.split(",")) if self.foreign_types else ()
-
-    @property
-    def is_s3(self) -> bool:
-        """True when the lake lies on S3 rather than in a folder."""
-        return self.lake_uri.startswith("s3://")
 
     def child_environment(self) -> dict[str, str]:
         """The variables a child process needs to come to the same settings, added to those it inherits."""

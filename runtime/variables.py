@@ -7,6 +7,7 @@ are, and reading the environment, is `settings`'.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import get_annotations
 from typing import Any, get_type_hints
 
 
@@ -27,11 +28,15 @@ class Setting:
 
 
 def settings_of(kind: type) -> dict[str, Setting]:
-    """The settings that the fields of a dataclass are annotated with, by the names of the fields."""
+    """The settings that the fields of a dataclass are annotated with, by the names of the fields.
+
+    Its own come first, then those of its bases in the order in which it names them.
+    """
     hints = get_type_hints(kind, include_extras=True)
+    fields = [name for each in kind.__mro__ for name in get_annotations(each)]
     found = {
-        name: [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Setting)]
-        for name, hint in hints.items()
+        name: [each for each in getattr(hints[name], "__metadata__", ()) if isinstance(each, Setting)]
+        for name in fields
     }
     return {name: settings[0] for name, settings in found.items() if settings}
 

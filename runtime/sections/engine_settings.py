@@ -1,0 +1,60 @@
+"""Settings of the engines: Kafka, Spark and Dagster.
+
+Belongs here: which of them are used, and with how much memory. Not how they are started.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from runtime.variables import Setting, hosts, memory_size, message_types, port, spark_address
+
+
+@dataclass(frozen=True, kw_only=True)
+class KafkaSettings:
+    """Which Kafka, and what counts as telemetry there."""
+
+    kafka_bootstrap: Annotated[
+        str | None, Setting("LAKEHOUSE_KAFKA_BOOTSTRAP", hosts, "Kafka", "your Kafka", "embedded broker")
+    ] = None
+    foreign_types: Annotated[
+        str | None,
+        Setting(
+            "LAKEHOUSE_TELEMETRY_TYPES", message_types, "Kafka",
+            "types of CloudEvents that count as telemetry besides our own: `com.example.reading,com.other.*`",
+            "none",
+        ),
+    ] = None  # fmt: skip
+
+    @property
+    def telemetry_types(self) -> tuple[str, ...]:
+        """The foreign types of messages that count as telemetry."""
+        return tuple(self.foreign_types.split(",")) if self.foreign_types else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkSettings:
+    """Where Spark runs, with which memory and Java."""
+
+    spark: Annotated[
+        str,
+        Setting(
+            "LAKEHOUSE_SPARK", spark_address, "Spark",
+            "`local[N]`, `spark://host:port`, or a running Connect server `sc://host:port`", "`local[*]`",
+        ),
+    ] = "local[*]"  # fmt: skip
+    spark_memory: Annotated[
+        str, Setting("LAKEHOUSE_SPARK_MEMORY", memory_size, "Spark", "memory of the embedded Spark", "`1200m`")
+    ] = "1200m"
+    java_home: Annotated[
+        Path | None, Setting("JAVA_HOME", Path, "Spark", "Java for Spark and Kafka", "what set-up has found")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DagsterSettings:
+    """Dagster's own web page."""
+
+    ui_port: Annotated[
+        int | None, Setting("LAKEHOUSE_UI_PORT", port, "Dagster", "port of Dagster's UI", "3000, or a free one")
+    ] = None
