@@ -13,6 +13,7 @@ import pytest
 from bench import __main__ as command
 from bench import harness
 from bench.harness import DifferenceError, Result, Side, Times, slower, take_turns
+from bench.ingest import check_repeats
 from bench.memory import peak_memory
 from bench.page import page, plot
 
@@ -98,3 +99,11 @@ def test_a_bench_that_takes_too_much_memory_fails(
     assert command.main([]) == code
     assert re.fullmatch(said, capsys.readouterr().err.strip())
     assert json.loads((tmp_path / "tick.json").read_text())["peak_mb"] > 10
+
+
+def test_a_script_that_leaves_readings_out_stops_the_bench() -> None:
+    """It may have repeats that we do not have, two in a hundred, and nothing less or more."""
+    check_repeats({"silver.thermostats": 1000}, {"silver.thermostats": 1015})
+    for count in (999, 1021):
+        with pytest.raises(DifferenceError, match=f"{count} readings in silver.thermostats"):
+            check_repeats({"silver.thermostats": 1000}, {"silver.thermostats": count})
