@@ -4,7 +4,6 @@ Belongs here: one value that holds them, and the counts. What each does belongs 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hub.admission import Admission
 from hub.landing import Landing
@@ -12,9 +11,7 @@ from hub.message_routes import MessageRoutes
 from hub.quotas import Quotas
 from hub.registry.hub_registry import Registry
 from hub.repeat_window import RepeatWindows
-
-if TYPE_CHECKING:
-    from hub.session_table import SessionTable
+from hub.session_table import SessionTable
 
 
 @dataclass(slots=True)
@@ -40,5 +37,5 @@ class HubParts:
     windows: RepeatWindows
     routes: MessageRoutes
     quotas: Quotas
-    sessions: "SessionTable"
+    sessions: SessionTable
     counts: Counts

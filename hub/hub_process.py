@@ -101,21 +101,20 @@ def _open_parts(settings: Settings, options: HubOptions, loop: asyncio.AbstractE
     ensure_routed_topics(options.bootstrap, routes)
     registry = Registry(settings.hub_database_url)
     instance = f"hub{options.worker}-{secrets.token_hex(3)}"
-    sessions = SessionTable(registry, instance, loop)
-    parts = HubParts(
+    admission = Admission(registry, key_material(settings).trusted_roots(), utc_now)
+    landing = Landing(options.bootstrap, loop)
+    return HubParts(
         instance,
         options.hosts,
         registry,
-        Admission(registry, key_material(settings).trusted_roots(), utc_now),
-        Landing(options.bootstrap, loop),
+        admission,
+        landing,
         RepeatWindows(options.bootstrap),
         routes,
         Quotas(options.profile),
-        sessions,
+        SessionTable(registry, admission, landing, instance),
         Counts(),
     )
-    sessions.use(parts)
-    return parts
 
 
 async def _signalled(loop: asyncio.AbstractEventLoop) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import func, insert, select, update
 
 from hub.hub_errors import HubError
-from hub.methods import MethodInvoker
+from hub.methods import MethodCall, MethodInvoker
 from hub.registry.database import Tx
 from hub.registry.documents_table import Document, document_of, documents_of, replace_document
 from hub.registry.hub_registry import Registry
@@ -123,9 +123,8 @@ class JobRunner:
         wanted = job.body["cloudToDeviceMethod"]
         payload = json.dumps(wanted.get("payload")).encode()
         connect_s, response_s = wanted.get("connectTimeoutInSeconds") or 0, wanted.get("responseTimeoutInSeconds") or 30
-        result = await self._invoker.invoke(
-            device_id, "", str(wanted.get("methodName")), payload, connect_s, response_s
-        )
+        call = MethodCall(device_id, "", str(wanted.get("methodName")), payload, connect_s, response_s)
+        result = await self._invoker.invoke(call)
         return {"status": result.status, "payload": json.loads(result.payload) if result.payload.strip() else None}
 
     async def _end(self, tenant: str, job: Document, status: str, reason: str | None = None) -> None:

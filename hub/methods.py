@@ -7,6 +7,26 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
+@dataclass(frozen=True, slots=True)
+class MethodCall:
+    """A question to a device, or to one of its modules (none: an empty `module_id`), with its payload as JSON text.
+
+    A device that is not connected has `connect_within_s` to come, and one that is `answer_within_s` to answer.
+    """
+
+    device_id: str
+    module_id: str
+    method: str
+    payload: bytes
+    connect_within_s: int
+    answer_within_s: int
+
+    @property
+    def client(self) -> str:
+        """Who is asked, by its client id."""
+        return f"{self.device_id}/{self.module_id}" if self.module_id else self.device_id
+
+
 @dataclass(frozen=True)
 class MethodResult:
     """A device's answer: its own status, and its payload as JSON text."""
@@ -18,15 +38,7 @@ class MethodResult:
 class MethodInvoker(Protocol):
     """Whoever holds the devices' connections."""
 
-    async def invoke(
-        self,
-        device_id: str,
-        module_id: str,
-        method: str,
-        payload: bytes,
-        connect_timeout_s: int,
-        response_timeout_s: int,
-    ) -> MethodResult:
+    async def invoke(self, call: MethodCall) -> MethodResult:
         """Call a method and wait for its answer.
 
         Raises HubError DeviceNotOnline when the device does not connect in time, DeviceTimeout when it gives no answer.

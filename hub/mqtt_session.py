@@ -182,9 +182,15 @@ class MqttSession(PacketFlow):
             self.wait_for(asyncio.sleep(delay_s))
 
     async def _look_back(self, message: Publish) -> None:
-        """A message that was sent before, the first in this connection: find what the former one brought to Kafka."""
+        """A message that was sent before, the first in this connection: find what the former ones brought to Kafka.
+
+        Raises PlatformError when Kafka cannot be read.
+        """
         assert self.uplink is not None  # only connections that are open look back
-        self.uplink.window = await self._parts.sessions.look_back(self)
+        assert self.admitted is not None
+        key, opened = self.admitted.identity.device_id.encode(), self.opened
+        found = self._parts.windows.find(self._parts.routes.every_topic(), key, opened.previous, opened.since_ms)
+        self.uplink.window = await asyncio.wrap_future(found)
         self.opened.is_looked_up = True
         self._published(message)
 

@@ -9,24 +9,19 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
-from hub.admission import Admitted
+from hub.admission import Admission, Admitted
+from hub.client_session import ClientSession, Opened, Ticked
 from hub.hub_errors import HubCode, HubError
-from hub.methods import MethodResult
+from hub.landing import Landing
+from hub.methods import MethodCall, MethodResult
 from hub.registry.change_feed import Change
 from hub.registry.connections import next_epoch
 from hub.registry.database import Tx
 from hub.registry.documents_table import add_document, document_of, replace_document
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
-from hub.repeat_window import Window
 from hub.uplink import Inheritance
-
-if TYPE_CHECKING:
-    from hub.hub_parts import HubParts
-    from hub.mqtt_session import MqttSession
 
 TICK_S = 1.0
 _INHERITANCE_KEPT_S = 600.0
@@ -35,43 +30,19 @@ _FILTERS = "mqttSubscriptions"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Opened:
-    """A connection as it began: its epoch, where its repeats may lie, and the subscriptions that it goes on with."""
-
-    epoch: int
-    previous: tuple[int, ...]
-    since_ms: int
-    filters: dict[str, int]
-    is_looked_up: bool = False
-
-
-class Ticked(Protocol):
-    """A connection of any kind."""
-
-    def tick(self, now_s: float, wall_s: float) -> None:
-        """A second has passed."""
-
-    def cut(self, reason: str) -> None:
-        """Close."""
-
-
 class SessionTable:
     """Every connection of this process; `hub.methods.MethodInvoker` for the service side."""
 
-    def __init__(self, registry: Registry, instance: str, loop: asyncio.AbstractEventLoop) -> None:
-        self._registry, self._instance, self._loop = registry, instance, loop
-        self._parts: HubParts | None = None
+    def __init__(self, registry: Registry, admission: Admission, landing: Landing, instance: str) -> None:
+        """`instance` names this process. Raises RuntimeError outside the loop that the connections live in."""
+        self._registry, self._admission, self._landing, self._instance = registry, admission, landing, instance
+        self._loop = asyncio.get_running_loop()
         self._all: set[Ticked] = set()
-        self._of_client: dict[str, MqttSession] = {}
+        self._of_client: dict[str, ClientSession] = {}
         self._inheritances: dict[str, tuple[float, Inheritance]] = {}
         self._arrivals: dict[str, asyncio.Event] = {}
         self.received_count = 0
         registry.subscribe(self._tell)
-
-    def use(self, parts: "HubParts") -> None:
-        """The parts that belong to the same process."""
-        self._parts = parts
 
     # what sessions tell
 
@@ -84,7 +55,7 @@ class SessionTable:
         self._all.discard(session)
 
     async def take_over(
-        self, session: "MqttSession", admitted: Admitted, model_id: str | None, is_clean: bool
+        self, session: ClientSession, admitted: Admitted, model_id: str | None, is_clean: bool
     ) -> Opened:
         """Give the client to this connection; an older one of it is cut. Raises HubError when it is not registered."""
         identity, client = admitted.identity, session.client
@@ -104,7 +75,7 @@ class SessionTable:
             raise HubError(HubCode.DeviceNotOnline, f"{client!r} has connected anew meanwhile.")
         return opened
 
-    async def _flushed(self, session: "MqttSession") -> None:
+    async def _flushed(self, session: ClientSession) -> None:
         """Wait a moment for what an older connection has on its way; the rest is inherited."""
         deadline = time.monotonic() + _FLUSH_WITHIN_S
         while session.uplink is not None and session.uplink.unacknowledged and time.monotonic() < deadline:
@@ -114,13 +85,13 @@ class SessionTable:
         """What the client's last connection in this process left."""
         return self._inheritances.pop(client, (0.0, Inheritance()))[1]
 
-    def opened(self, session: "MqttSession") -> None:
+    def opened(self, session: ClientSession) -> None:
         """The client may be called from now on."""
         waiting = self._arrivals.pop(session.client, None)
         if waiting is not None:
             waiting.set()
 
-    def ended(self, session: "MqttSession", last_heard_ms: int) -> None:
+    def ended(self, session: ClientSession, last_heard_ms: int) -> None:
         """A client's connection is gone, or never came to be one."""
         if self._of_client.get(session.client) is session:
             del self._of_client[session.client]
@@ -139,16 +110,6 @@ class SessionTable:
 
     def _close(self, identity: Identity, epoch: int, since_ms: int | None) -> None:
         self._registry.disconnected(identity.device_id, identity.module_id, epoch, since_ms)
-
-    async def look_back(self, session: "MqttSession") -> Window:
-        """What the client's former connections brought to Kafka. Raises PlatformError when Kafka cannot be read."""
-        assert self._parts is not None  # used since the process began
-        assert session.admitted is not None  # it is open
-        key = session.admitted.identity.device_id.encode()
-        topics = self._parts.routes.every_topic()
-        opened = session.opened
-        future = self._parts.windows.find(topics, key, opened.previous, opened.since_ms)
-        return await asyncio.wrap_future(future)
 
     def keep_filters(self, identity: Identity, filters: Mapping[str, int]) -> None:
         """A client that asked for it finds its subscriptions again, whichever process it comes back to."""
@@ -172,27 +133,19 @@ class SessionTable:
         """Messages since the process started, repeats too."""
         return self.received_count + sum(s.uplink.received_count for s in self._of_client.values() if s.uplink)
 
-    async def invoke(
-        self,
-        device_id: str,
-        module_id: str,
-        method: str,
-        payload: bytes,
-        connect_timeout_s: int,
-        response_timeout_s: int,
-    ) -> MethodResult:
+    async def invoke(self, call: MethodCall) -> MethodResult:
         """Call a method of a client that is connected here, or connects in time. Raises HubError."""
-        client = f"{device_id}/{module_id}" if module_id else device_id
-        if not self.is_connected(client) and connect_timeout_s:
+        client = call.client
+        if not self.is_connected(client) and call.connect_within_s:
             arrival = self._arrivals.setdefault(client, asyncio.Event())
             try:
-                await asyncio.wait_for(arrival.wait(), connect_timeout_s)
+                await asyncio.wait_for(arrival.wait(), call.connect_within_s)
             except TimeoutError:
                 self._arrivals.pop(client, None)
         session = self._of_client.get(client)
         if session is None or session.downlink is None or session.admitted is None:
             raise HubError(HubCode.DeviceNotOnline, f"{client!r} is not connected.")
-        return await session.downlink.call(method, payload, response_timeout_s)
+        return await session.downlink.call(call.method, call.payload, call.answer_within_s)
 
     def cut_all(self, reason: str) -> None:
         """Close every connection."""
@@ -208,8 +161,7 @@ class SessionTable:
                 session.tick(now_s, wall_s)
             for client in [c for c, (at, _) in self._inheritances.items() if now_s - at > _INHERITANCE_KEPT_S]:
                 del self._inheritances[client]
-            if self._parts is not None:
-                self._registry.beat(self._instance, self._parts.landing.low_water_ms(), int(wall_s * 1000))
+            self._registry.beat(self._instance, self._landing.low_water_ms(), int(wall_s * 1000))
 
     # what the registry tells
 
@@ -235,12 +187,10 @@ class SessionTable:
 
     def _judge_again(self, device_id: str) -> None:
         """An identity was changed: cut it and its modules off unless their credentials still hold."""
-        if self._parts is None:
-            return
         for client, session in tuple(self._of_client.items()):
             if client.partition("/")[0] == device_id and session.admitted is not None:
                 chain = session.peer_chain()
-                if not self._parts.admission.still_holds(session.admitted, client, session.host, session.token, chain):
+                if not self._admission.still_holds(session.admitted, client, session.host, session.token, chain):
                     session.cut("its credentials hold no longer")
 
 

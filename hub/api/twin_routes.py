@@ -13,7 +13,7 @@ from starlette.routing import Route
 from hub.api.calls import Call, Endpoints, Json
 from hub.api.identity_json import known, twin_json
 from hub.hub_errors import HubCode, HubError
-from hub.methods import MethodResult
+from hub.methods import MethodCall, MethodResult
 from hub.registry.cloud_queue import abandon_feedback, complete_feedback, purge, take_feedback
 from hub.registry.database import Tx
 from hub.registry.tenants import SERVICE, require_own
@@ -102,7 +102,7 @@ async def call_method(call: Call, device_id: str, module_id: str, name: str, wan
         raise HubError(
             HubCode.ArgumentInvalid, "responseTimeoutInSeconds is 5 to 300, connectTimeoutInSeconds 0 to 300."
         )
-    return await call.invoker.invoke(device_id, module_id, name, payload, connect_s, response_s)
+    return await call.invoker.invoke(MethodCall(device_id, module_id, name, payload, connect_s, response_s))
 
 
 def _purge(call: Call) -> Response:

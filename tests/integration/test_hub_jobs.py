@@ -9,6 +9,7 @@ from azure.iot.hub import DigitalTwinClient, IoTHubConfigurationManager, IoTHubJ
 from azure.iot.hub.models import Configuration, ConfigurationContent, JobRequest, Twin, TwinProperties
 from msrest.exceptions import HttpOperationError
 
+from hub.methods import MethodCall
 from hub.registry.identities import Identity, create
 from tests.support.hub_service import Service, serving
 
@@ -70,7 +71,7 @@ def test_a_job_calls_a_method_and_counts_who_is_not_there(service: Service) -> N
     jobs.create_scheduled_job("j2", request)
     counts = ended(jobs, "j2").device_job_statistics
     assert (counts.succeeded_count, counts.failed_count) == (1, 1)
-    assert service.devices.calls == [("call-1", "", "reboot", b'{"in": 1}')]
+    assert service.devices.calls == [MethodCall("call-1", "", "reboot", b'{"in": 1}', 0, 5)]
 
 
 def test_a_configuration_reaches_its_targets(service: Service) -> None:
@@ -117,4 +118,4 @@ def test_a_plug_and_play_twin_is_shown_patched_and_commanded(service: Service) -
     assert service.registry.twin("pnp-1").desired == {"thermostat1": {"__t": "c", "target": 21}}
     service.devices.calls.clear()
     assert client.invoke_component_command("pnp-1", "thermostat1", "report", {"since": 1}) == {"since": 1}
-    assert service.devices.calls[0][2] == "thermostat1*report"
+    assert service.devices.calls[0].method == "thermostat1*report"

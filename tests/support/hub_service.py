@@ -16,7 +16,7 @@ import uvicorn
 
 from hub.api.service_app import build_app
 from hub.hub_errors import HubCode, HubError
-from hub.methods import MethodResult
+from hub.methods import MethodCall, MethodResult
 from hub.registry.hub_registry import Registry
 from hub.registry.tenants import DEFAULT_TENANT, add_tenant
 from wire.certificates import Authority
@@ -29,22 +29,14 @@ class Answering:
     """Holds the devices named in `online`: each echoes a method's payload; the others are not there."""
 
     online: set[str] = field(default_factory=set)
-    calls: list[tuple[str, str, str, bytes]] = field(default_factory=list)
+    calls: list[MethodCall] = field(default_factory=list)
 
-    async def invoke(
-        self,
-        device_id: str,
-        module_id: str,
-        method: str,
-        payload: bytes,
-        connect_timeout_s: int,
-        response_timeout_s: int,
-    ) -> MethodResult:
+    async def invoke(self, call: MethodCall) -> MethodResult:
         """As a session would."""
-        if device_id not in self.online:
-            raise HubError(HubCode.DeviceNotOnline, f"Device {device_id!r} is not connected.")
-        self.calls.append((device_id, module_id, method, payload))
-        return MethodResult(200, payload)
+        if call.device_id not in self.online:
+            raise HubError(HubCode.DeviceNotOnline, f"Device {call.device_id!r} is not connected.")
+        self.calls.append(call)
+        return MethodResult(200, call.payload)
 
 
 @dataclass

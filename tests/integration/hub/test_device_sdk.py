@@ -15,7 +15,7 @@ from azure.iot.device.exceptions import CredentialError
 
 from hub.hub_errors import HubCode, HubError
 from hub.key_material import key_material
-from hub.methods import MethodResult
+from hub.methods import MethodCall, MethodResult
 from hub.registry.cloud_queue import CloudMessage
 from hub.registry.database import Tx
 from hub.registry.identities import Identity, find, new_key, put, remove
@@ -136,7 +136,7 @@ def test_a_direct_method_is_answered(hub: TestHub) -> None:
 
 
 def _invoke(hub: TestHub, method: str, payload: bytes, timeout_s: int) -> MethodResult:
-    return hub.run(hub.parts.sessions.invoke("sdk-method", "", method, payload, 0, timeout_s))
+    return hub.run(hub.parts.sessions.invoke(MethodCall("sdk-method", "", method, payload, 0, timeout_s)))
 
 
 def test_a_twin_is_read_reported_and_patched(hub: TestHub) -> None:
@@ -181,7 +181,7 @@ def test_subscriptions_outlive_the_connection(hub: TestHub) -> None:
             await asyncio.sleep(0.01)
         hub.loop.call_soon_threadsafe(hub.parts.sessions.cut_all, "the test says so")
         result = await asyncio.to_thread(
-            lambda: hub.run(hub.parts.sessions.invoke("sdk-again", "", "m", b"{}", 20, 10))
+            lambda: hub.run(hub.parts.sessions.invoke(MethodCall("sdk-again", "", "m", b"{}", 20, 10)))
         )
         await client.shutdown()
         return result
@@ -191,7 +191,7 @@ def test_subscriptions_outlive_the_connection(hub: TestHub) -> None:
 
 def _takes_methods(hub: TestHub) -> bool:
     try:
-        hub.run(hub.parts.sessions.invoke("sdk-again", "", "probe", b"{}", 0, 1))
+        hub.run(hub.parts.sessions.invoke(MethodCall("sdk-again", "", "probe", b"{}", 0, 1)))
     except HubError:
         return False
     return True
