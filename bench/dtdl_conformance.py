@@ -1,10 +1,9 @@
 """The DTDL reader beside the public conformance cases of the language's parser (DTDLParser, MIT licence).
 
-Belongs here: the score over a checkout of that repository, and `lake/models/dtdl_rules.json` made from its digest of
-the language. Neither the cases nor the digest are part of this project.
+Belongs here: the score over a checkout of that repository. The cases are not part of this project, and the rules of
+the reader are not made from them.
 
-    python -m bench.dtdl_conformance score  PATH/TO/DTDLParser
-    python -m bench.dtdl_conformance rules PATH/TO/DTDLParser
+    python -m bench.dtdl_conformance PATH/TO/DTDLParser
 """
 
 import json
@@ -18,11 +17,6 @@ from typing import Any
 from lake.models.dtdl import Library, read_declarations
 from lake.models.telemetry import telemetry_columns
 from runtime.errors import ModelError
-
-_RULES = Path(__file__).parents[1] / "lake" / "models" / "dtdl_rules.json"
-_VERSIONS = ("2", "3", "4")
-_LITERAL = {"minCount": "min", "maxCount": "max", "pattern": "pattern", "minInclusive": "least", "value": "value",
-            "values": "values", "valueUris": "uris", "uniqueProperties": "unique", "versions": "versions"}  # fmt: skip
 
 
 def score(folder: Path) -> dict[str, float]:
@@ -70,111 +64,9 @@ def _read(case: dict[str, Any]) -> None:
         telemetry_columns(library, model_id)
 
 
-def rules(digest: dict[str, Any]) -> dict[str, Any]:
-    """What `dtdl_rules` reads: classes, terms, types that stand beside classes, elements and families of values."""
-    return {
-        "classes": {version: _classes(digest, version) for version in _VERSIONS},
-        "contexts": {name: _grouped(terms) for name, terms in digest["contexts"].items()},
-        "supplements": {name: _supplement(each) for name, each in digest["supplementalTypes"].items()},
-        "elements": _by_type(digest["elements"]),
-        "families": digest["families"],
-    }
-
-
-def _classes(digest: dict[str, Any], version: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, each in digest["materialClasses"].items():
-        if int(version) not in each["dtdlVersions"] or each["abstract"]:
-            continue
-        props = {
-            prop: _property(rule["_"], rule[version])
-            for prop, rule in each["properties"].items()
-            if prop != "languageMajorVersion" and rule.get(version, {}).get("allowed")
-        }
-        kin = [dtmi.rpartition(":")[2].partition(";")[0] for dtmi in each["typeIds"]]
-        found[name] = {"kin": kin, "props": props}
-        if int(version) in each["idRequiredVersions"]:
-            found[name]["id"] = 1
-    return found
-
-
-def _property(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    if base["literal"]:
-        found: dict[str, Any] = {"is": base.get("datatype", "any")}
-    else:
-        found = {"of": own.get("class") or base.get("class") or ""}
-    found |= {ours: own[theirs] for theirs, ours in _LITERAL.items() if own.get(theirs) not in (None, [])}
-    if base["plural"]:
-        found["many"] = 1
-    if own.get("maxLength"):
-        found["length"] = own["maxLength"][""]
-    if own.get("idRequired") and not base["literal"]:
-        found["id"] = 1
-    if not own.get("typeRequired", True):
-        found["untyped"] = 1
-    return found
-
-
-def _supplement(each: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"on": each["cotypes"], "in": each["cotypeVersions"]}
-    if each["abstract"]:
-        found["abstract"] = 1
-    if each["parent"]:
-        found["parent"] = each["parent"]
-    if each["properties"]:
-        found["props"] = {name: _of_supplement(rule) for name, rule in each["properties"].items()}
-    schemas = [
-        constraint["requiredTypeNames"]
-        for constraint in each["constraints"]
-        if constraint["property"] == "schema"
-        and not constraint.get("inverse")
-        and all(dtmi.startswith("dtmi:dtdl:class:") for dtmi in constraint.get("requiredTypes") or [""])
-    ]
-    if schemas:
-        found["schema"] = schemas[0]
-    return found
-
-
-def _of_supplement(rule: dict[str, Any]) -> dict[str, Any]:
-    found = {"name": rule["propertyName"], "min": rule.get("minCount")}
-    unit = rule.get("childOf") or (rule.get("type") if "Unit" in str(rule.get("type")) else None)
-    return {name: value for name, value in (found | {"unit": unit}).items() if value is not None}
-
-
-def _grouped(terms: dict[str, str]) -> dict[str, list[str] | str]:
-    """Terms by what they stand for, with * for the term itself; one that is called otherwise stands alone."""
-    found: dict[str, Any] = {}
-    for term, meaning in terms.items():
-        before, separator, behind = meaning.rpartition(term)
-        if separator and before.endswith(":") and (not behind or behind.startswith(";")):
-            found.setdefault(f"{before}*{behind}", []).append(term)
-        else:
-            found[meaning] = term
-    return found
-
-
-def _by_type(elements: list[dict[str, Any]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for each in elements:
-        types = each["@type"] if isinstance(each["@type"], list) else [each["@type"]]
-        found.setdefault(" ".join(types), []).append(each["@id"])
-    return found
-
-
 def main() -> None:
-    """Score, or write the rules."""
-    action, folder = sys.argv[1], Path(sys.argv[2])
-    if action == "score":
-        print(json.dumps(score(folder)))
-    else:
-        digest = json.loads((folder / "dtdl" / "dtdl_digest.json").read_text(encoding="utf-8-sig"))
-        parts = (f"{json.dumps(name)}: {_lines(value)}" for name, value in rules(digest).items())
-        _RULES.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
-
-
-def _lines(value: dict[str, Any]) -> str:
-    inside = (f" {json.dumps(name)}: {json.dumps(each, separators=(',', ':'))}" for name, each in value.items())
-    return "{\n" + ",\n".join(inside) + "}"
+    """Score over the checkout that the command names."""
+    print(json.dumps(score(Path(sys.argv[1]))))
 
 
 if __name__ == "__main__":

@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lake.models.dtdl_classes import VERSIONS, Rule
 from lake.models.dtdl_context import Context, context_of
 from lake.models.dtdl_literals import literal, texts
-from lake.models.dtdl_rules import RESERVED, Rule, class_rule, element, is_dtmi
+from lake.models.dtdl_rules import RESERVED, class_rule, element, is_dtmi
 from lake.models.dtdl_types import Types, plain_types, require_class, require_schema, require_unit, types_of
 from runtime.errors import ModelError
 
 _MAX_ID, _MAX_INTERFACE_ID = 2048, 128
 _KEYWORDS = ("@context", "@id", "@type")
 _PROPERTY = re.compile(r"dtmi:dtdl:property:([A-Za-z]+);[0-9]+")
-_TOP = {"of": "Interface", "versions": [2, 3, 4]}
+_TOP = {"of": "Interface", "versions": VERSIONS}
 
 
 def checked(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -135,10 +136,10 @@ class _Checker:
             raise ModelError(f"{where} is {item!r}, which is {known}.")
         if rule.get("uris") and meaning not in rule["uris"]:
             raise ModelError(f"{where} is {item!r}: give one of {', '.join(rule['values'])}.")
-        kinds = element(meaning)
-        if len(kinds) == 1 and rule["of"] and ";" in meaning:
-            require_class(kinds[0], int(meaning.rpartition(";")[2]), rule, where)
-        elif not kinds and rule["of"]:
+        kind = element(meaning)
+        if kind is not None and rule["of"]:
+            require_class(kind, int(meaning.rpartition(";")[2]), rule, where)
+        elif rule["of"]:
             if meaning.startswith(RESERVED):
                 raise ModelError(f"{where} is {item!r}, which the language does not have.")
             self.references.append((meaning, rule, where))
@@ -181,7 +182,7 @@ def _require_literal(value: Any, rule: Rule, context: Context, where: str) -> No
         return
     if not context.is_limitless and len(value if isinstance(value, str) else "") > rule.get("length", _MAX_ID):
         raise ModelError(f"{where} has {len(value)} characters: at most {rule['length']} are allowed.")
-    if "pattern" in rule and not re.fullmatch(rule["pattern"].removeprefix("^").removesuffix("$"), value):
+    if "pattern" in rule and not re.fullmatch(rule["pattern"], value):
         raise ModelError(
             f"{where} is {value!r}: a name is letters, digits and underscores, starts with a letter and does not end "
             "with an underscore."

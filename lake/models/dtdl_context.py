@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from lake.models.dtdl_rules import DTDL_CONTEXT, contexts
+from lake.models.dtdl_classes import VERSIONS
+from lake.models.dtdl_rules import DTDL_CONTEXT, IOT_CENTRAL, canonical, contexts
 from runtime.errors import ModelError
 
 _SPECIFIER = re.compile(r"dtmi:[A-Za-z](?:[A-Za-z0-9_]*[A-Za-z0-9])?(?::[A-Za-z](?:[A-Za-z0-9_]*[A-Za-z0-9])?)*"
                         r";[1-9][0-9]{0,8}(?:\.[1-9][0-9]{0,5})?(?:#[A-Za-z0-9_]*)?")  # fmt: skip
-VERSIONS = (2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Context:
 
     def meaning(self, term: str) -> str | None:
         """The identifier that a term or an identifier stands for; None for an unknown term."""
-        return term if term.startswith("dtmi:") else self.terms.get(term)
+        return canonical(term) if term.startswith("dtmi:") else self.terms.get(term)
 
 
 def context_of(raw: object, outer: Context | None, where: str) -> Context:
@@ -60,7 +60,7 @@ def _with(context: Context | None, item: str, where: str) -> Context | None:
         earlier = context.terms if context and context.version == version else {}
         is_limitless = dtdl.group(2) == "#limitless"
         return Context(version, {**earlier, **contexts()[name]}, context.is_open if context else False, is_limitless)
-    if name == "dtmi:iotcentral:context;2" and context is None:
+    if name == IOT_CENTRAL and context is None:
         context = Context(2, contexts()["dtmi:dtdl:context;2"])
     if context is None:
         raise ModelError(f"{where} begins with {item!r}: 'dtmi:dtdl:context;2' or a later one comes first.")
@@ -68,4 +68,6 @@ def _with(context: Context | None, item: str, where: str) -> Context | None:
         if name.startswith("dtmi:dtdl:") and not name.startswith("dtmi:dtdl:extension:"):
             raise ModelError(f"{where} has {item!r}, which is not known.")
         return replace(context, is_open=True)
-    return replace(context, terms={**context.terms, **contexts()[name]})
+    # of IoT Central's extension only the schemas are known
+    is_open = context.is_open or name == IOT_CENTRAL
+    return replace(context, terms={**context.terms, **contexts()[name]}, is_open=is_open)

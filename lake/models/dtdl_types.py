@@ -5,12 +5,14 @@ more, a unit of their quantity, a kind of schema. The walk through a document is
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lake.models.dtdl_classes import Rule
 from lake.models.dtdl_context import Context
-from lake.models.dtdl_rules import RESERVED, Rule, class_rule, contexts, element, family, is_dtmi, supplement
+from lake.models.dtdl_extensions import identifier
+from lake.models.dtdl_rules import RESERVED, class_rule, element, family, is_dtmi, supplement
 from runtime.errors import ModelError
 
 _CLASS = re.compile(r"dtmi:dtdl:class:([A-Za-z]+);([0-9]+)")
@@ -28,18 +30,10 @@ class Types:
     def added(self) -> dict[str, Rule]:
         """The properties that the types beside the class bring, by identifier."""
         found: dict[str, Rule] = {}
-        for name in self.lineage():
+        for name in self.beside:
             for key, rule in (supplement(name) or {}).get("props", {}).items():
                 found.setdefault(key, rule)
         return found
-
-    def lineage(self) -> Iterator[str]:
-        """The types beside the class and all that they are a kind of."""
-        for dtmi in self.beside:
-            name: str | None = dtmi
-            while name is not None and (rule := supplement(name)) is not None:
-                yield name
-                name = rule.get("parent")
 
 
 def types_of(raw: Mapping[str, Any], rule: Rule, context: Context, where: str) -> Types:
@@ -104,14 +98,14 @@ def require_unit(value: object, rule: Rule, context: Context, where: str) -> obj
         return value
     if len(items) != 1 or not isinstance(items[0], str):
         raise ModelError(f"{where} is {value!r}: give the name of a unit.")
-    if not _is_unit(items[0], context.meaning(items[0]) or "", wanted):
-        raise ModelError(f"{where} is {items[0]!r}, which is no unit of its type: {_short(wanted)} is asked for.")
+    if _short(context.meaning(items[0]) or items[0]) not in family(*wanted):
+        raise ModelError(f"{where} is {items[0]!r}, which is no unit of its type: {wanted[0]} is asked for.")
     return items[0]
 
 
 def require_schema(types: Types, schema: object, context: Context, where: str) -> None:
     """Raise ModelError where a type beside the class asks for another kind of schema: a temperature is a number."""
-    for name in types.lineage():
+    for name in types.beside:
         wanted = (supplement(name) or {}).get("schema")
         kin = None if wanted is None else _kin_of_schema(schema, context)
         if kin is not None and not set(wanted or ()) & kin:
@@ -123,7 +117,7 @@ def _kin_of_schema(schema: object, context: Context) -> set[str] | None:
     if isinstance(schema, dict):
         kind: str | None = types_of(schema, {"of": "Entity"}, context, "schema").kind
     else:
-        kind = next(iter(element(context.meaning(str(schema)) or "")), None)
+        kind = element(context.meaning(str(schema)) or "")
     rule = None if kind is None else class_rule(kind, context.version)
     return set(rule["kin"]) if rule else None
 
@@ -139,20 +133,14 @@ def _may_be_unknown(name: str, meaning: str | None, context: Context) -> bool:
 
 def _require_beside(dtmi: str, kind: str, version: int, where: str) -> None:
     rule = supplement(dtmi) or {}
-    if rule.get("abstract") or kind not in rule["on"] or version not in rule["in"]:
+    if kind not in rule["on"] or version not in rule["in"]:
         raise ModelError(f"{where} has the type {_short(dtmi)}, which {kind} of version {version} does not take.")
 
 
 def _quantity(name: str, context: Context) -> str | None:
     """A semantic type where a document of version 3 or 4 leaves out the extension that has it."""
-    return contexts().get(f"dtmi:dtdl:extension:quantitativeTypes;{context.version - 2}", {}).get(name)
-
-
-def _is_unit(name: str, meaning: str, wanted: str) -> bool:
-    """True for a unit of a quantity: of a family of names, or an element of a type."""
-    if family(wanted):
-        return name in family(wanted) or meaning.rpartition(":")[2] in family(wanted)
-    return _short(wanted) in element(meaning)
+    dtmi = identifier("quantitativeTypes", context.version - 2, name)
+    return dtmi if supplement(dtmi) is not None else None
 
 
 def _short(dtmi: str) -> str:
