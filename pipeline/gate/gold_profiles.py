@@ -137,15 +137,16 @@ class Gold:
             hours = f"FROM {SCHEMA}.{DEVICE_HOURS.short_name} SEMI JOIN judged_slices USING (event_date, event_hour)"
             yield f"SELECT {columns} FROM ({hours}) JOIN judged_days USING (event_date)"
         published = self.plan.published.get(DEVICE_HOURS.name)
-        if published is not None:
-            runs = covering_runs(hour for day in self.plan.days for hour in slices_of_day(day))
+        kept = {hour for day in self.plan.days for hour in slices_of_day(day)} - set(self.plan.hours)
+        if published is not None and kept:
+            runs = covering_runs(kept)
             names = [*_METRIC.split(", "), "reading_count", "value_min", "value_max"]
             rows = window_scan(self.settings, DEVICE_HOURS.name, published, runs, names)
             yield (
                 f"SELECT {columns} FROM ({rows}) JOIN judged_days USING (event_date) "
                 "ANTI JOIN judged_slices USING (event_date, event_hour)"
             )
-        if not self.plan.hours and published is None:
+        if not self.plan.hours and (published is None or not kept):
             yield f"SELECT {columns} FROM {_planned(DEVICE_DAYS)} WHERE false"
 
     def _count_silver(self, table: Table) -> None:

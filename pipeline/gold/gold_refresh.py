@@ -5,7 +5,7 @@ Belongs here: which slices go into a build, and the order of the steps. Each ste
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lake.code_version import code_version
 from lake.records.publications import Publication, newest
@@ -19,6 +19,7 @@ from lake.tables.bronze import BRONZE_TELEMETRY
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.gate.judge import judge_gold, judge_silver
+from pipeline.gold.damaged_days import check_not_held, damaged_days, with_whole_days
 from pipeline.gold.dbt_process import Dbt, end_dbt, run_dbt, start_dbt
 from pipeline.gold.plan import GoldPlan, write_plan
 from pipeline.gold.publish import publish
@@ -29,12 +30,16 @@ from pipeline.silver.append import APP_ID, Models
 
 @dataclass(frozen=True)
 class Prepared:
-    """A written plan, the dbt that waits for it, and what silver's judgement said; None when every slice is held."""
+    """A written plan, the dbt that waits for it, and what silver's judgement said; None when every slice is held.
+
+    `damaged` are days of which gold holds a damaged file, with what is wrong: they are replaced as a whole.
+    """
 
     plan: GoldPlan | None
     dbt: Dbt | None
     verdicts: tuple[Verdict, ...]
     stale: Stale
+    damaged: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,10 @@ def prepare(run: Run, slices: Sequence[str] | None = None) -> Prepared | None:
     )
     if not hours and not registry_moved:
         return None
+    damaged = damaged_days(settings, publication, hours)
+    for what in damaged.values():
+        run.progress(f"{what}; the whole day is built anew")
+    hours, stale = with_whole_days(hours, stale, known, damaged)
     run.progress(f"judging {len(hours)} slices of silver")
     with ExitStack() as unless_needed:
         dbt = start_dbt(settings)  # loads while silver is judged
@@ -98,13 +107,14 @@ def prepare(run: Run, slices: Sequence[str] | None = None) -> Prepared | None:
             newest_slice=max(stale.with_records, default=None),
         )
         bad = set(judgement.held_hours)
+        check_not_held(damaged, bad)
         passing = [slice_ for slice_ in hours if slice_ not in bad]
         if hours and not passing:
             return Prepared(None, None, judgement.verdicts, stale)
         plan = _plan(passing, bad, stale, inputs, publication, models)
         write_plan(settings, plan)
         unless_needed.pop_all()
-    return Prepared(plan, dbt, judgement.verdicts, stale)
+    return Prepared(plan, dbt, judgement.verdicts, stale, damaged)
 
 
 def finish(run: Run, prepared: Prepared) -> Outcome:
@@ -118,6 +128,7 @@ def finish(run: Run, prepared: Prepared) -> Outcome:
     judgement = judge_gold(run, candidates)
     verdicts = [*prepared.verdicts, *judgement.verdicts]
     bad = set(judgement.held_hours)
+    check_not_held(prepared.damaged, bad)
     passing = [slice_ for slice_ in plan.hours if slice_ not in bad]
     if plan.hours and not passing:
         return Outcome(None, [], [], [v for v in verdicts if not v.is_passing], verdicts)

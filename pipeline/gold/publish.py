@@ -7,6 +7,7 @@ Readers see nothing of the commits before the record, which is written last and 
 never published is rolled back first, so that it cannot ride along with a later publication.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,11 +164,23 @@ def _commit(
     if table not in (*HOURLY, *DAILY):
         return _replace(connection, settings, table, None, metadata)
     version = 0
-    for start in range(0, len(slices), _SLICES_A_COMMIT):
-        part = slices[start : start + _SLICES_A_COMMIT]
-        hours = part if table in HOURLY else [hour for day in part for hour in slices_of_day(day)]
-        version = _replace(connection, settings, table, predicate(hours), metadata)
+    for some in _whole_dates_apart(slices) if table in HOURLY else [slices]:
+        for start in range(0, len(some), _SLICES_A_COMMIT):
+            part = some[start : start + _SLICES_A_COMMIT]
+            hours = part if table in HOURLY else [hour for day in part for hour in slices_of_day(day)]
+            version = _replace(connection, settings, table, predicate(hours), metadata)
     return version
+
+
+def _whole_dates_apart(hours: Sequence[str]) -> list[Sequence[str]]:
+    """The hours of dates that are replaced as a whole, then the others.
+
+    delta-rs drops the files of a predicate on dates alone and reads none of them, be they damaged.
+    """
+    counts = Counter(day_of(hour) for hour in hours)
+    is_whole = [counts[day_of(hour)] == len(slices_of_day(day_of(hour))) for hour in hours]
+    parts = ([h for h, whole in zip(hours, is_whole, strict=True) if whole is wanted] for wanted in (True, False))
+    return [part for part in parts if part]
 
 
 def _replace(

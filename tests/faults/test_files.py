@@ -61,15 +61,15 @@ def newest_file(settings: Settings, table: str) -> tuple[Path, list[str]]:
 
 
 def of_gold(damage: Damage, scene: Scene, invariants: Invariants) -> None:
-    """Readers get an error, and with the file as it was all is as before."""
+    """A backfill of one of its hours mends it."""
     before = seen(scene.settings)
-    path, _ = newest_file(scene.settings, DEVICE_MINUTES.name)
-    content = path.read_bytes()
+    path, hours = newest_file(scene.settings, DEVICE_MINUTES.name)
     damage(path)
-    with pytest.raises(LakehouseError, match=r"device_minutes"):
-        seen(scene.settings)
-    path.write_bytes(content)
-    assert seen(scene.settings) == before
+    if damage is not flip_bits:  # the reader has no checksums; `lakehouse verify` finds it
+        with pytest.raises(LakehouseError, match=r"device_minutes"):
+            seen(scene.settings)
+    run_job(scene.settings, "publish", slices=hours[:1])
+    assert {**seen(scene.settings), "publication": 2} == before
     invariants.hold(scene.settings, scene.manifest)
 
 
@@ -160,15 +160,22 @@ def full_for_spark(scene: Scene, invariants: Invariants) -> None:
 
 
 _DAMAGES = (("truncated", truncate), ("empty", empty))
+_MENDED = "a backfill of one of its hours builds the whole day anew and mends it"
 OF_PUBLISHED = (
     *(
         Case(
             f"{name} file in gold",
             f"{name} data file of `gold.device_minutes`",
-            "readers get an error that names the table, no figure; the file restored, all is as before",
+            says,
             partial(of_gold, damage),
         )
-        for name, damage in _DAMAGES
+        for name, damage, says in (
+            *(
+                (name, damage, f"readers get an error that names the table, no figure; {_MENDED}")
+                for name, damage in _DAMAGES
+            ),
+            ("bit-flipped", flip_bits, f"{_MENDED}; `lakehouse verify` finds it before"),
+        )
     ),
     *(
         Case(
@@ -242,16 +249,3 @@ def test_of_a_refresh(case: Case, ticked: Scene, home: Path, invariants: Invaria
 def test_of_a_publication(case: Case, judged: Scene, home: Path, invariants: Invariants) -> None:
     """What the case says holds."""
     case.prove(judged.copy(home), invariants)
-
-
-@pytest.mark.xfail(
-    raises=StepError, strict=True, reason="a file by date is read for the hours to keep, so a damaged one cannot go"
-)
-def test_damaged_gold_is_mended_by_its_hours(published: Scene, home: Path) -> None:
-    """The hours of a damaged file, built anew, replace it."""
-    scene = published.copy(home)
-    before = seen(scene.settings)
-    path, hours = newest_file(scene.settings, DEVICE_MINUTES.name)
-    truncate(path)
-    run_job(scene.settings, "publish", slices=hours)
-    assert {**seen(scene.settings), "publication": 2} == before
