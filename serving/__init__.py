@@ -1,4 +1,5 @@
-"""Serving: what readers get: reports today.
+"""Serving: what readers get: the API, sharing, push, reports.
 
-Belongs here: whatever shows published gold to a person or a program. Nothing here writes to the lake.
+Belongs here: whatever shows published gold, or what the hot path tells, to a person or a program. Nothing here writes to
+the lake.
 """

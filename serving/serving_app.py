@@ -17,6 +17,7 @@ from runtime.settings import Settings
 from serving.access.api_keys import ApiKeys
 from serving.access.doors import Doors
 from serving.api.api_app import api_routes
+from serving.hot.hot_values import HotValues
 from serving.problems import Problem, on_problem, problem_response
 from serving.push.news import News
 from serving.push.news_sources import HotNews, watch_publications
@@ -28,26 +29,26 @@ from serving.snapshots import Snapshots
 def build_app(settings: Settings) -> Starlette:
     """The application for a home; nothing is read before the first request."""
     doors, snapshots = Doors(ApiKeys(settings)), Snapshots(settings)
-    news = News()
+    news, hot = News(), HotValues()
     routes = [
-        *api_routes(doors, snapshots),
+        *api_routes(settings, doors, snapshots, hot),
         *SharingServer(settings, doors, snapshots).routes(),
         *PushServer(doors, news).routes(),
     ]
     handlers = {Problem: on_problem, HTTPException: _on_http, Exception: _on_any}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=_following(settings, snapshots, news))
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=_following(settings, snapshots, news, hot))
 
 
-def _following(settings: Settings, snapshots: Snapshots, news: News) -> Callable[[Starlette], Any]:
+def _following(settings: Settings, snapshots: Snapshots, news: News, hot: HotValues) -> Callable[[Starlette], Any]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        hot = HotNews(settings, news, asyncio.get_running_loop())
+        following = HotNews(settings, news, hot, asyncio.get_running_loop())
         watching = asyncio.create_task(watch_publications(snapshots, news))
         try:
             yield
         finally:
             watching.cancel()
-            await asyncio.to_thread(hot.close)
+            await asyncio.to_thread(following.close)
 
     return lifespan
 

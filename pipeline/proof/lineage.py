@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from lake.models.catalog import Model
 from lake.reading.reader import Reader, open_reader
+from lake.records import publications
 from lake.records.publications import Publication
 from lake.slices import HOUR, day_of
 from lake.sql_text import quoted
@@ -17,14 +18,10 @@ from lake.tables.bronze import OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICES, GOLD_TABLES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.proof.lineage_readings import OFFSET, Models, readings_of
 from pipeline.proof.lineage_sql import Row, columns_of, literal, rows_of, start_of, timestamp, within
 from runtime.errors import UsageError
 from runtime.settings import Settings
-
-Models = Mapping[str, Model]
-
-_OFFSET = ("topic", "partition", "offset")
-_READING = ("device_id", "event_at", "measured_at", "received_at", "clock_status", "source", "message_id", *_OFFSET)
 
 
 @dataclass(frozen=True)
@@ -88,24 +85,28 @@ def trace_message(settings: Settings, models: Models, topic: str, partition: int
     return MessageTrace(message, table, row, gold, why_not)
 
 
-def trace_row(settings: Settings, models: Models, table_name: str, key: Mapping[str, str]) -> RowTrace:
-    """Follow a published gold row down; `key` names it by its columns. Raises UsageError when it names none or many."""
+def trace_row(
+    settings: Settings, models: Models, table_name: str, key: Mapping[str, str], as_of: int | None = None
+) -> RowTrace:
+    """Follow a gold row down, as the newest publication has it or the one `as_of`; `key` names it by its columns.
+
+    Raises UsageError when it names none or many, or when there is no such publication.
+    """
     table = next((each for each in GOLD_TABLES if table_name in (each.name, each.short_name)), None)
     if table is None:
         raise UsageError(f"{table_name} is no table of gold; these are: {', '.join(t.name for t in GOLD_TABLES)}.")
-    with open_reader(settings, models) as reader:
-        publication = reader.publication
+    publication = publications.newest(settings) if as_of is None else publications.get(settings, as_of)
     if publication is None:
         raise UsageError("Nothing has been published yet: `lakehouse refresh` ingests what waits and publishes it.")
     with open_reader(settings, models, as_of=publication.publication_id) as reader:
         row = _one(reader, table, key)
         start = None if table.period is None else start_of(row[table.period.column])
         period = "false" if table.period is None or start is None else within(start, table.period.length)
-        readings = _readings(reader, models, table, row, period)
+        readings = readings_of(reader, models, row, period)
         refused: list[Row] = []
         registry = _registry(reader, row["device_id"]) if table == DEVICES else []
         if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
-            columns = ", ".join(f'"{name}"' for name in (*_OFFSET, "event_at", "reason", "detail"))
+            columns = ", ".join(f'"{name}"' for name in (*OFFSET, "event_at", "reason", "detail"))
             of_device = f"{period} AND {OF_TELEMETRY} AND device_id = {quoted(row['device_id'])}"
             refused = rows_of(reader, f"SELECT {columns} FROM silver.rejected WHERE {of_device} ORDER BY event_at")
         slices = ["all"] if start is None else [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
@@ -207,44 +208,6 @@ def _one(reader: Reader, table: Table, key: Mapping[str, str]) -> Row:
         missing = ", ".join(name for name in table.key if name not in key)
         raise UsageError(f"Several rows of {table.name} have {_shown(key)}: name one, by {missing or 'its key'} too.")
     return found[0]
-
-
-def _readings(reader: Reader, models: Models, table: Table, row: Row, period: str) -> list[Row]:
-    """The readings that the row counts, from every table of silver that measures its metric, in the order of time."""
-    existing = set(reader.existing())
-    found: list[Row] = []
-    for name, columns in sorted(_columns(models, row).items()):
-        if name not in existing:
-            continue
-        value = f"coalesce({', '.join(columns)})" if columns else "NULL"
-        where = period if not columns else f"{period} AND {value} IS NOT NULL"
-        if "device_id" not in row:
-            at_site = f"event_date = DATE '{row['event_date']}' AND site_id = {quoted(row['site_id'])}"
-            where += (
-                f" AND (device_id, event_hour) IN (SELECT device_id, event_hour FROM gold.device_hours WHERE {at_site})"
-            )
-        else:
-            where += f" AND device_id = {quoted(row['device_id'])}"
-        named = ", ".join(f'"{each}"' for each in _READING)
-        found += rows_of(
-            reader, f"SELECT '{name}' AS silver_table, {named}, {value} AS value FROM {name} WHERE {where} ORDER BY ALL"
-        )
-    return sorted(found, key=lambda each: (each["event_at"], each["offset"], each["partition"]))
-
-
-def _columns(models: Models, row: Row) -> dict[str, list[str]]:
-    """Silver table -> the columns that hold the row's metric; without a metric every table counts, and no column."""
-    tables: dict[str, set[str]] = {}
-    for model in models.values():
-        if "metric_name" not in row:
-            tables.setdefault(model.table, set())
-        for telemetry in model.telemetry:
-            if telemetry.is_metric and (telemetry.metric_name, telemetry.unit) == (
-                row.get("metric_name"),
-                row.get("unit"),
-            ):
-                tables.setdefault(model.table, set()).add(f'"{telemetry.column}"')
-    return {name: sorted(columns) for name, columns in tables.items()}
 
 
 def _verdicts(reader: Reader, table: Table, slices: list[str], silver: list[str]) -> list[Row]:

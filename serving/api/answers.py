@@ -21,6 +21,7 @@ from serving.problems import Problem
 
 JSON, CSV, ARROW = "application/json", "text/csv", "application/vnd.apache.arrow.stream"
 FORMATS = (JSON, CSV, ARROW)
+_VARY = "Accept, Authorization, X-Api-Key, Cookie"
 _KEPT_BYTES = 64 * 2**20
 _LARGEST_KEPT = 2**20
 
@@ -71,6 +72,15 @@ def matches(request: Request, etag: str) -> bool:
 
 def body_of(answer: Answer, format_: str, publication_id: int) -> bytes:
     """The answer as bytes."""
+    return _body(answer, format_, {"publication": publication_id})
+
+
+def hot_body_of(answer: Answer, format_: str, revision: int) -> bytes:
+    """An answer of the hot path as bytes; in JSON it says that it is provisional, else each row and a header do."""
+    return _body(answer, format_, {"is_provisional": True, "revision": revision})
+
+
+def _body(answer: Answer, format_: str, said: Mapping[str, Any]) -> bytes:
     if format_ == ARROW:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, answer.rows.schema) as writer:
@@ -81,14 +91,22 @@ def body_of(answer: Answer, format_: str, publication_id: int) -> bytes:
         sink = pa.BufferOutputStream()
         csv.write_csv(spelt, sink)
         return bytes(sink.getvalue().to_pybytes())
-    body = {"publication": publication_id, **answer.more, "data": spelt.to_pylist(), "next": answer.next_cursor}
+    body = {**said, **answer.more, "data": spelt.to_pylist(), "next": answer.next_cursor}
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def response(body: bytes, format_: str, etag: str, publication_id: int, next_cursor: str | None) -> Response:
     """The answer as it is sent."""
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization, X-Api-Key",
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": _VARY,
                "Lakehouse-Publication": str(publication_id)}  # fmt: skip
+    if next_cursor is not None:
+        headers["Lakehouse-Next"] = next_cursor
+    return Response(body, 200, headers, media_type=format_)
+
+
+def hot_response(body: bytes, format_: str, revision: int, next_cursor: str | None) -> Response:
+    """An answer of the hot path as it is sent; nobody keeps it."""
+    headers = {"Cache-Control": "no-store", "Vary": _VARY, "Lakehouse-Hot": str(revision)}
     if next_cursor is not None:
         headers["Lakehouse-Next"] = next_cursor
     return Response(body, 200, headers, media_type=format_)

@@ -1,9 +1,11 @@
 """The API's application: from a request to an answer.
 
-Belongs here: the order of the steps, the same for every route. Questions are in `gold_routes`.
+Belongs here: the order of the steps, the same for every route. Questions are in
+`gold_routes` and those beside it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -11,21 +13,34 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from runtime.settings import Settings
 from serving.access.doors import Caller, Doors
-from serving.api.answers import KeptAnswers, body_of, etag_of, format_of, matches, response
+from serving.api.answers import (
+    KeptAnswers,
+    body_of,
+    etag_of,
+    format_of,
+    hot_body_of,
+    hot_response,
+    matches,
+    response,
+)
 from serving.api.declared import DeclaredRoute, values_of
 from serving.api.gold_routes import ROUTES
+from serving.api.hot_routes import HOT_ROUTES
 from serving.api.openapi import openapi
 from serving.api.publication_routes import PUBLICATION_ROUTES
+from serving.api.trace_routes import trace_routes
+from serving.hot.hot_values import HotValues
+from serving.problems import Problem
 from serving.snapshots import Snapshots
 
-ALL_ROUTES = (*PUBLICATION_ROUTES, *ROUTES)
 
-
-def api_routes(doors: Doors, snapshots: Snapshots) -> list[Route]:
+def api_routes(settings: Settings, doors: Doors, snapshots: Snapshots, hot: HotValues) -> list[Route]:
     """Starlette's routes of `/v1`, and the page that says what they are."""
     kept = KeptAnswers()
-    page = openapi(ALL_ROUTES)
+    every = (*PUBLICATION_ROUTES, *ROUTES, *trace_routes(settings), *HOT_ROUTES)
+    page = openapi(every)
 
     async def describe(_: Request) -> Response:
         return JSONResponse(page)
@@ -34,15 +49,29 @@ def api_routes(doors: Doors, snapshots: Snapshots) -> list[Route]:
         return JSONResponse({"status": "ok"})
 
     routes = [Route("/openapi.json", describe), Route("/healthz", health)]
-    return routes + [Route(each.path, _endpoint(each, doors, snapshots, kept), methods=["GET"]) for each in ALL_ROUTES]
+    for each in every:
+        answering = partial(_hot_answer, hot=hot) if each.is_hot else partial(_answer, snapshots=snapshots, kept=kept)
+        routes.append(Route(each.path, _endpoint(each, doors, answering), methods=["GET"]))
+    return routes
 
 
-def _endpoint(route: DeclaredRoute, doors: Doors, snapshots: Snapshots, kept: KeptAnswers) -> Callable[..., Any]:
+def _endpoint(route: DeclaredRoute, doors: Doors, answering: Callable[..., Response]) -> Callable[..., Any]:
     async def endpoint(request: Request) -> Response:
         caller = await run_in_threadpool(doors.admit, request, route.verb)
-        return await run_in_threadpool(_answer, route, request, caller, snapshots, kept)
+        return await run_in_threadpool(answering, route, request, caller)
 
     return endpoint
+
+
+def _hot_answer(route: DeclaredRoute, request: Request, caller: Caller, hot: HotValues) -> Response:
+    format_ = format_of(request)
+    values = values_of(request, route.parameters)
+    if not hot.is_followed:
+        detail = "Nothing computes hot values here, or its broker does not answer: `lakehouse up --streams` does."
+        raise Problem(404, "No hot path", detail)
+    revision = hot.revision
+    answer = route.handler(hot, caller, values)
+    return hot_response(hot_body_of(answer, format_, revision), format_, revision, answer.next_cursor)
 
 
 def _answer(

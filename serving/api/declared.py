@@ -79,7 +79,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class DeclaredRoute:
-    """A route: GET `path`. `handler` gets the request's values by name, with the caller and the snapshot."""
+    """A route: GET `path`. `handler` gets the request's values by name, with the caller and the snapshot.
+
+    One that `is_hot` asks what the hot path tells, in place of a snapshot; what it answers is no publication's.
+    """
 
     path: str
     name: str
@@ -89,6 +92,7 @@ class DeclaredRoute:
     verb: str = "read"
     is_paged: bool = False
     columns: tuple[str, ...] = ()
+    is_hot: bool = False
 
 
 def values_of(request: Request, parameters: tuple[Parameter, ...]) -> Mapping[str, Any]:

@@ -56,7 +56,7 @@ def devices(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> An
 
 def device(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
     """One device."""
-    rows = _asked(snapshot, caller, DEVICES, "device_id = ?", [values["device_id"]], "")
+    rows = asked(snapshot, caller, DEVICES, "device_id = ?", [values["device_id"]], "")
     if rows.num_rows == 0:
         raise Problem(404, "No such device", "There is no such device, or your key does not see it.")
     return Answer(rows, {})
@@ -102,9 +102,9 @@ def series(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Ans
             value IS NULL AND {filled} IS NOT NULL AS is_filled
         FROM (SELECT *, {value} AS value FROM {name}_series(?, ?, ?::TIMESTAMPTZ, ?::TIMESTAMPTZ, INTERVAL '{interval}',
             unit := ?)) ORDER BY period_at"""
-    asked = [values["device_id"], values["metric_name"], start, end, values["unit"]]
+    given = [values["device_id"], values["metric_name"], start, end, values["unit"]]
     try:
-        return Answer(snapshot.ask(sql, asked), {"every": values["every"], "fill": values["fill"]})
+        return Answer(snapshot.ask(sql, given), {"every": values["every"], "fill": values["fill"]})
     except duckdb.InvalidInputException as error:
         raise Problem(400, "Several units", str(error).removeprefix("Invalid Input Error: ")) from error
 
@@ -177,16 +177,17 @@ def _page(
         parameters += _after(values["cursor"], table)
     limit = values["limit"]
     order = f"ORDER BY {', '.join(table.key)} LIMIT {limit + 1}"
-    rows = _asked(snapshot, caller, table, " AND ".join(conditions) or "true", parameters, order)
+    rows = asked(snapshot, caller, table, " AND ".join(conditions) or "true", parameters, order)
     if rows.num_rows <= limit:
         return Answer(rows, {})
     rows = rows.slice(0, limit)
     return Answer(rows, {}, _cursor(rows, table))
 
 
-def _asked(
+def asked(
     snapshot: Snapshot, caller: Caller, table: Table, where: str, parameters: Sequence[Any], order: str
 ) -> pa.Table:
+    """Rows of a table that the caller may see; `where` and `order` are ours, what he sent stands in `parameters`."""
     if table.name not in snapshot.publication.tables:
         raise Problem(404, "Not published", f"This publication does not have {table.name}.")
     of_sites, sites_ = _of_sites(caller)

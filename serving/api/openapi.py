@@ -30,6 +30,16 @@ _ROWS = {
     },
     "required": ["publication", "data", "next"],
 }
+_HOT_ROWS = {
+    "type": "object",
+    "properties": {
+        "is_provisional": {"const": True, "description": "No gate has passed these rows."},
+        "revision": {"type": "integer", "description": "Grows with every value that the hot path tells."},
+        "data": {"type": "array", "items": {"type": "object"}},
+        "next": {"type": ["string", "null"], "description": "The cursor of the next page."},
+    },
+    "required": ["is_provisional", "revision", "data", "next"],
+}
 _BAD = {
     "400": "A parameter is wrong, missing or unknown.",
     "401": "No key, or one that does not hold.",
@@ -54,7 +64,7 @@ def openapi(routes: Iterable[DeclaredRoute]) -> dict[str, Any]:
         "security": [{"bearer": []}, {"header": []}],
         "paths": {route.path: {"get": _operation(route)} for route in routes},
         "components": {
-            "schemas": {"Problem": _PROBLEM, "Rows": _ROWS},
+            "schemas": {"Problem": _PROBLEM, "Rows": _ROWS, "HotRows": _HOT_ROWS},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -64,7 +74,7 @@ def openapi(routes: Iterable[DeclaredRoute]) -> dict[str, Any]:
 
 
 def _operation(route: DeclaredRoute) -> dict[str, Any]:
-    rows = {JSON: {"schema": {"$ref": "#/components/schemas/Rows"}}}
+    rows = {JSON: {"schema": {"$ref": f"#/components/schemas/{'HotRows' if route.is_hot else 'Rows'}"}}}
     others = {CSV: {"schema": {"type": "string"}}, ARROW: {"schema": {"type": "string", "format": "binary"}}}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {

@@ -7,21 +7,24 @@ a restart of the server: a publication's number, or the offset in a topic of one
 import asyncio
 import json
 import threading
+import time
 from contextlib import suppress
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from runtime import processes
 from runtime.errors import LakehouseError
 from runtime.settings import Settings
+from serving.hot.hot_values import HotValues
 from serving.problems import Problem
 from serving.push.news import Item, News
 from serving.snapshots import Snapshots
 
 _LOOK_S = 0.5
-_STREAMS = {"latest": "latest", "alerts": "alerts"}
+_LATEST, _ALERTS, _WINDOWS = "latest", "alerts", "windows"
 _BROKER = "broker"
 _BEFORE = 1_000
+_MINUTES_BACK_MS = 3 * 60 * 60 * 1000
 
 
 async def watch_publications(snapshots: Snapshots, news: News) -> None:
@@ -40,11 +43,15 @@ async def watch_publications(snapshots: Snapshots, news: News) -> None:
 
 
 class HotNews:
-    """Follows the topics of the hot path in a thread, where there is a broker that has them."""
+    """Follows the topics of the hot path in a thread, where there is a broker that has them.
 
-    def __init__(self, settings: Settings, news: News, loop: asyncio.AbstractEventLoop) -> None:
-        self._settings, self._news, self._loop = settings, news, loop
+    What they say is kept in `hot`; of it the newest values and alarms are news.
+    """
+
+    def __init__(self, settings: Settings, news: News, hot: HotValues, loop: asyncio.AbstractEventLoop) -> None:
+        self._settings, self._news, self._hot, self._loop = settings, news, hot, loop
         self._stop = threading.Event()
+        self._news_from: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="hot-news", daemon=True)
         self._thread.start()
 
@@ -59,6 +66,7 @@ class HotNews:
             if bootstrap is not None:
                 with suppress(KafkaException):
                     self._follow(bootstrap)
+            self._hot.is_followed = False
             self._stop.wait(2.0)
 
     def _bootstrap(self) -> str | None:
@@ -79,20 +87,42 @@ class HotNews:
             }
         )
         try:
-            there = consumer.list_topics(timeout=5).topics
-            places = [TopicPartition(topic, 0) for topic in _STREAMS.values() if topic in there]
-            for place in places:
-                # with some of what was told before, for clients that were cut off when this server was
-                low, high = consumer.get_watermark_offsets(place, timeout=5)
-                place.offset = max(low, high - _BEFORE)
+            places = self._places(consumer)
             if not places:
                 return
             consumer.assign(places)
+            self._hot.is_followed = True
             while not self._stop.is_set():
                 for message in consumer.consume(500, 0.2):
                     if message.error() is None:
-                        body = json.loads(message.value() or b"null")
-                        item = Item(str(message.topic()), message.offset() or 0, body)
-                        self._loop.call_soon_threadsafe(self._news.add, item)
+                        self._take(message)
         finally:
             consumer.close()
+
+    def _places(self, consumer: Consumer) -> list[TopicPartition]:
+        """Where to begin: every newest value, the alarms of before, the minutes of the last hours."""
+        there = consumer.list_topics(timeout=5).topics
+        places = [TopicPartition(topic, 0) for topic in (_LATEST, _ALERTS) if topic in there]
+        for place in places:
+            # with some of what was told before, for clients that were cut off when this server was
+            low, high = consumer.get_watermark_offsets(place, timeout=5)
+            self._news_from[place.topic] = max(low, high - _BEFORE)
+            place.offset = low if place.topic == _LATEST else self._news_from[place.topic]
+        if _WINDOWS in there:
+            since_ms = int(time.time() * 1000) - _MINUTES_BACK_MS
+            asked = [TopicPartition(_WINDOWS, number, since_ms) for number in there[_WINDOWS].partitions]
+            places += consumer.offsets_for_times(asked, timeout=5)
+        return places
+
+    def _take(self, message: Message) -> None:
+        topic, offset = str(message.topic()), message.offset() or 0
+        body = json.loads(message.value() or b"null")
+        if not isinstance(body, dict):
+            return
+        if topic == _WINDOWS:
+            self._hot.take_window(body)
+            return
+        if topic == _LATEST:
+            self._hot.take_latest(body, offset)
+        if offset >= self._news_from.get(topic, 0):
+            self._loop.call_soon_threadsafe(self._news.add, Item(topic, offset, body))

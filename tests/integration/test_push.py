@@ -1,6 +1,8 @@
 """Push over a real server, asked by SignalR's own client and by the protocol's messages."""
 
 import json
+import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +16,7 @@ from runtime.kafka.broker import running_broker
 from runtime.settings import load_settings
 from serving.access.api_keys import ApiKeys
 from serving.access.scopes import parse_scopes
-from streams.output_topics import ALERTS, LATEST, ensure_output_topics
+from streams.output_topics import ALERTS, LATEST, WINDOWS, ensure_output_topics
 from tests.support.node_clients import run_script
 from tests.support.served_gold import publish, rows_of, served
 
@@ -126,6 +128,42 @@ def test_news_of_the_hot_path_come_by_scope(pushing: tuple[str, str, dict[str, s
     assert alerts.next()[1]["device_id"] == "d1"
     for listener in (everything, north, alerts):
         listener.close()
+
+
+def get(address: str, key: str, path: str) -> dict[str, Any]:
+    """The body of an answer of the API."""
+    request = urllib.request.Request(f"{address}{path}", headers={"X-Api-Key": key})
+    with urllib.request.urlopen(request, timeout=_WAIT_S) as answer:
+        assert answer.headers["Cache-Control"] == "no-store"
+        return dict(json.loads(answer.read()))
+
+
+def test_hot_values_are_answered_by_revision_and_scope(pushing: tuple[str, str, dict[str, str]]) -> None:
+    """The newest value and the minutes of a series are answered, marked as provisional, to who sees their site."""
+    address, bootstrap, keys = pushing
+    listener = Listener(address, keys["all"], "latest", device_id="hot-2")
+    series = {"metric_name": "temperature", "unit": "degc"}
+    minute = {"window": "device_minutes", "device_id": "hot-1", **series, "window_start": "2026-11-26T05:03:00Z",
+              "revision": 2, "is_final": False, "value_mean": 1.5}  # fmt: skip
+    tell(bootstrap, WINDOWS, minute)
+    tell(bootstrap, LATEST, *({"device_id": device, "site_id": site, **series, "value": value, "event_at": at}
+         for device, site, value, at in (("hot-1", "north", 1, "2026-11-26T05:03:04Z"),
+                                         ("hot-1", "north", 2, "2026-11-26T05:03:05Z"),
+                                         ("hot-2", "south", 7, "2026-11-26T05:03:05Z"))))  # fmt: skip
+    number, _ = listener.next()
+    listener.close()
+    body = get(address, keys["all"], "/v1/hot/latest?metric_name=temperature&limit=1")
+    assert (body["is_provisional"], body["revision"] >= number) == (True, True)
+    assert [(row["device_id"], row["value"], row["is_provisional"]) for row in body["data"]] == [("hot-1", 2.0, True)]
+    following = get(address, keys["all"], f"/v1/hot/latest?metric_name=temperature&cursor={body['next']}")
+    assert [(row["device_id"], row["revision"]) for row in following["data"]] == [("hot-2", number)]
+    north = get(address, keys["north"], "/v1/hot/latest?metric_name=temperature")["data"]
+    assert [row["device_id"] for row in north] == ["hot-1"]
+    path = "/v1/hot/minutes?device_id=hot-1&metric_name=temperature"
+    deadline = time.monotonic() + _WAIT_S
+    while not (found := get(address, keys["north"], path)["data"]):
+        assert time.monotonic() < deadline
+    assert [(row["minute_at"][11:16], row["revision"], row["value_mean"]) for row in found] == [("05:03", 2, 1.5)]
 
 
 def test_who_was_cut_off_goes_on(pushing: tuple[str, str, dict[str, str]]) -> None:
