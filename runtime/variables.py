@@ -109,3 +109,10 @@ def database_url(text: str) -> str:
     if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         raise ValueError("give postgresql://user@host/name or sqlite:///file.")
     return text.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def postgres_url(text: str) -> str:
+    """A PostgreSQL database, as its own clients write it."""
+    if not re.fullmatch(r"postgres(ql)?://[^\s]+/[^\s/?]+(\?\S*)?", text):
+        raise ValueError("give postgresql://user:password@host:port/name.")
+    return text

@@ -1,32 +1,34 @@
-"""Programs: the API and sharing as a process that `lakehouse up --serve` keeps running.
+"""Programs: what `lakehouse up --serve` and `--postgres` keep running.
 
-Belongs here: that it is one, its port and its addresses. What it answers is in `serving_app`.
+Belongs here: that they are programs, their ports and addresses. What the API answers is in `serving_app`, what
+PostgreSQL has in `serving.bi`.
 """
 
 import http.client
+from urllib.parse import urlsplit
 
 from runtime.errors import PlatformError
-from runtime.ports import free_port, is_port_open
+from runtime.ports import accepts, free_port, is_port_open
 from runtime.processes import ProcessRecord
 from runtime.programs import Chosen, Option, Program, spawn_python
 from runtime.settings import Settings
+from serving.bi.postgres_server import DATABASE, shown
 
-SERVING = "serving"
-DEFAULT_PORT = 8080
+SERVING, POSTGRES = "serving", "postgres"
+DEFAULT_PORT, _DEFAULT_POSTGRES_PORT = 8080, 5432
 
 
-def _port(settings: Settings) -> int:
+def _port(wished: int | None, usual: int, variable: str) -> int:
     """The port that was asked for, or the usual one, or a free one. Raises PlatformError when it is taken."""
-    wished = settings.api_port
     if wished is None:
-        return free_port() if is_port_open("127.0.0.1", DEFAULT_PORT) else DEFAULT_PORT
+        return free_port() if is_port_open("127.0.0.1", usual) else usual
     if is_port_open("127.0.0.1", wished):
-        raise PlatformError(f"Port {wished} is taken by another program: set LAKEHOUSE_API_PORT to another one.")
+        raise PlatformError(f"Port {wished} is taken by another program: set {variable} to another one.")
     return wished
 
 
 def _start(settings: Settings, chosen: Chosen) -> ProcessRecord:
-    port = _port(settings)
+    port = _port(settings.api_port, DEFAULT_PORT, "LAKEHOUSE_API_PORT")
     return spawn_python(settings, SERVING, ["-m", "serving", str(port)], f"http://127.0.0.1:{port}")
 
 
@@ -41,6 +43,18 @@ def _is_ready(settings: Settings, record: ProcessRecord) -> bool:
         connection.close()
 
 
+def _start_postgres(settings: Settings, chosen: Chosen) -> ProcessRecord:
+    if settings.postgres is not None:
+        return spawn_python(settings, POSTGRES, ["-m", "serving.bi"], shown(settings.postgres))
+    port = _port(settings.postgres_port, _DEFAULT_POSTGRES_PORT, "LAKEHOUSE_POSTGRES_PORT")
+    address = f"postgresql://127.0.0.1:{port}/{DATABASE}"
+    return spawn_python(settings, POSTGRES, ["-m", "serving.bi", str(port)], address)
+
+
+def _postgres_accepts(settings: Settings, record: ProcessRecord) -> bool:
+    return accepts(urlsplit(record.address).netloc)
+
+
 PROGRAMS = (
     Program(
         SERVING,
@@ -50,5 +64,13 @@ PROGRAMS = (
         options=(Option("serve", "Also serve published gold: the API and Delta Sharing."),),
         chosen_by="serve",
         addresses=lambda settings, address: {"api": address, "sharing": f"{address}/sharing"},
+    ),
+    Program(
+        POSTGRES,
+        "PostgreSQL copy",
+        _start_postgres,
+        _postgres_accepts,
+        options=(Option(POSTGRES, "Also copy published gold into PostgreSQL, for BI tools."),),
+        chosen_by=POSTGRES,
     ),
 )

@@ -115,4 +115,4 @@ def _figures(telemetry: Telemetry) -> Iterator[tuple[Column, str]]:
     for figure, value in _FIGURES.items():
         name = telemetry.column if not figure else f"{stem}_{figure}{suffix}"
         says = f"{value} of {telemetry.metric_name} in {telemetry.unit}; null without readings"
-        yield Column(name, "double", says), f"any_value({value}) FILTER ({which})"
+        yield Column(name, "double", says), f"any_value({value}) FILTER (WHERE {which})"

@@ -1,4 +1,4 @@
-"""Settings of serving: the API and sharing.
+"""Settings of serving: the API, sharing and the copy in PostgreSQL.
 
 Belongs here: what who runs the API decides. Not what reading in general may use, which is `lake_settings`'.
 """
@@ -6,7 +6,7 @@ Belongs here: what who runs the API decides. Not what reading in general may use
 from dataclasses import dataclass
 from typing import Annotated
 
-from runtime.variables import Setting, port
+from runtime.variables import Setting, port, postgres_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,4 +16,16 @@ class ServingSettings:
     api_port: Annotated[
         int | None,
         Setting("LAKEHOUSE_API_PORT", port, "Serving", "port of the API and of sharing", "8080, or a free one"),
+    ] = None
+    postgres: Annotated[
+        str | None,
+        Setting(
+            "LAKEHOUSE_POSTGRES", postgres_url, "Serving",
+            "a PostgreSQL of yours that published gold is copied into: `postgresql://user:password@host/name`",
+            "one of the home's own",
+        ),
+    ] = None  # fmt: skip
+    postgres_port: Annotated[
+        int | None,
+        Setting("LAKEHOUSE_POSTGRES_PORT", port, "Serving", "port of the home's own PostgreSQL", "5432, or a free one"),
     ] = None

@@ -20,12 +20,14 @@ from pathlib import Path
 from runtime.errors import UsageError
 from runtime.settings import Settings
 from serving.access.scopes import Scopes, parse_scopes
+from serving.access.scram import scram_verifier
 
 PREFIX = "lh"
 _SCHEMA = """CREATE TABLE IF NOT EXISTS api_keys (
     key_id TEXT PRIMARY KEY, name TEXT NOT NULL, secret_sha256 TEXT NOT NULL, scopes TEXT NOT NULL,
     requests_a_second REAL NOT NULL, created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT
 )"""
+_VERIFIERS = "CREATE TABLE IF NOT EXISTS postgres_verifiers (key_id TEXT PRIMARY KEY, verifier TEXT NOT NULL)"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,17 @@ class ApiKeys:
             row = [key_id, name, _hash(secret), json.dumps([str(grant) for grant in scopes.grants]), requests_a_second]
             times = [now.isoformat(), expires_at and expires_at.isoformat(), None]
             database.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*row, *times])
-        return key_id, f"{PREFIX}_{key_id}_{secret}"
+            key = f"{PREFIX}_{key_id}_{secret}"
+            verifier = scram_verifier(key, secrets.token_bytes(16))
+            database.execute("INSERT INTO postgres_verifiers VALUES (?, ?)", [key_id, verifier])
+        return key_id, key
+
+    def with_verifiers(self, now: datetime) -> list[tuple[ApiKey, str]]:
+        """The keys that hold, each with what PostgreSQL checks it by."""
+        with self._opened() as database:
+            verifiers = dict(database.execute("SELECT key_id, verifier FROM postgres_verifiers").fetchall())
+        keys = [key for key in self.list_all() if key.is_valid(now)]
+        return [(key, verifiers[key.key_id]) for key in keys if key.key_id in verifiers]
 
     def list_all(self) -> list[ApiKey]:
         """Every key, the oldest first."""
@@ -100,6 +112,7 @@ class ApiKeys:
             database.row_factory = sqlite3.Row
             database.execute("PRAGMA journal_mode = WAL")
             database.execute(_SCHEMA)
+            database.execute(_VERIFIERS)
             database.execute("BEGIN")
             yield database
             database.execute("COMMIT")
