@@ -136,9 +136,9 @@ class _Checker:
             raise ModelError(f"{where} is {item!r}, which is {known}.")
         if rule.get("uris") and meaning not in rule["uris"]:
             raise ModelError(f"{where} is {item!r}: give one of {', '.join(rule['values'])}.")
-        kind = element(meaning)
-        if kind is not None and rule["of"]:
-            require_class(kind, int(meaning.rpartition(";")[2]), rule, where)
+        known = element(meaning)
+        if known is not None and rule["of"]:
+            require_class(*known, rule, where)
         elif rule["of"]:
             if meaning.startswith(RESERVED):
                 raise ModelError(f"{where} is {item!r}, which the language does not have.")

@@ -93,15 +93,15 @@ def _name(version: int) -> Rule:
 
 
 def _one(class_: str, version: int, **more: Any) -> Rule:
-    return {"of": class_, "max": 1, "versions": _until(version), **more}
+    return {"of": class_, "max": 1, "versions": _until(version)} | more
 
 
 def _many(class_: str, version: int, limit: str, **more: Any) -> Rule:
-    return {"of": class_, "many": True, "max": _LIMITS[limit][version], "versions": _until(version), **more}
+    return {"of": class_, "many": True, "max": _LIMITS[limit][version], "versions": _until(version)} | more
 
 
 def _until(version: int) -> tuple[int, ...]:
-    """A document may use elements of its own version of the language and of those before."""
+    """An element may use whole ones of its own version of the language and of those before."""
     return tuple(each for each in VERSIONS if each <= version)
 
 
@@ -120,7 +120,7 @@ def _contents(version: int) -> dict[str, dict[str, Rule]]:
         "Interface": {
             "contents": _many("Content", version, "contents", unique=("name",)),
             "extends": _many("Interface", version, "extends"),
-            "schemas": _many("ComplexSchema", version, "schemas", id=True),
+            "schemas": _many("ComplexSchema", version, "schemas", id=True, versions=(version,)),
         },
         "Telemetry": {"name": name, "schema": schema},
         "Property": {"name": name, "schema": schema, "writable": {"is": "boolean"}},
@@ -138,8 +138,8 @@ def _contents(version: int) -> dict[str, dict[str, Rule]]:
 
 
 def _schemas(version: int) -> dict[str, dict[str, Rule]]:
-    part = {"min": 1, "untyped": True}
-    parts = {"min": 1 if version == 2 else 0, "untyped": True}
+    part = {"min": 1, "untyped": True, "versions": (version,)}
+    parts = {**part, "min": 1 if version == 2 else 0}
     return {
         "Array": {"elementSchema": _one("Schema", version, min=1)},
         "Enum": {

@@ -13,6 +13,8 @@ from runtime.errors import ModelError
 
 _SPECIFIER = re.compile(r"dtmi:[A-Za-z](?:[A-Za-z0-9_]*[A-Za-z0-9])?(?::[A-Za-z](?:[A-Za-z0-9_]*[A-Za-z0-9])?)*"
                         r";[1-9][0-9]{0,8}(?:\.[1-9][0-9]{0,5})?(?:#[A-Za-z0-9_]*)?")  # fmt: skip
+_LIMITS = re.compile(r"dtmi:dtdl:limits:|dtmi:dtdl:context;[0-9.]+#limits$")
+"""Limits of the language, or of one who uses it, in place of none."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,14 @@ def context_of(raw: object, outer: Context | None, where: str) -> Context:
     if not items and outer is None:
         raise ModelError(f"{where} is empty: give 'dtmi:dtdl:context;2' or a later one.")
     found = outer
+    before = ""
     for item in items:
         if not isinstance(item, str) or not _SPECIFIER.fullmatch(item):
             raise ModelError(f"{where} has {item!r}: give identifiers such as 'dtmi:dtdl:context;3'.")
-        found = _with(found, item, where)
-    if found is None:
+        if _LIMITS.match(item) and not before.endswith("#limitless"):
+            raise ModelError(f"{where} has {item!r}: limits come right behind 'dtmi:dtdl:context;4#limitless'.")
+        found, before = _with(found, item, where), item
+    if found is None or (outer is None and not any(DTDL_CONTEXT.fullmatch(item) for item in items)):
         raise ModelError(f"{where} is {raw!r}: give 'dtmi:dtdl:context;2' or a later one first.")
     return found
 
@@ -64,6 +69,8 @@ def _with(context: Context | None, item: str, where: str) -> Context | None:
         context = Context(2, contexts()["dtmi:dtdl:context;2"])
     if context is None:
         raise ModelError(f"{where} begins with {item!r}: 'dtmi:dtdl:context;2' or a later one comes first.")
+    if _LIMITS.match(item):
+        return context
     if name not in contexts():
         if name.startswith("dtmi:dtdl:") and not name.startswith("dtmi:dtdl:extension:"):
             raise ModelError(f"{where} has {item!r}, which is not known.")

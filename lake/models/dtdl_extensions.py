@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lake.models.dtdl_quantities import quantities
+from lake.models.dtdl_quantities import quantities, units
 
 Rule = Mapping[str, Any]
 
@@ -37,6 +37,11 @@ def identifier(extension: str, version: int, name: str) -> str:
     return f"dtmi:dtdl:extension:{extension}:v{version}:{name}"
 
 
+def is_quantity(dtmi: str) -> bool:
+    """True for a type that says what is measured."""
+    return dtmi.startswith("dtmi:dtdl:extension:quantitativeTypes:")
+
+
 def extensions() -> frozenset[tuple[str, int]]:
     """Every extension that is known, with its version."""
     known = {(name, version) for name, versions, *_ in _TYPES for version in versions}
@@ -44,11 +49,13 @@ def extensions() -> frozenset[tuple[str, int]]:
 
 
 def terms(extension: str, version: int) -> Iterator[str]:
-    """The types and properties of an extension; its units have no meaning of their own."""
+    """The types and properties of an extension, and the schemas that list the units of a quantity."""
     for dtmi, rule in types().items():
         if dtmi.startswith(identifier(extension, version, "")):
             yield dtmi.rpartition(":")[2]
             yield from (each["name"] for each in rule["props"].values())
+    if extension == "quantitativeTypes":
+        yield from units(version)
 
 
 def _quantities() -> Iterator[tuple[str, Rule]]:

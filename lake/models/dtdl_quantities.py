@@ -13,16 +13,15 @@ def _binary(unit: str, rest: str = "") -> str:
     return " ".join(f"{prefix}{unit}{rest}" for prefix in _PREFIXES)
 
 
-_ANGLES = "radian degreeOfArc minuteOfArc secondOfArc turn"
-_LENGTHS = "metre centimetre millimetre micrometre nanometre kilometre foot inch mile nauticalMile astronomicalUnit"
-_FORCES = "newton pound ounce ton"
 _POWERS = "watt microwatt milliwatt kilowatt megawatt gigawatt horsepower kilowattHourPerYear"
-_DENSITIES = "kilogramPerCubicMetre gramPerCubicMetre"
-_NO_DIMENSION = "unity percent"
+_ENERGY_RATES = (
+    f"{_POWERS} joulePerSecond joulePerHour kilojoulePerSecond kilojoulePerHour megajoulePerHour gigajoulePerHour "
+    "britishThermalUnitPerHour kiloBritishThermalUnitPerHour"
+)
 
 _UNITS_1 = {
     "AccelerationUnit": "metrePerSecondSquared centimetrePerSecondSquared gForce",
-    "AngleUnit": _ANGLES,
+    "AngleUnit": "radian degreeOfArc minuteOfArc secondOfArc turn",
     "AngularAccelerationUnit": "radianPerSecondSquared",
     "AngularVelocityUnit": "radianPerSecond degreePerSecond revolutionPerSecond revolutionPerMinute",
     "AreaUnit": "squareMetre squareCentimetre squareMillimetre squareKilometre hectare squareFoot squareInch acre",
@@ -31,13 +30,15 @@ _UNITS_1 = {
     "CurrentUnit": "ampere microampere milliampere",
     "DataRateUnit": f"bitPerSecond bytePerSecond {_binary('bit', 'PerSecond')} {_binary('byte', 'PerSecond')}",
     "DataSizeUnit": f"bit byte {_binary('bit')} {_binary('byte')}",
-    "DensityUnit": _DENSITIES,
+    "DensityUnit": "kilogramPerCubicMetre gramPerCubicMetre",
+    "EnergyRateUnit": _ENERGY_RATES,
     "EnergyUnit": "joule kilojoule megajoule gigajoule electronvolt megaelectronvolt kilowattHour",
-    "ForceUnit": _FORCES,
+    "ForceUnit": "newton pound ounce ton",
     "FrequencyUnit": "hertz kilohertz megahertz gigahertz",
     "IlluminanceUnit": "lux footcandle",
     "InductanceUnit": "henry millihenry microhenry",
-    "LengthUnit": _LENGTHS,
+    "LengthUnit": "metre centimetre millimetre micrometre nanometre kilometre foot inch mile nauticalMile "
+                  "astronomicalUnit",
     "LuminanceUnit": "candelaPerSquareMetre",
     "LuminousFluxUnit": "lumen",
     "LuminousIntensityUnit": "candela",
@@ -53,7 +54,7 @@ _UNITS_1 = {
     "TemperatureUnit": "kelvin degreeCelsius degreeFahrenheit",
     "TimeUnit": "second millisecond microsecond nanosecond minute hour day year",
     "TorqueUnit": "newtonMetre",
-    "UnitlessUnit": _NO_DIMENSION,
+    "UnitlessUnit": "unity percent",
     "VelocityUnit": "metrePerSecond centimetrePerSecond kilometrePerSecond metrePerHour kilometrePerHour milePerHour "
                     "milePerSecond knot",
     "VoltageUnit": "volt millivolt microvolt kilovolt megavolt",
@@ -69,8 +70,6 @@ _UNITS_2 = {
     "ConcentrationUnit": "partsPerMillion partsPerBillion partsPerTrillion partsPerQuadrillion",
     "CurrentUnit": "kiloampere",
     "DensityUnit": "milligramPerCubicMetre microgramPerCubicMetre",
-    "EnergyRateUnit": "joulePerSecond joulePerHour kilojoulePerSecond kilojoulePerHour megajoulePerHour "
-                      "gigajoulePerHour britishThermalUnitPerHour kiloBritishThermalUnitPerHour",
     "EnergyUnit": "wattHour milliwattHour megawattHour gigawattHour terawattHour britishThermalUnit "
                   "kiloBritishThermalUnit",
     "FrequencyUnit": "millihertz",

@@ -20,6 +20,7 @@ _DTMI_2 = re.compile(rf"dtmi:{_SEGMENT}(?::{_SEGMENT})*;[1-9][0-9]{{0,8}}")
 _DTMI_3 = re.compile(rf"dtmi:{_SEGMENT}(?::{_SEGMENT})*(?:;[1-9][0-9]{{0,8}}(?:\.[1-9][0-9]{{0,5}})?)?")
 _BUILT_IN = re.compile(r"dtmi:standard:(?:class|unit):([A-Za-z0-9]+);2|dtmi:dtdl:property:(unit);2")
 _OF_EXTENSION = re.compile(r"dtmi:dtdl:extension:([A-Za-z0-9]+):v([0-9]+):(?:[A-Za-z0-9]+:)*([A-Za-z0-9]+)")
+_FAMILY = re.compile(r"dtmi:dtdl:extension:quantitativeTypes:v([12]):([A-Za-z]+Unit)")
 _STANDARD = "dtmi:standard:schema:geospatial:{};{}"
 
 
@@ -83,9 +84,14 @@ def _elements(version: int) -> Mapping[str, str]:
     return found
 
 
-def element(dtmi: str) -> str | None:
-    """The class of an element of the language itself, such as `double`; None for another."""
-    return next((_elements(version)[dtmi] for version in VERSIONS if dtmi in _elements(version)), None)
+def element(dtmi: str) -> tuple[str, int] | None:
+    """The class and version of an element of the language itself, such as `double`; None for another."""
+    for version in VERSIONS:
+        if dtmi in _elements(version):
+            return _elements(version)[dtmi], version
+    # the units of a quantity, as a schema
+    listed = _FAMILY.fullmatch(dtmi)
+    return ("Enum", int(listed[1]) + 2) if listed and family(listed[2], int(listed[1])) else None
 
 
 def family(name: str, version: int) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from lake.models.dtdl_quantities import units
 from runtime.errors import ModelError
 
 MAX_SCHEMA_DEPTH = 8
@@ -96,6 +97,13 @@ _NAMED_SCHEMAS: dict[str, Schema] = {
     # the IoT Central extension, which many public models use
     "geopoint": _GEOPOINT,
     "vector": _VECTOR,
+    # a number as its digits and a power of ten
+    "scaledDecimal": ObjectSchema(
+        (
+            Field("scale", PrimitiveSchema("integer"), None, "Power of ten"),
+            Field("value", PrimitiveSchema("string"), None, "Digits"),
+        )
+    ),
 }
 _STANDARD_SCHEMA = re.compile(
     r"dtmi:(?:dtdl:instance:Schema|standard:schema:geospatial|iotcentral:schema):([A-Za-z]+);\d+"
@@ -135,6 +143,8 @@ def _named_schema(name: str, library: Mapping[str, Mapping[str, object]], where:
     known = _NAMED_SCHEMAS.get(standard.group(1) if standard else name)
     if known is not None:
         return known
+    if name in units(2):
+        return EnumSchema("string", units(2)[name])
     if name in library:
         # the reference itself adds no level: the referred schema may again be a mere reference, so count it anyway
         return parse_schema(library[name], library, where, depth + (set(library[name]) == {"@id"}))

@@ -11,7 +11,7 @@ from typing import Any
 
 from lake.models.dtdl_classes import Rule
 from lake.models.dtdl_context import Context
-from lake.models.dtdl_extensions import identifier
+from lake.models.dtdl_extensions import identifier, is_quantity
 from lake.models.dtdl_rules import RESERVED, class_rule, element, family, is_dtmi, supplement
 from runtime.errors import ModelError
 
@@ -68,6 +68,9 @@ def types_of(raw: Mapping[str, Any], rule: Rule, context: Context, where: str) -
     if version != context.version:
         raise ModelError(f"{where} is {kind} of version {version} in a document of version {context.version}.")
     require_class(kind, version, rule, where)
+    quantities = [_short(each) for each in beside if is_quantity(each)]
+    if len(set(quantities)) > 1:
+        raise ModelError(f"{where} has the types {' and '.join(quantities)}: it can be of one quantity only.")
     for each in beside:
         _require_beside(each, kind, version, where)
     return Types(kind, tuple(beside), is_open)
@@ -117,7 +120,7 @@ def _kin_of_schema(schema: object, context: Context) -> set[str] | None:
     if isinstance(schema, dict):
         kind: str | None = types_of(schema, {"of": "Entity"}, context, "schema").kind
     else:
-        kind = element(context.meaning(str(schema)) or "")
+        kind = (element(context.meaning(str(schema)) or "") or (None,))[0]
     rule = None if kind is None else class_rule(kind, context.version)
     return set(rule["kin"]) if rule else None
 
