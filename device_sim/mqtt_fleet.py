@@ -13,6 +13,7 @@ from typing import cast
 from runtime.errors import PlatformError
 from wire import mqtt, mqtt_packets, sas
 from wire.mqtt import Connect
+from wire.mqtt_stream import Reader
 
 _API_VERSION = "2021-04-12"
 _CONNECT_S = 60.0
@@ -37,7 +38,7 @@ class FleetConnection(asyncio.Protocol):
     def __init__(self, hello: bytes, acknowledged: Callable[[int], None]) -> None:
         self._hello = hello
         self._acknowledged = acknowledged
-        self._reader = mqtt.Reader()
+        self._reader = Reader()
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._packet_id = 0
         self.connected: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from hub.link import Link
 from runtime.errors import LakehouseError, WireError
-from wire import mqtt
+from wire import mqtt_stream
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class PacketFlow:
 
     def __init__(self, link: Link, largest_packet: int) -> None:
         self._link = link
-        self._reader = mqtt.Reader(largest_packet)
+        self._reader = mqtt_stream.Reader(largest_packet)
         self._held: deque[tuple[int, bytes]] = deque()
         self._waiting: asyncio.Task[None] | None = None
         self._pauses: set[str] = set()
@@ -49,7 +49,7 @@ class PacketFlow:
         self._heard_s = time.monotonic()
         try:
             packets = self._reader.feed(data)
-        except mqtt.TooLargeError as error:
+        except mqtt_stream.TooLargeError as error:
             self.too_large()
             self.cut(str(error))
             return

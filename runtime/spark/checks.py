@@ -12,17 +12,17 @@ from runtime.errors import UsageError
 from runtime.findings import Check, Finding
 from runtime.ports import is_port_open
 from runtime.settings import Settings
-from runtime.spark import connect_server
+from runtime.spark.spark_configuration import NAME, needed_memory_mb
 
 
 def check_memory(settings: Settings) -> Finding:
     """Room for a Spark that is not running yet."""
     available_mb = psutil.virtual_memory().available // 2**20
     found = f"{available_mb} MB available, Spark may take {settings.spark_memory}"
-    if settings.spark.startswith("sc://") or processes.find(settings, connect_server.NAME) is not None:
+    if settings.spark.startswith("sc://") or processes.find(settings, NAME) is not None:
         return Finding("memory", True, found)
     try:
-        is_ok = available_mb >= connect_server.needed_memory_mb(settings)
+        is_ok = available_mb >= needed_memory_mb(settings)
     except UsageError as error:
         return Finding("memory", False, str(error), "Correct LAKEHOUSE_SPARK_MEMORY.")
     return Finding("memory", is_ok, found, "" if is_ok else "Close programs, or set LAKEHOUSE_SPARK_MEMORY lower.")
@@ -33,11 +33,11 @@ def check_spark(settings: Settings) -> Finding:
     address = settings.spark
     advice = "Start that Spark, or correct LAKEHOUSE_SPARK."
     if address.startswith("local"):
-        record = processes.find(settings, connect_server.NAME)
+        record = processes.find(settings, NAME)
         if record is None:
             return Finding("spark", True, f"embedded ({address}), not running")
         address = record.address
-        advice = f"Run `lakehouse down`, then look at {processes.log_path(settings, connect_server.NAME)}."
+        advice = f"Run `lakehouse down`, then look at {processes.log_path(settings, NAME)}."
     parts = urlsplit(address)
     shown = f"{parts.scheme}://{parts.netloc}"  # without the secrets of an address
     if is_port_open(parts.hostname or "", parts.port or (15002 if parts.scheme == "sc" else 7077)):

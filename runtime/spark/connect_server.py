@@ -1,16 +1,14 @@
 """Spark: the embedded Spark Connect server and sessions on it.
 
-Belongs here: how Spark is configured for Delta, S3 and a small machine, and its start and stop. What is computed with
-a session belongs in `ingestion` and `transforms`.
+Belongs here: the server's start and stop, and what a session is told. How the server is configured belongs in
+`spark_configuration`, what is computed with a session in `ingestion` and `transforms`.
 
 Spark runs as a process of its own so that every command, and every Dagster run, meets a warm JVM.
 """
 
 import logging
-import os
 import re
 import shutil
-import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,22 +22,18 @@ from pyspark.sql import SparkSession
 from pyspark.sql.connect.client.retries import DefaultPolicy
 
 from runtime import processes
-from runtime.errors import PlatformError, UsageError
-from runtime.java import class_archives
+from runtime.errors import PlatformError
 from runtime.java.jars import ensure
-from runtime.java.jvm import find_java
 from runtime.ports import free_port, is_port_open
 from runtime.private_files import home_key
 from runtime.processes import ProcessRecord
 from runtime.settings import Settings
-from runtime.variables import memory_mb
+from runtime.spark.spark_configuration import NAME, needed_memory_mb, spark_configuration, spark_environment
 
-NAME = "spark"
 SCRATCH = ("blockmgr-", "spark-")
 """How the folders begin that Spark makes in the work folder, and deletes when it ends by itself."""
 _READY_S = 180.0
 _START_ATTEMPTS = 3
-_FEW_CORES = 4
 _WORTH_COMPILING = 30_000
 _NEARLY_UNIQUE = ("value", "ce_id", "ce_time", "offset", "measured_at")
 _SESSION: dict[str, bool | float | int | str | None] = {
@@ -116,14 +110,6 @@ def open_sessions() -> list[tuple[SparkSession, str]]:
     return [(session, address) for session, address in _sessions.items() if not session.client.is_closed]
 
 
-def needed_memory_mb(settings: Settings) -> int:
-    """Memory that must be available to start Spark: its heap. Raises UsageError for a size that is none."""
-    try:
-        return memory_mb(settings.spark_memory)
-    except ValueError as error:
-        raise UsageError(f"LAKEHOUSE_SPARK_MEMORY is {settings.spark_memory!r}: {error}") from error
-
-
 def start(settings: Settings) -> ProcessRecord:
     """Start it, when none runs, on a port that is free now.
 
@@ -170,7 +156,7 @@ def _start_once(settings: Settings, jars: list[Path]) -> ProcessRecord:
     ]  # fmt: skip
     # its client sends a key in clear to this name of loopback alone
     address = f"sc://localhost:{port}"
-    record = processes.spawn(settings, NAME, command, address, _environment(settings, spark_home))
+    record = processes.spawn(settings, NAME, command, address, spark_environment(settings, spark_home))
     with processes.stopped_on_failure(settings, NAME):
         processes.wait_until_ready(settings, record, lambda: is_port_open("127.0.0.1", port), _READY_S)
         _warm_up(address_with_key(settings, address))
@@ -187,66 +173,6 @@ def _warm_up(address: str) -> None:
         session.stop()
 
 
-def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict[str, str]:
-    """The server's configuration. Holds no credentials: those go through the environment."""
-    cores = os.cpu_count() or 2
-    work = settings.work_folder
-    java = find_java(settings.java_home)
-    jvm_options = [f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'}", *_jvm_options(cores)]
-    jvm_options += class_archives.options(settings, NAME, java, jars)
-    values = {
-        "spark.master": settings.spark,
-        "spark.driver.memory": settings.spark_memory,
-        "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": str(port),
-        # errors come back as their message; the JVM's stack stands in the log
-        "spark.sql.connect.serverStacktrace.enabled": "false",
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.driver.extraJavaOptions": " ".join(jvm_options),
-        "spark.sql.warehouse.dir": str(work / "warehouse"),
-        "spark.local.dir": str(work),
-        "spark.sql.catalogImplementation": "in-memory",
-        "spark.log.level": "WARN",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.pyspark.python": sys.executable,
-        # the defaults are made for a cluster: 200, 50 and 10,000 tasks of which each costs more than its work here
-        "spark.sql.shuffle.partitions": str(cores * 2),
-        "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(cores * 2),
-        # one tick's plans compile to more classes than the 100 that are kept by default (docs/decisions/014)
-        "spark.sql.codegen.cache.maxEntries": "1000",
-    }
-    if settings.spark.startswith("local"):
-        values |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-        # the driver's own ports, with a key that Spark makes for itself
-        values["spark.authenticate"] = "true"
-        # one class path for the one JVM; executors elsewhere are sent the jars instead
-        values["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in jars)
-        # Hadoop's own forks a chmod for each file and folder (docs/decisions/014)
-        values["spark.hadoop.fs.file.impl"] = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
-    else:
-        values["spark.jars"] = ",".join(str(jar) for jar in jars)
-    if settings.is_s3:
-        values |= _s3a_configuration(settings)
-    return values
-
-
-def _jvm_options(cores: int) -> list[str]:
-    """On few cores parallel collectors take the processor time that the work needs.
-
-    The optimising compiler stays on: a first tick begins a little later, and later ones take half the time or less.
-    Spark generates code for every plan, which in the end fills what the JVM keeps for compiled code, and then it dies.
-    The JVM leaves methods of over 8,000 bytes to its interpreter unless told otherwise, and Spark generates such ones.
-    Records from Kafka are short-lived and many: with half of the heap for the young, five million of them to bronze
-    take 33 s of CPU, with a third 38, and in a heap that is kept small 44.
-    """
-    few = ["-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=256m", "-XX:NewRatio=1"]
-    return ["-XX:-DontCompileHugeMethods", *(few if cores <= _FEW_CORES else [])]
-
-
 def interpret_small(spark: SparkSession, records: int) -> None:
     """Let the session interpret its plans when there is little to compute, and compile them when there is much.
 
@@ -255,46 +181,3 @@ def interpret_small(spark: SparkSession, records: int) -> None:
     is_small = records < _WORTH_COMPILING
     spark.conf.set("spark.sql.codegen.wholeStage", str(not is_small).lower())
     spark.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN" if is_small else "FALLBACK")
-
-
-def _s3a_configuration(settings: Settings) -> dict[str, str]:
-    prefix = "spark.hadoop.fs.s3a."
-    values = {
-        f"{prefix}impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
-        f"{prefix}endpoint.region": settings.aws_region,
-        f"{prefix}aws.credentials.provider": _credentials_provider(settings),
-        # commits of Delta need no renames, so the fast upload may hold its blocks in memory-mapped files
-        f"{prefix}fast.upload.buffer": "disk",
-        f"{prefix}buffer.dir": str(settings.work_folder / "s3a"),
-    }
-    if settings.aws_endpoint_url:
-        values[f"{prefix}endpoint"] = settings.aws_endpoint_url
-        values[f"{prefix}path.style.access"] = "true"
-        values[f"{prefix}connection.ssl.enabled"] = str(settings.aws_endpoint_url.startswith("https://")).lower()
-    return values
-
-
-def _credentials_provider(settings: Settings) -> str:
-    package = "software.amazon.awssdk.auth.credentials"
-    if settings.aws_access_key_id:
-        return f"{package}.EnvironmentVariableCredentialsProvider"
-    return f"{package}.DefaultCredentialsProvider"
-
-
-def _environment(settings: Settings, spark_home: Path) -> dict[str, str]:
-    java = find_java(settings.java_home)
-    values = {
-        "JAVA_HOME": str(java.parent.parent),
-        "SPARK_HOME": str(spark_home),
-        "SPARK_LOCAL_IP": "127.0.0.1" if settings.spark.startswith("local") else None,
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_CONF_DIR": str(settings.work_folder / "no-spark-conf"),
-        # glibc gives each thread a pool of its own, and what is free in one is lost to the others
-        "MALLOC_ARENA_MAX": "2",
-        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
-        "AWS_SESSION_TOKEN": settings.aws_session_token,
-        # what a client sends is run, by whoever may connect
-        "SPARK_CONNECT_AUTHENTICATE_TOKEN": home_key(settings, NAME),
-    }
-    return {name: value for name, value in values.items() if value}

@@ -20,7 +20,8 @@ from runtime.errors import PlatformError
 from runtime.ports import is_port_open
 from runtime.private_files import known_key
 from runtime.settings import Settings
-from runtime.spark.connect_server import NAME, open_sessions, reason_of
+from runtime.spark.connect_server import open_sessions, reason_of
+from runtime.spark.spark_configuration import NAME
 
 _END_S = 600.0
 _STATE = GetStatusResponse.OperationStatus.OperationState

@@ -26,7 +26,8 @@ from pipeline.silver.tick import rebuild_silver
 from runtime.errors import LakehouseError, StepError
 from runtime.processes import find
 from runtime.settings import Settings
-from runtime.spark.connect_server import NAME, running_spark
+from runtime.spark.connect_server import running_spark
+from runtime.spark.spark_configuration import NAME
 from tests.faults.base import Scene, bounded, run_refresh, tick_on
 from tests.faults.catalogue import Case
 from tests.faults.harness import start_apart

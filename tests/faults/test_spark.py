@@ -18,7 +18,8 @@ from ingestion.landing_topics import TELEMETRY
 from lake.storage.delta import version_of
 from lake.tables.bronze import BRONZE_TELEMETRY
 from runtime.settings import Settings
-from runtime.spark.connect_server import NAME, connect, running_spark
+from runtime.spark.connect_server import connect, running_spark
+from runtime.spark.spark_configuration import NAME
 from tests.faults.base import Scene, bounded, run_tick
 from tests.faults.catalogue import Case
 from tests.faults.harness import Point, run_to

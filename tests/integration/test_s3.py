@@ -22,7 +22,8 @@ from pipeline.maintenance import plan_upkeep, upkeep
 from pipeline.run import Run
 from runtime.processes import find
 from runtime.settings import Settings
-from runtime.spark.connect_server import NAME, connect, running_spark
+from runtime.spark.connect_server import connect, running_spark
+from runtime.spark.spark_configuration import NAME
 from tests.support.s3server import S3Server, running_s3_server
 from tests.unit.pipeline.test_maintenance import LATER, NO_SPARK, TABLE, devices_at, publication, rewrite
 

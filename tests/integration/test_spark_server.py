@@ -14,7 +14,8 @@ from ingestion.landing_topics import TELEMETRY
 from runtime import processes
 from runtime.errors import PlatformError
 from runtime.settings import Settings
-from runtime.spark.connect_server import NAME, connect, running_spark
+from runtime.spark.connect_server import connect, running_spark
+from runtime.spark.spark_configuration import NAME
 
 
 def test_delta_table_is_written_and_read_at_a_version(spark: SparkSession, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hub.registry.identities import Identity
 from tests.support.hub_server import PORT, TestHub
 from wire import mqtt, mqtt_packets
 from wire.mqtt import Connect, Will
+from wire.mqtt_stream import Reader
 
 
 class MqttDevice:
@@ -22,7 +23,7 @@ class MqttDevice:
         context = ssl.create_default_context(cafile=root)
         plain = socket.create_connection((address, port), timeout=20)
         self.socket = context.wrap_socket(plain, server_hostname=address)
-        self._reader = mqtt.Reader()
+        self._reader = Reader()
         self._packets: deque[tuple[int, bytes]] = deque()
 
     def send(self, data: bytes) -> None:

@@ -5,10 +5,15 @@ Belongs here: options, the question whether it is meant, and what is printed. Th
 
 import getpass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from runtime.errors import StepError, UsageError
+
+if TYPE_CHECKING:
+    from lake.records.erasures import Erasure
+    from runtime.settings import Settings
 
 _SHOWN = 5
 
@@ -34,7 +39,6 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
     Example:
       lakehouse erase pump-0001 --why "sold; request 4711" --yes
     """
-    from lakehouse.cli.run_output import shown_progress
     from runtime.settings import load_settings
 
     settings = load_settings()
@@ -42,6 +46,15 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
         raise UsageError("Name the device: an empty id is none.")
     if not yes:
         click.confirm(f"Erase {device} and withdraw all earlier publications? This cannot be undone.", abort=True)
+    done = _erased(settings, device, by or getpass.getuser(), why, purge_kafka)
+    _refuse_if_named(device, done)
+    _print(settings, done)
+
+
+def _erased(settings: "Settings", device: str, by: str, why: str, purge_kafka: bool | None) -> "Erasure":
+    """The work, with a broker and a Spark for as long as it takes."""
+    from lakehouse.cli.run_output import shown_progress
+
     with shown_progress() as progress:
         progress("Starting")
         from lake.models.catalog import known_models
@@ -58,16 +71,20 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
             try:
                 now = datetime.now(UTC)
                 run_id = f"erasure-{now:%Y%m%dT%H%M%SZ}"
-                done = erase_device(
+                return erase_device(
                     Run(settings, known_models(settings), run_id, now, progress, LEASE_WAIT_S),
                     spark,
                     bootstrap,
-                    Request(device, by or getpass.getuser(), why),
+                    Request(device, by, why),
                     clock=lambda: datetime.now(UTC),
                     purges_kafka=settings.kafka_bootstrap is None if purge_kafka is None else purge_kafka,
                 )
             finally:
                 spark.stop()
+
+
+def _refuse_if_named(device: str, done: "Erasure") -> None:
+    """Raises StepError when files still name the device."""
     naming = done.scan["naming"]
     if naming:
         more = f" and {len(naming) - _SHOWN} more" if len(naming) > _SHOWN else ""
@@ -76,6 +93,9 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
             f"{more}. Payloads of other devices may mention it. The certificate stays open: take those records or "
             "files out and run this again."
         )
+
+
+def _print(settings: "Settings", done: "Erasure") -> None:
     rows = sum(figures["rows_removed"] for figures in done.tables.values())
     click.echo(f"Erased: {rows:,} rows in {len(done.tables)} tables, {len(done.files):,} files deleted.")
     click.echo(f"Proof: {done.scan['files']:,} files, {done.scan['bytes']:,} bytes were read and none names it.")

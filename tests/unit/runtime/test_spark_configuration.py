@@ -7,7 +7,8 @@ import pytest
 
 from runtime.errors import UsageError
 from runtime.settings import Settings
-from runtime.spark.connect_server import needed_memory_mb, spark_configuration, sweep_scratch
+from runtime.spark.connect_server import sweep_scratch
+from runtime.spark.spark_configuration import needed_memory_mb, spark_configuration
 
 FOLDER = Settings(home=Path("/home"), lake_uri="/home/lake")
 S3 = replace(

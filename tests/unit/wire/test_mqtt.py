@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from runtime.errors import WireError
 from wire import mqtt, mqtt_packets
-from wire.mqtt import Connect, Reader, TooLargeError, UnknownLevelError, Will
+from wire.mqtt import Connect, UnknownLevelError, Will
+from wire.mqtt_stream import Reader, TooLargeError
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=50)
 TOPICS = st.text(st.characters(exclude_characters="\0+#", exclude_categories=["Cs"]), min_size=1, max_size=50)
