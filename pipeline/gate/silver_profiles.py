@@ -3,7 +3,7 @@
 Belongs here: the SQL of the frames that silver suites judge. `silver_profiles.Silver` keeps the intermediate tables of
 one judgement in a DuckDB connection, so that each row of the lake is read once.
 
-The count of bronze is independent: it reads bronze itself and applies the rule of clocks (see `transforms.clock`) anew.
+What bronze has for each slice is counted in `bronze_counts`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,17 +13,16 @@ import duckdb
 import pandas as pd
 
 from lake.models.catalog import Model, silver_tables
-from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
 from lake.sql_text import quoted
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.tables.bronze import BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.gate.bronze_counts import CHECKSUM, bronze_counts
 from pipeline.gate.profiles import (
     HOUR_MICROS,
     columns_of,
-    covering_runs,
     create_slices,
     declared_profile,
     fetch,
@@ -40,8 +39,6 @@ REPEAT_REASONS = ("duplicate", "conflict", "unpacked")
 quality of what is sent."""
 
 _OUTSIDE = f"count(*) FILTER (WHERE epoch_us(event_at) // {HOUR_MICROS} <> hour_number)"
-# not hash(partition, offset), which is the two hashes joined by XOR: over all pairs of some of each that comes to 0
-_CHECKSUM = 'bit_xor(hash(xor(hash("partition"::BIGINT), "offset"::UBIGINT)))'
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,8 @@ class Silver:
         Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to (`progress`).
         """
         create_slices(self.connection, self.slices)
+        bronze = scan(table_uri(self.settings, BRONZE_TELEMETRY.name), bronze_version)
+        devices = scan(table_uri(self.settings, SILVER_DEVICES.name), self.inputs[SILVER_DEVICES.name])
         tables = ", ".join(f"({quoted(m.model_id)}, {quoted(m.table)})" for m in self.models.values())
         columns = ["model_id", "reason", "topic", "partition", "offset", "measured_at", "event_at"]
         rows = self._rows(SILVER_REJECTED.name, columns)
@@ -73,11 +72,12 @@ class Silver:
             CREATE OR REPLACE TEMP TABLE table_names AS FROM (VALUES {tables}) AS models(model_id, table_name);
             CREATE OR REPLACE TEMP TABLE rejected_counts AS
             SELECT slice, table_name, reason, measured_at IS DISTINCT FROM event_at AS is_untimed,
-                count(*) AS records, {_CHECKSUM} AS checksum, reason IN {REPEAT_REASONS} AS is_repeat
+                count(*) AS records, {CHECKSUM} AS checksum, reason IN {REPEAT_REASONS} AS is_repeat
             FROM ({rows}) LEFT JOIN table_names USING (model_id)
             WHERE {OF_TELEMETRY}
             GROUP BY ALL;
-            CREATE OR REPLACE TEMP TABLE bronze_counts AS {self._bronze_sql(bronze_version, progress)}""")
+            CREATE OR REPLACE TEMP TABLE bronze_counts AS
+                {bronze_counts(bronze, devices, self.slices, progress)}""")
         self.connection.execute(
             "CREATE OR REPLACE TEMP TABLE reading_counts (slice VARCHAR, records BIGINT, checksum UBIGINT)"
         )
@@ -94,7 +94,7 @@ class Silver:
             "outside": _OUTSIDE,
             "out_of_range": " + ".join(out_of_range) or "0",
             "out_of_range_detail": words((f"{count} > 0", column) for count, column in out_of_range.items()),
-            "checksum": _CHECKSUM,
+            "checksum": CHECKSUM,
             "newest_received_at": "max(received_at)",
         }
         offsets = ("topic", "partition", "offset")
@@ -187,58 +187,6 @@ class Silver:
     def _has_rows(self, table: Table) -> bool:
         source = scan(table_uri(self.settings, table.name), self.inputs[table.name])
         return self.connection.sql(f"SELECT 1 FROM {source} LIMIT 1").fetchone() is not None
-
-    def _bronze_sql(self, version: int, progress: int) -> str:
-        """Bronze telemetry by slice and its device's table: `records` that belong there, and all that was `received`.
-
-        A record whose time counts lies in its measured_hour, and was received at most CLOCK_AHEAD_S earlier, which
-        bounds the files to read; any other lies in its received_hour. Of each run of slices come the records that were
-        received in it, and those about it that were received later or a little earlier.
-        """
-        source = scan(table_uri(self.settings, BRONZE_TELEMETRY.name), version)
-        devices = scan(table_uri(self.settings, SILVER_DEVICES.name), self.inputs[SILVER_DEVICES.name])
-        columns = 'device_id, measured_at, received_at, "partition", "offset"'
-        counts = (
-            f"coalesce(measured_at >= TIMESTAMPTZ '{FIRST_PLAUSIBLE_YEAR}-01-01 00:00:00+00' "
-            f"AND measured_at < TIMESTAMPTZ '{FIRST_IMPLAUSIBLE_YEAR}-01-01 00:00:00+00' "
-            f"AND measured_at <= received_at + INTERVAL {CLOCK_AHEAD_S} SECONDS "
-            "AND (in_service_at IS NULL OR measured_at >= in_service_at), false)"
-        )
-        slack = -(-CLOCK_AHEAD_S // 3600)
-        branches = []
-        for first, last in covering_runs(self.slices):
-            here, about = (f"{name} >= {first} AND {name} <= {last}" for name in ("received_hour", "measured_hour"))
-            for is_received, where in (
-                (True, here),
-                (False, f"{about} AND received_hour > {last}"),
-                (False, f"{about} AND received_hour >= {first - slack} AND received_hour < {first}"),
-            ):
-                branches.append(
-                    f"SELECT {columns}, {first} AS first, {last} AS last, {is_received} AS is_received FROM {source} "
-                    f"WHERE ingest_id <= {progress} AND {where}"
-                )
-        # the join on the device is what costs, so each record comes once, and is added up by both of its hours
-        return f"""
-            WITH counted AS (
-                SELECT CASE WHEN {counts} THEN CASE WHEN measured BETWEEN first AND last THEN measured END
-                        WHEN is_received THEN received END AS belongs,
-                    if(is_received, received, NULL) AS received, model_id, count(*) AS records, {_CHECKSUM} AS checksum
-                FROM (
-                    SELECT *, epoch_us(measured_at) // {HOUR_MICROS} AS measured,
-                        epoch_us(received_at) // {HOUR_MICROS} AS received
-                    FROM ({" UNION ALL ".join(branches)})
-                ) LEFT JOIN (
-                    SELECT device_id, min(in_service_at) AS in_service_at, arg_max(model_id, valid_from) AS model_id
-                    FROM {devices} GROUP BY device_id
-                ) USING (device_id)
-                GROUP BY ALL
-            )
-            SELECT slice, table_name, coalesce(sum(records) FILTER (WHERE belongs = hour_number), 0)::BIGINT AS records,
-                bit_xor(checksum) FILTER (WHERE belongs = hour_number) AS checksum,
-                coalesce(sum(records) FILTER (WHERE received = hour_number), 0)::BIGINT AS received
-            FROM counted LEFT JOIN table_names USING (model_id)
-                JOIN judged_slices ON hour_number = belongs OR hour_number = received
-            GROUP BY slice, table_name"""
 
 
 def _rejected(where: str, received_where: str | None = None) -> str:

@@ -46,6 +46,21 @@ FLOORS: dict[str, set[str]] = {
 FACES = {"__init__", "__main__", "programs", "checks"}
 SETTINGS = PROJECT / "runtime" / "settings.py"
 LONGEST = 300
+LONGEST_FUNCTION = 50
+MOST_PARAMETERS = 6
+# what a person types or an analyst calls by keyword, and what says all that a commit is made of
+MANY_PARAMETERS = {
+    "lakehouse.cli.commands.simulate:simulate",
+    "lakehouse.published:series",
+    "lake.tables.gold:_gold",
+    "lake.storage.slice_commits:append_once",
+    "lake.storage.slice_commits:replace_once",
+    "lake.storage.slice_commits:_commit_files",
+    "lake.storage.log_files:unread_files",
+    "device_sim.simulation:simulate",
+    "pipeline.proof.verification:_rebuild_silver",
+    "streams.hot_outputs:_message",
+}
 
 
 def name(path: Path) -> str:
@@ -140,6 +155,37 @@ def test_module_names_are_unique() -> None:
 def test_modules_are_short(path: Path) -> None:
     """A module that outgrows the bound is two modules."""
     assert len(path.read_text().splitlines()) <= LONGEST
+
+
+def functions(source: str) -> list[tuple[str, int, int]]:
+    """Every function, methods too: its name, its lines, and its parameters but for `self` and `cls`."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            names = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+            starred = [each for each in (given.vararg, given.kwarg) if each is not None]
+            count = len(names) + len(starred) - (names[:1] in (["self"], ["cls"]))
+            found.append((node.name, (node.end_lineno or 0) - node.lineno + 1, count))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_functions_are_short(path: Path) -> None:
+    """A function that outgrows the bound does two things."""
+    assert [(each, lines) for each, lines, _ in functions(path.read_text()) if lines > LONGEST_FUNCTION] == []
+
+
+def test_few_functions_have_many_parameters() -> None:
+    """Those that have more than six are named here, and no more than those; what travels together is one value."""
+    many = {
+        f"{module_name(path)}:{each}"
+        for path in MODULES
+        for each, _, count in functions(path.read_text())
+        if count > MOST_PARAMETERS
+    }
+    assert many == MANY_PARAMETERS
+    assert functions("def f(self, a, *b, c=1, **d):\n    pass") == [("f", 2, 4)]
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path != SETTINGS], ids=name)

@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from device_sim.manifest import ManifestSummary
+    from device_sim.simulation import SimulationOptions
 
 
 def _speed(context: click.Context, parameter: click.Parameter, value: str) -> float | None:
@@ -110,15 +111,8 @@ def simulate(
         click.echo(DEMO_FAULTS.to_json())
         return
 
-    from device_sim.simulation import SimulationOptions, plan, stop_on_signal
-    from device_sim.simulation import simulate as run_simulation
-    from ingestion.landing_topics import ensure_topics
-    from ingestion.made_topics import made_by
-    from lakehouse.cli.hub_fleet import hub_producer, running_hub_address
-    from runtime.kafka.broker import running_broker
-    from runtime.settings import load_settings
+    from device_sim.simulation import SimulationOptions
 
-    settings = load_settings()
     now = datetime.now(UTC)
     options = SimulationOptions(
         start=start or (now - timedelta(hours=hours)).replace(minute=0, second=0, microsecond=0),
@@ -130,14 +124,26 @@ def simulate(
         models=models,
         reporting_interval_s=interval,
     )
+    print_summary(_sent(options, now, is_by_hub))
+
+
+def _sent(options: "SimulationOptions", now: datetime, is_by_hub: bool) -> "ManifestSummary":
+    """What was sent: to the hub that runs, or to the broker, for as long as it takes one that is started."""
+    from device_sim.simulation import plan, simulate, stop_on_signal
+    from ingestion.landing_topics import ensure_topics
+    from ingestion.made_topics import made_by
+    from lakehouse.cli.hub_fleet import hub_producer, running_hub_address
+    from runtime.kafka.broker import running_broker
+    from runtime.settings import load_settings
+
+    settings = load_settings()
     # what is wrong with the options is said before a broker is started for them
     plan(settings, options, now)
     make_producer = hub_producer(settings, running_hub_address(settings)) if is_by_hub else None
     with running_broker(settings) as bootstrap, stop_on_signal() as stop:
         ensure_topics(bootstrap, made=made_by(settings))
         with message_progress("Sending") as progress:
-            summary = run_simulation(settings, bootstrap, options, progress, stop, make_producer=make_producer)
-    print_summary(summary)
+            return simulate(settings, bootstrap, options, progress, stop, make_producer=make_producer)
 
 
 @contextmanager

@@ -78,8 +78,6 @@ def sql(
       lakehouse sql -f question.sql
       lakehouse sql
     """
-    from lake.models.catalog import known_models
-    from lake.reading.reader import open_reader
     from runtime.settings import load_settings
 
     if query is not None and file is not None:
@@ -93,15 +91,7 @@ def sql(
         (text,) = checked_arguments([sys.stdin.read()], "The SQL")
     settings = load_settings()
     target = None if output is None else output.resolve()
-    opening = partial(
-        open_reader,
-        settings,
-        known_models(settings),
-        as_of=as_of,
-        output=target,
-        shows_progress=sys.stdout.isatty(),
-        stays_open=text is None,
-    )
+    opening = _opening(settings, as_of, target, stays_open=text is None)
     if watch is not None:
         _watch(opening, settings, text, form, watch, is_pinned=as_of is not None or output is not None)
         return
@@ -112,6 +102,23 @@ def sql(
             prompt(reader, settings.home / "sql_history", lambda sql: answer(reader, sql, form or "table", None))
         else:
             answer(reader, text, form, target)
+
+
+def _opening(
+    settings: "Settings", as_of: int | None, target: Path | None, *, stays_open: bool
+) -> "Callable[[], AbstractContextManager[Reader]]":
+    from lake.models.catalog import known_models
+    from lake.reading.reader import open_reader
+
+    return partial(
+        open_reader,
+        settings,
+        known_models(settings),
+        as_of=as_of,
+        output=target,
+        shows_progress=sys.stdout.isatty(),
+        stays_open=stays_open,
+    )
 
 
 def _watch(
