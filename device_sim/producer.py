@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from runtime.errors import PlatformError
+from runtime.kafka.clients import client_config
 from wire.envelope import Message, Reading, wires
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -28,7 +29,7 @@ class MessageProducer:
         self._failed: dict[int, str] = {}
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap,
+                **client_config(bootstrap),
                 "enable.idempotence": True,
                 "acks": "all",
                 "compression.type": "lz4",

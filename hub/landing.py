@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from runtime.kafka.clients import client_config
 from wire.envelope import Headers
 
 POLL_S = 0.002
@@ -45,7 +46,7 @@ class Waiter(Protocol):
 def producer_configuration(bootstrap: str) -> dict[str, Any]:
     """librdkafka's settings for records that are acknowledged to a device only when every replica has them."""
     return {
-        "bootstrap.servers": bootstrap,
+        **client_config(bootstrap),
         "enable.idempotence": True,
         "acks": "all",
         "compression.type": "lz4",

@@ -18,6 +18,7 @@ from hub.registry.moments import micros_of
 from hub.registry.outbox import DEVICE_EVENTS_TOPIC, forget, pending
 from hub.registry.registry_tables import LEASES
 from runtime.errors import LakehouseError
+from runtime.kafka.clients import client_config
 
 _GROUP = 500
 _POLL_S = 1.0
@@ -66,7 +67,7 @@ class OutboxSender:
     def _producer(self) -> Producer:
         self._make_topic()
         return Producer(
-            {"bootstrap.servers": self._bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 0,
+            {**client_config(self._bootstrap), "enable.idempotence": True, "linger.ms": 5, "log_level": 0,
              "message.timeout.ms": int(_TIMEOUT_S * 1000)}
         )  # fmt: skip
 
@@ -102,7 +103,7 @@ class OutboxSender:
         return self._registry.write(take).result()
 
     def _make_topic(self) -> None:
-        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
+        admin = AdminClient({**client_config(self._bootstrap), "log_level": 0})
         if DEVICE_EVENTS_TOPIC not in admin.list_topics(timeout=_TIMEOUT_S).topics:
             config = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(_RETENTION_MS)}
             topic = NewTopic(DEVICE_EVENTS_TOPIC, num_partitions=1, config=config)

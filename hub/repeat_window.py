@@ -17,6 +17,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from hub.device_messages import DELIVERY
 from runtime.errors import PlatformError
+from runtime.kafka.clients import client_config
 
 Window = frozenset[tuple[int, bytes]]
 """Packet id and digest of each message that was found."""
@@ -76,7 +77,7 @@ class RepeatWindows:
         if self._consumer is None:
             self._consumer = Consumer(
                 {
-                    "bootstrap.servers": self._bootstrap,
+                    **client_config(self._bootstrap),
                     "group.id": "hub-repeat-window",
                     "enable.auto.commit": False,
                     "isolation.level": "read_committed",

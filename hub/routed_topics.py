@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from hub.message_routes import MessageRoutes
 from runtime.errors import PlatformError
+from runtime.kafka.clients import client_config
 from wire.envelope import TELEMETRY_TOPIC
 
 _PARTITIONS = 8
@@ -19,7 +20,7 @@ def ensure_routed_topics(bootstrap: str, routes: MessageRoutes) -> None:
     wanted = [topic for topic in routes.every_topic() if topic != TELEMETRY_TOPIC]
     if not wanted:
         return
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({**client_config(bootstrap), "log_level": 0})
     try:
         existing = admin.list_topics(timeout=_TIMEOUT_S).topics
         for topic in wanted:

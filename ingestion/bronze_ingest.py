@@ -20,6 +20,7 @@ from ingestion.spark_times import moment_of_text
 from lake.storage.spark_commits import Commit, append_once, ensure_table, newest_commit, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from runtime.errors import LandingZoneError
+from runtime.kafka.clients import java_client_config
 from runtime.settings import Settings
 from runtime.spark.connect_server import interpret_small
 from wire.envelope import ATTRIBUTES, CONTENT_TYPE
@@ -169,7 +170,7 @@ def read_records(spark: SparkSession, bootstrap: str, offsets: OffsetRange, read
     """The records of a range with the columns of bronze; `read_at` is the present."""
     records = (
         spark.read.format("kafka")
-        .option("kafka.bootstrap.servers", bootstrap)
+        .options(**{f"kafka.{name}": value for name, value in java_client_config(bootstrap).items()})
         .option("subscribe", offsets.topic)
         .option("startingOffsets", _offsets_json(offsets.topic, offsets.start))
         .option("endingOffsets", _offsets_json(offsets.topic, offsets.end))

@@ -11,7 +11,7 @@ from runtime.settings import Settings
 
 def check_broker(settings: Settings) -> Finding:
     """The configured broker answers, or the embedded one if it runs."""
-    address = settings.kafka_bootstrap
+    address = settings.kafka_address
     advice = "Start that broker, or correct LAKEHOUSE_KAFKA_BOOTSTRAP."
     if address is None:
         record = processes.find(settings, broker.NAME)
@@ -29,7 +29,7 @@ def check_topics(settings: Settings) -> Finding:
     from ingestion.topic_misfits import misfits
 
     record = processes.find(settings, broker.NAME)
-    address = settings.kafka_bootstrap or (record.address if record else None)
+    address = settings.kafka_address or (record.address if record else None)
     if address is None or not broker.answers(address, timeout_s=3.0):
         return Finding("topics", True, "not known while no broker answers")
     found = misfits(address)

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from runtime.errors import LandingZoneError, PlatformError
+from runtime.kafka.clients import client_config
 
 COMMITTED_ONLY = "read_committed"
 """Kafka's `isolation.level` of everything here that reads."""
@@ -110,7 +111,7 @@ def count_records(bootstrap: str, topic: str, spans: Mapping[int, Span]) -> dict
         return counts
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **client_config(bootstrap),
             "group.id": "lakehouse-count",
             "enable.auto.commit": False,
             "isolation.level": COMMITTED_ONLY,
@@ -147,7 +148,7 @@ def _described(topic: str, found: Mapping[int, Span]) -> str:
 
 
 def _partitions(bootstrap: str, topic: str) -> tuple[AdminClient, list[TopicPartition]]:
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({**client_config(bootstrap), "log_level": 0})
     try:
         metadata = admin.list_topics(topic, timeout=_BROKER_TIMEOUT_S).topics[topic]
     except KafkaException as error:

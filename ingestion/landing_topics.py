@@ -20,6 +20,7 @@ from confluent_kafka.admin import (
 
 from ingestion.made_topics import NOBODYS, MadeTopics
 from runtime.errors import LandingZoneError, PlatformError
+from runtime.kafka.clients import client_config
 
 TELEMETRY = "telemetry"
 LIFECYCLE = "lifecycle"
@@ -65,7 +66,7 @@ def ensure_topics(bootstrap: str, topics: tuple[Topic, ...] = TOPICS, *, made: M
     Those that others made stay as they are. Raises PlatformError when no broker answers within 10 s, LandingZoneError
     when the broker refuses, or a topic of ours has more partitions than declared (Kafka cannot take partitions away).
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({**client_config(bootstrap), "log_level": 0})
     existing = _partition_counts(admin, bootstrap)
     created = [topic for topic in topics if topic.name not in existing and _create(admin, topic)]
     ours = {topic.name for topic in topics if topic.name in existing and made.has(topic_id(bootstrap, topic.name))}
@@ -80,7 +81,7 @@ def ensure_topics(bootstrap: str, topics: tuple[Topic, ...] = TOPICS, *, made: M
 
 def topic_id(bootstrap: str, topic: str) -> str | None:
     """Kafka's own identity of a topic, which one of the same name made later does not have; None from old brokers."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({**client_config(bootstrap), "log_level": 0})
     try:
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT_S)[topic].result()
     except KafkaException as error:

@@ -48,4 +48,4 @@ NOBODYS = MadeTopics()
 
 def made_by(settings: Settings) -> MadeTopics:
     """The topics of the home of `settings`."""
-    return MadeTopics(settings.home / "topics.json", are_all=settings.kafka_bootstrap is None)
+    return MadeTopics(settings.home / "topics.json", are_all=settings.kafka_address is None)

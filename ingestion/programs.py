@@ -28,7 +28,7 @@ PROGRAMS = (
         BROKER,
         "Kafka",
         _start,
-        elsewhere=lambda settings: settings.kafka_bootstrap,
+        elsewhere=lambda settings: settings.kafka_address,
         addresses=lambda settings, address: {"kafka": address},
         prepare=_make_topics,
     ),

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from ingestion.bronze_ingest import BRONZE_TABLES, committed_offsets
 from ingestion.kafka_offsets import Count, broker_offsets, records_in
 from runtime.errors import PlatformError
+from runtime.kafka.clients import client_config
 from runtime.settings import Settings
 
 _TIMEOUT_S = 30.0
@@ -20,7 +21,7 @@ def purge(settings: Settings, bootstrap: str) -> Count:
     Nothing reads them any more: bronze goes on where it has committed, and so does not miss them. Kafka's own files
     let go of them segment by segment. Raises PlatformError.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({**client_config(bootstrap), "log_level": 0})
     wanted: list[TopicPartition] = []
     counts: list[Count] = []
     for topic in BRONZE_TABLES:

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from ingestion.landing_topics import LIFECYCLE, TOPICS, Topic
 from runtime.errors import PlatformError
+from runtime.kafka.clients import client_config
 
 _TIMEOUT_S = 10.0
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -31,7 +32,7 @@ class Misfit:
 
 def misfits(bootstrap: str, topics: tuple[Topic, ...] = TOPICS) -> list[Misfit]:
     """How existing topics differ from what is declared; one that is not there does not differ. Raises PlatformError."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({**client_config(bootstrap), "log_level": 0})
     try:
         metadata = admin.list_topics(timeout=_TIMEOUT_S).topics
         there = [topic for topic in topics if topic.name in metadata]

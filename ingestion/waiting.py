@@ -16,7 +16,7 @@ def waiting_messages(settings: Settings) -> int | None:
     """How many offsets wait that a tick can read; None when no broker answers. What stands behind an open transaction
     cannot be read yet. What bronze cannot go on from counts as waiting too: the tick is what says so."""
     record = find(settings, BROKER)
-    bootstrap = settings.kafka_bootstrap or (record.address if record else None)
+    bootstrap = settings.kafka_address or (record.address if record else None)
     if bootstrap is None or not answers(bootstrap):
         return None
     count = 0

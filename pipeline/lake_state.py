@@ -112,10 +112,10 @@ def ended_processes(settings: Settings) -> tuple[Ended, ...]:
 
 
 def _broker(settings: Settings) -> tuple[str | None, str]:
-    if settings.kafka_bootstrap is not None:
-        if answers(settings.kafka_bootstrap, _ANSWER_S):
-            return settings.kafka_bootstrap, ""
-        return None, f"the broker at {settings.kafka_bootstrap} (LAKEHOUSE_KAFKA_BOOTSTRAP) does not answer"
+    if settings.kafka_address is not None:
+        if answers(settings.kafka_address, _ANSWER_S):
+            return settings.kafka_address, ""
+        return None, f"the broker at {settings.kafka_address} (LAKEHOUSE_KAFKA_BOOTSTRAP) does not answer"
     record = find(settings, BROKER)
     if record is None:
         return None, "the broker does not run; `lakehouse up` starts it, and so does every command that needs it"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from runtime.errors import LandingZoneError, PlatformError
+from runtime.kafka.clients import client_config
 from streams.kafka_records import place_of
 
 _TIMEOUT_S = 10.0
@@ -36,7 +37,7 @@ class HotConsumer:
         self._topic, self._clock_us, self._skew_us = topic, clock_us, skew_us
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap,
+                **client_config(bootstrap),
                 "group.id": group,
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,

@@ -17,6 +17,7 @@ from confluent_kafka import Message as KafkaMessage
 from lake.models.catalog import known_models
 from lake.storage.duckdb_connection import connect
 from runtime.errors import PlatformError
+from runtime.kafka.clients import client_config
 from runtime.settings import Settings
 from streams.alarms import Alarms
 from streams.declarations import Declarations
@@ -80,7 +81,7 @@ class _Run:
         self._bootstrap, self._options = bootstrap, options
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap,
+                **client_config(bootstrap),
                 "transactional.id": f"lakehouse-streams-{options.instance}",
                 "transaction.timeout.ms": _TRANSACTION_MS,
                 "compression.type": "lz4",

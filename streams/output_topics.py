@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from runtime.errors import LandingZoneError, PlatformError
+from runtime.kafka.clients import client_config
 
 LATEST, WINDOWS, ALERTS, STATE = "latest", "windows", "alerts", "streams-state"
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -25,7 +26,7 @@ _TIMEOUT_S = 10.0
 
 def ensure_output_topics(bootstrap: str) -> None:
     """Create the output topics that are missing. Raises PlatformError or LandingZoneError."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({**client_config(bootstrap), "log_level": 0})
     try:
         there = admin.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from runtime.errors import LandingZoneError, PlatformError
+from runtime.kafka.clients import client_config
 from streams.output_topics import STATE
 from transforms.alert_rules import AlarmState
 
@@ -24,7 +25,7 @@ class WholeTopic:
         self._topic = topic
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap,
+                **client_config(bootstrap),
                 "group.id": "lakehouse-streams-whole",
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,

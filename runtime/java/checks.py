@@ -22,7 +22,7 @@ def check_java(settings: Settings) -> Finding:
 def check_jars(settings: Settings) -> Finding:
     """The jars of the parts that this home starts itself are there."""
     needed: list[Kind] = []
-    if settings.kafka_bootstrap is None:
+    if settings.kafka_address is None:
         needed.append("kafka")
     if not settings.spark.startswith("sc://"):
         needed += ["spark", "s3"] if settings.is_s3 else ["spark"]

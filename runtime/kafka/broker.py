@@ -20,6 +20,7 @@ from runtime.errors import PlatformError
 from runtime.java import class_archives
 from runtime.java.jars import ensure, jar_folder
 from runtime.java.jvm import find_java
+from runtime.kafka.clients import client_config
 from runtime.ports import free_port, is_port_open
 from runtime.processes import ProcessRecord
 from runtime.settings import Settings
@@ -36,8 +37,8 @@ def running_broker(settings: Settings) -> Iterator[str]:
 
     Raises PlatformError when a broker that must be started does not start.
     """
-    if settings.kafka_bootstrap is not None:
-        yield settings.kafka_bootstrap
+    if settings.kafka_address is not None:
+        yield settings.kafka_address
         return
     with processes.running(settings, NAME, lambda: start(settings)) as record:
         yield record.address
@@ -47,7 +48,7 @@ def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
     """True when a Kafka broker answers at `bootstrap`."""
     try:
         # librdkafka reports each refused connection to stderr unless told not to
-        AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=timeout_s)
+        AdminClient({**client_config(bootstrap), "log_level": 0}).list_topics(timeout=timeout_s)
     except KafkaException:
         return False
     return True

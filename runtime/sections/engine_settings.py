@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from runtime.kafka.clients import address_of
 from runtime.variables import Setting, hosts, memory_size, message_types, port, spark_address
 
 
@@ -17,6 +18,13 @@ class KafkaSettings:
     kafka_bootstrap: Annotated[
         str | None, Setting("LAKEHOUSE_KAFKA_BOOTSTRAP", hosts, "Kafka", "your Kafka", "embedded broker")
     ] = None
+    kafka_config: Annotated[
+        Path | None,
+        Setting(
+            "LAKEHOUSE_KAFKA_CONFIG", Path, "Kafka",
+            "file of client properties for your Kafka: TLS, user and password", "none",
+        ),
+    ] = None  # fmt: skip
     foreign_types: Annotated[
         str | None,
         Setting(
@@ -25,6 +33,11 @@ class KafkaSettings:
             "none",
         ),
     ] = None  # fmt: skip
+
+    @property
+    def kafka_address(self) -> str | None:
+        """Your Kafka with its client properties, as clients are told it."""
+        return address_of(self.kafka_bootstrap, self.kafka_config) if self.kafka_bootstrap else None
 
     @property
     def telemetry_types(self) -> tuple[str, ...]:

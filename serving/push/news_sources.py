@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from runtime import processes
 from runtime.errors import LakehouseError
+from runtime.kafka.clients import client_config
 from runtime.settings import Settings
 from serving.hot.hot_values import HotValues
 from serving.problems import Problem
@@ -70,15 +71,15 @@ class HotNews:
             self._stop.wait(2.0)
 
     def _bootstrap(self) -> str | None:
-        if self._settings.kafka_bootstrap is not None:
-            return self._settings.kafka_bootstrap
+        if self._settings.kafka_address is not None:
+            return self._settings.kafka_address
         record = processes.find(self._settings, _BROKER)
         return None if record is None else record.address
 
     def _follow(self, bootstrap: str) -> None:
         consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap,
+                **client_config(bootstrap),
                 "group.id": "lakehouse-push",
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,

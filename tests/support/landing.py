@@ -16,6 +16,7 @@ from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import table_uri
 from pipeline.run import Run
 from pipeline.silver.tick import TickReport, tick
+from runtime.kafka.clients import client_config
 from runtime.settings import Settings
 from wire.envelope import REGISTERED, Message, TelemetryEnvelope, lifecycle_message, rfc3339
 
@@ -26,7 +27,7 @@ def send(bootstrap: str, messages: Iterable[Message]) -> None:
     """Send messages and wait until the broker has them all, in order."""
     producer = Producer(
         {
-            "bootstrap.servers": bootstrap,
+            **client_config(bootstrap),
             "enable.idempotence": True,
             "message.max.bytes": 8_000_000,
             "compression.type": "lz4",
@@ -54,7 +55,7 @@ def reading(device: str, message_id: str, moment: datetime | str, payload: bytes
 def run_tick(spark: SparkSession, settings: Settings, run_id: str = "test") -> TickReport:
     """One tick of everything that was sent."""
     assert settings.kafka_bootstrap is not None
-    return tick(spark, Run(settings, known_models(settings), run_id, datetime.now(UTC)), settings.kafka_bootstrap)
+    return tick(spark, Run(settings, known_models(settings), run_id, datetime.now(UTC)), settings.kafka_address)
 
 
 def rows(settings: Settings, table: str, sql: str = "SELECT * FROM t ORDER BY ALL") -> list[tuple[Any, ...]]:

@@ -77,7 +77,7 @@ def _erased(settings: "Settings", device: str, by: str, why: str, purge_kafka: b
                     bootstrap,
                     Request(device, by, why),
                     clock=lambda: datetime.now(UTC),
-                    purges_kafka=settings.kafka_bootstrap is None if purge_kafka is None else purge_kafka,
+                    purges_kafka=settings.kafka_address is None if purge_kafka is None else purge_kafka,
                 )
             finally:
                 spark.stop()

@@ -21,6 +21,7 @@ CUSTOM = {
     "LAKEHOUSE_KEEP_BRONZE_DAYS": "90",
     "LAKEHOUSE_KEEP_SILVER_DAYS": "180",
     "LAKEHOUSE_SQL_MEMORY_MB": "0",
+    "LAKEHOUSE_KAFKA_CONFIG": "/etc/kafka.properties",
     "LAKEHOUSE_TELEMETRY_TYPES": "com.example.reading,org.other.*",
     "LAKEHOUSE_HUB_DATABASE": "postgresql://hub@db/hub",
     "LAKEHOUSE_HUB_PORT": "443",
