@@ -26,6 +26,8 @@ CUSTOM = {
     "LAKEHOUSE_HUB_DATABASE": "postgresql://hub@db/hub",
     "LAKEHOUSE_HUB_PORT": "443",
     "LAKEHOUSE_API_PORT": "8081",
+    "LAKEHOUSE_POSTGRES": "postgresql://lake@db/lake",
+    "LAKEHOUSE_POSTGRES_PORT": "5433",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
