@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ingestion.bronze_ingest import APP_ID, BRONZE_TABLES, bronze_rows
+from ingestion.bronze_ingest import BRONZE_TABLES, bronze_rows
 from lake.models.catalog import known_models
+from lake.storage.applications import App
 from lake.storage.spark_commits import append_once, ensure_table
 from pipeline.run import Run
 from pipeline.silver.tick import fill_silver
@@ -57,7 +58,7 @@ def _append(spark: SparkSession, settings: Settings, topic: str, records: DataFr
     ensure_table(spark, settings, table)
     interpret_small(spark, count)
     metadata = {"step": "ingest", "offsets": {0: [0, end]}, "run_id": "bench"}
-    append_once(bronze_rows(records, end, datetime.now(UTC)), settings, table, APP_ID, end, metadata)
+    append_once(bronze_rows(records, end, datetime.now(UTC)), settings, table, App.INGEST, end, metadata)
 
 
 def _readings(spark: SparkSession, fleet: SteadyFleet, first: int, last: int) -> DataFrame:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from runtime.whole_files import write_whole
 from wire.envelope import LIFECYCLE_TOPIC
 
 _ROWS_A_GROUP = 200_000
@@ -138,9 +139,7 @@ class ManifestWriter:
             devices=devices,
         )
         self._part.replace(self._path)
-        part = summary.json_path.with_suffix(".json.part")
-        part.write_text(_to_json(summary), encoding="utf-8")
-        part.replace(summary.json_path)
+        write_whole(summary.json_path, _to_json(summary))
         return summary
 
 

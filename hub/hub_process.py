@@ -28,6 +28,7 @@ from hub.routed_topics import ensure_routed_topics
 from hub.session_table import SessionTable
 from runtime.errors import PlatformError
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 _LOOK_AT_KEYS_S = 1.0
 _FLUSH_S = 10.0
@@ -152,9 +153,7 @@ async def _keep_status(settings: Settings, parts: HubParts, options: HubOptions)
         }  # fmt: skip
         before, then = received, now
         try:
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(status))
-            part.replace(path)
+            write_whole(path, json.dumps(status))
         except OSError as error:
             # a full disk keeps nobody from being served
             _log.warning("The status file %s could not be written: %s", path, error)

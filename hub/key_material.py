@@ -7,7 +7,6 @@ The root is what clients trust (`root.pem`); its key signs the intermediate only
 devices. A file that is replaced, by `renew` or by an operator, serves connections from then on; open ones stay.
 """
 
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from OpenSSL import SSL
 from hub.tls_connection import make_context
 from runtime.errors import PlatformError, WireError
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 from wire.certificates import Authority, read_chain
 
 # renewed when a third of its life is left
@@ -78,8 +78,8 @@ class KeyMaterial:
         """A new certificate and key for the server."""
         issued = self._load("intermediate").issue_server(hosts, now)
         # the pair changes in two renames; `contexts` keeps the old pair until both fit
-        _write(self.server_key, issued.key, 0o600)
-        _write(self.server, issued.chain, 0o644)
+        write_whole(self.server_key, issued.key, mode=0o600, is_synced=True)
+        write_whole(self.server, issued.chain, mode=0o644, is_synced=True)
         return True
 
     def _load(self, name: str) -> Authority:
@@ -87,8 +87,8 @@ class KeyMaterial:
         return Authority.load(certificate.read_bytes(), key.read_bytes())
 
     def _store(self, name: str, authority: Authority) -> None:
-        _write(self.folder / f"{name}.key", authority.key_pem, 0o600)
-        _write(self.folder / f"{name}.pem", authority.pem, 0o644)
+        write_whole(self.folder / f"{name}.key", authority.key_pem, mode=0o600, is_synced=True)
+        write_whole(self.folder / f"{name}.pem", authority.pem, mode=0o644, is_synced=True)
 
     def _ends(self, name: str, moment: datetime) -> bool:
         path = self.folder / name
@@ -137,14 +137,3 @@ class Contexts:
     def _stamp(self) -> tuple[int, ...]:
         files = (self._material.server, self._material.server_key)
         return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Replace a file whole, readable by whom `mode` says from its first byte on."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

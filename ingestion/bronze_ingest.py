@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from ingestion.kafka_offsets import COMMITTED_ONLY, Span, broker_offsets
 from ingestion.landing_topics import topic_id
 from ingestion.spark_times import moment_of_text
+from lake.storage.applications import App
 from lake.storage.spark_commits import Commit, append_once, ensure_table, newest_commit, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from runtime.errors import LandingZoneError
@@ -26,7 +27,6 @@ from runtime.spark.connect_server import interpret_small
 from wire.envelope import ATTRIBUTES, CONTENT_TYPE
 
 BRONZE_TABLES = {"telemetry": BRONZE_TELEMETRY, "lifecycle": BRONZE_LIFECYCLE}
-APP_ID = "ingest"
 _RECORDS_A_FILE = 250_000
 _CREATE_TIME = 0  # as Kafka numbers the kinds of a record's timestamp; 1 is the broker's
 
@@ -127,7 +127,7 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
     offsets = next_range(topic, committed, available)
     if offsets.width == 0:
         return Landed(0)
-    if offsets.ingest_id <= progress_of(settings, table.name, APP_ID):
+    if offsets.ingest_id <= progress_of(settings, table.name, App.INGEST):
         raise LandingZoneError(
             f"Kafka topic {topic}: its offsets add up to {offsets.ingest_id}, no more than bronze has committed. "
             f"Is this the broker that the lake began with?"
@@ -143,7 +143,7 @@ def ingest_topic(spark: SparkSession, settings: Settings, bootstrap: str, topic:
     interpret_small(spark, offsets.width)
     records = read_records(spark, bootstrap, offsets, datetime.now(UTC))
     files = max(1, -(-offsets.width // _RECORDS_A_FILE))
-    append_once(records.coalesce(files), settings, table, APP_ID, offsets.ingest_id, metadata)
+    append_once(records.coalesce(files), settings, table, App.INGEST, offsets.ingest_id, metadata)
     commit = newest_commit(settings, table.name, "offsets")
     assert commit is not None
     return Landed(commit.rows, tuple(_said_of_loss(topic, partition, span) for partition, span in lost.items()))

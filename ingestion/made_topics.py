@@ -8,11 +8,11 @@ somebody made later has another id. A broker too old to give ids has no topics o
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,7 @@ class MadeTopics:
         if self.record is None or topic_id is None:
             return
         self.record.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.record.with_name(f"{self.record.name}.{os.getpid()}.draft")
-        draft.write_text(json.dumps(self._known() | {topic_id: name}, indent=2))
-        draft.replace(self.record)
+        write_whole(self.record, json.dumps(self._known() | {topic_id: name}, indent=2))
 
     def _known(self) -> dict[str, str]:
         if self.record is None or not self.record.exists():

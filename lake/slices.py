@@ -12,6 +12,7 @@ from functools import lru_cache
 from runtime.errors import UsageError
 
 HOUR = timedelta(hours=1)
+HOUR_MICROS = 3_600_000_000
 
 # A clock this far ahead of the broker's is wrong; less is the skew of an ordinary, synchronised clock.
 CLOCK_AHEAD_S = 300
@@ -27,6 +28,11 @@ def slice_of(moment: datetime) -> str:
     """The slice that a moment lies in, as `2026-11-20T05`; a moment without a zone is taken as UTC."""
     utc = moment.astimezone(UTC) if moment.tzinfo else moment
     return utc.isoformat(timespec="hours")[:_LENGTH]  # a fifth of strftime's time: a history has 100,000 slices
+
+
+def slice_at(day: date | str, hour: int) -> str:
+    """The slice of a UTC date and hour."""
+    return f"{day}T{hour:02d}"
 
 
 def slice_start(slice_: str) -> datetime:
@@ -46,7 +52,7 @@ def day_of(slice_: str) -> str:
 
 def slices_of_day(day: str) -> list[str]:
     """The 24 slices of a day."""
-    return [f"{day}T{hour:02d}" for hour in range(24)]
+    return [slice_at(day, hour) for hour in range(24)]
 
 
 def slices_between(first: str, last: str) -> list[str]:

@@ -19,8 +19,9 @@ from ingestion.bronze_ingest import BRONZE_TABLES
 from lake.models.catalog import Model, silver_tables
 from lake.records import publications
 from lake.records.publications import Publication
+from lake.storage.applications import App
 from lake.storage.compaction import Compaction, compact, due
-from lake.storage.delta import open_table
+from lake.storage.delta import open_table, require_table
 from lake.storage.lake_files import LakeFiles, StoredFile
 from lake.storage.log_files import checkpoint, current_at, droppable_log, table_files, unread_files
 from lake.storage.retention import cutoffs, drop_before, has_before
@@ -29,7 +30,6 @@ from lake.tables.contracts import Table
 from lake.tables.every import FIXED_TABLES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.run import Run
-from pipeline.silver.device_registry import REJUDGE
 from runtime.settings import Settings
 
 # the newest checkpoint is written anew when a reader would have to read more commits than this beside it
@@ -90,13 +90,10 @@ def upkeep(run: Run, spark: SparkSession) -> Upkeep:
         run.progress(each.table.name)
         if each.drop_before is not None:
             drop_before(spark, settings, each.table.name, each.drop_before)
-        opened = open_table(settings, each.table.name)
-        assert opened is not None
+        opened = require_table(settings, each.table.name)
         compact(settings, spark, each.table, opened, each.compaction)
         if each.needs_checkpoint:
-            newest = open_table(settings, each.table.name)
-            assert newest is not None
-            checkpoint(files, newest, each.table.name)
+            checkpoint(files, require_table(settings, each.table.name), each.table.name)
         files.delete(file.path for file in (*each.unread, *each.log))
     return plan
 
@@ -121,8 +118,7 @@ def _table_plan(
     before = (now - timedelta(hours=settings.keep_files_hours)).timestamp()
     since = current_at(lying, newest, before)
     pinned = {p for each in kept if (p := {**each.inputs, **each.tables}.get(table.name)) is not None and p <= newest}
-    oldest = open_table(settings, table.name, min([since, *pinned]))
-    assert oldest is not None
+    oldest = require_table(settings, table.name, min([since, *pinned]))
     progress = {since, *pinned, *_progress_versions(settings, table)}
     return TableUpkeep(
         table,
@@ -140,5 +136,5 @@ def _progress_versions(settings: Settings, table: Table) -> list[int]:
         commit = newest_commit(settings, table.name, "offsets")
         return [] if commit is None else [commit.version]
     if table == SILVER_DEVICES:
-        return [max(0, progress_of(settings, SILVER_REJECTED.name, REJUDGE))]
+        return [max(0, progress_of(settings, SILVER_REJECTED.name, App.REJUDGE))]
     return []

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from runtime.errors import PlatformError
 from runtime.settings import Settings
+from runtime.whole_files import create_whole
 
 # the system's limit is 107 bytes, or 103 on some
 LONGEST_SOCKET = 100
@@ -47,16 +48,7 @@ def home_key(settings: Settings, name: str) -> str:
         return _read(path)
     ensure_home(settings)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    draft = path.with_name(f"{name}.{secrets.token_hex(4)}.draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(32))
-    try:
-        os.link(draft, path)  # of two that make it at once, one is first and both read it
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    create_whole(path, secrets.token_urlsafe(32), mode=0o600)  # of two at once one is first and both read it
     return _read(path)
 
 

@@ -5,7 +5,6 @@ belongs in `processes`.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import psutil
 
 from runtime.process_ids import place, started_s
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 # the start times that two tools report for one process differ when the system clock is set in between
 _CLOCK_SLACK_S = 2.0
@@ -95,8 +95,5 @@ def write(settings: Settings, record: ProcessRecord) -> ProcessRecord:
             home_id=_home_id(settings),
             started_s=record.create_time - psutil.boot_time(),
         )
-    path = record_path(settings, record.name)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(asdict(record)))
-    partial.replace(path)
+    write_whole(record_path(settings, record.name), json.dumps(asdict(record)))
     return record

@@ -6,8 +6,6 @@ Belongs here: checking a new document against what is known, and writing it. Rea
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +24,7 @@ from lake.models.documents import (
 from runtime.errors import ModelError, UsageError
 from runtime.private_files import ensure_home
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 _NAME_CHARACTERS = 150
 
@@ -131,9 +130,9 @@ def _store(document: Document, path: Path, target: Path, stored: Document | None
     # quality first: a model must never be seen without its limits, while limits without a model are not looked at
     if document.quality:
         quality = json.dumps(quality_as_written(document), indent=2, ensure_ascii=False) + "\n"
-        _write(target.with_name(target.stem + QUALITY_SUFFIX), quality.encode())
+        write_whole(target.with_name(target.stem + QUALITY_SUFFIX), quality, mode=0o600, is_synced=True)
     if not new <= old:
-        _write(target, path.read_bytes())
+        write_whole(target, path.read_bytes(), mode=0o600, is_synced=True)
 
 
 def _said_of(document: Document, catalog: Catalog) -> dict[str, str]:
@@ -177,13 +176,3 @@ def _file_name(document: Document) -> str:
     if len(name) > _NAME_CHARACTERS:  # file systems take 255 bytes
         name = f"{name[:_NAME_CHARACTERS]}-{hashlib.sha256(first.encode()).hexdigest()[:16]}"
     return name + ".json"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write all of the file or nothing of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)

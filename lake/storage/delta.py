@@ -71,6 +71,14 @@ def open_table(settings: Settings, table: str, version: int | None = None) -> De
     return opened
 
 
+def require_table(settings: Settings, table: str, version: int | None = None) -> DeltaTable:
+    """As `open_table`; raises StepError when there is no such table."""
+    opened = open_table(settings, table, version)
+    if opened is None:
+        raise StepError(f"{table} does not exist: `lakehouse ingest` makes what is missing.")
+    return opened
+
+
 def version_of(settings: Settings, table: str) -> int | None:
     """The newest version of a table; None when it does not exist."""
     opened = open_table(settings, table)

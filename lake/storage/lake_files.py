@@ -7,6 +7,7 @@ version is in `versions`; nothing here knows Delta.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
@@ -14,6 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 from lake.storage.lease import ensure_held
 from lake.storage.locations import s3fs_options
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,7 @@ class LakeFiles:
         target = f"{self._root}/{path}"
         if isinstance(self._system, LocalFileSystem):
             self._system.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-            self._system.pipe_file(f"{target}.draft", data)
-            self._system.mv(f"{target}.draft", target)
+            write_whole(Path(target), data)
         else:
             self._system.pipe_file(target, data)
 

@@ -4,8 +4,6 @@ Belongs here: listing, reading, creating exclusively and rewriting the files of 
 and who may write, belongs in `lease`.
 """
 
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Protocol
 from lake.storage.locations import s3fs_options
 from runtime.private_files import ensure_home
 from runtime.settings import Settings
+from runtime.whole_files import create_whole, write_whole
 
 
 class LeaseFiles(Protocol):
@@ -61,28 +60,16 @@ class _InFolder:
             return None
 
     def create(self, name: str, text: str) -> bool:
-        draft = self._draft(text)
-        try:
-            os.link(draft, self._folder / name)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink()
-        return True
+        return create_whole(self._folder / name, text)
 
     def rewrite(self, name: str, text: str) -> None:
-        self._draft(text).replace(self._folder / name)
+        write_whole(self._folder / name, text)
 
     def delete(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
 
     def folder_id(self) -> int:
         return self._folder.stat().st_ino
-
-    def _draft(self, text: str) -> Path:
-        draft = self._folder / f"{uuid.uuid4().hex}.draft"
-        draft.write_text(text, encoding="utf-8")
-        return draft
 
 
 class _InBucket:

@@ -12,9 +12,14 @@ from lake.sql_text import quoted
 from runtime.settings import Settings
 
 
+def folder_of(table: str) -> str:
+    """Where a table lies in the lake, e.g. `silver.thermostats` -> `silver/thermostats`."""
+    return table.replace(".", "/")
+
+
 def table_uri(settings: Settings, table: str) -> str:
     """Where delta-rs and DuckDB find a table, e.g. `silver.thermostats` -> `<lake>/silver/thermostats`."""
-    return f"{settings.lake_uri}/{table.replace('.', '/')}"
+    return f"{settings.lake_uri}/{folder_of(table)}"
 
 
 def spark_uri(settings: Settings, table: str) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 
 from lake.storage.lake_files import LakeFiles, StoredFile
+from lake.storage.locations import folder_of
 from runtime.errors import StepError
 
 _ENTRY = re.compile(r"\.?(\d{20})\.(.+)")
@@ -45,7 +46,7 @@ class TableFiles:
 
 def table_files(files: LakeFiles, table: str) -> TableFiles:
     """Everything that lies in a table's folder."""
-    folder = table.replace(".", "/")
+    folder = folder_of(table)
     data: dict[str, StoredFile] = {}
     log: dict[int, list[StoredFile]] = {}
     for file in files.under(folder):
@@ -110,7 +111,7 @@ def superseded(files: LakeFiles, table: str, opened: DeltaTable, newest: DeltaTa
 
     The opened version has a checkpoint, and no version in between reads files of its own.
     """
-    folder = table.replace(".", "/")
+    folder = folder_of(table)
     kept = paths_of(opened) | paths_of(newest)
     found = []
     for file in files.under(folder):

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
 from lake.storage.lake_files import LakeFiles
+from lake.storage.locations import folder_of
 from lake.storage.slice_files import HOURS, with_hours
 from lake.tables.contracts import Table
 from runtime.settings import Settings
@@ -41,7 +42,7 @@ def write_files(settings: Settings, table: Table, rows: pa.RecordBatchReader, pa
     if len({slice_[:10] for slice_ in records}) > _OPEN_FILES:
         # so many files are not open together, and rows that come in any order would begin each again and again
         rows = rows.read_all().sort_by("event_date").to_reader()
-    system, folder = LakeFiles(settings).place(table.name.replace(".", "/"))
+    system, folder = LakeFiles(settings).place(folder_of(table.name))
     written: list[ds.WrittenFile] = []
     form = ds.ParquetFileFormat()
     partitions = pa.schema([rows.schema.field(name) for name in folders])

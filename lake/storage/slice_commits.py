@@ -16,7 +16,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import RemoveAction
 
 from lake.slices import predicate
-from lake.storage.delta import HOOKS, Rows, open_table
+from lake.storage.delta import HOOKS, Rows, require_table
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.lease import ensure_held
 from lake.storage.locations import table_uri
@@ -39,7 +39,7 @@ def append_once(
     `records` says how many rows each slice has. The commit says of itself what commits by Spark do (see `commits`).
     Raises StepError.
     """
-    opened = _opened(settings, table)
+    opened = require_table(settings, table.name)
     reached = opened.transaction_version(app_id)
     if reached is None or reached < txn_version:
         _commit_files(settings, table, opened, rows, [], metadata, (app_id, txn_version), records)
@@ -54,7 +54,7 @@ def replace_once(
     `records` says how many of the new rows each slice has. `closing` is an application id and transaction version to
     record with the commit. Raises StepError.
     """
-    opened = _opened(settings, table)
+    opened = require_table(settings, table.name)
     if slices is None:
         added = opened.get_add_actions(flatten=True)
         every = zip(added["path"].to_pylist(), added["size_bytes"].to_pylist(), strict=True) if added.num_rows else ()
@@ -111,13 +111,6 @@ def _removed(path: str, size: int, partition: Mapping[str, Any]) -> RemoveAction
     return RemoveAction(path, True, int(time.time() * 1000), size, values)
 
 
-def _opened(settings: Settings, table: Table) -> DeltaTable:
-    opened = open_table(settings, table.name)
-    if opened is None:
-        raise StepError(f"{table.name} does not exist: the step that makes it did not run.")
-    return opened
-
-
 def _commit_files(
     settings: Settings, table: Table, opened: DeltaTable, rows: Rows, removed: list[RemoveAction],
     metadata: Mapping[str, Any], closing: tuple[str, int] | None, records: Mapping[str, int],
@@ -140,7 +133,7 @@ def _commit_files(
         )
     except CommitFailedError as error:
         # a store that loses its answer is asked again, and then our own commit stands in the way of it
-        if closing is None or _opened(settings, table).transaction_version(closing[0]) != closing[1]:
+        if closing is None or require_table(settings, table.name).transaction_version(closing[0]) != closing[1]:
             raise StepError(f"{table.name} could not be committed ({error}): run the step again.") from error
     except (DeltaError, pa.ArrowException, OSError) as error:
         raise StepError(f"{table.name} could not be written and is as it was: {error}") from error

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
+from lake.slices import slice_at
 from lake.storage.lake_files import LakeFiles
 from runtime.settings import Settings
 
@@ -57,7 +58,7 @@ def slice_files(settings: Settings, table: str, opened: DeltaTable) -> list[Slic
     for path, size, records, low, high, *values in rows:
         partition = dict(zip(names, values, strict=True))
         hours = _hours(settings, table, path, partition.get("event_hour"), low, high)
-        slices = tuple(f"{partition['event_date']}T{hour:02d}" for hour in hours)
+        slices = tuple(slice_at(partition["event_date"], hour) for hour in hours)
         found.append(SliceFile(path, partition, size, records or 0, slices))
     return found
 
@@ -101,7 +102,7 @@ def _names_of_files(records: Mapping[str, int]) -> dict[int, str]:
     names: dict[int, str] = {}
     for day, hours in by_date.items():
         start = (date.fromisoformat(day) - date(1970, 1, 1)).days * 24
-        many = {hour for hour in hours if records[f"{day}T{hour:02d}"] >= _OWN_FILE_RECORDS}
+        many = {hour for hour in hours if records[slice_at(day, hour)] >= _OWN_FILE_RECORDS}
         few = sum(1 << hour for hour in set(hours) - many)
         names |= {start + hour: f"{1 << hour if hour in many else few:06x}" for hour in hours}
     return names

@@ -20,6 +20,7 @@ from runtime.errors import PlatformError, UsageError
 from runtime.private_files import ensure_home
 from runtime.processes import running_processes
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 # state of one lakehouse; models that were added, records of processes and logs stay
 _EMPTIED = ("kafka", "dagster", "work", "manifests", "report")
@@ -115,10 +116,10 @@ def _kafka_logs(settings: Settings) -> Iterator[Path]:
 
 def _ingested(settings: Settings) -> tuple[int | None, ...]:
     """How far bronze has come a topic: layout changes leave it as it is, new records do not."""
-    from ingestion.bronze_ingest import APP_ID
+    from lake.storage.applications import App
 
     opened = [open_table(settings, f"bronze.{topic.name}") for topic in TOPICS]
-    return tuple(None if table is None else table.transaction_version(APP_ID) for table in opened)
+    return tuple(None if table is None else table.transaction_version(App.INGEST) for table in opened)
 
 
 def _empty(settings: Settings) -> None:
@@ -141,10 +142,7 @@ def _path(settings: Settings) -> Path:
 
 
 def _write(settings: Settings, marker: Marker) -> None:
-    path = _path(settings)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(marker)) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(_path(settings), json.dumps(asdict(marker)) + "\n")
 
 
 def _read(settings: Settings) -> Marker | None:

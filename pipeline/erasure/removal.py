@@ -28,7 +28,17 @@ from lake.records import erasures, gold_hashes, publications
 from lake.records.erasures import Erasure
 from lake.records.publications import Publication
 from lake.sql_text import quoted
-from lake.storage.delta import HOOKS, WRITER, arrow_schema, ensure_table, open_table, read_rows, replace, roll_back
+from lake.storage.delta import (
+    HOOKS,
+    WRITER,
+    arrow_schema,
+    ensure_table,
+    open_table,
+    read_rows,
+    replace,
+    require_table,
+    roll_back,
+)
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.lake_files import LakeFiles
 from lake.storage.lease import ensure_held, writer_lease
@@ -222,8 +232,7 @@ def _delete_history(settings: Settings, table: Table, published: Publication | N
     if newest is None:
         return
     pinned = {} if published is None else {**published.inputs, **published.tables}
-    opened = open_table(settings, table.name, pinned.get(table.name))
-    assert opened is not None
+    opened = require_table(settings, table.name, pinned.get(table.name))
     files = LakeFiles(settings)
     checkpoint(files, opened, table.name)
     old = superseded(files, table.name, opened, newest)

@@ -6,8 +6,8 @@ Belongs here: that one query. It is independent: it reads bronze itself and appl
 
 from collections.abc import Sequence
 
-from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
-from pipeline.gate.profiles import HOUR_MICROS, covering_runs
+from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, HOUR_MICROS
+from pipeline.gate.profiles import covering_runs
 
 # not hash(partition, offset), which is the two hashes joined by XOR: over all pairs of some of each that comes to 0
 CHECKSUM = 'bit_xor(hash(xor(hash("partition"::BIGINT), "offset"::UBIGINT)))'

@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 
 from lake.models.catalog import Model, silver_tables
-from lake.slices import slices_of_day
+from lake.slices import HOUR_MICROS, slices_of_day
 from lake.sql_text import quoted
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
@@ -31,7 +31,6 @@ from lake.tables.silver import SILVER_DEVICES
 from pipeline.gate.candidates import SCHEMA, Plan
 from pipeline.gate.gold_bounds import bounded, create_bounds
 from pipeline.gate.profiles import (
-    HOUR_MICROS,
     columns_of,
     covering_runs,
     create_slices,

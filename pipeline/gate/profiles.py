@@ -23,7 +23,6 @@ from runtime.settings import Settings
 
 # A branch of the scan costs some 10 ms, whatever it reads; more gaps than this between the slices are read over.
 _MAX_RUNS = 24
-HOUR_MICROS = 3_600_000_000
 _HASHES_AT_ONCE = 50_000_000  # 0.4 GB, and as much again while they are fetched
 
 

@@ -13,6 +13,7 @@ import duckdb
 import pandas as pd
 
 from lake.models.catalog import Model, silver_tables
+from lake.slices import HOUR_MICROS
 from lake.sql_text import quoted
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
@@ -21,7 +22,6 @@ from lake.tables.contracts import Table
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.gate.bronze_counts import CHECKSUM, bronze_counts
 from pipeline.gate.profiles import (
-    HOUR_MICROS,
     columns_of,
     create_slices,
     declared_profile,

@@ -11,6 +11,7 @@ from lake.code_version import code_version
 from lake.records.publications import Publication, newest
 from lake.records.verdicts import Verdict, latest_failures
 from lake.slices import day_of
+from lake.storage.applications import App
 from lake.storage.delta import version_of
 from lake.storage.lease import writer_lease
 from lake.storage.locations import candidate_path
@@ -25,7 +26,7 @@ from pipeline.gold.plan import GoldPlan, write_plan
 from pipeline.gold.publish import publish
 from pipeline.gold.stale import Stale, silences_between, silver_versions, stale_slices
 from pipeline.run import Run
-from pipeline.silver.append import APP_ID, Models
+from pipeline.silver.append import Models
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def prepare(run: Run, slices: Sequence[str] | None = None) -> Prepared | None:
             hours,
             inputs,
             bronze_version=version_of(settings, BRONZE_TELEMETRY.name) or 0,
-            up_to_ingest_id=progress_of(settings, SILVER_REJECTED.name, APP_ID),
+            up_to_ingest_id=progress_of(settings, SILVER_REJECTED.name, App.TELEMETRY),
             newest_slice=max(stale.with_records, default=None),
         )
         bad = set(judgement.held_hours)

@@ -5,6 +5,7 @@ gone from silver, which commits say, and not for every refresh.
 """
 
 from lake.records.publications import Publication
+from lake.slices import slice_at
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import table_uri
 from lake.tables.gold import DEVICE_COMPLETENESS
@@ -22,4 +23,4 @@ def hours_of(settings: Settings, version: int) -> set[str]:
     with connect(settings) as connection:
         source = scan(table_uri(settings, DEVICE_COMPLETENESS.name), version)
         found = connection.sql(f"SELECT DISTINCT event_date, event_hour FROM {source}").fetchall()
-    return {f"{day}T{hour:02d}" for day, hour in found}
+    return {slice_at(day, hour) for day, hour in found}

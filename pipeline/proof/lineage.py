@@ -12,7 +12,7 @@ from lake.models.catalog import Model
 from lake.reading.reader import Reader, open_reader
 from lake.records import publications
 from lake.records.publications import Publication
-from lake.slices import HOUR, day_of
+from lake.slices import HOUR, day_of, slice_at
 from lake.sql_text import quoted
 from lake.tables.bronze import OF_TELEMETRY
 from lake.tables.contracts import Table
@@ -71,7 +71,7 @@ def trace_message(settings: Settings, models: Models, topic: str, partition: int
         return MessageTrace(message, table, row, gold, "a lifecycle record is no reading; it places and dates them")
     if publication is None:
         return MessageTrace(message, table, row, why_not="nothing has been published yet: `lakehouse refresh`")
-    slice_ = f"{row['event_date']}T{row['event_hour']:02d}"
+    slice_ = slice_at(row["event_date"], row["event_hour"])
     held = {str(entry["slice"]) for entry in publication.held}
     if slice_ in held:
         return MessageTrace(message, table, row, why_not=f"its hour {slice_} is held: see `lakehouse status`")

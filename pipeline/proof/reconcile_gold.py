@@ -16,12 +16,12 @@ import pyarrow as pa
 from device_sim.manifest import ManifestSummary
 from lake.models.catalog import Model, silver_tables
 from lake.records.publications import Publication
-from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, day_of, predicate
+from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, HOUR_MICROS, day_of, predicate
 from lake.sql_text import quoted
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
-from pipeline.gate.profiles import HOUR_MICROS, hour_number
+from pipeline.gate.profiles import hour_number
 from pipeline.proof.reconcile_messages import Difference
 from runtime.settings import Settings
 

@@ -12,11 +12,11 @@ import duckdb
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from ingestion.bronze_ingest import APP_ID as INGEST_APP
 from lake.records import gold_hashes
 from lake.records.gold_hashes import Damage
 from lake.records.publications import Publication
 from lake.slices import day_of, predicate, slices_of_day
+from lake.storage.applications import App
 from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import scan
 from lake.storage.lake_files import LakeFiles
@@ -33,8 +33,7 @@ from pipeline.gate.candidates import SCHEMA, attached
 from pipeline.gold.plan import GoldPlan, build_candidates
 from pipeline.gold.stale import silences_between, silver_versions, stale_slices
 from pipeline.run import Progress, silent
-from pipeline.silver.append import APP_ID, Models, ensure_silver, rebuild_slices
-from pipeline.silver.device_registry import APP_ID as LIFECYCLE_APP
+from pipeline.silver.append import Models, ensure_silver, rebuild_slices
 from pipeline.silver.device_registry import update_registry
 from runtime.errors import StepError
 from runtime.settings import Settings
@@ -133,18 +132,18 @@ def _copy_bronze(spark: SparkSession, settings: Settings, beside: Settings, publ
                  progress: Progress) -> None:  # fmt: skip
     """Bronze up to where the pinned silver had come, and silver's tables with no rows and that progress."""
     pinned = open_table(settings, SILVER_REJECTED.name, publication.inputs[SILVER_REJECTED.name])
-    for table, app in ((BRONZE_TELEMETRY, APP_ID), (BRONZE_LIFECYCLE, LIFECYCLE_APP)):
+    for table, app in ((BRONZE_TELEMETRY, App.TELEMETRY), (BRONZE_LIFECYCLE, App.LIFECYCLE)):
         progress(f"copying {table.name}")
         reached = None if pinned is None else pinned.transaction_version(app)
         ensure_table(spark, beside, table)
         if reached is not None:
             rows = read_table(spark, settings, table.name).where(F.col("ingest_id") <= reached)
-            append_once(rows, beside, table, INGEST_APP, int(reached), {"step": _RUN})
+            append_once(rows, beside, table, App.INGEST, int(reached), {"step": _RUN})
     ensure_silver(spark, beside, models)
-    reached = None if pinned is None else pinned.transaction_version(APP_ID)
+    reached = None if pinned is None else pinned.transaction_version(App.TELEMETRY)
     if reached is not None:
         nothing = read_table(spark, beside, SILVER_REJECTED.name).limit(0)
-        append_once(nothing, beside, SILVER_REJECTED, APP_ID, int(reached), {"step": _RUN})
+        append_once(nothing, beside, SILVER_REJECTED, App.TELEMETRY, int(reached), {"step": _RUN})
 
 
 def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, publication: Publication,

@@ -16,10 +16,10 @@ import duckdb
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
-from ingestion.bronze_ingest import APP_ID as INGEST_APP
 from lake.models.catalog import Model, silver_tables
-from lake.slices import hours_by_date, predicate, runs_of, slice_start
-from lake.storage.delta import Rows, open_table, version_of
+from lake.slices import HOUR_MICROS, hours_by_date, predicate, runs_of, slice_start
+from lake.storage.applications import App
+from lake.storage.delta import Rows, open_table, require_table
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.storage.retention import final_before
@@ -37,7 +37,6 @@ from transforms.readings import judged_telemetry, readings, rejected
 from transforms.repeats import COLUMNS, IDENTITY
 from transforms.strict_payload import Judgement, judge
 
-APP_ID = "telemetry"
 Models = Mapping[str, Model]
 
 
@@ -56,8 +55,8 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
     The tables are there (see `ensure_silver`).
     """
     tables = silver_tables(models.values())
-    done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
-    target = progress_of(settings, BRONZE_TELEMETRY.name, INGEST_APP)
+    done = progress_of(settings, SILVER_REJECTED.name, App.TELEMETRY)
+    target = progress_of(settings, BRONZE_TELEMETRY.name, App.INGEST)
     if target <= done:
         return SilverReport()
     with judging(settings) as connection:
@@ -73,16 +72,16 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
         for table in tables.values():
             slices = touched.get(table.name, [])
             if slices:
-                reached = progress_of(settings, table.name, APP_ID)
+                reached = progress_of(settings, table.name, App.TELEMETRY)
                 ours = readings(f"(FROM {FINAL} WHERE ingest_id > {reached})", table, models)
                 said = metadata | {"slices": runs_of(slices)}
                 rows = _as_it_stands(connection, settings, table, ours)
-                append_once(settings, table, rows, APP_ID, target, said, _records(final, table.name))
+                append_once(settings, table, rows, App.TELEMETRY, target, said, _records(final, table.name))
         # closes the tick, so it is written even when nothing was rejected
         refused_in = touched.get(None, []) if not report.rejected else report.slices
         said = metadata | {"slices": runs_of(refused_in)}
         rows = partial(arrow_rows, connection, rejected(FINAL))
-        append_once(settings, SILVER_REJECTED, rows, APP_ID, target, said, _records(final, None))
+        append_once(settings, SILVER_REJECTED, rows, App.TELEMETRY, target, said, _records(final, None))
     return report
 
 
@@ -99,13 +98,13 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
     if not slices:
         return SilverReport()
     tables = ensure_silver(spark, settings, models)
-    done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
+    done = progress_of(settings, SILVER_REJECTED.name, App.TELEMETRY)
     hours = [int(slice_start(slice_).timestamp()) // 3600 for slice_ in slices]
     with judging(settings) as connection:
         _judge(connection, settings, models, _of_hours(settings, hours, hours, done))
         # a wrong clock's reading counts where it was received, yet its first may have come in another hour
         elsewhere = connection.execute(
-            f"""SELECT DISTINCT epoch_us(measured_at) // 3600000000 FROM judged
+            f"""SELECT DISTINCT epoch_us(measured_at) // {HOUR_MICROS} FROM judged
             WHERE ({predicate(slices)}) AND clock_status <> 'ok' AND measured_at IS NOT NULL"""
         ).fetchall()
         others = sorted({row[0] for row in elsewhere} - set(hours))
@@ -139,9 +138,7 @@ def ensure_silver(spark: SparkSession, settings: Settings, models: Models) -> di
 
 def newest_rows(settings: Settings, table: str) -> str:
     """What stands behind FROM for a table as it is now, which must be there."""
-    version = version_of(settings, table)
-    assert version is not None
-    return scan(table_uri(settings, table), version)
+    return scan(table_uri(settings, table), require_table(settings, table).version())
 
 
 def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Models, bronze: str) -> None:

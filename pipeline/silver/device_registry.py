@@ -14,15 +14,14 @@ import duckdb
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from ingestion.bronze_ingest import APP_ID as INGEST_APP
 from lake.models.catalog import silver_tables
-from lake.slices import runs_of, slice_of, slices_of_runs
+from lake.slices import HOUR_MICROS, runs_of, slice_of, slices_of_runs
+from lake.storage.applications import App
 from lake.storage.duckdb_connection import connect
 from lake.storage.slice_commits import append_once, replace_once
 from lake.storage.spark_commits import commits_after, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, OF_TELEMETRY
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
-from pipeline.silver.append import APP_ID as TELEMETRY_APP
 from pipeline.silver.append import Models, newest_rows, rebuild_slices
 from pipeline.silver.judging import FINAL, arrow_rows, counts, judging, refuse_repeats, take
 from runtime.settings import Settings
@@ -32,8 +31,6 @@ from transforms.readings import rejected
 from transforms.registry_changes import DeviceChange, changes, merged
 from transforms.rules import listed
 
-APP_ID = "lifecycle"
-REJUDGE = "rejudge"
 _HISTORY = "history"
 _MOMENTS = ("event_at", "measured_at", "received_at")
 
@@ -44,8 +41,8 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
     The tables are there (see `silver.ensure_silver`). The commit says when which records differ (`intervals`) and which
     slices must be judged anew (`rejudge`).
     """
-    target = progress_of(settings, BRONZE_LIFECYCLE.name, INGEST_APP)
-    done = progress_of(settings, SILVER_REJECTED.name, APP_ID)
+    target = progress_of(settings, BRONZE_LIFECYCLE.name, App.INGEST)
+    done = progress_of(settings, SILVER_REJECTED.name, App.LIFECYCLE)
     if target <= done:
         return 0
     with judging(settings) as connection:
@@ -56,21 +53,23 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
         before, after = _rows(connection, newest_rows(settings, SILVER_DEVICES.name)), _rows(connection, _HISTORY)
         found = changes(before, after)
         # an event that repeats what holds already changes no figure and is a record all the same
-        if before != after and progress_of(settings, SILVER_DEVICES.name, APP_ID) < target:
+        if before != after and progress_of(settings, SILVER_DEVICES.name, App.LIFECYCLE) < target:
             intervals = merged(interval for change in found for interval in change.intervals)
             metadata = {
                 "step": "devices",
                 "intervals": [[slice_of(start), None if end is None else slice_of(end)] for start, end in intervals],
-                REJUDGE: runs_of(_slices_to_judge(connection, settings, list(silver_tables(models.values())), found)),
+                App.REJUDGE: runs_of(
+                    _slices_to_judge(connection, settings, list(silver_tables(models.values())), found)
+                ),
                 "run_id": run_id,
             }
             history = partial(arrow_rows, connection, f"FROM {_HISTORY}")
-            replace_once(settings, SILVER_DEVICES, history, metadata, (APP_ID, target))
+            replace_once(settings, SILVER_DEVICES, history, metadata, (App.LIFECYCLE, target))
         new = f"(FROM {FINAL} WHERE ingest_id > {done})"
         refused = {each.slice: each.records for each in counts(connection, new, "reason IS NOT NULL")}
         closing = {"step": "devices", "slices": runs_of(refused), "run_id": run_id}
         rows = partial(arrow_rows, connection, rejected(new))
-        append_once(settings, SILVER_REJECTED, rows, APP_ID, target, closing, refused)
+        append_once(settings, SILVER_REJECTED, rows, App.LIFECYCLE, target, closing, refused)
     return len(found)
 
 
@@ -79,11 +78,11 @@ def judge_anew(spark: SparkSession, settings: Settings, models: Models, run_id: 
 
     A killed run is made up for: what is left to do stands in the commits of `silver.devices` since the last one done.
     """
-    done = progress_of(settings, SILVER_REJECTED.name, REJUDGE)
+    done = progress_of(settings, SILVER_REJECTED.name, App.REJUDGE)
     due = commits_after(settings, SILVER_DEVICES.name, done)
-    slices = sorted({s for commit in due for s in slices_of_runs(commit.metadata.get(REJUDGE, []))})
+    slices = sorted({s for commit in due for s in slices_of_runs(commit.metadata.get(App.REJUDGE, []))})
     if slices:
-        rebuild_slices(spark, settings, models, slices, run_id, closing=(REJUDGE, due[0].version))
+        rebuild_slices(spark, settings, models, slices, run_id, closing=(App.REJUDGE, due[0].version))
     return slices
 
 
@@ -93,7 +92,7 @@ def judge_new_models(spark: SparkSession, settings: Settings, models: Models, ru
     Which set of models has been seen to is an application id of `silver.rejected`, so a tick asks no more than its log.
     """
     seen = f"models-{hashlib.sha256(' '.join(sorted(models)).encode()).hexdigest()[:16]}"
-    reached = progress_of(settings, SILVER_REJECTED.name, TELEMETRY_APP)
+    reached = progress_of(settings, SILVER_REJECTED.name, App.TELEMETRY)
     if reached < 0 or progress_of(settings, SILVER_REJECTED.name, seen) >= 0:
         return []
     with connect(settings) as connection:
@@ -117,7 +116,7 @@ def _slices_to_judge(
     on. A record counts at measured_at or at received_at, so both are taken.
     """
     changed = [change for change in found if change.is_judged_anew]
-    if not changed or progress_of(settings, SILVER_REJECTED.name, TELEMETRY_APP) < 0:
+    if not changed or progress_of(settings, SILVER_REJECTED.name, App.TELEMETRY) < 0:
         return set()
     rows = {
         "device_id": [change.device_id for change in changed],
@@ -144,6 +143,6 @@ def _rows(connection: duckdb.DuckDBPyConnection, history: str) -> list[dict[str,
 def _slices(connection: duckdb.DuckDBPyConnection, rows: str) -> set[str]:
     moments = " UNION ALL ".join(f"SELECT {name} AS moment FROM {rows}" for name in _MOMENTS)
     found = connection.execute(
-        f"SELECT DISTINCT epoch_us(moment) // 3600000000 FROM ({moments}) WHERE {is_plausible('moment')}"
+        f"SELECT DISTINCT epoch_us(moment) // {HOUR_MICROS} FROM ({moments}) WHERE {is_plausible('moment')}"
     )
     return {slice_of(datetime.fromtimestamp(hour * 3600, UTC)) for (hour,) in found.fetchall()}

@@ -15,16 +15,15 @@ from functools import partial
 import duckdb
 import pyarrow as pa
 
-from lake.storage.delta import append_transaction, open_table
+from lake.sql_text import quoted_name
+from lake.storage.applications import App
+from lake.storage.delta import append_transaction, require_table
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.tables.bronze import BRONZE_TELEMETRY
 from pipeline.silver.judging import arrow_rows
-from runtime.errors import StepError
 from runtime.settings import Settings
 from transforms.packed import is_packed, messages_of
-
-APP_ID = "unpack"
 
 
 def unpack(connection: duckdb.DuckDBPyConnection, settings: Settings, done: int, target: int, run_id: str) -> int:
@@ -32,9 +31,7 @@ def unpack(connection: duckdb.DuckDBPyConnection, settings: Settings, done: int,
 
     Returns how many packs there were. The caller holds the lease.
     """
-    opened = open_table(settings, BRONZE_TELEMETRY.name)
-    if opened is None:
-        raise StepError(f"{BRONZE_TELEMETRY.name} does not exist: the step that makes it did not run.")
+    opened = require_table(settings, BRONZE_TELEMETRY.name)
     every = scan(table_uri(settings, BRONZE_TELEMETRY.name), opened.version())
     new = f"ingest_id > {done} AND ingest_id <= {target}"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE packs AS SELECT * FROM {every} WHERE {new} AND {is_packed()}")
@@ -43,14 +40,9 @@ def unpack(connection: duckdb.DuckDBPyConnection, settings: Settings, done: int,
         names = ", ".join(quoted_name(field.name) for field in opened.schema().fields)
         said = {"step": "unpack", "ingest_id": target, "packs": count, "run_id": run_id}
         rows = partial(_messages, connection, f"SELECT {names} FROM packs")
-        append_transaction(settings, BRONZE_TELEMETRY, rows, (APP_ID, target), said)
+        append_transaction(settings, BRONZE_TELEMETRY, rows, (App.UNPACK, target), said)
     connection.execute("DROP TABLE packs")
     return count
-
-
-def quoted_name(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _messages(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:

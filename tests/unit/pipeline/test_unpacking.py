@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from deltalake import write_deltalake
 
-from ingestion.bronze_ingest import APP_ID as INGEST_APP
 from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
+from lake.storage.applications import App
 from lake.storage.delta import append, append_transaction
 from lake.storage.duckdb_connection import connect
 from lake.storage.lease import writer_lease
@@ -61,7 +61,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def _land(settings: Settings, records: list[dict[str, Any]], ingest_id: int = 10) -> None:
     table = arrow_table(BRONZE_TELEMETRY, [each | {"ingest_id": ingest_id} for each in records])
-    append_transaction(settings, BRONZE_TELEMETRY, table.to_reader, (INGEST_APP, ingest_id), {"step": "ingest"})
+    append_transaction(settings, BRONZE_TELEMETRY, table.to_reader, (App.INGEST, ingest_id), {"step": "ingest"})
 
 
 def test_every_message_of_a_pack_is_judged_once(settings: Settings) -> None:
