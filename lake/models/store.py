@@ -127,6 +127,7 @@ def _refuse_loss(document: Document, target: Path, stored: Document | None) -> N
 
 def _store(document: Document, path: Path, target: Path, stored: Document | None) -> None:
     new, old = set(document.declarations), set(stored.declarations if stored else ())
+    target.parent.mkdir(parents=True, exist_ok=True)
     # quality first: a model must never be seen without its limits, while limits without a model are not looked at
     if document.quality:
         quality = json.dumps(quality_as_written(document), indent=2, ensure_ascii=False) + "\n"
