@@ -22,7 +22,7 @@ from dagster_project.spans import Slice, spans
 from lake.models.catalog import Model, silver_tables
 from lake.records.verdicts import Verdict
 from lake.tables.gold import GOLD_TABLES
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_REJECTED, UNSLICED_SILVER
 
 GATE = "gate"
 _MOST_HELD = 100
@@ -30,7 +30,7 @@ _MOST_HELD = 100
 
 def gate_checks(models: Mapping[str, Model], calendar: Calendar) -> list[AssetCheckSpec]:
     """One check for each table that the gate judges, with a result a slice."""
-    silver = [*silver_tables(models.values()), SILVER_REJECTED.name, SILVER_DEVICES.name]
+    silver = [*silver_tables(models.values()), SILVER_REJECTED.name, *(t.name for t in UNSLICED_SILVER)]
     partitions = {name: calendar.of_silver(name) for name in silver}
     partitions |= {table.name: calendar.of_gold(table) for table in GOLD_TABLES}
     with warnings.catch_warnings():

@@ -30,7 +30,7 @@ from ingestion.landing_topics import TOPICS
 from lake.models.catalog import Model, silver_tables
 from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES, HOURLY
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_REJECTED, UNSLICED_SILVER
 
 OWNERS = ["team:lakehouse"]
 TOGETHER = "Published together with the hours that it is made of; backfill those to have it done again."
@@ -84,8 +84,8 @@ def _bronze() -> AssetsDefinition:
 
 
 def _silver(models: Mapping[str, Model], calendar: Calendar) -> AssetsDefinition:
-    tables = [*silver_tables(models.values()).values(), SILVER_REJECTED, SILVER_DEVICES]
-    topics = {SILVER_DEVICES.name: ["lifecycle"], SILVER_REJECTED.name: ["telemetry", "lifecycle"]}
+    tables = [*silver_tables(models.values()).values(), SILVER_REJECTED, *UNSLICED_SILVER]
+    topics = {**{t.name: ["lifecycle"] for t in UNSLICED_SILVER}, SILVER_REJECTED.name: ["telemetry", "lifecycle"]}
     specs = [
         AssetSpec(
             asset_key(table.name),

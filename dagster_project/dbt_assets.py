@@ -32,7 +32,7 @@ from dagster_project.assets import OWNERS, TOGETHER
 from dagster_project.partitions import Calendar, asset_key
 from lake.models.catalog import Model, silver_tables
 from lake.tables.gold import GOLD_TABLES, HOURLY
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_REJECTED, UNSLICED_SILVER
 
 _TABLES = {table.short_name: table for table in GOLD_TABLES}
 _HOURLY = " ".join(table.short_name for table in HOURLY)
@@ -43,7 +43,7 @@ class CandidateTranslator(DagsterDbtTranslator):
 
     def __init__(self, models: Mapping[str, Model], calendar: Calendar) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=False))  # judged by the gate
-        names = [*silver_tables(models.values()), SILVER_REJECTED.name, SILVER_DEVICES.name]
+        names = [*silver_tables(models.values()), SILVER_REJECTED.name, *(table.name for table in UNSLICED_SILVER)]
         self._calendar = calendar
         self._silver = [asset_key(name) for name in names]
 

@@ -15,14 +15,14 @@ from dagster import AssetKey, DailyPartitionsDefinition, HourlyPartitionsDefinit
 from lake.slices import day_of
 from lake.tables.contracts import Table
 from lake.tables.gold import DAILY, HOURLY, UNSLICED
-from lake.tables.silver import SILVER_DEVICES
+from lake.tables.silver import UNSLICED_SILVER
 from runtime.settings import Settings
 
 # before there is anything in a lake, what comes is taken to be new
 _USUAL_AGE = timedelta(days=31)
 # a device's clock may be a little ahead of the broker's, so the hour under way and the next one can hold readings
 _AHEAD = 2
-_UNSLICED_SILVER = frozenset({SILVER_DEVICES.name})
+_UNSLICED_SILVER = frozenset(table.name for table in UNSLICED_SILVER)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from ingestion.waiting import waiting_messages
 from lake.models.catalog import Model, known_models
 from lake.records.publications import newest
 from lake.storage.delta import canonical_json
-from lake.tables.silver import SILVER_DEVICES
+from lake.tables.silver import UNSLICED_SILVER
 from pipeline.gold import stale
 from pipeline.gold.stale import silver_versions
 from runtime.settings import Settings
@@ -94,5 +94,7 @@ def _what_is_stale(settings: Settings, models: Mapping[str, Model], versions: Ma
     if hours:
         return hours[0] if len(hours) == 1 else f"{len(hours)} slices, {hours[0]} to {hours[-1]}"
     publication = newest(settings)
-    published = None if publication is None else publication.inputs.get(SILVER_DEVICES.name)
-    return "" if publication is None or versions.get(SILVER_DEVICES.name) == published else "the registry"
+    if publication is None:
+        return ""
+    moved = [t.name for t in UNSLICED_SILVER if versions.get(t.name) != publication.inputs.get(t.name)]
+    return "the registry" if moved else ""

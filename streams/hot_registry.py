@@ -67,9 +67,7 @@ class HotRegistry:
         run = self._connection.execute
         run(f"CREATE OR REPLACE TEMP TABLE life_records AS {judged_lifecycle('life_events')}")
         waiting = run('SELECT topic, "partition", "offset", shape, value FROM life_records WHERE reason IS NULL')
-        rows = [
-            looked_at(batch, lambda value, _: judge_event(value)) for batch in waiting.to_arrow_table().to_batches()
-        ]
+        rows = [looked_at(batch, judge_event) for batch in waiting.to_arrow_table().to_batches()]
         self._connection.register("looked_at_rows", pa.Table.from_batches(rows, CLOSER))
         run("CREATE OR REPLACE TEMP TABLE life_closer AS FROM looked_at_rows")
         self._connection.unregister("looked_at_rows")

@@ -1,19 +1,21 @@
 """Lifecycle events to the history of the device registry (SCD2).
 
-Belongs here: which lifecycle events count and what state a device has after each. Events are ordered by the time at
+Belongs here: which lifecycle events count and what state a device has after each; what they say of sites is in
+`site_history`. Events are ordered by the time at
 which they take effect, not by arrival, so an event that comes late lands where it belongs.
 """
 
 import json
 
 from lake.sql_text import quoted
-from lake.tables.silver import SILVER_DEVICES
+from lake.tables.silver import SILVER_DEVICES, SILVER_SITES
 from transforms.clock import event_date, event_hour, is_wrong_unit
 from transforms.envelope_rules import DIGEST, envelope_rules
 from transforms.reasons import Reason
 from transforms.rules import detail_of, first_broken, reason_of
+from transforms.site_history import SITE, judge_site
 from transforms.strict_payload import Judgement, WrongTypeError, parsed, shown, typed
-from wire.envelope import LIFECYCLE_TYPES, MAINTENANCE_STARTED, REGISTERED, RETIRED, UPDATED
+from wire.envelope import LIFECYCLE_TYPES, MAINTENANCE_STARTED, REGISTERED, RETIRED, SITE_DECLARED, UPDATED
 
 _ATTRIBUTES = {"model_id": "string", "site_id": "string", "reporting_interval_s": "int"}
 _EVENT = quoted(json.dumps({"model_id": "VARCHAR", "site_id": "VARCHAR", "reporting_interval_s": "INTEGER"}))
@@ -24,20 +26,26 @@ def judged_lifecycle(bronze: str) -> str:
 
     The others are for `judge_event`.
     """
-    rules = envelope_rules(LIFECYCLE_TYPES, is_wrong_unit("measured_at", "received_at"))
+    rules = envelope_rules([*LIFECYCLE_TYPES, SITE_DECLARED], is_wrong_unit("measured_at", "received_at"))
     # a lifecycle record counts when it arrived: its own time may lie years back by right
     return f"""
         SELECT topic, "partition", "offset", ingest_id, received_at, received_at AS event_at,
             {event_date("received_at")} AS event_date, {event_hour("received_at")} AS event_hour, 'ok' AS clock_status,
             {reason_of(rules, "broken")} AS reason, {detail_of(rules, "broken")} AS detail,
             device_id, NULL::VARCHAR AS model_id, ce_type, ce_source AS source, ce_id AS message_id, measured_at,
-            {DIGEST} AS payload_digest, {quoted(SILVER_DEVICES.name)} AS table_name, NULL::INTEGER AS shape,
+            {DIGEST} AS payload_digest,
+            CASE ce_type WHEN {quoted(SITE_DECLARED)} THEN {quoted(SILVER_SITES.name)}
+                ELSE {quoted(SILVER_DEVICES.name)} END AS table_name,
+            CASE ce_type WHEN {quoted(SITE_DECLARED)} THEN {SITE} END AS shape,
             NULL::VARCHAR AS text, value
         FROM (SELECT *, {first_broken(rules)} AS broken FROM {bronze})"""
 
 
-def judge_event(value: bytes | None) -> Judgement:
-    """Judge the payload of one lifecycle event; the text of a good one has its attributes by name."""
+def judge_event(value: bytes | None, shape: int | None = None) -> Judgement:
+    """Judge the payload of one lifecycle event; the text of a good one has its attributes by name. A site's has the
+    shape SITE."""
+    if shape == SITE:
+        return judge_site(value)
     found = parsed(value)
     if isinstance(found, Judgement):
         return found
@@ -74,7 +82,7 @@ def device_history(judged: str) -> str:
                     CASE WHEN ce_type = {quoted(REGISTERED)} THEN measured_at END AS registered_at,
                     CASE ce_type WHEN {quoted(MAINTENANCE_STARTED)} THEN 'maintenance' WHEN {quoted(RETIRED)}
                         THEN 'retired' WHEN {quoted(UPDATED)} THEN NULL ELSE 'in_service' END AS new_status
-                  FROM {judged} WHERE reason IS NULL)
+                  FROM {judged} WHERE reason IS NULL AND table_name = {quoted(SILVER_DEVICES.name)})
             WINDOW so_far AS (PARTITION BY device_id ORDER BY measured_at, {arrived}
                               ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
                    whole AS (PARTITION BY device_id))

@@ -30,6 +30,8 @@ MAINTENANCE_STARTED = "lakehouse.device.maintenance_started"
 MAINTENANCE_ENDED = "lakehouse.device.maintenance_ended"
 RETIRED = "lakehouse.device.retired"
 LIFECYCLE_TYPES = frozenset({REGISTERED, UPDATED, MAINTENANCE_STARTED, MAINTENANCE_ENDED, RETIRED})
+SITE_DECLARED = "lakehouse.site.declared"
+"""On the lifecycle topic too, with the site's id as key."""
 
 Headers = list[tuple[str, bytes]]
 Wire = tuple[str, bytes | None, Headers, bytes]
@@ -98,16 +100,19 @@ def lifecycle_message(
 
     `attributes` may name `model_id`, `site_id` and `reporting_interval_s`; those left out stay as they were.
     """
-    value = json.dumps(dict(attributes or {}), ensure_ascii=False, separators=(",", ":")).encode()
-    headers = [
-        _VERSION_1,
-        (ID, _utf8(message_id)),
-        (SOURCE, _utf8(source_of(device_id))),
-        (TYPE, _utf8(kind)),
-        (TIME, _utf8(time)),
-        _JSON,
-    ]
-    return Message(LIFECYCLE_TOPIC, _utf8(device_id), headers, value)
+    return _of_lifecycle(device_id, (message_id, source_of(device_id), kind, time), attributes or {})
+
+
+def site_message(site_id: str, message_id: str, time: str, attributes: Mapping[str, str] | None = None) -> Message:
+    """What is declared of a site. `attributes` may name `name`, `zone` and `parent_id`; those left out stay as they
+    were, and an empty text takes one away."""
+    return _of_lifecycle(site_id, (message_id, f"/sites/{site_id}", SITE_DECLARED, time), attributes or {})
+
+
+def _of_lifecycle(key: str, of_event: tuple[str, str, str, str], attributes: Mapping[str, str | int]) -> Message:
+    value = json.dumps(dict(attributes), ensure_ascii=False, separators=(",", ":")).encode()
+    named = zip((ID, SOURCE, TYPE, TIME), map(_utf8, of_event), strict=True)
+    return Message(LIFECYCLE_TOPIC, _utf8(key), [_VERSION_1, *named, _JSON], value)
 
 
 def source_of(device_id: str) -> str:

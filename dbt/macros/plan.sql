@@ -56,7 +56,7 @@
     {%- for name, uri, version in plan_rows("
         select table_name, uri, version::varchar
         from plan.tables
-        where table_name like 'silver.%' and table_name not in ('silver.rejected', 'silver.devices')
+        where table_name like 'silver.%' and table_name not in ('silver.rejected', 'silver.devices', 'silver.sites')
         order by table_name
     ") -%}
         {%- do tables.update({name: {'name': name, 'source': scan(uri, version), 'models': [], 'metrics': []}}) -%}

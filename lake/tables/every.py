@@ -6,13 +6,13 @@ Belongs here: the list.
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from lake.tables.gold import GOLD_TABLES
 from lake.tables.ops import OPS_GOLD_FILES, OPS_PUBLICATIONS, OPS_VERDICTS
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_REJECTED, UNSLICED_SILVER
 
 FIXED_TABLES = (
     BRONZE_TELEMETRY,
     BRONZE_LIFECYCLE,
     SILVER_REJECTED,
-    SILVER_DEVICES,
+    *UNSLICED_SILVER,
     *GOLD_TABLES,
     OPS_VERDICTS,
     OPS_PUBLICATIONS,

@@ -51,7 +51,7 @@ def _gold(
     grain: str,
     columns: Iterable[Column],
     key: tuple[str, ...],
-    period: Period,
+    period: Period | None,
     sliced_by: Literal["hour", "day"] | None = None,
     adds_up: tuple[AddsUp, ...] = (),
 ) -> Table:
@@ -177,7 +177,53 @@ DEVICES = _gold(
     Period("last_event_at", _A_MOMENT),
 )
 
-GOLD_TABLES = (DEVICE_MINUTES, DEVICE_HOURS, DEVICE_DAYS, SITE_DAYS, DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES)
+SITES = _gold(
+    "sites",
+    "site that was declared or that a device stands at",
+    (
+        *required(("site_id", "string", "The site")),
+        *optional(("name", "string", "What people call it")),
+        *required(("zone", "string", "The time zone that its days follow: its own, else its parent's, else UTC")),
+        *optional(("parent_id", "string", "The site that it is a part of")),
+        *required(
+            ("path", "string", "The sites from the topmost one down to it, as /plant/hall/line"),
+            ("is_declared", "boolean", "False when it is only named by devices"),
+        ),
+    ),
+    ("site_id",),
+    None,
+)
+CALENDAR = _gold(
+    "calendar",
+    "day of a time zone, for zones of sites and UTC, in the years that have readings",
+    (
+        *required(
+            ("zone", "string", "The time zone, as Europe/Berlin"),
+            ("day_date", "date", "The local day"),
+            ("starts_at", "timestamp", "Its first moment"),
+            ("ends_at", "timestamp", "Its end, the first moment of the next one"),
+            ("hours_in_day", "double", "Its length: 24, or 23 or 25 when clocks are set; 23.5 and 24.5 occur"),
+            ("is_dst_change", "boolean", "True when clocks are set in it, so that it does not have 24 hours"),
+            ("week_date", "date", "The Monday of its week"),
+            ("month_date", "date", "The first day of its month"),
+        ),
+    ),
+    ("zone", "day_date"),
+    None,
+)
+
+PLACES = (SITES, CALENDAR)
+"""Tables of places and days, in which no reading counts."""
+GOLD_TABLES = (
+    DEVICE_MINUTES,
+    DEVICE_HOURS,
+    DEVICE_DAYS,
+    SITE_DAYS,
+    DEVICE_COMPLETENESS,
+    DEVICE_LATEST,
+    DEVICES,
+    *PLACES,
+)
 
 UNSLICED = "all"
 HOURLY = tuple(t for t in GOLD_TABLES if t.sliced_by == "hour")

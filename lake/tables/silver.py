@@ -81,3 +81,26 @@ SILVER_DEVICES = Table(
     key=("device_id", "valid_from"),
     writer="delta-rs",
 )
+
+SILVER_SITES = Table(
+    name="silver.sites",
+    grain="declaration of a site",
+    columns=(
+        *required(
+            ("site_id", "string", "The site"),
+            ("declared_at", "timestamp", "When it was declared so"),
+            ("is_current", "boolean", "True for the site's newest declaration, which counts for all days"),
+        ),
+        *optional(
+            ("name", "string", "What people call it"),
+            ("zone", "string", "Its time zone, as Europe/Berlin; null takes the one of its parent"),
+            ("parent_id", "string", "The site that it is a part of"),
+        ),
+        *OFFSET,
+    ),
+    key=("topic", "partition", "offset"),
+    writer="delta-rs",
+)
+
+UNSLICED_SILVER = (SILVER_DEVICES, SILVER_SITES)
+"""What holds at all times: no table of slices, and judged whole."""

@@ -41,6 +41,7 @@ COMMANDS = {
     "simulate": "simulate:simulate",
     "replay": "replay:replay",
     "models": "models:models",
+    "sites": "sites:sites",
     "ingest": "ingest:ingest",
     "refresh": "refresh:refresh",
     "backfill": "backfill:backfill",

@@ -28,6 +28,7 @@ from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.erasure.mentions import pattern_of
 from runtime.errors import UsageError
 from runtime.settings import Settings
+from wire.envelope import SITE_DECLARED
 
 _PLACE = ["topic", "partition", "offset"]
 _RECORDS = "erased_records"
@@ -78,8 +79,10 @@ def _records(spark: SparkSession, settings: Settings, device_id: str) -> DataFra
     pattern = _text(pattern_of(device_id))
     named = f"ce_subject = {_text(device_id)} OR ce_source RLIKE {pattern} OR ce_id RLIKE {pattern}"
     telemetry = read_table(spark, settings, BRONZE_TELEMETRY.name).where(f"{key} OR {named}")
-    # a lifecycle record speaks of the device that is its key
-    lifecycle = read_table(spark, settings, BRONZE_LIFECYCLE.name).where(key)
+    # a lifecycle record speaks of the device that is its key, but for a site's declaration
+    lifecycle = read_table(spark, settings, BRONZE_LIFECYCLE.name).where(
+        f"({key}) AND NOT ce_type <=> '{SITE_DECLARED}'"
+    )
     return telemetry.select(*_PLACE).unionByName(lifecycle.select(*_PLACE))
 
 

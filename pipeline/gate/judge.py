@@ -19,6 +19,7 @@ from lake.storage.duckdb_connection import connect
 from lake.storage.page_checks import pages_checked
 from lake.tables.contracts import Table
 from lake.tables.gold import DAILY, HOURLY, UNSLICED, WHOLE
+from lake.tables.silver import UNSLICED_SILVER
 from pipeline.gate.candidates import attached, check_tables, read_plan
 from pipeline.gate.gold_profiles import Gold
 from pipeline.gate.silver_profiles import Silver
@@ -80,7 +81,9 @@ def judge_silver(
 
     with pages_checked(run.settings, inputs, slices), connect(run.settings) as connection:
         silver = Silver(connection, run.settings, run.models, inputs, tuple(sorted(set(slices))))
-        judge(registry_suite(), silver.registry())
+        for table in UNSLICED_SILVER:
+            if table.name in inputs:
+                judge(registry_suite(table), silver.registry(table))
         if silver.slices:
             silver.prepare(bronze_version, up_to_ingest_id)
             for table in silver.reading_tables.values():

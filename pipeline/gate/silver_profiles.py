@@ -146,19 +146,20 @@ class Silver:
             ORDER BY slice""",
         )
 
-    def registry(self) -> pd.DataFrame:
-        """The profile of `silver.devices`, whose one slice is `all`."""
-        source = scan(table_uri(self.settings, SILVER_DEVICES.name), self.inputs[SILVER_DEVICES.name])
+    def registry(self, table: Table = SILVER_DEVICES) -> pd.DataFrame:
+        """The profile of `silver.devices` or `silver.sites`, whose one slice is `all`."""
+        source = scan(table_uri(self.settings, table.name), self.inputs[table.name])
+        of = "device_id" if table == SILVER_DEVICES else "site_id"
         return fetch(
             self.connection,
             f"""
-            WITH {declared_profile(self.connection, SILVER_DEVICES, f"SELECT *, 'all' AS slice FROM {source}", {})},
-            devices AS (
+            WITH {declared_profile(self.connection, table, f"SELECT *, 'all' AS slice FROM {source}", {})},
+            currents AS (
                 SELECT count(*) FILTER (WHERE current_records <> 1) AS not_one_current
-                FROM (SELECT count(*) FILTER (WHERE is_current) AS current_records FROM rows GROUP BY device_id)
+                FROM (SELECT count(*) FILTER (WHERE is_current) AS current_records FROM rows GROUP BY {of})
             )
             SELECT slice, counts.* EXCLUDE slice, repeated_keys, not_one_current
-            FROM (SELECT 'all' AS slice) LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice), devices""",
+            FROM (SELECT 'all' AS slice) LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice), currents""",
         )
 
     def staleness_s(self, table: Table, newest_slice: str, limit_s: int) -> int:

@@ -97,11 +97,11 @@ def slice_suite() -> Suite:
     )
 
 
-def registry_suite() -> Suite:
-    """The suite of `silver.devices`."""
-    message = "{observed} devices do not have exactly one current record"
+def registry_suite(table: Table = SILVER_DEVICES) -> Suite:
+    """The suite of `silver.devices`, or of `silver.sites`."""
+    message = f"{{observed}} {table.short_name} do not have exactly one current record"
     current = _zero("one_record_is_current", "not_one_current", message, "is_current")
-    return Suite(SILVER_DEVICES.name, (*_key_and_nulls(SILVER_DEVICES), current))
+    return Suite(table.name, (*_key_and_nulls(table), current))
 
 
 def gold_suite(table: Table) -> Suite:

@@ -18,7 +18,7 @@ from lake.storage.locations import candidate_path
 from lake.storage.spark_commits import is_changed_since, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
 from pipeline.gate.judge import judge_gold, judge_silver
 from pipeline.gold.damaged_days import check_not_held, damaged_days, with_whole_days
 from pipeline.gold.dbt_process import Dbt, end_dbt, run_dbt, start_dbt
@@ -86,8 +86,10 @@ def prepare(run: Run, slices: Sequence[str] | None = None) -> Prepared | None:
     held = {verdict.slice for verdict in latest_failures(settings) if verdict.slice in known}
     hours = sorted({*stale.hours, *held, *(slice_ for slice_ in slices or () if slice_ in known)})
     publication = newest(settings)
-    registry_moved = publication is not None and is_changed_since(
-        settings, SILVER_DEVICES.name, publication.inputs.get(SILVER_DEVICES.name, -1)
+    registry_moved = publication is not None and any(
+        is_changed_since(settings, table.name, publication.inputs.get(table.name, -1))
+        for table in UNSLICED_SILVER
+        if table.name in inputs
     )
     if not hours and not registry_moved:
         return None

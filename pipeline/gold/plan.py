@@ -22,7 +22,9 @@ from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import candidate_path, table_uri
 from lake.storage.slice_files import records_by_slice
+from lake.tables.silver import SILVER_SITES
 from pipeline.gold.dbt_process import run_dbt, start_dbt
+from pipeline.gold.declared_sites import calendar_rows, declared_sites
 from runtime.errors import StepError
 from runtime.private_files import ensure_home
 from runtime.settings import Settings
@@ -36,6 +38,9 @@ _PLAN_TABLES = {
     "metrics": "table_name VARCHAR, model_ids VARCHAR, column_name VARCHAR, metric_name VARCHAR, unit VARCHAR, "
     "component_name VARCHAR",
     "models": "model_id VARCHAR, table_name VARCHAR, reporting_interval_s INTEGER, late_after_s INTEGER",
+    "sites": "site_id VARCHAR, name VARCHAR, zone VARCHAR, parent_id VARCHAR, path VARCHAR",
+    "calendar": "zone VARCHAR, day_date DATE, starts_at TIMESTAMPTZ, ends_at TIMESTAMPTZ, hours_in_day DOUBLE, "
+    "is_dst_change BOOLEAN, week_date DATE, month_date DATE",
 }
 
 
@@ -102,6 +107,7 @@ def _plan_rows(
     tables = [(name, table_uri(settings, name), version) for name, version in sorted(plan.versions.items())]
     existing = {name: _columns(connection, uri, version) for name, uri, version in tables if name.startswith("silver.")}
     records = _records(settings, plan)
+    declared = declared_sites(settings, plan.versions.get(SILVER_SITES.name))
     return {
         "slices": [
             (*_hour(slice_), records.get(slice_, 0), has_data) for slice_, has_data in sorted(plan.hours.items())
@@ -119,6 +125,8 @@ def _plan_rows(
             (model.model_id, model.table, model.quality.reporting_interval_s, model.quality.late_after_s)
             for model in plan.models.values()
         ],
+        "sites": [(s.site_id, s.name, s.zone, s.parent_id, s.path) for s in declared.sites],
+        "calendar": list(calendar_rows(declared, records.keys())),
     }
 
 

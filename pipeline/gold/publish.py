@@ -31,7 +31,7 @@ from lake.tables.gold import (
     UNSLICED,
     WHOLE,
 )
-from lake.tables.silver import SILVER_DEVICES
+from lake.tables.silver import UNSLICED_SILVER
 from pipeline.gate.candidates import SCHEMA, Plan, attached, check_tables, read_plan
 from pipeline.gold.published_hours import hours_of
 from pipeline.run import Run
@@ -117,10 +117,11 @@ def _held(settings: Settings, verdicts: Verdicts) -> list[Verdict]:
 
 def _to_publish(plan: Plan, verdicts: Verdicts, held: Sequence[Verdict]) -> tuple[list[str], list[str]]:
     """The hours and days of the plan that may be published. Raises GateError."""
-    silver = [name for name in plan.inputs if name != SILVER_DEVICES.name]
+    whole = [table.name for table in UNSLICED_SILVER if table.name in plan.inputs]
+    silver = [name for name in plan.inputs if name not in whole]
     needed = [(name, hour) for hour in plan.hours for name in (*silver, *(table.name for table in HOURLY))]
     needed += [(table.name, day) for day in plan.days for table in DAILY]
-    unsliced = [(name, UNSLICED) for name in (SILVER_DEVICES.name, *(table.name for table in WHOLE))]
+    unsliced = [(name, UNSLICED) for name in (*whole, *(table.name for table in WHOLE))]
     missing = [place for place in (*needed, *unsliced) if place not in verdicts]
     if missing:
         raise GateError(

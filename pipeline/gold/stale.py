@@ -16,7 +16,7 @@ from lake.storage.delta import open_table
 from lake.storage.retention import final_before
 from lake.storage.slice_files import slices_of
 from lake.storage.spark_commits import commits_after, is_changed_since
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
 from pipeline.gold.published_hours import published_hours
 from runtime.settings import Settings
 
@@ -42,7 +42,8 @@ class Stale:
 
 def silver_versions(settings: Settings, models: Mapping[str, Model]) -> dict[str, int]:
     """The newest version of every silver table that exists."""
-    names = sorted({model.table for model in models.values()} | {SILVER_REJECTED.name, SILVER_DEVICES.name})
+    fixed = {SILVER_REJECTED.name, *(table.name for table in UNSLICED_SILVER)}
+    names = sorted({model.table for model in models.values()} | fixed)
     opened = {name: open_table(settings, name) for name in names}
     return {name: table.version() for name, table in opened.items() if table is not None}
 
@@ -52,7 +53,7 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     neither is what silver does not have and gold never had, whatever a commit says that it touched."""
     publication = newest(settings)
     versions = silver_versions(settings, models)
-    sliced = [name for name in versions if name != SILVER_DEVICES.name]
+    sliced = [name for name in versions if name not in {table.name for table in UNSLICED_SILVER}]
     present = {name: _present(settings, name) for name in sliced}
     with_records = frozenset(slice_ for slices in present.values() for slice_ in slices)
     reasons: dict[str, list[str]] = {}

@@ -16,8 +16,8 @@ from lake.slices import HOUR, day_of, slice_at
 from lake.sql_text import quoted
 from lake.tables.bronze import OF_TELEMETRY
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_COMPLETENESS, DEVICES, GOLD_TABLES
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, DEVICES, GOLD_TABLES, PLACES, SITES
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
 from pipeline.proof.lineage_readings import OFFSET, Models, readings_of
 from pipeline.proof.lineage_sql import Row, columns_of, literal, rows_of, start_of, timestamp, within
 from runtime.errors import UsageError
@@ -42,7 +42,8 @@ class MessageTrace:
 class RowTrace:
     """Where a published gold row comes from: the readings and refused records of its period, and its verdicts.
 
-    `registry` are the device's records in `silver.devices`, of a row of `gold.devices` alone.
+    `registry` are the device's records in `silver.devices`, of a row of `gold.devices` alone; of a row of `gold.sites`
+    or `gold.calendar` the declarations in `silver.sites`.
     """
 
     table: str
@@ -65,9 +66,9 @@ def trace_message(settings: Settings, models: Models, topic: str, partition: int
         return MessageTrace(message, why_not="silver has not come to it yet: `lakehouse ingest`")
     if table == SILVER_REJECTED.name:
         return MessageTrace(message, table, row, why_not=f"rejected, {row['reason']}: {row['detail'] or 'no detail'}")
-    if table == SILVER_DEVICES.name:
+    if table in (SILVER_DEVICES.name, SILVER_SITES.name):
         with open_reader(settings, models) as reader:
-            gold = _published_devices(reader, row)
+            gold = _published_as(reader, row, DEVICES if table == SILVER_DEVICES.name else SITES)
         return MessageTrace(message, table, row, gold, "a lifecycle record is no reading; it places and dates them")
     if publication is None:
         return MessageTrace(message, table, row, why_not="nothing has been published yet: `lakehouse refresh`")
@@ -102,32 +103,39 @@ def trace_row(
         row = _one(reader, table, key)
         start = None if table.period is None else start_of(row[table.period.column])
         period = "false" if table.period is None or start is None else within(start, table.period.length)
-        readings = readings_of(reader, models, row, period)
+        readings = [] if table in PLACES else readings_of(reader, models, row, period)
         refused: list[Row] = []
-        registry = _registry(reader, row["device_id"]) if table == DEVICES else []
+        registry = _registry(reader, table, row)
         if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
             columns = ", ".join(f'"{name}"' for name in (*OFFSET, "event_at", "reason", "detail"))
             of_device = f"{period} AND {OF_TELEMETRY} AND device_id = {quoted(row['device_id'])}"
             refused = rows_of(reader, f"SELECT {columns} FROM silver.rejected WHERE {of_device} ORDER BY event_at")
         slices = ["all"] if start is None else [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
-        silver = {str(each["silver_table"]) for each in readings} | ({SILVER_DEVICES.name} if registry else set())
+        silver = {str(each["silver_table"]) for each in readings}
+        silver |= {SILVER_SITES.name if table in PLACES else SILVER_DEVICES.name} if registry else set()
         verdicts = _verdicts(reader, table, slices, sorted(silver))
     return RowTrace(table.name, row, publication, tuple(readings), tuple(refused), tuple(registry), tuple(verdicts))
 
 
-def _registry(reader: Reader, device_id: str) -> list[Row]:
-    """The device's records over time, each with the lifecycle message that it came in."""
-    columns = ", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)
-    return rows_of(
-        reader, f"SELECT {columns} FROM silver.devices WHERE device_id = {quoted(device_id)} ORDER BY valid_from"
-    )
+def _registry(reader: Reader, table: Table, row: Row) -> list[Row]:
+    """The records of a device or site over time, each with the lifecycle message that it came in; of a day in a
+    calendar the declarations of its zone."""
+    kinds = {DEVICES: (SILVER_DEVICES, "device_id"), SITES: (SILVER_SITES, "site_id"), CALENDAR: (SILVER_SITES, "zone")}
+    of, key = kinds.get(table, (None, ""))
+    if of is None or of.name not in reader.existing():
+        return []
+    columns = ", ".join(f'"{name}"' for name in of.column_names)
+    order = "valid_from" if of == SILVER_DEVICES else "declared_at"
+    return rows_of(reader, f"SELECT {columns} FROM {of.name} WHERE {key} = {quoted(row[key])} ORDER BY {order}")
 
 
-def _published_devices(reader: Reader, record: Row) -> tuple[tuple[str, Row], ...]:
-    if reader.publication is None:
+def _published_as(reader: Reader, record: Row, table: Table) -> tuple[tuple[str, Row], ...]:
+    """The rows of `gold.devices` or `gold.sites` that a lifecycle record has a part in."""
+    if reader.publication is None or table.name not in reader.existing():
         return ()
-    found = rows_of(reader, f"SELECT * FROM gold.devices WHERE device_id = {quoted(record['device_id'])}")
-    return tuple((DEVICES.name, row) for row in found)
+    (key,) = table.key
+    found = rows_of(reader, f"SELECT * FROM {table.name} WHERE {key} = {quoted(record[key])}")
+    return tuple((table.name, row) for row in found)
 
 
 def _message(reader: Reader, topic: str, place: str, partition: int, offset: int) -> Row:
@@ -152,17 +160,17 @@ def _silver_row(reader: Reader, models: Models, message: Row, place: str) -> tup
             found = rows_of(reader, f"SELECT * FROM {name} WHERE event_date = DATE '{day}' AND {place}")
             if found:
                 return name, found[0]
-    if SILVER_DEVICES.name in existing:
-        found = rows_of(reader, f"SELECT * FROM {SILVER_DEVICES.name} WHERE {place}")
+    for name in (table.name for table in UNSLICED_SILVER if table.name in existing):
+        found = rows_of(reader, f"SELECT * FROM {name} WHERE {place}")
         if found:
-            return SILVER_DEVICES.name, found[0]
+            return name, found[0]
     return None, None
 
 
 def _gold_rows(reader: Reader, model: Model, reading: Row) -> list[tuple[str, Row]]:
     """The published rows that a reading counts in, table by table."""
     metrics = [(t.metric_name, t.unit) for t in model.telemetry if t.is_metric and reading.get(t.column) is not None]
-    wanted = {table: _counts_in(table, metrics, reading) for table in GOLD_TABLES if table != DEVICES}
+    wanted = {table: _counts_in(table, metrics, reading) for table in GOLD_TABLES if table not in (DEVICES, *PLACES)}
     existing = set(reader.existing())
     return [
         (table.name, row)

@@ -28,7 +28,7 @@ from lake.storage.spark_commits import append_once, ensure_table, read_table
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.gold import DAILY, GOLD_TABLES, HOURLY, UNSLICED
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED  # fmt: skip
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
 from pipeline.gate.candidates import SCHEMA, attached
 from pipeline.gold.plan import GoldPlan, build_candidates
 from pipeline.gold.stale import silences_between, silver_versions, stale_slices
@@ -42,6 +42,7 @@ SHOWN = 5
 """As many differing rows of a table are given back."""
 
 _RUN = "verify"
+_UNSLICED = frozenset(table.name for table in UNSLICED_SILVER)
 # what one rebuild takes at once: it bounds the memory, and each costs some seconds whatever its size
 _RECORDS_AT_ONCE = 3_000_000
 
@@ -101,7 +102,7 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
         with attached(beside, candidates) as connection:
             silver = [
                 _compare(connection, name, _pinned(settings, publication, name), scan(table_uri(beside, name), version),
-                         _since(final) if name != SILVER_DEVICES.name else "true")
+                         _since(final) if name not in _UNSLICED else "true")
                 for name, version in plan.versions.items()
             ]  # fmt: skip
             gold = [_compare_gold(connection, settings, publication, table, held, final) for table in GOLD_TABLES]
@@ -153,7 +154,7 @@ def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, p
     update_registry(beside, models, _RUN)
     records: dict[str, int] = {}
     for name, version in publication.inputs.items():
-        opened = None if name == SILVER_DEVICES.name else open_table(settings, name, version)
+        opened = None if name in _UNSLICED else open_table(settings, name, version)
         for slice_, count in ({} if opened is None else records_by_slice(settings, name, opened)).items():
             if slice_ >= final:
                 records[slice_] = records.get(slice_, 0) + count

@@ -27,7 +27,7 @@ from lake.storage.slice_commits import append_once, replace_once
 from lake.storage.spark_commits import ensure_table, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
 from pipeline.silver.judging import FINAL, Count, arrow_rows, counts, judging, refuse_repeats, take
 from pipeline.silver.unpacking import unpack
 from runtime.settings import Settings
@@ -131,7 +131,7 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
 def ensure_silver(spark: SparkSession, settings: Settings, models: Models) -> dict[str, Table]:
     """Create or widen every silver table that the models declare; returns the reading tables by name."""
     tables = silver_tables(models.values())
-    for table in (*tables.values(), SILVER_REJECTED, SILVER_DEVICES, BRONZE_TELEMETRY):
+    for table in (*tables.values(), SILVER_REJECTED, *UNSLICED_SILVER, BRONZE_TELEMETRY):
         ensure_table(spark, settings, table)
     return tables
 

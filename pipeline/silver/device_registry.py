@@ -1,7 +1,8 @@
-"""Lifecycle events to `silver.devices`, and judging anew what a change of the registry or of the models touches.
+"""Lifecycle events to `silver.devices` and `silver.sites`, and judging anew what a change touches.
 
-Belongs here: reading, committing, and which slices have to be judged again. What an event means is in
-`transforms.device_history`. The history is small, so it is computed whole from bronze whenever an event comes.
+Belongs here: reading, committing, and which slices a change of the registry or of the models makes due. What an event
+means is in `transforms.device_history` and `transforms.site_history`. Histories are small, so they are computed whole
+from bronze whenever an event comes.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from lake.storage.duckdb_connection import connect
 from lake.storage.slice_commits import append_once, replace_once
 from lake.storage.spark_commits import commits_after, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, OF_TELEMETRY
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES
 from pipeline.silver.append import Models, newest_rows, rebuild_slices
 from pipeline.silver.judging import FINAL, arrow_rows, counts, judging, refuse_repeats, take
 from runtime.settings import Settings
@@ -30,16 +31,18 @@ from transforms.device_history import device_history, judge_event, judged_lifecy
 from transforms.readings import rejected
 from transforms.registry_changes import DeviceChange, changes, merged
 from transforms.rules import listed
+from transforms.site_history import site_history
 
-_HISTORY = "history"
+_HISTORY, _SITES = "history", "sites"
+_SITE_COLUMNS = ", ".join(f'"{name}"' for name in SILVER_SITES.column_names)
 _MOMENTS = ("event_at", "measured_at", "received_at")
 
 
 def update_registry(settings: Settings, models: Models, run_id: str) -> int:
-    """Bring `silver.devices` up to all lifecycle events in bronze; returns how many devices changed.
+    """Bring `silver.devices` and `silver.sites` up to all lifecycle events; returns how many devices changed.
 
-    The tables are there (see `silver.ensure_silver`). The commit says when which records differ (`intervals`) and which
-    slices must be judged anew (`rejudge`).
+    The tables are there (see `silver.ensure_silver`). The commit of devices says when which records differ
+    (`intervals`) and which slices must be judged anew (`rejudge`).
     """
     target = progress_of(settings, BRONZE_LIFECYCLE.name, App.INGEST)
     done = progress_of(settings, SILVER_REJECTED.name, App.LIFECYCLE)
@@ -47,7 +50,7 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
         return 0
     with judging(settings) as connection:
         events = f"(SELECT * FROM {newest_rows(settings, BRONZE_LIFECYCLE.name)} WHERE ingest_id <= {target})"
-        take(connection, judged_lifecycle(events), lambda value, _: judge_event(value))
+        take(connection, judged_lifecycle(events), judge_event)
         refuse_repeats(connection, None)
         connection.execute(f"CREATE TABLE {_HISTORY} AS {device_history(FINAL)}")
         before, after = _rows(connection, newest_rows(settings, SILVER_DEVICES.name)), _rows(connection, _HISTORY)
@@ -65,12 +68,24 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
             }
             history = partial(arrow_rows, connection, f"FROM {_HISTORY}")
             replace_once(settings, SILVER_DEVICES, history, metadata, (App.LIFECYCLE, target))
+        _update_sites(connection, settings, target, run_id)
         new = f"(FROM {FINAL} WHERE ingest_id > {done})"
         refused = {each.slice: each.records for each in counts(connection, new, "reason IS NOT NULL")}
         closing = {"step": "devices", "slices": runs_of(refused), "run_id": run_id}
         rows = partial(arrow_rows, connection, rejected(new))
         append_once(settings, SILVER_REJECTED, rows, App.LIFECYCLE, target, closing, refused)
     return len(found)
+
+
+def _update_sites(connection: duckdb.DuckDBPyConnection, settings: Settings, target: int, run_id: str) -> None:
+    connection.execute(f"CREATE TABLE {_SITES} AS {site_history(FINAL)}")
+    before, after = (
+        connection.sql(f"SELECT {_SITE_COLUMNS} FROM {source} ORDER BY ALL").fetchall()
+        for source in (newest_rows(settings, SILVER_SITES.name), _SITES)
+    )
+    if before != after and progress_of(settings, SILVER_SITES.name, App.LIFECYCLE) < target:
+        rows = partial(arrow_rows, connection, f"FROM {_SITES}")
+        replace_once(settings, SILVER_SITES, rows, {"step": "sites", "run_id": run_id}, (App.LIFECYCLE, target))
 
 
 def judge_anew(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> list[str]:

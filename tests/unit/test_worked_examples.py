@@ -40,16 +40,16 @@ def test_a_metric_is_added_by_its_model(tmp_path: Path) -> None:
 
 def test_a_command_is_added_by_a_module_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's command runs, has its help and stands in the reference."""
-    module = ModuleType("lakehouse.cli.commands.sites")
-    exec(block("def sites"), module.__dict__)
+    module = ModuleType("lakehouse.cli.commands.measured")
+    exec(block("def measured"), module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(COMMANDS, "sites", "sites:sites")
-    assert "## lakehouse sites\n" in commands_markdown()
+    monkeypatch.setitem(COMMANDS, "measured", "measured:measured")
+    assert "## lakehouse measured\n" in commands_markdown()
     assert "List the sites" in CliRunner().invoke(cli, ["--help"]).output
     publish_three_days(tmp_path)
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
     monkeypatch.delenv("LAKEHOUSE_LAKE_URI", raising=False)
-    done = CliRunner().invoke(cli, ["sites", "--metric", "humidity"])
+    done = CliRunner().invoke(cli, ["measured", "--metric", "humidity"])
     assert (done.output, done.exit_code) == ("bergen\n", 0)
 
 

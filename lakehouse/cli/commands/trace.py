@@ -84,7 +84,9 @@ def _print_row(trace: "RowTrace") -> None:
         click.echo(f"The first {_SHOWN}; --json gives all of them.", err=True)
     if trace.registry:
         click.echo(f"\nIts registry: {len(trace.registry):,} records")
-        of_registry = ("valid_from", "status", "model_id", "site_id", "topic", "partition", "offset")
+        of_device = ("valid_from", "status", "model_id", "site_id", "topic", "partition", "offset")
+        of_site = ("declared_at", "site_id", "name", "zone", "parent_id", "topic", "partition", "offset")
+        of_registry = of_device if "valid_from" in trace.registry[0] else of_site
         print_table(of_registry, [[row[name] for name in of_registry] for row in trace.registry])
     if trace.refused:
         click.echo(f"\nRefused in its period: {len(trace.refused):,} records")

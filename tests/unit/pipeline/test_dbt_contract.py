@@ -11,7 +11,7 @@ import yaml
 from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
 from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_REJECTED, UNSLICED_SILVER
 
 DBT = Path(__file__).parents[3] / "dbt"
 MODEL_FILES = sorted((DBT / "models").rglob("*.sql"))
@@ -83,7 +83,7 @@ def test_sources_are_the_silver_tables() -> None:
     source = yaml.safe_load((DBT / "models/staging/_sources.yml").read_text())["sources"][0]
     keys = {table["name"]: table["config"]["meta"]["dagster"]["asset_key"] for table in source["tables"]}
     readings = silver_tables(load_models([BUILT_IN_MODELS]).values()).values()
-    assert keys == {t.short_name: ["silver", t.short_name] for t in (*readings, SILVER_REJECTED, SILVER_DEVICES)}
+    assert keys == {t.short_name: ["silver", t.short_name] for t in (*readings, SILVER_REJECTED, *UNSLICED_SILVER)}
     named = re.findall(r"source\('silver', '(\w+)'\)", (DBT / "macros/plan.sql").read_text())
     assert sorted(named) == sorted(table.short_name for table in readings)
 
