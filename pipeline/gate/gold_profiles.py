@@ -16,6 +16,7 @@ from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.tables.contracts import Table
 from lake.tables.gold import (
+    CALENDAR,
     DAILY,
     DEVICE_COMPLETENESS,
     DEVICE_DAYS,
@@ -25,9 +26,10 @@ from lake.tables.gold import (
     DEVICES,
     GOLD_TABLES,
     HOURLY,
+    SITES,
     UNSLICED,
 )
-from lake.tables.silver import SILVER_DEVICES
+from lake.tables.silver import SILVER_DEVICES, UNSLICED_SILVER
 from pipeline.gate.candidates import SCHEMA, Plan
 from pipeline.gate.gold_bounds import bounded, create_bounds
 from pipeline.gate.profiles import (
@@ -121,6 +123,18 @@ class Gold:
             yield "held", _from_held("last_event_at")
             yield "registry", f"SELECT 'all' AS slice, count(DISTINCT device_id) AS registry_devices FROM {source}"
 
+        if table == SITES:
+            yield "registry", self._registry_sites()
+        if table == CALENDAR:
+            yield "days", _BROKEN_DAYS
+
+    def _registry_sites(self) -> str:
+        """Counts the sites that are declared or that a record of a device names."""
+        tables = [table.name for table in UNSLICED_SILVER if table.name in self.plan.inputs]
+        sources = [scan(table_uri(self.settings, name), self.plan.inputs[name]) for name in tables]
+        sites = " UNION ALL ".join(f"SELECT site_id FROM {source}" for source in sources)
+        return f"SELECT {quoted(UNSLICED)} AS slice, count(DISTINCT site_id) AS registry_sites FROM ({sites})"
+
     def _finer(self, table: Table, name: str) -> str:
         """The rows of a finer table that those of the planned slices of `table` sum up."""
         finer = next(each for each in GOLD_TABLES if each.name == name)
@@ -196,7 +210,7 @@ def _aggregates(table: Table) -> dict[str, str]:
     if table == DEVICE_LATEST:
         result["outside"] = rows_where("event_at::DATE <> event_date OR hour(event_at) <> event_hour")
     doubles = [column.name for column in table.columns if column.type == "double"]
-    if doubles:
+    if doubles and {"value_min", "value_last"} & set(names):
         result["not_finite"] = rows_where(" OR ".join(f"NOT isfinite({name})" for name in doubles))
         low, high = ("value_min", "value_max") if "value_min" in names else ("value_last", "value_last")
         broken = f"{low} < minimum OR {high} > maximum"
@@ -257,6 +271,13 @@ _RECONCILED = """
                 USING (slice, metric_name, unit)
     )
     WHERE ours <> theirs GROUP BY slice"""
+_BROKEN_DAYS = f"""
+    SELECT {quoted(UNSLICED)} AS slice, count(*) AS broken_days
+    FROM (
+        SELECT *, lead(starts_at) OVER (PARTITION BY zone ORDER BY day_date) AS next_at FROM rows
+    )
+    WHERE next_at <> ends_at OR hours_in_day <> (epoch_us(ends_at) - epoch_us(starts_at)) / {HOUR_MICROS}
+        OR hours_in_day <= 0 OR is_dst_change <> (hours_in_day <> 24)"""
 _BEHIND = f"""
     SELECT {quoted(UNSLICED)} AS slice, count(*) FILTER (WHERE coalesce(event_at < newest, true)) AS behind
     FROM (SELECT {_METRIC}, max(minute_at) AS newest FROM {_planned(DEVICE_MINUTES)} GROUP BY ALL)

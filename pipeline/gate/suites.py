@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from lake.models.catalog import Model, Quality
 from lake.storage.delta import canonical_json
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES
+from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES, SITES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 
 # A share of a few records is noise: one bad reading of ten is no reason to hold an hour.
@@ -182,6 +182,18 @@ _AGREEMENTS: dict[str, tuple[Check, ...]] = {
     DEVICE_LATEST.name: (
         _zero("covers_the_minutes", "behind", "{observed} device metrics are missing or older than their minutes"),
         _zero("nothing_held_inside", "from_held", "{observed} rows come from held slices: build again without those"),
+    ),
+    SITES.name: (
+        Check(
+            "covers_the_registry",
+            "rows",
+            "{observed} sites where {limit} are declared or named by devices",
+            "site_id",
+            equals="registry_sites",
+        ),
+    ),
+    CALENDAR.name: (
+        _zero("days_follow_each_other", "broken_days", "{observed} days that do not end where the next one begins"),
     ),
     DEVICES.name: (
         Check(
