@@ -13,11 +13,12 @@ from dagster_project.assets import lake_assets
 from dagster_project.dbt_assets import candidate_assets
 from dagster_project.dbt_manifest import ensure_manifest
 from dagster_project.jobs import JOBS
-from dagster_project.partitions import Calendar, calendar_of
+from dagster_project.partitions import Calendar, asset_key, calendar_of
 from dagster_project.resources import Work, run_resources
 from dagster_project.schedules import SCHEDULES
 from dagster_project.sensors import SENSORS
 from lake.models.catalog import known_models
+from lake.tables.silver import UNSLICED_SILVER
 from runtime.settings import Settings, load_settings
 
 BACKFILL = "backfill"
@@ -46,7 +47,7 @@ def build_definitions(
     backfills = [
         define_asset_job(
             BACKFILL,
-            selection=silver - AssetSelection.assets(["silver", "devices"]) | gold,
+            selection=silver - AssetSelection.assets(*(asset_key(table.name) for table in UNSLICED_SILVER)) | gold,
             description="Chosen hours anew from bronze: silver, candidates, gold. What `lakehouse backfill` runs.",
         ),
         define_asset_job(

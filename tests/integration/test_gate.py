@@ -354,6 +354,7 @@ def _of_six(rows: list[Row]) -> Row:
 LATER = datetime(2026, 11, 20, 8, tzinfo=UTC)
 MINUTES, HOURS, DAYS = "gold.device_minutes", "gold.device_hours", "gold.device_days"
 SITES, COMPLETE, LATEST, DEVICES = "gold.site_days", "gold.device_completeness", "gold.device_latest", "gold.devices"
+PLACES, CALENDAR = "gold.sites", "gold.calendar"
 # which checks fail is asked of one table; a fault in one often shows in the next, which is as it should be
 GOLD_CASES: list[tuple[str, str, str, Callable[[Candidate], None]]] = [
     (MINUTES, H6, "keys_are_unique", repeat("device_minutes")),
@@ -418,6 +419,13 @@ GOLD_CASES: list[tuple[str, str, str, Callable[[Candidate], None]]] = [
     (DEVICES, "all", "keys_are_unique", repeat("devices")),
     (DEVICES, "all", "required_columns_are_filled", change("devices", status=None)),
     (DEVICES, "all", "covers_the_registry", drop_first("devices")),
+    (PLACES, "all", "keys_are_unique", repeat("sites")),
+    (PLACES, "all", "required_columns_are_filled", change("sites", zone=None)),
+    (PLACES, "all", "covers_the_registry", drop_first("sites")),
+    (CALENDAR, "all", "keys_are_unique", repeat("calendar")),
+    (CALENDAR, "all", "required_columns_are_filled", change("calendar", week_date=None)),
+    (CALENDAR, "all", "days_follow_each_other", change("calendar", ends_at=LATER)),
+    (CALENDAR, "all", "days_follow_each_other", change("calendar", hours_in_day=23.0)),
 ]  # fmt: skip
 
 

@@ -126,6 +126,14 @@ class Lake:
         return int(DeltaTable(uri).version())
 
 
+def _calendar_day(day: str) -> Row:
+    starts_at = slice_start(f"{day}T00")
+    return {
+        "zone": "UTC", "day_date": starts_at.date(), "starts_at": starts_at, "ends_at": starts_at + timedelta(days=1),
+        "hours_in_day": 24.0, "is_dst_change": False, "week_date": starts_at.date(), "month_date": starts_at.date(),
+    }  # fmt: skip
+
+
 @dataclass
 class Candidate:
     """A gold candidate of a lake: rows by table name, as a right build makes them of the readings."""
@@ -149,6 +157,8 @@ class Candidate:
             "device_completeness": [self._completeness(hour, ours) for hour in self.hours],
             "device_latest": self._latest(),
             "devices": [device | {"last_event_at": None} for device in self.lake.devices],
+            "sites": [{"site_id": "s1", "zone": "UTC", "path": "/s1", "is_declared": False}],
+            "calendar": [_calendar_day(day) for day in self.days],
         }
 
     @property

@@ -1,3 +1,6 @@
+-- depends_on: {{ source('silver', 'sites') }}
+{%- do reading_lineage() %}
+
 with
 
 final as (

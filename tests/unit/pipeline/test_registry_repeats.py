@@ -6,7 +6,8 @@ import pyarrow as pa
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from lake.models.catalog import known_models
-from lake.storage.delta import open_table, read_rows
+from lake.storage.delta import ensure_table, open_table, read_rows
+from lake.tables.silver import SILVER_SITES
 from pipeline.gold.stale import stale_slices
 from pipeline.silver.device_registry import update_registry
 from tests.support.old_lakes import unpacked
@@ -31,6 +32,7 @@ def test_a_repeated_registration_is_stored_as_a_rebuild_would_store_it(tmp_path:
         commit_properties=done,
     )
 
+    ensure_table(settings, SILVER_SITES)
     models = known_models(settings)
     assert update_registry(settings, models, "third") == 0  # no figure changes
     devices = open_table(settings, "silver.devices")
