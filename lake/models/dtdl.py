@@ -29,7 +29,7 @@ Kind = Literal["Telemetry", "Property", "Command", "Relationship", "Component"]
 _KINDS: tuple[Kind, ...] = ("Telemetry", "Property", "Command", "Relationship", "Component")
 
 MAX_EXTENDS_DEPTH = 12
-"""DTDL v3's limit on Interfaces that extend Interfaces (v2 allows 10)."""
+"""DTDL v4's limit on Interfaces that extend Interfaces (v2 and v3 allow 10)."""
 
 _SEGMENT = r"(?:_+[A-Za-z0-9]|[A-Za-z])(?:[A-Za-z0-9_]*[A-Za-z0-9])?"
 _DTMI = re.compile(rf"dtmi:{_SEGMENT}(?::{_SEGMENT})*(?:;([1-9]\d{{0,8}})(?:\.([1-9]\d{{0,5}}))?)?")
@@ -132,6 +132,8 @@ def read_declarations(text: bytes, origin: str, is_known: bool = False) -> dict[
         raise ModelError(f"{origin} declares no Interface.")
     try:
         top = checked(top)
+    except RecursionError as error:
+        raise ModelError(f"{origin} nests or extends elements too deeply to be read: flatten it.") from error
     except ModelError as error:
         if not is_known:
             raise ModelError(f"{origin} is not DTDL: {error}") from error

@@ -13,8 +13,9 @@ from typing import Any
 from lake.models.dtdl_classes import VERSIONS, Rule
 from lake.models.dtdl_context import Context, context_of
 from lake.models.dtdl_literals import literal, texts
+from lake.models.dtdl_relations import require_sound
 from lake.models.dtdl_rules import RESERVED, class_rule, element, is_dtmi
-from lake.models.dtdl_types import Types, plain_types, require_class, require_schema, require_unit, types_of
+from lake.models.dtdl_types import Types, plain_types, require_added, require_class, require_schema, types_of
 from runtime.errors import ModelError
 
 _MAX_ID, _MAX_INTERFACE_ID = 2048, 128
@@ -45,6 +46,7 @@ class _Checker:
                 require_class(*self.elements[target][:2], rule, where)
             elif rule["of"] != "Interface":
                 raise ModelError(f"{where} is {target!r}, which is neither a DTDL schema nor declared in its document.")
+        require_sound(self.elements)
 
     def embedded(self, raw: dict[str, Any], rule: Rule, outer: Context | None, where: str) -> dict[str, Any]:
         """One element that stands where `rule` says."""
@@ -63,8 +65,10 @@ class _Checker:
         require_schema(types, plain.get("schema"), context, where)
         if types.kind == "Enum":
             _require_enum(plain, where)
-        known = self.elements.setdefault(identity or "", (types.kind, context.version, plain))
-        if identity is not None and known[2] != plain:
+        if (
+            identity is not None
+            and self.elements.setdefault(identity, (types.kind, context.version, plain))[2] != plain
+        ):
             raise ModelError(f"{identity} is declared twice in its document, and not alike.")
         return plain
 
@@ -80,7 +84,7 @@ class _Checker:
             declared = _PROPERTY.fullmatch(meaning or "")
             name = declared.group(1) if declared else key
             if meaning in added:
-                plain[added[meaning]["name"]] = require_unit(value, added[meaning], context, f"{name} of {where}")
+                plain[added[meaning]["name"]] = require_added(value, added[meaning], context, f"{name} of {where}")
             elif declared and name in own:
                 if name in plain:
                     raise ModelError(f"{where} has {name} twice.")
@@ -132,8 +136,7 @@ class _Checker:
     def _reference(self, item: str, rule: Rule, context: Context, where: str) -> str:
         meaning = context.meaning(item)
         if meaning is None or not is_dtmi(meaning, context.version) or len(meaning) > _MAX_ID:
-            known = "neither a DTDL schema nor declared: it is not a DTMI"
-            raise ModelError(f"{where} is {item!r}, which is {known}.")
+            raise ModelError(f"{where} is {item!r}, which is neither a DTDL schema nor declared: it is not a DTMI.")
         if rule.get("uris") and meaning not in rule["uris"]:
             raise ModelError(f"{where} is {item!r}: give one of {', '.join(rule['values'])}.")
         known = element(meaning)

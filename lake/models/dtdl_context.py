@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lake.models.dtdl_classes import VERSIONS
+from lake.models.dtdl_extensions import PARTLY_KNOWN
 from lake.models.dtdl_rules import DTDL_CONTEXT, IOT_CENTRAL, canonical, contexts
 from runtime.errors import ModelError
 
@@ -75,6 +76,5 @@ def _with(context: Context | None, item: str, where: str) -> Context | None:
         if name.startswith("dtmi:dtdl:") and not name.startswith("dtmi:dtdl:extension:"):
             raise ModelError(f"{where} has {item!r}, which is not known.")
         return replace(context, is_open=True)
-    # of IoT Central's extension only the schemas are known
-    is_open = context.is_open or name == IOT_CENTRAL
+    is_open = context.is_open or name == IOT_CENTRAL or name.split(":")[-1].split(";")[0] in PARTLY_KNOWN
     return replace(context, terms={**context.terms, **contexts()[name]}, is_open=is_open)

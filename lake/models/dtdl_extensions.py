@@ -6,7 +6,7 @@ bring and the schema that they ask for. Quantities and their units are in `dtdl_
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from lake.models.dtdl_quantities import quantities, units
 
@@ -15,15 +15,41 @@ Rule = Mapping[str, Any]
 _WITH_SCHEMA = ("Telemetry", "Property", "Field", "MapValue", "CommandRequest", "CommandResponse")
 _UNIT = {"name": "unit", "min": 1}
 
-# versions of the extension, versions of the language, type, classes, properties that it needs, and that it may have
-_TYPES = (
-    ("annotation", (1, 2), (3, 4), "ValueAnnotation", ("Telemetry", "Property"), ("annotates",), ()),
-    ("historization", (1, 2), (3, 4), "Historized", ("Telemetry", "Property"), (), ()),
-    ("initialization", (1, 2), (3, 4), "Initialized", ("Property",), (), ("initialValue",)),
-    ("overriding", (1, 2), (3, 4), "Override", ("Property",), ("overrides",), ()),
-    ("requirement", (1,), (3, 4), "Required", ("Field", "Property", "Relationship", "Telemetry"), (), ()),
-    ("streaming", (1,), (3, 4), "Stream", ("Telemetry",), (), ()),
+_DURATION = {
+    "is": "string",
+    "pattern": r"P(?=.)([0-9]+Y)?([0-9]+M)?([0-9]+W)?([0-9]+D)?(T(?=.)([0-9]+H)?([0-9]+M)?([0-9]+(\.[0-9]+)?S)?)?",
+    "asked": "give a duration such as 'PT15S'",
+}
+_TEXT = {"is": "string"}
+
+
+class _Added(NamedTuple):
+    """A type of an extension: `on` which classes it stands, which properties it must and may have, which `schema` it
+    asks for, and which other type it `needs` beside it."""
+
+    extension: str
+    versions: tuple[int, ...]
+    name: str
+    on: tuple[str, ...]
+    must: Mapping[str, Rule] = {}
+    may: Mapping[str, Rule] = {}
+    schema: tuple[str, ...] = ()
+    needs: str | None = None
+
+
+_ADDED = (
+    _Added("annotation", (1, 2), "ValueAnnotation", ("Telemetry", "Property"), {"annotates": _TEXT}),
+    _Added("historization", (1, 2), "Historized", ("Telemetry", "Property")),
+    _Added("initialization", (1, 2), "Initialized", ("Property",), may={"initialValue": {}}),
+    _Added("mqtt", (1, 2, 3, 4), "Idempotent", ("Command",)),
+    _Added("mqtt", (1, 2, 3, 4), "Cacheable", ("Command",), {"ttl": _DURATION}, needs="Idempotent"),
+    _Added("mqtt", (2, 3, 4), "Transparent", ("CommandRequest", "CommandResponse", "Telemetry"), schema=("Object",)),
+    _Added("overriding", (1, 2), "Override", ("Property",), {"overrides": _TEXT}),
+    _Added("requirement", (1,), "Required", ("Field", "Property", "Relationship", "Telemetry")),
+    _Added("streaming", (1,), "Stream", ("Telemetry",)),
 )
+PARTLY_KNOWN = ("mqtt",)
+"""Extensions that have types which are not declared here."""
 
 
 @functools.cache
@@ -44,7 +70,7 @@ def is_quantity(dtmi: str) -> bool:
 
 def extensions() -> frozenset[tuple[str, int]]:
     """Every extension that is known, with its version."""
-    known = {(name, version) for name, versions, *_ in _TYPES for version in versions}
+    known = {(each.extension, version) for each in _ADDED for version in each.versions}
     return frozenset(known | {("quantitativeTypes", 1), ("quantitativeTypes", 2)})
 
 
@@ -68,10 +94,10 @@ def _quantities() -> Iterator[tuple[str, Rule]]:
 
 
 def _added() -> Iterator[tuple[str, Rule]]:
-    for extension, versions, languages, name, classes, needed, allowed in _TYPES:
-        for version in versions:
-            props = {
-                identifier(extension, version, each): {"name": each, "min": int(each in needed)}
-                for each in (*needed, *allowed)
-            }
-            yield identifier(extension, version, name), {"on": classes, "in": languages, "props": props}
+    for each in _ADDED:
+        for version in each.versions:
+            rules = {**{name: {**rule, "min": 1} for name, rule in each.must.items()}, **each.may}
+            props = {identifier(each.extension, version, name): {"name": name, **rule} for name, rule in rules.items()}
+            yield identifier(each.extension, version, each.name), {
+                "on": each.on, "in": (3, 4), "props": props, "needs": each.needs,
+                "schema": each.schema or None}  # fmt: skip

@@ -13,9 +13,9 @@ def _binary(unit: str, rest: str = "") -> str:
     return " ".join(f"{prefix}{unit}{rest}" for prefix in _PREFIXES)
 
 
-_POWERS = "watt microwatt milliwatt kilowatt megawatt gigawatt horsepower kilowattHourPerYear"
 _ENERGY_RATES = (
-    f"{_POWERS} joulePerSecond joulePerHour kilojoulePerSecond kilojoulePerHour megajoulePerHour gigajoulePerHour "
+    "watt microwatt milliwatt kilowatt megawatt gigawatt horsepower kilowattHourPerYear joulePerSecond joulePerHour "
+    "kilojoulePerSecond kilojoulePerHour megajoulePerHour gigajoulePerHour "
     "britishThermalUnitPerHour kiloBritishThermalUnitPerHour"
 )
 
@@ -46,7 +46,7 @@ _UNITS_1 = {
     "MagneticInductionUnit": "tesla",
     "MassFlowRateUnit": "gramPerSecond kilogramPerSecond gramPerHour kilogramPerHour",
     "MassUnit": "kilogram gram milligram microgram tonne slug",
-    "PowerUnit": _POWERS,
+    "PowerUnit": _ENERGY_RATES,
     "PressureUnit": "pascal kilopascal bar millibar millimetresOfMercury poundPerSquareInch inchesOfMercury "
                     "inchesOfWater",
     "ResistanceUnit": "ohm milliohm kiloohm megaohm",

@@ -13,7 +13,7 @@ from lake.models.dtdl_quantities import units
 from runtime.errors import ModelError
 
 MAX_SCHEMA_DEPTH = 8
-"""DTDL v3's limit on schemas within schemas (v2 allows 5; being wider refuses nothing that v2 allows)."""
+"""DTDL v4's limit on schemas within schemas (v2 and v3 allow 5; being wider refuses nothing that they allow)."""
 
 PRIMITIVES = frozenset(
     {"boolean", "date", "dateTime", "double", "duration", "float", "integer", "long", "string", "time"}
@@ -138,9 +138,14 @@ def parse_schema(raw: object, library: Mapping[str, Mapping[str, object]], where
             return _map(raw, library, where, depth)
 
 
-def _named_schema(name: str, library: Mapping[str, Mapping[str, object]], where: str, depth: int) -> Schema:
+def plain_schema_name(name: str) -> str:
+    """The short name of a schema of the language: `dtmi:dtdl:instance:Schema:double;2` -> `double`; others as is."""
     standard = _STANDARD_SCHEMA.fullmatch(name)
-    known = _NAMED_SCHEMAS.get(standard.group(1) if standard else name)
+    return standard.group(1) if standard else name
+
+
+def _named_schema(name: str, library: Mapping[str, Mapping[str, object]], where: str, depth: int) -> Schema:
+    known = _NAMED_SCHEMAS.get(plain_schema_name(name))
     if known is not None:
         return known
     if name in units(2):
@@ -155,9 +160,7 @@ def _named_schema(name: str, library: Mapping[str, Mapping[str, object]], where:
 
 
 def _enum(raw: Mapping[str, object], where: str) -> EnumSchema | PrimitiveSchema:
-    value_schema = raw.get("valueSchema")
-    standard = _STANDARD_SCHEMA.fullmatch(str(value_schema))
-    value_schema = standard.group(1) if standard else value_schema
+    value_schema = plain_schema_name(str(raw.get("valueSchema")))
     if value_schema not in ("string", "integer"):
         raise ModelError(f"The enum of {where} has valueSchema {value_schema!r}: give 'string' or 'integer'.")
     values: list[str | int] = []

@@ -12,9 +12,11 @@ from typing import Any
 from lake.models.dtdl_classes import Rule
 from lake.models.dtdl_context import Context
 from lake.models.dtdl_extensions import identifier, is_quantity
+from lake.models.dtdl_literals import literal
 from lake.models.dtdl_rules import RESERVED, class_rule, element, family, is_dtmi, supplement
 from runtime.errors import ModelError
 
+_TERM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CLASS = re.compile(r"dtmi:dtdl:class:([A-Za-z]+);([0-9]+)")
 
 
@@ -72,7 +74,7 @@ def types_of(raw: Mapping[str, Any], rule: Rule, context: Context, where: str) -
     if len(set(quantities)) > 1:
         raise ModelError(f"{where} has the types {' and '.join(quantities)}: it can be of one quantity only.")
     for each in beside:
-        _require_beside(each, kind, version, where)
+        _require_beside(each, kind, version, beside, where)
     return Types(kind, tuple(beside), is_open)
 
 
@@ -91,11 +93,16 @@ def require_class(kind: str, version: int, rule: Rule, where: str) -> None:
         raise ModelError(f"{where} is {kind} of version {version}: only {_article(rule['of'])} can stand there.")
 
 
-def require_unit(value: object, rule: Rule, context: Context, where: str) -> object:
+def require_added(value: object, rule: Rule, context: Context, where: str) -> object:
     """The value of a property that a type beside the class brings; a unit is one of its quantity."""
     items = value if isinstance(value, list) else [value]
     if not items or any(each is None for each in items):
         raise ModelError(f"{where} is {value!r}: give a value.")
+    if "is" in rule:
+        found = literal(value, rule["is"], where)
+        if "pattern" in rule and not re.fullmatch(rule["pattern"], found):
+            raise ModelError(f"{where} is {found!r}: {rule['asked']}.")
+        return found
     wanted = rule.get("unit")
     if wanted is None:
         return value
@@ -127,17 +134,20 @@ def _kin_of_schema(schema: object, context: Context) -> set[str] | None:
 
 def _may_be_unknown(name: str, meaning: str | None, context: Context) -> bool:
     """True for a type that an extension which is not known may have."""
-    if name.startswith("dtmi:") and not is_dtmi(name, 3):
+    if not (is_dtmi(name, 3) or (_TERM.fullmatch(name) if context.version > 2 else not name.startswith("dtmi:"))):
         return False
     if meaning is None or (name == meaning and not meaning.startswith(RESERVED)):
         return context.version == 2 or context.is_open
     return context.is_open
 
 
-def _require_beside(dtmi: str, kind: str, version: int, where: str) -> None:
+def _require_beside(dtmi: str, kind: str, version: int, beside: list[str], where: str) -> None:
     rule = supplement(dtmi) or {}
     if kind not in rule["on"] or version not in rule["in"]:
         raise ModelError(f"{where} has the type {_short(dtmi)}, which {kind} of version {version} does not take.")
+    needed = rule.get("needs")
+    if needed is not None and needed not in map(_short, beside):
+        raise ModelError(f"{where} has the type {_short(dtmi)} without {needed}: give both.")
 
 
 def _quantity(name: str, context: Context) -> str | None:
