@@ -1,5 +1,5 @@
 """Serving: what readers get: the API, sharing, push, a copy in PostgreSQL, reports.
 
-Belongs here: whatever shows published gold, or what the hot path tells, to a person or a program. Nothing here writes to
-the lake.
+Belongs here: whatever shows published gold, or what the hot path tells, to a person or a program. Nothing here writes
+to the lake.
 """
