@@ -116,3 +116,17 @@ def postgres_url(text: str) -> str:
     if not re.fullmatch(r"postgres(ql)?://[^\s]+/[^\s/?]+(\?\S*)?", text):
         raise ValueError("give postgresql://user:password@host:port/name.")
     return text
+
+
+def smtp_url(text: str) -> str:
+    """A mail server."""
+    if not re.fullmatch(r"smtps?://([^\s@/]+@)?[^\s@/:]+(:\d+)?/?", text):
+        raise ValueError("give smtp://user:password@host:port or smtps://host; spell @ in a password as %40.")
+    return text
+
+
+def mail_address(text: str) -> str:
+    """An address of mail."""
+    if not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", text, re.ASCII):
+        raise ValueError("give an address such as lakehouse@example.com.")
+    return text

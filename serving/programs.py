@@ -1,4 +1,4 @@
-"""Programs: what `lakehouse up --serve` and `--postgres` keep running.
+"""Programs: what `lakehouse up --serve`, `--postgres` and `--reports` keep running.
 
 Belongs here: that they are programs, their ports and addresses. What the API answers is in `serving_app`, what
 PostgreSQL has in `serving.bi`.
@@ -7,14 +7,14 @@ PostgreSQL has in `serving.bi`.
 import http.client
 from urllib.parse import urlsplit
 
-from runtime.errors import PlatformError
+from runtime.errors import PlatformError, UsageError
 from runtime.ports import accepts, free_port, is_port_open
 from runtime.processes import ProcessRecord
 from runtime.programs import Chosen, Option, Program, spawn_python
 from runtime.settings import Settings
 from serving.bi.postgres_server import DATABASE, shown
 
-SERVING, POSTGRES = "serving", "postgres"
+SERVING, POSTGRES, REPORTS = "serving", "postgres", "reports"
 DEFAULT_PORT, _DEFAULT_POSTGRES_PORT = 8080, 5432
 
 
@@ -55,6 +55,15 @@ def _postgres_accepts(settings: Settings, record: ProcessRecord) -> bool:
     return accepts(urlsplit(record.address).netloc)
 
 
+def _check_reports(settings: Settings, chosen: Chosen) -> None:
+    """Reports are right, and can be sent, before anything is started."""
+    from serving.report.subscriptions import load_subscriptions
+
+    load_subscriptions(settings)
+    if settings.smtp is None or settings.mail_from is None:
+        raise UsageError("Reports are mailed once LAKEHOUSE_SMTP and LAKEHOUSE_MAIL_FROM are set.")
+
+
 PROGRAMS = (
     Program(
         SERVING,
@@ -72,5 +81,13 @@ PROGRAMS = (
         _postgres_accepts,
         options=(Option(POSTGRES, "Also copy published gold into PostgreSQL, for BI tools."),),
         chosen_by=POSTGRES,
+    ),
+    Program(
+        REPORTS,
+        "Mailed reports",
+        lambda settings, chosen: spawn_python(settings, REPORTS, ["-m", "serving.report"]),
+        options=(Option(REPORTS, "Also mail the reports of this home as they become due."),),
+        chosen_by=REPORTS,
+        check=_check_reports,
     ),
 )

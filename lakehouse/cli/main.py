@@ -50,6 +50,7 @@ COMMANDS = {
     "hub": "hub:hub",
     "keys": "keys:keys",
     "sharing": "sharing:sharing",
+    "report": "report:report",
     "status": "status:status",
     "missing": "missing:missing",
     "trace": "trace:trace",
