@@ -11,7 +11,7 @@ from lake.models.catalog import Model
 from lake.reading.comforts import WIDE, comforts
 from lake.sql_text import quoted, quoted_name
 from lake.tables.contracts import Column, Table
-from lake.tables.gold import GOLD_TABLES
+from lake.tables.gold import CALENDAR, GOLD_TABLES
 
 CONTROL = "lakehouse"
 """The schema of what this project keeps for itself."""
@@ -98,7 +98,7 @@ def table_views(schema: str, store: str, publication: str) -> Iterator[View]:
             f"SELECT copy_id FROM {store}.copies WHERE table_name = {quoted(table.name)} AND "
             f"first_publication <= {publication} AND (last_publication IS NULL OR last_publication >= {publication})"
         )
-        select = f"SELECT {columns} FROM {store}.{table.short_name} WHERE copy_id IN ({copies}) AND ({_IS_SEEN})"
+        select = f"SELECT {columns} FROM {store}.{table.short_name} WHERE copy_id IN ({copies}) AND ({_is_seen(table)})"
         yield View(f"{schema}.{table.short_name}", select, f"One row per {table.grain}", table.columns)
 
 
@@ -119,4 +119,11 @@ def definition(tables: Iterable[Table] = GOLD_TABLES) -> str:
 
 # asked once a question, since neither names a row of the table; whoever is not among the readers sees no row
 _SEEN = f"FROM {CONTROL}.readers WHERE role = current_user"
-_IS_SEEN = f"(SELECT sites IS NULL {_SEEN}) OR site_id = ANY ((SELECT sites {_SEEN})::text[])"
+
+
+def _is_seen(table: Table) -> str:
+    if table == CALENDAR:
+        return f"EXISTS (SELECT 1 {_SEEN})"  # days are nobody's
+    if "site_id" not in table.column_names:
+        return f"(SELECT sites IS NULL {_SEEN})"  # whose row it is cannot be told
+    return f"(SELECT sites IS NULL {_SEEN}) OR site_id = ANY ((SELECT sites {_SEEN})::text[])"

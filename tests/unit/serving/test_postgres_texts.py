@@ -30,7 +30,8 @@ def test_every_declared_table_has_a_store_and_a_view() -> None:
         assert f"CREATE TABLE store_1.{table.short_name} (" in stores
         statement = views[table.name]
         assert all(column.description.replace("'", "''") in statement for column in table.columns)
-        assert "site_id = ANY" in statement
+        assert ("site_id = ANY" in statement) == ("site_id" in table.column_names)
+        assert "lakehouse.readers WHERE role = current_user" in statement
     assert "ready.publication" in views
     assert 'wide."thermostats_hours"' in views
 
