@@ -28,6 +28,8 @@ CUSTOM = {
     "LAKEHOUSE_API_PORT": "8081",
     "LAKEHOUSE_POSTGRES": "postgresql://lake@db/lake",
     "LAKEHOUSE_POSTGRES_PORT": "5433",
+    "LAKEHOUSE_SMTP": "smtp://user:secret@mail.example:587",
+    "LAKEHOUSE_MAIL_FROM": "lake@example.com",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
