@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
-from lake.column_types import fields_of
+from lake.column_types import ColumnType, ListOf, MapOf, StructOf, column_type
 from lake.models.telemetry import Telemetry
 from transforms.payload import Payload
 from transforms.reasons import Reason
@@ -95,20 +95,21 @@ def parsed(value: bytes | None) -> "_Object | Judgement":
 
 def typed(value: Any, spark_type: str) -> Any:
     """A JSON value as its declared type has it, ready for JSON again; None for null. Raises WrongTypeError."""
+    return _typed(value, column_type(spark_type))
+
+
+def _typed(value: Any, type_: ColumnType) -> Any:
     if value is None:
         return None
-    if spark_type == "string":
-        return text_of(value)
-    if spark_type in _PLAIN:
-        return _PLAIN[spark_type](value)
-    outer, inner = spark_type.removesuffix(">").split("<", 1)
-    if outer == "array":
-        return [typed(each, inner) for each in _of(list, value)]
-    if outer == "map":
-        inner = inner.removeprefix("string,")
-        return {_clean(name): typed(each, inner) for name, each in _of(dict, value).items()}
-    fields: dict[str, Any] = _of(dict, value)
-    return {name: typed(fields.get(name), type_) for name, type_ in fields_of(inner)}
+    match type_:
+        case ListOf(element):
+            return [_typed(each, element) for each in _of(list, value)]
+        case MapOf(inner):
+            return {_clean(name): _typed(each, inner) for name, each in _of(dict, value).items()}
+        case StructOf(fields):
+            found: dict[str, Any] = _of(dict, value)
+            return {name: _typed(found.get(name), inner) for name, inner in fields}
+    return text_of(value) if type_.spark == "string" else _PLAIN[type_.spark](value)
 
 
 def text_of(value: Any) -> str | None:

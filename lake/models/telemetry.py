@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from lake.column_types import ColumnType, ListOf, MapOf, Plain, StructOf
 from lake.models.dtdl import Content, Library
 from lake.models.dtdl_schemas import (
     GEOSPATIAL_DEPTHS,
@@ -170,7 +171,7 @@ def _leaves(
     if unit and not is_known(unit):
         notes.append(f"telemetry {where}: the unit {unit!r} is not a known one; its suffix is '_{unit_suffix(unit)}'")
     notes.extend(f"telemetry {where}: {loss}" for loss in _losses(schema, is_nested=False))
-    type_ = _spark_type(schema)
+    type_ = _column_type(schema).spark
     suffix = unit_suffix(unit)
     is_enum = isinstance(schema, EnumSchema)
     yield Telemetry(
@@ -189,21 +190,23 @@ def _leaves(
     )
 
 
-def _spark_type(schema: Schema) -> str:
+def _column_type(schema: Schema) -> ColumnType:
     match schema:
         case PrimitiveSchema(name):
-            return _SPARK_TYPES[name]
+            return Plain(_SPARK_TYPES[name])
         case GeospatialSchema(kind):
-            depth = GEOSPATIAL_DEPTHS[kind]
-            return f"struct<type:string,coordinates:{'array<' * depth}double{'>' * depth}>"
+            coordinates: ColumnType = Plain("double")
+            for _ in range(GEOSPATIAL_DEPTHS[kind]):
+                coordinates = ListOf(coordinates)
+            return StructOf((("type", Plain("string")), ("coordinates", coordinates)))
         case EnumSchema(value_schema):
-            return "string" if value_schema == "string" else "int"
+            return Plain("string" if value_schema == "string" else "int")
         case ObjectSchema(fields):
-            return f"struct<{','.join(f'{field.name}:{_spark_type(field.schema)}' for field in fields)}>"
+            return StructOf(tuple((field.name, _column_type(field.schema)) for field in fields))
         case ArraySchema(element):
-            return f"array<{_spark_type(element)}>"
+            return ListOf(_column_type(element))
         case MapSchema(value):
-            return f"map<string,{_spark_type(value)}>"
+            return MapOf(_column_type(value))
 
 
 def _is_quantity(schema: Schema) -> bool:

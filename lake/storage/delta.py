@@ -20,6 +20,7 @@ from deltalake import (
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
+from lake.column_types import column_type
 from lake.storage.format_version import KEEP_LOG, check_format, description
 from lake.storage.lease import ensure_held
 from lake.storage.locations import delta_options, explain_store, table_uri
@@ -30,15 +31,6 @@ from runtime.settings import Settings
 METADATA_KEY = "lakehouse"
 """The key of a commit's metadata under which our JSON stands."""
 
-_ARROW_TYPES = {
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
 _ATTEMPTS = 5
 _BATCH_ROWS = 100_000
 Rows = Callable[[], pa.RecordBatchReader]
@@ -91,8 +83,8 @@ def canonical_json(value: object) -> str:
 
 
 def arrow_schema(table: Table) -> pa.Schema:
-    """The declared columns in Arrow's types. Only for tables of plain columns, as all that delta-rs writes are."""
-    return pa.schema([pa.field(c.name, _ARROW_TYPES[c.type], nullable=c.nullable) for c in table.columns])
+    """The declared columns in Arrow's types."""
+    return pa.schema([pa.field(c.name, column_type(c.type).arrow, nullable=c.nullable) for c in table.columns])
 
 
 def read_rows(opened: DeltaTable, where: str | None = None) -> list[dict[str, Any]]:

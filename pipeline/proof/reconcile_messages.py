@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from device_sim.manifest import ManifestSummary
+from lake.column_types import duckdb_type
 from lake.models.catalog import Model, silver_tables
 from lake.sql_text import quoted
 from lake.storage.delta import version_of
@@ -201,7 +202,7 @@ class Messages:
         """SQL for columns of a table at its newest version; no rows when it does not exist."""
         version = version_of(self.settings, table.name)
         if version is None:
-            types = {column.name: _DUCKDB_TYPES[column.type] for column in table.columns if column.name in names}
+            types = {column.name: duckdb_type(column.type) for column in table.columns if column.name in names}
             nulls = ", ".join(f'NULL::{types[name]} AS "{name}"' for name in names)
             return f"SELECT {nulls} WHERE false"
         columns = ", ".join(f'"{name}"' for name in names)
@@ -226,15 +227,6 @@ class Messages:
 
     def _one(self, sql: str) -> int:
         return int(self._all(sql)[0][0])
-
-
-_DUCKDB_TYPES = {
-    "string": "VARCHAR",
-    "boolean": "BOOLEAN",
-    "int": "INTEGER",
-    "bigint": "BIGINT",
-    "timestamp": "TIMESTAMPTZ",
-}
 
 
 def _as_stored(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from lake.column_types import duckdb_type
 from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
 from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
 from lake.slices import slice_of, slices_of_day
@@ -31,7 +32,6 @@ THERMOSTATS, PUMPS = SILVER["silver.thermostats"], SILVER["silver.pumps"]
 THERMOSTAT, PUMP = "dtmi:lakehouse:thermostat;1", "dtmi:lakehouse:pump;1"
 DAY = "2026-11-20"
 H5, H6, H7, H8 = (f"{DAY}T0{hour}" for hour in (5, 6, 7, 8))
-DUCKDB_TYPES = {"string": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "int": "INTEGER"}
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def assert_contract(settings: Settings) -> None:
     with connect(settings, str(candidate_path(settings))) as connection:
         for table in GOLD_TABLES:
             found = connection.sql(f"DESCRIBE gold.{table.short_name}").fetchall()
-            expected = [(c.name, DUCKDB_TYPES.get(c.type, c.type.upper())) for c in table.columns]
+            expected = [(c.name, duckdb_type(c.type)) for c in table.columns]
             types = [(row[0], "VARCHAR" if row[1].startswith("ENUM(") else row[1]) for row in found]
             assert types == expected, table.name
 

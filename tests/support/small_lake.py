@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
+from lake.column_types import column_type
 from lake.models.catalog import BUILT_IN_MODELS, Model, load_models, silver_table
 from lake.slices import day_of, slice_of, slice_start
 from lake.storage.locations import table_uri
@@ -31,17 +32,13 @@ H5, H6, H7 = "2026-11-20T05", "2026-11-20T06", "2026-11-20T07"
 NEXT_DAY = "2026-11-21T00"
 THERMOSTAT = "dtmi:lakehouse:thermostat;1"
 THERMOSTATS = "silver.thermostats"
-_TYPES = {
-    "string": pa.string(), "boolean": pa.bool_(), "int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(),
-    "date": pa.date32(), "timestamp": pa.timestamp("us", tz="UTC"), "binary": pa.binary(),
-    "map<string,string>": pa.map_(pa.string(), pa.string()),
-    "array<struct<key:string,value:binary>>": pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())])),
-}  # fmt: skip
 
 
 def arrow_table(table: Table, rows: Iterable[Row]) -> pa.Table:
     """Rows in the declared columns, absent ones null; nothing is required, so that tests can leave out what is."""
-    return pa.Table.from_pylist(list(rows), schema=pa.schema([(c.name, _TYPES[c.type]) for c in table.columns]))
+    return pa.Table.from_pylist(
+        list(rows), schema=pa.schema([(c.name, column_type(c.type).arrow) for c in table.columns])
+    )
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lake.column_types import duckdb_type
 from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
 from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
@@ -15,7 +16,6 @@ from lake.tables.silver import SILVER_REJECTED, UNSLICED_SILVER
 
 DBT = Path(__file__).parents[3] / "dbt"
 MODEL_FILES = sorted((DBT / "models").rglob("*.sql"))
-DUCKDB_TYPES = {"string": "varchar", "timestamp": "timestamp with time zone", "int": "integer"}
 GOLD = [pytest.param(table, id=table.short_name) for table in GOLD_TABLES]
 MODELS = [pytest.param(path, id=path.stem) for path in MODEL_FILES]
 
@@ -30,7 +30,7 @@ def _declared() -> dict[str, dict[str, Any]]:
 def faults_of(table: Table, model: dict[str, Any]) -> list[str]:
     """Where a model's yml differs from the table's contract."""
     columns = [(c["name"], c["data_type"], c["description"]) for c in model["columns"]]
-    contract = [(c.name, DUCKDB_TYPES.get(c.type, c.type), c.description) for c in table.columns]
+    contract = [(c.name, duckdb_type(c.type).lower(), c.description) for c in table.columns]
     faults = [f"{ours} where the contract has {theirs}" for ours, theirs in zip(columns, contract, strict=False)
               if ours != theirs]  # fmt: skip
     if len(columns) != len(contract):
