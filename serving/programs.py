@@ -70,9 +70,13 @@ PROGRAMS = (
         "API and sharing",
         _start,
         _is_ready,
-        options=(Option("serve", "Also serve published gold: the API and Delta Sharing."),),
+        options=(Option("serve", "Also serve published gold: a dashboard, the API and Delta Sharing."),),
         chosen_by="serve",
-        addresses=lambda settings, address: {"api": address, "sharing": f"{address}/sharing"},
+        addresses=lambda settings, address: {
+            "api": address,
+            "sharing": f"{address}/sharing",
+            "dashboard": f"{address}/",
+        },
     ),
     Program(
         POSTGRES,

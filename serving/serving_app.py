@@ -1,4 +1,4 @@
-"""The serving process: the API, sharing and push behind one port.
+"""The serving process: the API, sharing, push and the dashboard behind one port.
 
 Belongs here: putting the faces together. What each answers is its own.
 """
@@ -17,6 +17,7 @@ from runtime.settings import Settings
 from serving.access.api_keys import ApiKeys
 from serving.access.doors import Doors
 from serving.api.api_app import api_routes
+from serving.dashboard.dashboard_app import Dashboard
 from serving.hot.hot_values import HotValues
 from serving.problems import Problem, on_problem, problem_response
 from serving.push.news import News
@@ -34,6 +35,7 @@ def build_app(settings: Settings) -> Starlette:
         *api_routes(settings, doors, snapshots, hot),
         *SharingServer(settings, doors, snapshots).routes(),
         *PushServer(doors, news).routes(),
+        *Dashboard(settings, doors, snapshots, hot, news).routes(),
     ]
     handlers = {Problem: on_problem, HTTPException: _on_http, Exception: _on_any}
     return Starlette(routes=routes, exception_handlers=handlers, lifespan=_following(settings, snapshots, news, hot))

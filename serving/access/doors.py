@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
@@ -61,9 +62,25 @@ class Doors:
         return kept[1]
 
 
+COOKIE = "lh_key"
+"""Where a browser that signed in keeps its key."""
+
+
 def key_of(request: HTTPConnection) -> str | None:
-    """The key that a request carries. A browser's websockets and event sources can send it only in the address."""
+    """The key that a request carries. A browser's websockets and event sources can send it only in the address.
+
+    A cookie comes with what another site has the browser send too, so it counts in requests of our own pages only.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip()
-    return request.headers.get("x-api-key") or request.query_params.get("access_token") or request.cookies.get("lh_key")
+    given = request.headers.get("x-api-key") or request.query_params.get("access_token")
+    return given or (request.cookies.get(COOKIE) if is_of_our_pages(request) else None)
+
+
+def is_of_our_pages(request: HTTPConnection) -> bool:
+    """False when the browser says that the page of another site, or of another port, asks."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        return False
+    return request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")

@@ -64,7 +64,7 @@ def device(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Ans
 
 def sites(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
     """Sites and how many devices stand there."""
-    where, parameters = _of_sites(caller)
+    where, parameters = of_sites(caller)
     sql = f"""SELECT site_id, count(*) AS device_count, max(last_event_at) AS last_event_at FROM {DEVICES.name}
         WHERE site_id IS NOT NULL AND {where} GROUP BY site_id ORDER BY site_id"""
     return Answer(snapshot.ask(sql, parameters), {})
@@ -93,7 +93,7 @@ def series(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Ans
         raise Problem(400, "Bad parameter", "end is not after start.")
     if (end - start) / _seconds(interval) > _MOST_POINTS:
         raise Problem(400, "Too many points", f"That are more than {_MOST_POINTS} points: ask for a longer `every`.")
-    where, sites_ = _of_sites(caller)
+    where, sites_ = of_sites(caller)
     known = f"SELECT 1 FROM {DEVICE_LATEST.name} WHERE device_id = ? AND metric_name = ? AND {where} LIMIT 1"
     if snapshot.ask(known, [values["device_id"], values["metric_name"], *sites_]).num_rows == 0:
         raise Problem(404, "No such series", "This device never measured that, or your key does not see it.")
@@ -190,11 +190,12 @@ def asked(
     """Rows of a table that the caller may see; `where` and `order` are ours, what he sent stands in `parameters`."""
     if table.name not in snapshot.publication.tables:
         raise Problem(404, "Not published", f"This publication does not have {table.name}.")
-    of_sites, sites_ = _of_sites(caller)
-    return snapshot.ask(f"FROM {table.name} WHERE ({where}) AND {of_sites} {order}", [*parameters, *sites_])
+    seen, sites_ = of_sites(caller)
+    return snapshot.ask(f"FROM {table.name} WHERE ({where}) AND {seen} {order}", [*parameters, *sites_])
 
 
-def _of_sites(caller: Caller) -> tuple[str, list[Any]]:
+def of_sites(caller: Caller) -> tuple[str, list[Any]]:
+    """A condition for rows of the sites that the caller sees, and its parameters."""
     return ("true", []) if caller.sites is None else ("list_contains(?::VARCHAR[], site_id)", [list(caller.sites)])
 
 

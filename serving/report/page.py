@@ -26,20 +26,10 @@ from runtime.errors import StepError
 from runtime.settings import Settings
 from serving.report import data as data
 from serving.report.charts import HeatRow, Series, heat_map, line_chart, strip
+from serving.unit_symbols import SYMBOLS
 from transforms.reasons import MEANINGS, Reason
 
 _TEMPLATES = Path(__file__).parent / "template"
-_SYMBOLS = {
-    "degc": "°C",
-    "pct": "%",
-    "kpa": "kPa",
-    "hpa": "hPa",
-    "v": "V",
-    "a": "A",
-    "w": "W",
-    "kwh": "kWh",
-    "mm_s": "mm/s",
-}
 _HALF = HOUR / 2
 Context = dict[str, Any]
 
@@ -117,7 +107,7 @@ def _charts(
     metric = data.main_metric(reader)
     if metric is None:
         return context
-    unit = _SYMBOLS.get(metric[1], metric[1])
+    unit = SYMBOLS.get(metric[1], metric[1])
     context |= {"metric": metric, "unit": unit}
     fleet = {each.hour_at: each for each in data.fleet_hours(reader, *metric, hours[0], end)}
     known = [fleet.get(hour) for hour in hours]

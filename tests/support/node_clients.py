@@ -8,16 +8,18 @@ import fcntl
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 PACKAGES = {"@microsoft/signalr": "10.0.11"}
+BROWSER_PACKAGES = {"puppeteer-core": "24.43.1", "axe-core": "4.14.1"}
 
 
-def run_script(script: str, *arguments: str, timeout_s: float = 120) -> str:
+def run_script(script: str, *arguments: str, timeout_s: float = 120, packages: Mapping[str, str] = PACKAGES) -> str:
     """What a script prints; it is run where the packages are found."""
-    folder = _installed()
+    folder = _installed(packages)
     result = subprocess.run(
         ["node", "-e", script, *arguments], cwd=folder, capture_output=True, text=True, timeout=timeout_s
     )
@@ -25,13 +27,30 @@ def run_script(script: str, *arguments: str, timeout_s: float = 120) -> str:
     return result.stdout
 
 
-def _installed() -> Path:
+def script_lines(script: str, *arguments: str, packages: Mapping[str, str] = PACKAGES) -> Iterator[str]:
+    """The same line by line, as it is printed: a script can be waited for in the middle."""
+    command = ["node", "-e", script, *arguments]
+    with subprocess.Popen(command, cwd=_installed(packages), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield from (line.rstrip("\n") for line in process.stdout)
+    assert process.returncode == 0
+
+
+def browser() -> str:
+    """Chromium's program. Skips the test where there is none."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("Chromium is not installed")
+    return found
+
+
+def _installed(packages: Mapping[str, str]) -> Path:
     """The folder with the packages. Skips the test where Node.js or its registry is missing."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("Node.js is not installed")
-    folder = Path(sys.prefix) / "share" / "lakehouse-tests" / "node"
+    folder = Path(sys.prefix) / "share" / "lakehouse-tests" / ("node" if packages is PACKAGES else "browser")
     folder.mkdir(parents=True, exist_ok=True)
-    names = [f"{name}@{version}" for name, version in sorted(PACKAGES.items())]
+    names = [f"{name}@{version}" for name, version in sorted(packages.items())]
     stamp = folder / "installed"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

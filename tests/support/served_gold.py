@@ -14,6 +14,7 @@ from typing import Any
 
 from lake.records import publications
 from lake.records.publications import Publication
+from lake.records.verdicts import Failure, Verdict, held_entry
 from lake.storage.delta import append
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICES, SITE_DAYS
@@ -22,6 +23,7 @@ from runtime.settings import Settings, inherited_environment
 from tests.support.small_lake import arrow_table
 
 START = datetime(2026, 11, 18, tzinfo=UTC)
+HELD = "2026-11-18T05"
 DEVICE_SITES = {"d1": "north", "d2": "north", "d3": "south"}
 _NUMBERS = ("expected_count", "received_count", "late_count", "clock_flagged_count", "duplicate_count",
             "rejected_count", "missing_count")  # fmt: skip
@@ -58,7 +60,8 @@ def publish(settings: Settings, number: int, rows: dict[Table, list[dict[str, An
     before = publications.newest(settings)
     tables = {} if before is None else dict(before.tables)
     tables |= {table.name: append(settings, table, arrow_table(table, each), {}) for table, each in rows.items()}
-    held = ({"slice": "2026-11-18T05", "table": "gold.device_hours", "failures": [{"message": "too few"}]},)
+    failure = Failure("counts_are_plausible", "reading_count", 3, 60, "too few")
+    held = (held_entry(Verdict("gold.device_hours", HELD, "{}", False, (failure,), 3, "digest", "run", START)),)
     at = START + timedelta(days=number)
     publications.record(
         settings, Publication(number, at, tables, {}, (), held, (), "2026-11-18T00", "2026-11-18T09", {}, "1", "run")

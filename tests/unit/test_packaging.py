@@ -18,6 +18,8 @@ PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 _DATA = {
     "lake/models/built_in": (PROJECT / "lake/models/built_in", "*.json"),
     "serving/report/template": (PROJECT / "serving/report/template", "*"),
+    "serving/dashboard/templates": (PROJECT / "serving/dashboard/templates", "*"),
+    "serving/dashboard/static": (PROJECT / "serving/dashboard/static", "*"),
     "lake/dbt_project": (PROJECT / "dbt", "**/*"),
 }
 
