@@ -67,7 +67,7 @@ def _check_reports(settings: Settings, chosen: Chosen) -> None:
 PROGRAMS = (
     Program(
         SERVING,
-        "API and sharing",
+        "Dashboard, API, sharing",
         _start,
         _is_ready,
         options=(Option("serve", "Also serve published gold: a dashboard, the API and Delta Sharing."),),
