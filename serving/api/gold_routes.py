@@ -97,6 +97,8 @@ def series(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Ans
     known = f"SELECT 1 FROM {DEVICE_LATEST.name} WHERE device_id = ? AND metric_name = ? AND {where} LIMIT 1"
     if snapshot.ask(known, [values["device_id"], values["metric_name"], *sites_]).num_rows == 0:
         raise Problem(404, "No such series", "This device never measured that, or your key does not see it.")
+    if f"gold.device_{name}" not in snapshot.publication.tables:
+        raise Problem(404, "Not published", f"This publication does not have gold.device_{name}.")
     value, filled = f"value_{values['aggregate']}", _FILLED[values["fill"]]
     sql = f"""SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
             value IS NULL AND {filled} IS NOT NULL AS is_filled

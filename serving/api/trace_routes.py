@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lake.models.catalog import known_models
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_DAYS, GOLD_TABLES, SITE_DAYS
+from lake.tables.gold import DEVICE_DAYS, GOLD_TABLES
 from pipeline.proof.lineage import trace_row
 from pipeline.proof.lineage_readings import published_readings
 from runtime.errors import LakehouseError
@@ -25,8 +25,8 @@ from serving.api.gold_routes import AS_OF, END, METRIC, START, UNIT, asked
 from serving.problems import Problem
 from serving.snapshots import Snapshot
 
-# a site's day counts the readings of all its devices: it is followed by device
-TRACED = {table.short_name: table for table in GOLD_TABLES if table != SITE_DAYS}
+# figures of a device: a site's day counts the readings of all its devices, and is followed by those
+TRACED = {table.short_name: table for table in GOLD_TABLES if "device_id" in table.key}
 _LONGEST = timedelta(hours=1)
 _AT = pa.timestamp("us", "UTC")
 _READINGS = pa.schema(

@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
+from lake.tables.gold import DEVICE_MINUTES
 from runtime.kafka.broker import running_broker
 from runtime.settings import load_settings
 from serving.access.api_keys import ApiKeys
 from serving.access.scopes import parse_scopes
 from streams.output_topics import ALERTS, LATEST, ensure_output_topics
 from tests.support.node_clients import BROWSER_PACKAGES, browser, run_script, script_lines
-from tests.support.served_gold import publish, rows_of, served
+from tests.support.served_gold import START, publish, row, rows_of, served
 
 _LOOK = """
 const puppeteer = require('puppeteer-core');
@@ -91,7 +92,8 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, s
     browser()
     home = tmp_path_factory.mktemp("browser")
     settings = load_settings({"LAKEHOUSE_HOME": str(home)})
-    publish(settings, 1, rows_of(10, 1.0))
+    minutes = [row(DEVICE_MINUTES, "d1", START + timedelta(minutes=minute), 1.0) for minute in range(60, 600)]
+    publish(settings, 1, {**rows_of(10, 1.0), DEVICE_MINUTES: minutes})
     scopes = parse_scopes(["read", "release"])
     key = ApiKeys(settings).create("all", scopes, datetime.now(UTC), requests_a_second=1000)[1]
     with running_broker(settings) as bootstrap:

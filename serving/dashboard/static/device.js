@@ -59,7 +59,8 @@
   }
 
   async function hotMinutes() {
-    if (!isHot) return {at: [], value: []};
+    // of a series that the hot path never told there is nothing to ask
+    if (!isHot || (box.dataset.told === "no" && !liveValues.length)) return {at: [], value: []};
     const found = await rows("/v1/hot/minutes", {}).catch(() => []);
     const points = new Map(found.map(row => [Date.parse(row.minute_at) / 1000, row.value_mean]));
     for (const [at, value] of liveValues) points.set(at, value);
