@@ -34,7 +34,8 @@ def row(table: Table, device: str, at: datetime, value: float) -> dict[str, Any]
     common = {
         "device_id": device, "metric_name": "temperature", "unit": "degc", "site_id": DEVICE_SITES[device],
         "model_id": "dtmi:lakehouse:thermostat;1", "minute_at": at, "hour_at": at, "day_date": at.date(),
-        "event_at": at, "last_event_at": at, "event_date": at.date(), "event_hour": at.hour, "reading_count": 60, "value_mean": value,
+        "event_at": at, "last_event_at": at, "event_date": at.date(), "event_hour": at.hour, "reading_count": 60,
+        "value_mean": value,
         "value_min": value - 1, "value_max": value + 1, "value_last": value, "value_p50": value, "value_p95": value,
         "device_count": 1, "status": "in_service", "in_service_at": START, "valid_from": START,
         "reporting_interval_s": 60, **dict.fromkeys(_NUMBERS, 60),
