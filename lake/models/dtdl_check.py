@@ -14,11 +14,13 @@ from lake.models.dtdl_classes import VERSIONS, Rule
 from lake.models.dtdl_context import Context, context_of
 from lake.models.dtdl_literals import literal, texts
 from lake.models.dtdl_relations import require_sound
-from lake.models.dtdl_rules import RESERVED, class_rule, element, is_dtmi
+from lake.models.dtdl_rules import RESERVED, class_rule, element, family, is_dtmi
 from lake.models.dtdl_types import Types, plain_types, require_added, require_class, require_schema, types_of
+from lake.models.hints import hint
 from runtime.errors import ModelError
 
 _MAX_ID, _MAX_INTERFACE_ID = 2048, 128
+_OF_SCHEMAS = ("dtmi:dtdl:instance:Schema:", "dtmi:standard:schema:", "dtmi:iotcentral:schema:")
 _KEYWORDS = ("@context", "@id", "@type")
 _PROPERTY = re.compile(r"dtmi:dtdl:property:([A-Za-z]+);[0-9]+")
 _TOP = {"of": "Interface", "versions": VERSIONS}
@@ -94,10 +96,14 @@ class _Checker:
             elif _may_stand(key, meaning, value, types, context):
                 plain[key] = value
             else:
-                raise ModelError(f"{where} has {key!r}, which {types.kind} of version {context.version} does not have.")
+                known = hint(key, (*own, *by_name))
+                raise ModelError(
+                    f"{where} has {key!r}, which {types.kind} of version {context.version} does not have{known}"
+                )
         for name, rule in (*own.items(), *((each["name"], each) for each in added.values())):
             if _count(plain.get(name)) < rule.get("min", 0):
-                raise ModelError(f"{where} has no {name}: give one.")
+                of = f" of {', '.join(family(*rule['unit']))}" if "unit" in rule else ""
+                raise ModelError(f"{where} has no {name}: give one{of}.")
 
     def _property(self, value: object, rule: Rule, context: Context, where: str) -> object:
         if value is None:
@@ -136,17 +142,23 @@ class _Checker:
     def _reference(self, item: str, rule: Rule, context: Context, where: str) -> str:
         meaning = context.meaning(item)
         if meaning is None or not is_dtmi(meaning, context.version) or len(meaning) > _MAX_ID:
-            raise ModelError(f"{where} is {item!r}, which is neither a DTDL schema nor declared: it is not a DTMI.")
+            known = hint(item, _schemas(context) if rule["of"] == "Schema" else (), 30)
+            raise ModelError(f"{where} is {item!r}, which is not a DTMI, neither a DTDL schema nor declared{known}")
         if rule.get("uris") and meaning not in rule["uris"]:
             raise ModelError(f"{where} is {item!r}: give one of {', '.join(rule['values'])}.")
-        known = element(meaning)
-        if known is not None and rule["of"]:
-            require_class(*known, rule, where)
+        built_in = element(meaning)
+        if built_in is not None and rule["of"]:
+            require_class(*built_in, rule, where)
         elif rule["of"]:
             if meaning.startswith(RESERVED):
                 raise ModelError(f"{where} is {item!r}, which the language does not have.")
             self.references.append((meaning, rule, where))
         return item
+
+
+def _schemas(context: Context) -> list[str]:
+    """The names of the schemas of the language, without those that list units."""
+    return [term for term, meaning in context.terms.items() if meaning.startswith(_OF_SCHEMAS)]
 
 
 def _rule_of(kind: str, version: int) -> Rule:

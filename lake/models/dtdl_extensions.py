@@ -46,9 +46,8 @@ _ADDED = (
     _Added("mqtt", (2, 3, 4), "Transparent", ("CommandRequest", "CommandResponse", "Telemetry"), schema=("Object",)),
     _Added("overriding", (1, 2), "Override", ("Property",), {"overrides": _TEXT}),
     _Added("requirement", (1,), "Required", ("Field", "Property", "Relationship", "Telemetry")),
-    _Added("streaming", (1,), "Stream", ("Telemetry",)),
 )
-PARTLY_KNOWN = ("mqtt",)
+PARTLY_KNOWN = ("initialization", "mqtt")
 """Extensions that have types which are not declared here."""
 
 

@@ -14,6 +14,7 @@ from lake.models.dtdl_context import Context
 from lake.models.dtdl_extensions import identifier, is_quantity
 from lake.models.dtdl_literals import literal
 from lake.models.dtdl_rules import RESERVED, class_rule, element, family, is_dtmi, supplement
+from lake.models.hints import hint
 from runtime.errors import ModelError
 
 _TERM = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -62,7 +63,8 @@ def types_of(raw: Mapping[str, Any], rule: Rule, context: Context, where: str) -
         elif _may_be_unknown(name, meaning, context):
             is_open = True
         else:
-            raise ModelError(f"{where} has the type {name!r}, which is not known.")
+            types = (term for term, known in context.terms.items() if ":property:" not in known and term[0].isupper())
+            raise ModelError(f"{where} has the type {name!r}, which is not known{hint(name, types)}")
     if len(classes) != 1:
         expected = f"exactly one class of DTDL, here {rule['of']}"
         raise ModelError(f"{where} has @type {given!r}: give {expected}, and semantic types beside it if any.")
@@ -109,7 +111,8 @@ def require_added(value: object, rule: Rule, context: Context, where: str) -> ob
     if len(items) != 1 or not isinstance(items[0], str):
         raise ModelError(f"{where} is {value!r}: give the name of a unit.")
     if _short(context.meaning(items[0]) or items[0]) not in family(*wanted):
-        raise ModelError(f"{where} is {items[0]!r}, which is no unit of its type: {wanted[0]} is asked for.")
+        units = ", ".join(family(*wanted))
+        raise ModelError(f"{where} is {items[0]!r}, which is no unit of its type: {wanted[0]} has {units}.")
     return items[0]
 
 

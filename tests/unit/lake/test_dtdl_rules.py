@@ -299,6 +299,25 @@ def test_what_is_nested_without_measure_is_refused() -> None:
     assert "too deeply" in refusal(interface(content("Property", schema=nested(400)), version=4))
 
 
+@pytest.mark.parametrize(
+    ("each", "said"),
+    [
+        (content("Telemetry", schema="dubble"), "schema of 'a' in contents of dtmi:t:device;1 is 'dubble', which is not "
+         "a DTMI, neither a DTDL schema nor declared: did you mean 'double'?"),
+        (content("Telemetry", schema="number"), "known are boolean, date, dateTime, double,"),
+        (content("telemetry"), "has the type 'telemetry', which is not known: did you mean 'Telemetry'?"),
+        (typed("Temprature", **HEAT), "did you mean 'Temperature'?"),
+        (typed("Temperature"), "'a' in contents of dtmi:t:device;1 has no unit: give one of kelvin, degreeCelsius, "),
+        (typed("Temperature", unit="celsius"), "TemperatureUnit has kelvin, degreeCelsius, degreeFahrenheit."),
+        (content("Telemetry", displayname="x"), "did you mean 'displayName'?"),
+        (content("Telemetry", maxValue=5), "known are comment, description, displayName, name, schema."),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_would_do(each: Json, said: str) -> None:
+    """The nearest word, or the few that are known."""
+    assert said in refusal(interface(each, extensions=("quantitativeTypes;1",)))
+
+
 def test_the_tables_are_whole() -> None:
     """Every class that a property asks for is there, or is a kind of several that are."""
     for version in VERSIONS:
