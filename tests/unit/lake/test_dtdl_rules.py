@@ -302,8 +302,8 @@ def test_what_is_nested_without_measure_is_refused() -> None:
 @pytest.mark.parametrize(
     ("each", "said"),
     [
-        (content("Telemetry", schema="dubble"), "schema of 'a' in contents of dtmi:t:device;1 is 'dubble', which is not "
-         "a DTMI, neither a DTDL schema nor declared: did you mean 'double'?"),
+        (content("Telemetry", schema="dubble"), "schema of 'a' in contents of dtmi:t:device;1 is 'dubble', which is "
+         "not a DTMI, neither a DTDL schema nor declared: did you mean 'double'?"),
         (content("Telemetry", schema="number"), "known are boolean, date, dateTime, double,"),
         (content("telemetry"), "has the type 'telemetry', which is not known: did you mean 'Telemetry'?"),
         (typed("Temprature", **HEAT), "did you mean 'Temperature'?"),
