@@ -4,8 +4,10 @@ Belongs here: putting the faces together. What each answers is its own.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.applications import Starlette
@@ -26,6 +28,8 @@ from serving.push.push_app import PushServer
 from serving.sharing.sharing_app import SharingServer
 from serving.snapshots import Snapshots
 
+_NOTED_S = 5.0
+
 
 def build_app(settings: Settings) -> Starlette:
     """The application for a home; nothing is read before the first request."""
@@ -38,21 +42,36 @@ def build_app(settings: Settings) -> Starlette:
         *Dashboard(settings, doors, snapshots, hot, news).routes(),
     ]
     handlers = {Problem: on_problem, HTTPException: _on_http, Exception: _on_any}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=_following(settings, snapshots, news, hot))
+    return Starlette(
+        routes=routes, exception_handlers=handlers, lifespan=_following(settings, doors, snapshots, news, hot)
+    )
 
 
-def _following(settings: Settings, snapshots: Snapshots, news: News, hot: HotValues) -> Callable[[Starlette], Any]:
+def _following(
+    settings: Settings, doors: Doors, snapshots: Snapshots, news: News, hot: HotValues
+) -> Callable[[Starlette], Any]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         following = HotNews(settings, news, hot, asyncio.get_running_loop())
         watching = asyncio.create_task(watch_publications(snapshots, news))
+        noting = asyncio.create_task(_note_usage(doors))
         try:
             yield
         finally:
             watching.cancel()
+            noting.cancel()
             await asyncio.to_thread(following.close)
+            doors.note_usage(datetime.now(UTC))
 
     return lifespan
+
+
+async def _note_usage(doors: Doors) -> None:
+    """Store now and then how often each key asked, until cancelled."""
+    while True:
+        await asyncio.sleep(_NOTED_S)
+        with suppress(sqlite3.OperationalError):  # the file is locked: another key command is at it
+            await asyncio.to_thread(doors.note_usage, datetime.now(UTC))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

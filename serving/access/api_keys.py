@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked and recognised.
+"""API keys: made, listed, rotated, revoked and recognised, and how often each asked.
 
 Belongs here: the file that they are kept in. Only a hash of each secret is: who reads the file cannot use it. What a
 key may do is in `scopes`.
@@ -11,11 +11,12 @@ import hmac
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from runtime.errors import UsageError
 from runtime.settings import Settings
@@ -26,6 +27,10 @@ PREFIX = "lh"
 _SCHEMA = """CREATE TABLE IF NOT EXISTS api_keys (
     key_id TEXT PRIMARY KEY, name TEXT NOT NULL, secret_sha256 TEXT NOT NULL, scopes TEXT NOT NULL,
     requests_a_second REAL NOT NULL, created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT
+)"""
+_USAGE = """CREATE TABLE IF NOT EXISTS key_usage (
+    key_id TEXT NOT NULL, day TEXT NOT NULL, request_count INTEGER NOT NULL, refused_count INTEGER NOT NULL,
+    PRIMARY KEY (key_id, day)
 )"""
 _VERIFIERS = "CREATE TABLE IF NOT EXISTS postgres_verifiers (key_id TEXT PRIMARY KEY, verifier TEXT NOT NULL)"
 
@@ -56,17 +61,49 @@ class ApiKeys:
     def create(self, name: str, scopes: Scopes, now: datetime, *, requests_a_second: float = 50.0,
                expires_at: datetime | None = None) -> tuple[str, str]:  # fmt: skip
         """A new key: its id, and the key itself, which is told only now. Raises UsageError for a name that is taken."""
-        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
         with self._opened() as database:
             if database.execute("SELECT 1 FROM api_keys WHERE name = ? AND revoked_at IS NULL", [name]).fetchone():
                 raise UsageError(f"There is a key {name!r} already: revoke it, or give this one another name.")
-            row = [key_id, name, _hash(secret), json.dumps([str(grant) for grant in scopes.grants]), requests_a_second]
-            times = [now.isoformat(), expires_at and expires_at.isoformat(), None]
-            database.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*row, *times])
-            key = f"{PREFIX}_{key_id}_{secret}"
-            verifier = scram_verifier(key, secrets.token_bytes(16))
-            database.execute("INSERT INTO postgres_verifiers VALUES (?, ?)", [key_id, verifier])
-        return key_id, key
+            made = ApiKey("", name, scopes, requests_a_second, now, expires_at, None)
+            return _insert(database, made)
+
+    def rotate(self, name_or_id: str, now: datetime, overlap: timedelta) -> tuple[str, str]:
+        """A new key in place of one, which holds for the `overlap` on; its id and the key itself, told only now.
+
+        It has the name, scopes, rate and end of the one before. Raises UsageError when there is none that holds.
+        """
+        with self._opened() as database:
+            found = database.execute(
+                "SELECT * FROM api_keys WHERE (key_id = ? OR name = ?) AND revoked_at IS NULL"
+                " ORDER BY created_at DESC, rowid DESC LIMIT 1",
+                [name_or_id, name_or_id],
+            ).fetchone()
+            old = None if found is None else _key(found)
+            if old is None or not old.is_valid(now):
+                raise UsageError(f"There is no key {name_or_id!r} that holds: `lakehouse keys list` names those.")
+            ends_at = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
+            database.execute("UPDATE api_keys SET expires_at = ? WHERE key_id = ?", [ends_at.isoformat(), old.key_id])
+            return _insert(database, replace(old, created_at=now))
+
+    def count_requests(self, day: date, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Add requests of a day: by key, how many it made and how many of those were refused."""
+        with self._opened() as database:
+            database.executemany(
+                "INSERT INTO key_usage VALUES (?, ?, ?, ?) ON CONFLICT (key_id, day) DO UPDATE SET"
+                " request_count = request_count + excluded.request_count,"
+                " refused_count = refused_count + excluded.refused_count",
+                [(key_id, day.isoformat(), *each) for key_id, each in counts.items()],
+            )
+
+    def usage_since(self, first: date) -> list[dict[str, Any]]:
+        """Requests by key and UTC day from a day on: key_id, name, day, request_count, refused_count."""
+        with self._opened() as database:
+            found = database.execute(
+                "SELECT key_id, name, day, request_count, refused_count FROM key_usage JOIN api_keys USING (key_id)"
+                " WHERE day >= ? ORDER BY day, name, key_id",
+                [first.isoformat()],
+            )
+            return [dict(row) for row in found]
 
     def with_verifiers(self, now: datetime) -> list[tuple[ApiKey, str]]:
         """The keys that hold, each with what PostgreSQL checks it by."""
@@ -81,15 +118,22 @@ class ApiKeys:
             return [_key(row) for row in database.execute("SELECT * FROM api_keys ORDER BY created_at, key_id")]
 
     def revoke(self, name_or_id: str, now: datetime) -> str:
-        """Refuse a key from now on; returns its id. Raises UsageError when there is none."""
+        """Refuse a key from now on, by its name also the one that it was rotated from; returns its id.
+
+        Raises UsageError when there is none.
+        """
         with self._opened() as database:
             found = database.execute(
-                "SELECT key_id FROM api_keys WHERE (key_id = ? OR name = ?) AND revoked_at IS NULL",
+                "SELECT key_id FROM api_keys WHERE (key_id = ? OR name = ?) AND revoked_at IS NULL"
+                " ORDER BY created_at DESC, rowid DESC",
                 [name_or_id, name_or_id],
             ).fetchone()
             if found is None:
                 raise UsageError(f"There is no key {name_or_id!r} that holds: `lakehouse keys list` names those.")
-            database.execute("UPDATE api_keys SET revoked_at = ? WHERE key_id = ?", [now.isoformat(), found[0]])
+            database.execute(
+                "UPDATE api_keys SET revoked_at = ? WHERE (key_id = ? OR name = ?) AND revoked_at IS NULL",
+                [now.isoformat(), name_or_id, name_or_id],
+            )
         return str(found[0])
 
     def recognised(self, key: str, now: datetime) -> ApiKey | None:
@@ -113,6 +157,7 @@ class ApiKeys:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute(_SCHEMA)
             database.execute(_VERIFIERS)
+            database.execute(_USAGE)
             database.execute("BEGIN")
             yield database
             database.execute("COMMIT")
@@ -123,6 +168,19 @@ class ApiKeys:
 def keys_path(settings: Settings) -> Path:
     """Where the keys of a home are kept."""
     return settings.home / "serving" / "keys.sqlite"
+
+
+def _insert(database: sqlite3.Connection, key: ApiKey) -> tuple[str, str]:
+    """Store a key with an id and a secret of its own; both, the secret as the whole key."""
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
+    grants = json.dumps([str(grant) for grant in key.scopes.grants])
+    times = [key.created_at.isoformat(), key.expires_at and key.expires_at.isoformat(), None]
+    row = [key_id, key.name, _hash(secret), grants, key.requests_a_second, *times]
+    database.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    text = f"{PREFIX}_{key_id}_{secret}"
+    verifier = scram_verifier(text, secrets.token_bytes(16))
+    database.execute("INSERT INTO postgres_verifiers VALUES (?, ?)", [key_id, verifier])
+    return key_id, text
 
 
 def _hash(secret: str) -> str:

@@ -3,7 +3,9 @@
 Belongs here: finding the key in a request, and refusing. Each face says which verb a route needs.
 """
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +35,9 @@ class Doors:
         self._keys, self._clock_s = keys, clock_s
         self._buckets = TokenBuckets()
         self._known: dict[str, tuple[float, ApiKey | None]] = {}
-        self.usage: dict[str, int] = {}
+        self._counting = threading.Lock()
+        self._asked: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
 
     def admit(self, request: HTTPConnection, verb: str) -> Caller:
         """The caller, when his key holds, may do `verb`, and does not ask too often. Raises Problem."""
@@ -43,7 +47,29 @@ class Doors:
         key = self._recognised(text)
         if key is None:
             raise Problem(401, "Unknown key", "This key is not known, was revoked or has expired.")
-        self.usage[key.key_id] = self.usage.get(key.key_id, 0) + 1
+        try:
+            caller = self._let_in(key, verb)
+        except Problem:
+            self._count(key, is_refused=True)
+            raise
+        self._count(key, is_refused=False)
+        return caller
+
+    def note_usage(self, now: datetime) -> None:
+        """Store how often each key asked since the last time."""
+        with self._counting:
+            counts = {key_id: (number, self._refused[key_id]) for key_id, number in self._asked.items()}
+            self._asked.clear()
+            self._refused.clear()
+        if counts:
+            self._keys.count_requests(now.date(), counts)
+
+    def _count(self, key: ApiKey, *, is_refused: bool) -> None:
+        with self._counting:
+            self._asked[key.key_id] += 1
+            self._refused[key.key_id] += is_refused
+
+    def _let_in(self, key: ApiKey, verb: str) -> Caller:
         wait_s = self._buckets.take(key.key_id, key.requests_a_second, self._clock_s())
         if wait_s > 0:
             raise Problem(429, "Too many requests", f"This key may ask {key.requests_a_second:g} times a second.",

@@ -11,7 +11,7 @@ import click
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke the keys of the API and of sharing.
+    """Make, list, rotate and revoke the keys of the API and of sharing, and see how often each is used.
 
     \b
     Example:
@@ -103,3 +103,59 @@ def revoke(name_or_id: str) -> None:
 
     key_id = ApiKeys(load_settings()).revoke(name_or_id, datetime.now(UTC))
     click.echo(f"The key {name_or_id} ({key_id}) is revoked: it is refused within a second.")
+
+
+@keys.command("rotate")
+@click.argument("name_or_id")
+@click.option(
+    "--overlap-hours",
+    default=24.0,
+    show_default=True,
+    type=click.FloatRange(0, 8760),
+    help="The old key holds so long on.",
+)
+@click.option("--json", "as_json", is_flag=True, help='Print JSON: {"key_id", "key"}.')
+def rotate(name_or_id: str, overlap_hours: float, as_json: bool) -> None:
+    """Make a new key in place of one, with its name, scopes and rate; the old one holds for a while on.
+
+    \b
+    Examples:
+      lakehouse keys rotate dashboard
+      lakehouse keys rotate dashboard --overlap-hours 1 --json
+    """
+    from runtime.settings import load_settings
+    from serving.access.api_keys import ApiKeys
+
+    overlap = timedelta(hours=overlap_hours)
+    key_id, key = ApiKeys(load_settings()).rotate(name_or_id, datetime.now(UTC), overlap)
+    if as_json:
+        click.echo(json.dumps({"key_id": key_id, "key": key}))
+    else:
+        click.echo(f"{key}\n\nThis is the new key ({key_id}). It is not kept here: copy it now.")
+        click.echo(f"The old one is refused in {overlap_hours:g} hours.")
+
+
+@keys.command("usage")
+@click.option("--days", default=7, show_default=True, type=click.IntRange(1, 36_500), help="So many UTC days back.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def usage(days: int, as_json: bool) -> None:
+    """Say how often each key asked, by UTC day; a running server notes it every few seconds.
+
+    \b
+    Examples:
+      lakehouse keys usage
+      lakehouse keys usage --days 30 --json
+    """
+    from lakehouse.cli.output import print_table
+    from runtime.settings import load_settings
+    from serving.access.api_keys import ApiKeys
+
+    first = (datetime.now(UTC) - timedelta(days=days - 1)).date()
+    found = ApiKeys(load_settings()).usage_since(first)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    elif found:
+        names = ("day", "name", "key_id", "request_count", "refused_count")
+        print_table(names, [[row[name] for name in names] for row in found])
+    else:
+        click.echo("No key asked for anything in these days.")
