@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -53,16 +54,25 @@ def progress_of(settings: Settings, table: str, app_id: str) -> int:
 def commits_after(settings: Settings, table: str, version: int) -> list[Commit]:
     """Our commits newer than `version`, newest first."""
     opened = open_table(settings, table)
-    if opened is None or opened.version() <= version:
-        return []
-    return list(_ours(opened.history(limit=opened.version() - version)))
+    return [] if opened is None else commits_of(opened, version)
+
+
+def commits_of(opened: DeltaTable, version: int) -> list[Commit]:
+    """Our commits to an opened table that are newer than `version`, newest first."""
+    later = opened.version() - version
+    return list(_ours(opened.history(limit=later))) if later > 0 else []
 
 
 def is_changed_since(settings: Settings, table: str, version: int) -> bool:
     """True unless there is no commit after `version`, or the log shows that all of them left the rows as they are."""
     opened = open_table(settings, table)
-    later = 0 if opened is None else opened.version() - version
-    if opened is None or later <= 0:
+    return opened is not None and is_changed(opened, version)
+
+
+def is_changed(opened: DeltaTable, version: int) -> bool:
+    """As `is_changed_since`, of an opened table."""
+    later = opened.version() - version
+    if later <= 0:
         return False
     entries = opened.history(limit=later)
     return len(entries) < later or any(entry.get("operation") not in LAYOUT_OPERATIONS for entry in entries)

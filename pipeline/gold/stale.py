@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 
+from deltalake import DeltaTable
+
 from lake.models.catalog import Model
 from lake.records.publications import Publication, newest
 from lake.slices import HOUR, slice_of, slice_start, slices_between
 from lake.storage.delta import open_table
 from lake.storage.retention import final_before
 from lake.storage.slice_files import slices_of
-from lake.storage.spark_commits import commits_after, is_changed_since
+from lake.storage.spark_commits import commits_of, is_changed
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
 from pipeline.gold.published_hours import published_hours
 from runtime.settings import Settings
@@ -42,35 +44,40 @@ class Stale:
 
 def silver_versions(settings: Settings, models: Mapping[str, Model]) -> dict[str, int]:
     """The newest version of every silver table that exists."""
+    return {name: opened.version() for name, opened in _silver(settings, models).items()}
+
+
+def _silver(settings: Settings, models: Mapping[str, Model]) -> dict[str, DeltaTable]:
+    """Every silver table that exists, opened at its newest version."""
     fixed = {SILVER_REJECTED.name, *(table.name for table in UNSLICED_SILVER)}
     names = sorted({model.table for model in models.values()} | fixed)
-    opened = {name: open_table(settings, name) for name in names}
-    return {name: table.version() for name, table in opened.items() if table is not None}
+    found = ((name, open_table(settings, name)) for name in names)
+    return {name: opened for name, opened in found if opened is not None}
 
 
 def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     """What has changed since the newest publication; everything before the first one. Final slices never are stale, and
     neither is what silver does not have and gold never had, whatever a commit says that it touched."""
-    publication = newest(settings)
-    versions = silver_versions(settings, models)
-    sliced = [name for name in versions if name not in {table.name for table in UNSLICED_SILVER}]
-    present = {name: _present(settings, name) for name in sliced}
+    publication, silver = newest(settings), _silver(settings, models)
+    sliced = [name for name in silver if name not in {table.name for table in UNSLICED_SILVER}]
+    present = {name: slices_of(settings, name, silver[name]) for name in sliced}
     with_records = frozenset(slice_ for slices in present.values() for slice_ in slices)
     reasons: dict[str, list[str]] = {}
     for name in sliced:
-        for slice_, why in _touched(settings, name, versions[name], publication, present[name]).items():
+        for slice_, why in _touched(name, silver[name], publication, present[name]).items():
             reasons.setdefault(slice_, []).append(why)
     emptied = reasons.keys() - with_records
     silent = _silences(with_records, reasons, publication)
     for slice_ in silent - reasons.keys():
         reasons[slice_] = ["no device sent anything in this hour"]
     known = with_records | set(silences_between(with_records))
-    for slice_ in _moved(settings, publication, known):
+    for slice_ in _moved(silver.get(SILVER_DEVICES.name), publication, known):
         reasons.setdefault(slice_, []).append("the registry changed")
-    gone = _gone(settings, publication, with_records, known, emptied)
+    final = final_before(settings)
+    beyond = emptied or (publication is not None and publication.last_slice > max(known, default=""))
+    gone = _gone(settings, publication, with_records, known, final) if beyond else set()
     for slice_ in gone:
         reasons.setdefault(slice_, ["it has no records any more"])
-    final = final_before(settings)
     hours = {s: tuple(reasons[s]) for s in sorted(reasons) if s >= final and (s in known or s in gone)}
     return Stale(
         hours,
@@ -81,21 +88,19 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
 
 
 def _gone(
-    settings: Settings, publication: Publication | None, with_records: Collection[str], known: Collection[str],
-    emptied: Collection[str],
-) -> set[str]:  # fmt: skip
-    """Published hours that are not known any more; gold is read for them only when hours have lost their records, or it
+    settings: Settings,
+    publication: Publication | None,
+    with_records: Collection[str],
+    known: Collection[str],
+    final: str,
+) -> set[str]:
+    """Published hours that are not known any more. It reads gold: ask when hours have lost their records, or when gold
     goes beyond what is known."""
-    if (
-        publication is None
-        or not publication.last_slice
-        or not (emptied or publication.last_slice > max(known, default=""))
-    ):
+    if publication is None or not publication.last_slice:
         return set()
-    first = min((slice_ for slice_ in with_records if slice_ >= final_before(settings)), default="")
+    first = min((slice_ for slice_ in with_records if slice_ >= final), default="")
     # before the first hour that is left gold may have hours whose records retention has taken out
-    is_cut = bool(final_before(settings))
-    return {s for s in published_hours(settings, publication) if s not in known and not (is_cut and s < first)}
+    return {s for s in published_hours(settings, publication) if s not in known and not (final and s < first)}
 
 
 def silences_between(with_records: Iterable[str]) -> list[str]:
@@ -113,13 +118,13 @@ def _silences_amid(with_records: Iterable[str]) -> Iterator[tuple[str, list[str]
 
 
 def _touched(
-    settings: Settings, table: str, version: int, publication: Publication | None, present: Collection[str]
+    table: str, opened: DeltaTable, publication: Publication | None, present: Collection[str]
 ) -> dict[str, str]:
     """Slices that commits after the published version touched; all of them where the log does not reach back."""
     published = -1 if publication is None else publication.inputs.get(table, -1)
-    if version <= published or (published >= 0 and not is_changed_since(settings, table, published)):
+    if opened.version() <= published or (published >= 0 and not is_changed(opened, published)):
         return {}
-    commits = commits_after(settings, table, published) if published >= 0 else []
+    commits = commits_of(opened, published) if published >= 0 else []
     if not commits:
         return dict.fromkeys(present, f"{table} is not published yet")
     counts: dict[str, int] = {}
@@ -150,17 +155,12 @@ def _silences(with_records: frozenset[str], touched: Collection[str], publicatio
     return found
 
 
-def _moved(settings: Settings, publication: Publication | None, known: Collection[str]) -> set[str]:
+def _moved(devices: DeltaTable | None, publication: Publication | None, known: Collection[str]) -> set[str]:
     """Known slices in which a registry record differs from the published one."""
-    if publication is None:
+    if publication is None or devices is None:
         return set()
     moved: set[str] = set()
-    for commit in commits_after(settings, SILVER_DEVICES.name, publication.inputs.get(SILVER_DEVICES.name, -1)):
+    for commit in commits_of(devices, publication.inputs.get(SILVER_DEVICES.name, -1)):
         for start, end in commit.metadata.get("intervals", []):
             moved |= {slice_ for slice_ in known if start <= slice_ and (end is None or slice_ <= end)}
     return moved
-
-
-def _present(settings: Settings, table: str) -> set[str]:
-    opened = open_table(settings, table)
-    return set() if opened is None else slices_of(settings, table, opened)

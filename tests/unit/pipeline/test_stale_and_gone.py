@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.slices import HOUR, runs_of, slice_of, slice_start
+from lake.storage import delta
 from lake.storage.locations import table_uri
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS
@@ -202,3 +203,27 @@ def test_the_longest_silence_moves_with_its_start(tmp_path: Path) -> None:
     assert slice_of(START + SILENCE) in played.gold
     assert slice_of(START + SILENCE + HOUR) not in played.gold
     assert played.gold == played.full()
+
+
+def test_each_log_is_opened_once(tmp_path: Path) -> None:
+    """With a publication behind it and records, silences and registry changes after it: what is stale is told from
+    one look at each table, so that all of it is of one state."""
+    steps = [
+        ("arrive", SLICES[0], ""),
+        ("publish", "", ""),
+        ("arrive", SLICES[4], ""),
+        ("registry", SLICES[0], SLICES[4]),
+    ]
+    played = play(tmp_path, [*steps, ("publish", "", ""), ("arrive", SLICES[1], ""), ("move", SLICES[4], SLICES[0])])
+    opened: list[str] = []
+
+    def counted(uri: str, **options: object) -> DeltaTable:
+        opened.append(uri)
+        return DeltaTable(uri, **options)  # type: ignore[arg-type]
+
+    played.arrive(SLICES[2], "")
+    played.registry(SLICES[0], SLICES[1])
+    with patch.object(delta, "DeltaTable", counted):
+        assert len(stale_slices(played.settings, {}).hours) > 1
+    assert {uri.rsplit("/", 1)[1] for uri in opened} >= {"publications", "rejected", "devices"}
+    assert [uri for uri in set(opened) if opened.count(uri) > 1] == []
