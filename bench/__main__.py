@@ -26,6 +26,7 @@ BENCHES = {
     "query": "query",
     "freshness": "freshness",
     "hub": "hub",
+    "serving": "serving",
 }
 
 
