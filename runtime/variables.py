@@ -130,3 +130,17 @@ def mail_address(text: str) -> str:
     if not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", text, re.ASCII):
         raise ValueError("give an address such as lakehouse@example.com.")
     return text
+
+
+def host(text: str) -> str:
+    """A host or address, without a port."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:]+", text):
+        raise ValueError("give an address such as 127.0.0.1 or 0.0.0.0, without a port.")
+    return text
+
+
+def secure_address(text: str) -> str:
+    """An address that nobody on the way can answer for."""
+    if not re.fullmatch(r"https://[^\s/]+\S*|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?", text):
+        raise ValueError("give https://host/path, or http:// on this machine.")
+    return text

@@ -1,4 +1,4 @@
-"""`python -m serving PORT`: the API and sharing of this home on loopback.
+"""`python -m serving PORT`: the API and sharing of this home where the settings say.
 
 Belongs here: the process. The application is `serving_app`.
 """
@@ -8,12 +8,14 @@ import sys
 import uvicorn
 
 from runtime.settings import load_settings
+from serving.access.listening import listening
 from serving.serving_app import build_app
 
 
 def main() -> None:
     """Serve until a signal."""
-    uvicorn.run(build_app(load_settings()), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    settings = load_settings()
+    uvicorn.run(build_app(settings), port=int(sys.argv[1]), log_level="warning", **listening(settings))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ PostgreSQL has in `serving.bi`.
 """
 
 import http.client
+import ssl
 from urllib.parse import urlsplit
 
 from runtime.errors import PlatformError, UsageError
@@ -12,6 +13,7 @@ from runtime.ports import accepts, free_port, is_port_open
 from runtime.processes import ProcessRecord
 from runtime.programs import Chosen, Option, Program, spawn_python
 from runtime.settings import Settings
+from serving.access.listening import address_of, listening
 from serving.bi.postgres_server import DATABASE, shown
 
 SERVING, POSTGRES, REPORTS = "serving", "postgres", "reports"
@@ -29,11 +31,23 @@ def _port(wished: int | None, usual: int, variable: str) -> int:
 
 def _start(settings: Settings, chosen: Chosen) -> ProcessRecord:
     port = _port(settings.api_port, DEFAULT_PORT, "LAKEHOUSE_API_PORT")
-    return spawn_python(settings, SERVING, ["-m", "serving", str(port)], f"http://127.0.0.1:{port}")
+    return spawn_python(settings, SERVING, ["-m", "serving", str(port)], address_of(settings, port))
+
+
+def _check(settings: Settings, chosen: Chosen) -> None:
+    """Nobody can reach it who should not, before anything is started."""
+    listening(settings)
 
 
 def _is_ready(settings: Settings, record: ProcessRecord) -> bool:
-    connection = http.client.HTTPConnection(record.address.removeprefix("http://"), timeout=2)
+    place = urlsplit(record.address)
+    if place.scheme == "https":
+        # whether its certificate is one that clients trust is for them to say
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            place.netloc, timeout=2, context=ssl._create_unverified_context()
+        )
+    else:
+        connection = http.client.HTTPConnection(place.netloc, timeout=2)
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status == 200
@@ -77,6 +91,7 @@ PROGRAMS = (
             "sharing": f"{address}/sharing",
             "dashboard": f"{address}/",
         },
+        check=_check,
     ),
     Program(
         POSTGRES,

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runtime.settings import Settings
-from serving.access.api_keys import ApiKeys
 from serving.access.doors import Doors
 from serving.api.api_app import api_routes
 from serving.dashboard.dashboard_app import Dashboard
@@ -33,7 +32,7 @@ _NOTED_S = 5.0
 
 def build_app(settings: Settings) -> Starlette:
     """The application for a home; nothing is read before the first request."""
-    doors, snapshots = Doors(ApiKeys(settings)), Snapshots(settings)
+    doors, snapshots = Doors(settings), Snapshots(settings)
     news, hot = News(), HotValues()
     routes = [
         *api_routes(settings, doors, snapshots, hot),

@@ -13,7 +13,12 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from serving.access.api_keys import ApiKey, ApiKeys
+from runtime.errors import UsageError
+from runtime.settings import Settings
+from serving.access.api_keys import PREFIX, ApiKey, ApiKeys
+from serving.access.oidc_tokens import OidcTokens
+from serving.access.provider_keys import ProviderKeys
+from serving.access.tenant_sites import TenantSites, load_tenants
 from serving.access.token_buckets import TokenBuckets
 from serving.problems import Problem
 
@@ -29,10 +34,15 @@ class Caller:
 
 
 class Doors:
-    """Recognises keys; what it found of one holds for a second, so a revoked key is refused within that."""
+    """Recognises keys, and tokens of the identity provider where there is one.
 
-    def __init__(self, keys: ApiKeys, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._keys, self._clock_s = keys, clock_s
+    What it found of one holds for a second, so a revoked key is refused within that.
+    """
+
+    def __init__(self, settings: Settings, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._settings, self._keys, self._clock_s = settings, ApiKeys(settings), clock_s
+        self._tokens = OidcTokens(settings, ProviderKeys(settings)) if settings.oidc_issuer else None
+        self._tenants: tuple[float, TenantSites] = (float("-inf"), {})
         self._buckets = TokenBuckets()
         self._known: dict[str, tuple[float, ApiKey | None]] = {}
         self._counting = threading.Lock()
@@ -76,7 +86,7 @@ class Doors:
                           {"Retry-After": str(max(1, round(wait_s + 0.5)))})  # fmt: skip
         if not key.scopes.allows(verb):
             raise Problem(403, "Not allowed", f"This key has no scope for {verb}.")
-        return Caller(key, key.scopes.sites(verb))
+        return Caller(key, key.scopes.sites(verb, self._tenant_sites()))
 
     def _recognised(self, text: str) -> ApiKey | None:
         now_s = self._clock_s()
@@ -84,8 +94,22 @@ class Doors:
         if kept is None or now_s - kept[0] > _KEPT_S:
             if len(self._known) > 10_000:
                 self._known.clear()
-            kept = self._known[text] = (now_s, self._keys.recognised(text, datetime.now(UTC)))
+            kept = self._known[text] = (now_s, self._found(text, datetime.now(UTC)))
         return kept[1]
+
+    def _found(self, text: str, now: datetime) -> ApiKey | None:
+        if self._tokens is not None and not text.startswith(f"{PREFIX}_"):
+            return self._tokens.recognised(text, now)
+        return self._keys.recognised(text, now)
+
+    def _tenant_sites(self) -> TenantSites:
+        now_s = self._clock_s()
+        if now_s - self._tenants[0] > _KEPT_S:
+            try:
+                self._tenants = (now_s, load_tenants(self._settings))
+            except UsageError:
+                self._tenants = (now_s, {})  # a file that cannot be read lets nobody through
+        return self._tenants[1]
 
 
 COOKIE = "lh_key"

@@ -1,9 +1,10 @@
 """Scopes: what a key may do, and for which sites.
 
-Belongs here: their spelling and what they let through. A scope is `verb` or `verb:site=NAME`, more of them add up.
+Belongs here: their spelling and what they let through. A scope is `verb`, `verb:site=NAME` or
+`verb:tenant=NAME`, more of them add up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from runtime.errors import UsageError
@@ -14,13 +15,22 @@ VERBS = ("read", "share", "release")
 
 @dataclass(frozen=True)
 class Grant:
-    """A verb, for one site or (None) for every site."""
+    """A verb, for one site, for the sites of a tenant, or (both None) for every site."""
 
     verb: str
     site_id: str | None = None
+    tenant: str | None = None
 
     def __str__(self) -> str:
+        if self.tenant is not None:
+            return f"{self.verb}:tenant={self.tenant}"
         return self.verb if self.site_id is None else f"{self.verb}:site={self.site_id}"
+
+    def sites(self, tenants: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+        """The sites that it is for, None for all; a tenant that there is not has none."""
+        if self.tenant is not None:
+            return tenants.get(self.tenant, ())
+        return None if self.site_id is None else (self.site_id,)
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,12 @@ class Scopes:
         """True when the verb is allowed for any site."""
         return any(grant.verb == verb for grant in self.grants)
 
-    def sites(self, verb: str) -> tuple[str, ...] | None:
-        """The sites for which the verb is allowed; None for all of them."""
-        ours = [grant for grant in self.grants if grant.verb == verb]
-        if any(grant.site_id is None for grant in ours):
+    def sites(self, verb: str, tenants: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+        """The sites for which the verb is allowed, None for all of them; `tenants` has the sites of each."""
+        ours = [grant.sites(tenants) for grant in self.grants if grant.verb == verb]
+        if None in ours:
             return None
-        return tuple(sorted({grant.site_id for grant in ours if grant.site_id is not None}))
+        return tuple(sorted({site for sites in ours for site in sites or ()}))
 
 
 def parse_scopes(texts: Iterable[str]) -> Scopes:
@@ -52,9 +62,11 @@ def _grant(text: str) -> Grant:
         raise UsageError(f"The scope {text!r} begins with no verb: there are {', '.join(VERBS)}.")
     if not rest:
         if text.endswith(":"):
-            raise UsageError(f"The scope {text!r} ends with a colon: write {verb} or {verb}:site=NAME.")
+            raise UsageError(
+                f"The scope {text!r} ends with a colon: write {verb}, {verb}:site=NAME or {verb}:tenant=NAME."
+            )
         return Grant(verb)
     name, _, value = rest.partition("=")
-    if name != "site" or not value:
-        raise UsageError(f"The scope {text!r} is not {verb}:site=NAME.")
-    return Grant(verb, value)
+    if name not in ("site", "tenant") or not value:
+        raise UsageError(f"The scope {text!r} is not {verb}:site=NAME or {verb}:tenant=NAME.")
+    return Grant(verb, value) if name == "site" else Grant(verb, tenant=value)

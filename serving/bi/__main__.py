@@ -14,6 +14,7 @@ from runtime.errors import LakehouseError
 from runtime.settings import Settings, load_settings
 from runtime.signals import asked_to_stop
 from serving.access.api_keys import ApiKeys
+from serving.access.tenant_sites import load_tenants
 from serving.bi.postgres_server import PostgresServer
 from serving.bi.publication_copy import connect, copy_newest
 from serving.bi.reader_roles import readers_of, sync_readers
@@ -57,7 +58,7 @@ def _follow(settings: Settings, server: PostgresServer | None, stop: Event) -> N
 
 
 def _step(settings: Settings, connection: psycopg.Connection) -> None:
-    sync_readers(connection, readers_of(ApiKeys(settings), datetime.now(UTC)))
+    sync_readers(connection, readers_of(ApiKeys(settings), load_tenants(settings), datetime.now(UTC)))
     copied = copy_newest(settings, connection, known_models(settings).values())
     if copied is not None:
         print(f"Publication {copied.publication_id}: {copied.slices} slices, {copied.rows} rows copied.", flush=True)

@@ -12,6 +12,7 @@ from datetime import datetime
 from psycopg import Connection, errors, sql
 
 from serving.access.api_keys import PREFIX, ApiKeys
+from serving.access.tenant_sites import TenantSites
 from serving.bi.postgres_layout import run
 from serving.bi.postgres_tables import CONTROL, READERS
 
@@ -27,10 +28,10 @@ class Reader:
     verifier: str
 
 
-def readers_of(keys: ApiKeys, now: datetime) -> list[Reader]:
+def readers_of(keys: ApiKeys, tenants: TenantSites, now: datetime) -> list[Reader]:
     """The readers that there should be: a role is called as its key begins, `lh_<id>`."""
     return [
-        Reader(f"{PREFIX}_{key.key_id}", key.scopes.sites("read"), verifier)
+        Reader(f"{PREFIX}_{key.key_id}", key.scopes.sites("read", tenants), verifier)
         for key, verifier in keys.with_verifiers(now)
         if key.scopes.allows("read")
     ]

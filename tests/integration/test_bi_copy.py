@@ -22,6 +22,7 @@ from runtime.settings import Settings, inherited_environment, load_settings
 from runtime.supervisor import start_all, stop_all
 from serving.access.api_keys import ApiKeys
 from serving.access.scopes import parse_scopes
+from serving.access.tenant_sites import load_tenants
 from serving.bi import postgres_tables, publication_copy
 from serving.bi.postgres_server import PostgresServer
 from serving.bi.publication_copy import Copied
@@ -68,7 +69,7 @@ class Copy:
     def sync(self) -> None:
         """Let the roles be those of the keys."""
         with publication_copy.connect(self.server.address) as connection:
-            sync_readers(connection, readers_of(ApiKeys(self.settings), NOW))
+            sync_readers(connection, readers_of(ApiKeys(self.settings), load_tenants(self.settings), NOW))
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,9 @@ def test_a_reader_sees_its_sites_and_writes_nothing(copy: Copy) -> None:
     for wrong in ({}, {"password": "lh_x_y"}, {"user": "lakehouse"}):
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(**place | wrong)
+    (copy.settings.home / "tenants.yml").write_text("acme: [south]\n")
+    with psycopg.connect(**copy.reader("acme", "read:tenant=acme", "read:tenant=nobody")) as connection:
+        assert connection.execute("SELECT DISTINCT site_id FROM gold.device_hours").fetchall() == [("south",)]
     share = copy.reader("share only", "share")
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(**share)

@@ -26,8 +26,8 @@ def keys() -> None:
     "scopes",
     multiple=True,
     required=True,
-    metavar="VERB[:site=NAME]",
-    help="What it may do: read, share or release; with :site=NAME for one site. May be given again.",
+    metavar="VERB[:site=NAME|:tenant=NAME]",
+    help="What it may do: read, share or release; for one site, or for the sites of a tenant. May be given again.",
 )
 @click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0.01, 1e5), help="Requests a second.")
 @click.option("--days", type=click.IntRange(1, 36_500), help="It expires after so many days [default: never].")

@@ -1,0 +1,81 @@
+"""Provider keys: the public keys by which an identity provider's tokens are checked, by address.
+
+Belongs here: fetching and keeping them. What they are used for is in `oidc_tokens`.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.request import Request, urlopen
+
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from runtime.settings import Settings
+from serving.problems import Problem
+
+_KEPT_S = 600.0
+_USED_AT_MOST_S = 24 * 3600.0
+_BETWEEN_S = 10.0
+_LARGEST_BYTES = 1 << 20
+_TIMEOUT_S = 5.0
+
+
+def fetched(address: str) -> Any:
+    """The JSON at an address. Raises OSError or ValueError."""
+    request = Request(address, headers={"Accept": "application/json", "User-Agent": "lakehouse"})
+    with urlopen(request, timeout=_TIMEOUT_S) as answer:
+        return json.loads(answer.read(_LARGEST_BYTES))
+
+
+class ProviderKeys:
+    """The keys, fetched when they are first needed, every ten minutes, and for a key that is not known.
+
+    While the provider does not answer those that are known are used on, a day at most. It is asked every ten seconds at
+    most, whatever tokens come.
+    """
+
+    def __init__(
+        self, settings: Settings, fetch: Callable[[str], Any] = fetched, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings, self._fetch, self._clock_s = settings, fetch, clock_s
+        self._lock = threading.Lock()
+        self._keys: KeySet | None = None
+        self._got_s = self._asked_s = float("-inf")
+
+    def known(self) -> KeySet:
+        """The keys. Raises Problem when they cannot be had."""
+        with self._lock:
+            if self._clock_s() - self._got_s > _KEPT_S:
+                self._ask()
+            return self._usable()
+
+    def renewed(self) -> KeySet:
+        """The keys, asked for anew unless that was done a moment ago. Raises Problem."""
+        with self._lock:
+            self._ask()
+            return self._usable()
+
+    def _ask(self) -> None:
+        now_s = self._clock_s()
+        if now_s - self._asked_s < _BETWEEN_S:
+            return
+        self._asked_s = now_s
+        try:
+            address = self._settings.oidc_keys or self._fetch(_about(self._settings.oidc_issuer or ""))["jwks_uri"]
+            keys = [key for key in self._fetch(str(address))["keys"] if key.get("kty") != "oct"]
+            self._keys, self._got_s = KeySet.import_key_set({"keys": keys}), now_s
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError):
+            return
+
+    def _usable(self) -> KeySet:
+        if self._keys is None or self._clock_s() - self._got_s > _USED_AT_MOST_S:
+            raise Problem(503, "No identity provider", "The identity provider's keys cannot be had now: try again.",
+                          {"Retry-After": "10"})  # fmt: skip
+        return self._keys
+
+
+def _about(issuer: str) -> str:
+    return f"{issuer.rstrip('/')}/.well-known/openid-configuration"

@@ -1,0 +1,110 @@
+"""The API behind TLS, for users of an identity provider: real servers of both, a real client."""
+
+import http.client
+import json
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from runtime.ports import free_port
+from runtime.programs import addresses
+from runtime.settings import load_settings
+from runtime.supervisor import start_all, stop_all
+from serving.programs import PROGRAMS
+from tests.support.served_gold import publish, rows_of
+
+KEY = RSAKey.generate_key(2048, {"kid": "one"})
+
+
+class Provider(BaseHTTPRequestHandler):
+    """Discovery and keys of an identity provider."""
+
+    def do_GET(self) -> None:  # http.server's own name
+        """What any of them answers."""
+        issuer = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+        body = {"/.well-known/openid-configuration": {"issuer": issuer, "jwks_uri": f"{issuer}/keys"},
+                "/keys": {"keys": [KEY.as_dict(private=False)]}}[self.path]  # fmt: skip
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for localhost, signed by itself, and its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    paths = folder / "api.pem", folder / "api.key"
+    paths[0].write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return paths
+
+
+@pytest.fixture
+def provider() -> Iterator[str]:
+    """The issuer's address."""
+    server = HTTPServer(("127.0.0.1", 0), Provider)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_user_of_the_provider_reads_by_tls(tmp_path: Path, provider: str) -> None:
+    """`up --serve` listens everywhere with a certificate; a token opens the API for the sites of its tenant only."""
+    certificate, key = make_certificate(tmp_path)
+    home, port = tmp_path / "home", free_port()
+    settings = load_settings({
+        "LAKEHOUSE_HOME": str(home), "LAKEHOUSE_API_PORT": str(port), "LAKEHOUSE_API_HOST": "0.0.0.0",
+        "LAKEHOUSE_TLS_CERTIFICATE": str(certificate), "LAKEHOUSE_TLS_KEY": str(key),
+        "LAKEHOUSE_OIDC_ISSUER": provider, "LAKEHOUSE_OIDC_AUDIENCE": "lakehouse",
+    })  # fmt: skip
+    publish(settings, 1, rows_of(2, 1.0))
+    (home / "tenants.yml").write_text("acme: [north]\n")
+    ours = [program for program in PROGRAMS if program.name == "serving"]
+
+    def ask(claims: dict[str, Any]) -> tuple[int, Any]:
+        said = {"iss": provider, "aud": "lakehouse", "sub": "ada", "exp": int(time.time()) + 60} | claims
+        token = jwt.encode({"alg": "RS256", "kid": "one"}, said, KEY)
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        connection = http.client.HTTPSConnection("localhost", port, timeout=30, context=trusted)
+        connection.request("GET", "/v1/devices", headers={"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        connection.close()
+        return answer.status, body
+
+    try:
+        start_all(settings, ours, {"serve": True}, lambda _: None)
+        assert addresses(settings, ours)["api"] == f"https://127.0.0.1:{port}"
+        status, body = ask({"scope": "openid read:tenant=acme"})
+        assert (status, [row["device_id"] for row in body["data"]]) == (200, ["d1", "d2"])
+        assert [row["device_id"] for row in ask({"scope": "read"})[1]["data"]] == ["d1", "d2", "d3"]
+        assert ask({"scope": "openid"})[0] == 403
+        assert ask({"scope": "read", "aud": "another"})[0] == 401
+        assert ask({"scope": "read", "exp": int(time.time()) - 60})[0] == 401
+        plain = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        plain.request("GET", "/healthz")
+        with pytest.raises((http.client.HTTPException, OSError)):
+            plain.getresponse()
+    finally:
+        stop_all(settings, ours)
