@@ -105,7 +105,7 @@ class Pages:
             "slices": sorted(slices.items(), reverse=True),
             "waiting": waiting,
             "releases": snapshot.publication.releases,
-            "may_release": scopes.allows("release") and scopes.sites("release") is None,
+            "may_release": scopes.allows("release") and scopes.sites("release", {}) is None,
         }
 
     def alerts(self, request: Request, snapshot: Snapshot, caller: Caller) -> Filled:
