@@ -47,10 +47,10 @@ def test_a_name_revokes_both(keys: ApiKeys) -> None:
         keys.rotate("app", NOW, DAY)
 
 
-def test_requests_are_counted_by_key_and_day(keys: ApiKeys) -> None:
+def test_requests_are_counted_by_key_and_day(keys: ApiKeys, tmp_path: Path) -> None:
     """What a key asked is noted once, refused requests among it, and adds up over the day."""
     key_id, key = keys.create("app", parse_scopes(["read"]), datetime.now(UTC))
-    doors = Doors(keys)
+    doors = Doors(load_settings({"LAKEHOUSE_HOME": str(tmp_path)}))
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"",
                        "headers": [(b"x-api-key", key.encode())]})  # fmt: skip
     for _ in range(2):
