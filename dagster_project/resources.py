@@ -48,6 +48,7 @@ class Work:
     tick: TickReport | None = None
     rebuilt: SilverReport | None = None
     is_prepared: bool = False
+    portions: Iterator[Prepared] | None = None
     prepared: Prepared | None = None
     outcome: Outcome | None = None
     upkeep: Upkeep | None = None

@@ -36,7 +36,7 @@ from lake.slices import day_of
 from lake.storage.delta import version_of
 from lake.tables.gold import GOLD_TABLES, WHOLE
 from pipeline.gold.dbt_process import run_dbt
-from pipeline.gold.gold_refresh import Outcome, finish, prepare
+from pipeline.gold.gold_refresh import Outcome, finish, joined, portions
 from pipeline.gold.stale import silver_versions, stale_slices
 from pipeline.maintenance import upkeep
 from pipeline.run import Run
@@ -165,20 +165,27 @@ def build(step: Step) -> bool:
     """Judge silver, and build the gold candidates of what passes; False when there is nothing to build."""
     work = step.work
     with work.told():
-        step.writer.hold("refresh of gold")
-        work.prepared = prepare(step.run, step.slices)
+        _build_portion(step)
         work.is_prepared = True
         if work.prepared is None:
             step.say("nothing is stale")
             return False
-        if work.prepared.dbt is not None:
-            step.say("gold candidates")
-            run_dbt(step.settings, work.prepared.dbt, step.say)
-            _report_candidates(step)
     if work.prepared.plan is None:
         publish(step)
         return False
     return True
+
+
+def _build_portion(step: Step) -> None:
+    """The next portion of what there is to do; None is prepared when there is nothing left."""
+    work = step.work
+    step.writer.hold("refresh of gold")
+    work.portions = work.portions or portions(step.run, step.slices)
+    work.prepared = next(work.portions, None)
+    if work.prepared is not None and work.prepared.dbt is not None:
+        step.say("gold candidates")
+        run_dbt(step.settings, work.prepared.dbt, step.say)
+        _report_candidates(step)
 
 
 def publish(step: Step) -> None:
@@ -188,17 +195,23 @@ def publish(step: Step) -> None:
         build(step)
     if work.prepared is None or work.outcome is not None:
         return
+    outcome: Outcome | None = None
     with work.told():
-        step.writer.hold("refresh of gold")
-        outcome = finish(step.run, work.prepared)
-    work.outcome = outcome
-    for evaluation in evaluations(outcome.verdicts):
-        step.context.log_event(evaluation)  # type: ignore[arg-type]  # it takes them, and its annotation does not say so
-    _report_gold(step, outcome)
-    asked = {verdict.slice for verdict in outcome.held} & step.partitions
+        while work.prepared is not None:
+            step.writer.hold("refresh of gold")
+            portion = finish(step.run, work.prepared)
+            for evaluation in evaluations(portion.verdicts):
+                step.context.log_event(evaluation)  # type: ignore[arg-type]  # it takes them, though it does not say so
+            _report_gold(step, portion)
+            work.outcome = outcome = joined(outcome, portion)
+            if not work.prepared.left:
+                break
+            _build_portion(step)
+    held = () if outcome is None else outcome.held
+    asked = {verdict.slice for verdict in held} & step.partitions
     if asked:
         work.is_held = True
-        raise Failure(_held_message(asked, outcome.held, len(step.partitions)), allow_retries=False)
+        raise Failure(_held_message(asked, held, len(step.partitions)), allow_retries=False)
 
 
 def keep_up(step: Step) -> None:

@@ -17,13 +17,14 @@ from typing import Literal
 import duckdb
 
 from lake.reading.series_macros import FILLS, SCALAR_MACROS, series_macro
+from lake.reading.silent_hours import completeness_source
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.sql_text import quoted, quoted_name
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import explain_store, table_uri
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, GOLD_TABLES
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, GOLD_TABLES
 from lakehouse.gold_rows import Moment, Rows, moment
 from runtime.errors import PlatformError, QueryError, UsageError
 from runtime.settings import Settings, load_settings
@@ -133,7 +134,10 @@ class PublishedGold:
         Raises UsageError for a table that the publication does not have.
         """
         full = name if "." in name else f"gold.{name}"
-        return Rows(self.connection.sql(f"FROM {self._source(full)}"))
+        source = self._source(full)
+        if full == DEVICE_COMPLETENESS.name:
+            source = completeness_source(self._settings, self._publication.tables, self._source)
+        return Rows(self.connection.sql(f"FROM {source}"))
 
     def series(
         self,

@@ -14,12 +14,13 @@ import duckdb
 import pyarrow as pa
 
 from lake.reading.series_macros import SCALAR_MACROS, series_macro
+from lake.reading.silent_hours import completeness_source
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.sql_text import quoted
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import table_uri
-from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, DEVICES
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, DEVICES
 from runtime.errors import UsageError
 from runtime.settings import Settings
 from serving.problems import Problem
@@ -42,7 +43,13 @@ class Snapshot:
             uri = quoted(table_uri(settings, name))
             self._connection.execute(f"ATTACH {uri} AS {catalog} (TYPE delta, VERSION {version}, HIDDEN)")
             kind = "TABLE" if name in _IN_MEMORY else "VIEW"
-            self._connection.execute(f"CREATE {kind} {name} AS FROM {catalog}")
+            if name != DEVICE_COMPLETENESS.name:
+                self._connection.execute(f"CREATE {kind} {name} AS FROM {catalog}")
+        if DEVICE_COMPLETENESS.name in publication.tables:
+            source = completeness_source(
+                settings, publication.tables, lambda name: f'"{name} at {publication.tables[name]}"'
+            )
+            self._connection.execute(f"CREATE VIEW {DEVICE_COMPLETENESS.name} AS FROM {source}")
         for statement in SCALAR_MACROS.values():
             self._connection.execute(statement)
         for table in (DEVICE_MINUTES, DEVICE_HOURS, DEVICE_DAYS):

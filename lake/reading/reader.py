@@ -19,6 +19,7 @@ from lake.models.catalog import Model, silver_tables
 from lake.reading.comforts import WIDE, Comfort, comforts, described
 from lake.reading.functions import check_calls, check_pivot
 from lake.reading.memory_copies import Keeper
+from lake.reading.silent_hours import completeness_source
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.sql_text import quoted
@@ -27,7 +28,7 @@ from lake.storage.duckdb_connection import connect
 from lake.storage.locations import table_uri
 from lake.tables.contracts import Table
 from lake.tables.every import FIXED_TABLES
-from lake.tables.gold import GOLD_TABLES
+from lake.tables.gold import DEVICE_COMPLETENESS, GOLD_TABLES
 from runtime.errors import QueryError
 from runtime.settings import Settings
 
@@ -135,7 +136,8 @@ class Reader:
             made = self._made.get(name)
             if copy not in (None, made) or (made is None and self._exists(name)):
                 self._make_view(name, copy)
-            if keeper and name in _GOLD and name in self._made:
+            # a copy has the stored rows, of completeness not those of silent hours
+            if keeper and name in _GOLD and name in self._made and not self._made[name].startswith("("):
                 keeper.keep(name, self._pinned()[name], self._made[name])
 
         for comfort in self._comforts_in(sql):
@@ -149,7 +151,7 @@ class Reader:
 
     def _make_view(self, name: str, copy: str | None) -> None:
         try:
-            source = copy or self._source(name)
+            source = copy or self._readable(name)
             self.connection.execute(f"CREATE OR REPLACE VIEW {name} AS FROM {source}")
         except duckdb.Error as error:
             raise QueryError(f"{name} cannot be read: {_first_lines(error)}") from error
@@ -157,6 +159,11 @@ class Reader:
 
     def _exists(self, name: str) -> bool:
         return name in self._pinned() or (name not in _GOLD and version_of(self.settings, name) is not None)
+
+    def _readable(self, name: str) -> str:
+        if name == DEVICE_COMPLETENESS.name:
+            return completeness_source(self.settings, self._pinned(), self._source)
+        return self._source(name)
 
     def _source(self, name: str) -> str:
         """What to read; a table at a version is attached, so that its log is read once and not in every query."""

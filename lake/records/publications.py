@@ -21,7 +21,7 @@ from lake.tables.ops import OPS_PUBLICATIONS
 from runtime.errors import UsageError
 from runtime.settings import Settings
 
-_JSON_COLUMNS = ("tables", "inputs", "slices", "held", "releases", "models")
+_JSON_COLUMNS = ("tables", "inputs", "slices", "held", "releases", "models", "pending")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Publication:
     `tables` and `inputs` map a table to its Delta version. `slices` are the hours and days that this publication
     rebuilt. `held` lists what is held back now (slice, table, input_version, failures), `releases` what is published
     in spite of its verdict (slice, table, who, when, why); both carry on what earlier publications say of slices that
-    were not judged again. `first_slice` and `last_slice` are the hours that completeness covers, or empty.
+    were not judged again. `first_slice` and `last_slice` are the hours that completeness covers, or empty. `pending`
+    are hours, as runs of first hour and number, of which gold is as it was before, since they are still to be built.
     """
 
     publication_id: int
@@ -46,6 +47,7 @@ class Publication:
     models: Mapping[str, str]
     code_version: str
     run_id: str
+    pending: tuple[tuple[str, int], ...] = ()
 
 
 def newest(settings: Settings) -> Publication | None:
@@ -115,7 +117,8 @@ def _read(opened: DeltaTable, publication_id: int) -> Publication | None:
 
 
 def _publication(row: dict[str, Any]) -> Publication:
-    values = row | {name: json.loads(row[name]) for name in _JSON_COLUMNS}
+    values = row | {name: json.loads(row.get(name) or "[]") for name in _JSON_COLUMNS}
+    values["pending"] = tuple((first, count) for first, count in values["pending"])
     values |= {name: tuple(values[name]) for name in ("slices", "held", "releases")}
     del values["published_date"]
     return Publication(**values)

@@ -9,6 +9,8 @@ is read with the table, at no cost, and an upgrade that is killed leaves each ta
     1  tables without a number: lakes from before there was one
     2  the description says it, and no engine drops log entries by itself (`KEEP_LOG`); new tables of slices are
        partitioned by date alone (see `slice_files`), and a verdict may be on several slices
+    3  hours in which nothing came have no rows in `gold.device_completeness`; `gold.device_silences` states them as
+       ranges
 """
 
 import re
@@ -17,7 +19,7 @@ from deltalake import DeltaTable
 
 from runtime.errors import FormatError
 
-FORMAT = 2
+FORMAT = 3
 """What this program writes."""
 OLDEST = 1
 """What it still opens; the formats from here on `lakehouse upgrade` brings up."""

@@ -149,6 +149,28 @@ DEVICE_COMPLETENESS = _gold(
     Period("hour_at", HOUR),
     "hour",
 )
+DEVICE_SILENCES = _gold(
+    "device_silences",
+    "device and stretch of hours in which it was in service and no device sent anything",
+    (
+        *required(("device_id", "string", "The device")),
+        *optional(
+            ("model_id", "string", "Its model at the start of the stretch, or when it came into service"),
+            ("site_id", "string", "Where it stood at the start of the stretch"),
+        ),
+        *required(
+            ("hour_at", "timestamp", "Start of its first hour"),
+            ("until_at", "timestamp", "End of its last hour; a change in the registry ends a stretch, too"),
+            ("expected_count", "bigint", "Readings due in it, all of which are missing"),
+        ),
+        *optional(
+            ("due_from_at", "timestamp", "Readings are due then, and every reporting_interval_s; null if none are"),
+            ("reporting_interval_s", "int", "Seconds between them"),
+        ),
+    ),
+    ("device_id", "hour_at"),
+    Period("hour_at", HOUR),
+)
 DEVICE_LATEST = _gold(
     "device_latest",
     "device, metric and unit ever measured",
@@ -220,6 +242,7 @@ GOLD_TABLES = (
     DEVICE_DAYS,
     SITE_DAYS,
     DEVICE_COMPLETENESS,
+    DEVICE_SILENCES,
     DEVICE_LATEST,
     DEVICES,
     *PLACES,

@@ -23,6 +23,7 @@ from lake.tables.gold import (
     DEVICE_HOURS,
     DEVICE_LATEST,
     DEVICE_MINUTES,
+    DEVICE_SILENCES,
     DEVICES,
     GOLD_TABLES,
     HOURLY,
@@ -112,6 +113,8 @@ class Gold:
                 yield "agreed", f"SELECT slice, disagreeing FROM ({differing})" if is_counted else differing
         if table == DEVICE_COMPLETENESS:
             yield "source", "SELECT slice, sum(readings) AS source_rows FROM silver_readings GROUP BY slice"
+        if table == DEVICE_SILENCES:
+            yield "inside", _HEARD
         if table == DEVICE_LATEST:
             yield "held", _from_held("event_at")
             if self.plan.hours:
@@ -235,6 +238,11 @@ def _aggregates(table: Table) -> dict[str, str]:
             "OR late_count > received_count OR clock_flagged_count > received_count "
             "OR least(expected_count, late_count, clock_flagged_count, duplicate_count, rejected_count) < 0"
         )
+    if table == DEVICE_SILENCES:
+        result["inconsistent"] = rows_where(
+            "expected_count < 0 OR hour_at >= until_at OR reporting_interval_s <= 0 "
+            "OR (due_from_at IS NULL) <> (reporting_interval_s IS NULL)"
+        )
     return result
 
 
@@ -278,6 +286,11 @@ _BROKEN_DAYS = f"""
     )
     WHERE next_at <> ends_at OR hours_in_day <> (epoch_us(ends_at) - epoch_us(starts_at)) / {HOUR_MICROS}
         OR hours_in_day <= 0 OR is_dst_change <> (hours_in_day <> 24)"""
+_HEARD = f"""
+    SELECT {quoted(UNSLICED)} AS slice, count(*) AS heard
+    FROM rows JOIN (
+        SELECT hour_number FROM silver_readings JOIN judged_slices USING (slice) WHERE readings > 0
+    ) ON epoch_us(hour_at) // {HOUR_MICROS} <= hour_number AND epoch_us(until_at) // {HOUR_MICROS} > hour_number"""
 _BEHIND = f"""
     SELECT {quoted(UNSLICED)} AS slice, count(*) FILTER (WHERE coalesce(event_at < newest, true)) AS behind
     FROM (SELECT {_METRIC}, max(minute_at) AS newest FROM {_planned(DEVICE_MINUTES)} GROUP BY ALL)

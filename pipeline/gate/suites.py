@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from lake.models.catalog import Model, Quality
 from lake.storage.delta import canonical_json
 from lake.tables.contracts import Table
-from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES, SITES
+from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICE_SILENCES, DEVICES, SITES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 
 # A share of a few records is noise: one bad reading of ten is no reason to hold an hour.
@@ -178,6 +178,10 @@ _AGREEMENTS: dict[str, tuple[Check, ...]] = {
             equals="source_rows",
         ),
         _zero("counts_fit_together", "inconsistent", "{observed} rows whose counts contradict each other"),
+    ),
+    DEVICE_SILENCES.name: (
+        _zero("is_silent", "heard", "{observed} hours with readings lie in a stretch in which nothing came", "hour_at"),
+        _zero("counts_fit_together", "inconsistent", "{observed} rows whose span or counts contradict each other"),
     ),
     DEVICE_LATEST.name: (
         _zero("covers_the_minutes", "behind", "{observed} device metrics are missing or older than their minutes"),

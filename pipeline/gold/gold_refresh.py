@@ -3,9 +3,9 @@
 Belongs here: which slices go into a build, and the order of the steps. Each step is in a module of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lake.code_version import code_version
 from lake.records.publications import Publication, newest
@@ -15,31 +15,50 @@ from lake.storage.applications import App
 from lake.storage.delta import version_of
 from lake.storage.lease import writer_lease
 from lake.storage.locations import candidate_path
+from lake.storage.retention import final_before
 from lake.storage.spark_commits import is_changed_since, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
-from pipeline.gate.judge import judge_gold, judge_silver
+from pipeline.gate.judge import Judgement, judge_gold, judge_silver
 from pipeline.gold.damaged_days import check_not_held, damaged_days, with_whole_days
 from pipeline.gold.dbt_process import Dbt, end_dbt, run_dbt, start_dbt
 from pipeline.gold.plan import GoldPlan, write_plan
+from pipeline.gold.portions import Pace, first_portion
 from pipeline.gold.publish import publish
-from pipeline.gold.stale import Stale, silences_between, silver_versions, stale_slices
+from pipeline.gold.published_hours import published_silences
+from pipeline.gold.silences import silences_amid
+from pipeline.gold.stale import Stale, silver_versions, stale_slices
 from pipeline.run import Run
 from pipeline.silver.append import Models
+from runtime.settings import Settings
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What gold is built upon: versions of silver's tables, what is stale in them, the publication before, silences."""
+
+    inputs: Mapping[str, int]
+    stale: Stale
+    publication: Publication | None
+    models: Models
+    silences: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A written plan, the dbt that waits for it, and what silver's judgement said; None when every slice is held.
 
-    `damaged` are days of which gold holds a damaged file, with what is wrong: they are replaced as a whole.
+    `hours` are those that it is about, held or not, and `left` those that are to be built after it. `damaged` are days
+    of which gold holds a damaged file, with what is wrong: they are replaced as a whole.
     """
 
     plan: GoldPlan | None
     dbt: Dbt | None
     verdicts: tuple[Verdict, ...]
-    stale: Stale
+    basis: Basis
+    hours: Sequence[str] = ()
+    left: Sequence[str] = ()
     damaged: dict[str, str] = field(default_factory=dict)
 
 
@@ -62,62 +81,102 @@ def refresh_gold(run: Run, slices: Sequence[str] | None = None) -> Outcome | Non
 
 def publish_stale(run: Run, slices: Sequence[str] | None = None) -> Outcome | None:
     """The same for a caller that holds the lease."""
+    outcome: Outcome | None = None
+    for prepared in portions(run, slices):
+        if prepared.dbt is not None:
+            run.progress("gold candidates")
+            run_dbt(run.settings, prepared.dbt, run.progress)
+        outcome = joined(outcome, finish(run, prepared))
+    return outcome
+
+
+def portions(run: Run, slices: Sequence[str] | None = None) -> Iterator[Prepared]:
+    """What there is to do, prepared portion by portion (see `portions`); each is to be finished before the next one."""
+    done: set[str] = set()
+    pace = Pace()
     prepared = prepare(run, slices)
-    if prepared is None:
-        return None
-    if prepared.dbt is not None:
-        run.progress("gold candidates")
-        run_dbt(run.settings, prepared.dbt, run.progress)
-    return finish(run, prepared)
+    while prepared is not None:
+        yield prepared
+        if not prepared.left:
+            return
+        done.update(prepared.hours)
+        run.progress(pace.said(len(done), len(prepared.left)))
+        prepared = prepare(run, slices, done)
 
 
-def prepare(run: Run, slices: Sequence[str] | None = None) -> Prepared | None:
+def joined(earlier: Outcome | None, later: Outcome) -> Outcome:
+    """What portions one after the other came to."""
+    if earlier is None:
+        return later
+    return Outcome(
+        later.publication or earlier.publication,
+        earlier.published + later.published,
+        earlier.days + later.days,
+        earlier.held + later.held,
+        earlier.verdicts + later.verdicts,
+    )
+
+
+def prepare(run: Run, slices: Sequence[str] | None = None, done: Collection[str] = ()) -> Prepared | None:
     """Judge the silver slices to build, and write the plan for those that pass; None when there is nothing to do.
 
-    Stale and held slices are always among them: a publication says of every slice it does not rebuild that nothing
-    has changed there.
+    Stale and held slices are always among them, but for those that are `done` in portions before: a publication says of
+    every slice it does not rebuild, and that is not left to a next one, that nothing has changed there.
     """
-    settings, models = run.settings, run.models
-    inputs = silver_versions(settings, models)
-    if SILVER_DEVICES.name not in inputs:
+    basis = _basis(run)
+    if SILVER_DEVICES.name not in basis.inputs:
         return None
-    stale = stale_slices(settings, models)
-    known = stale.with_records | set(silences_between(stale.with_records)) | stale.gone
-    held = {verdict.slice for verdict in latest_failures(settings) if verdict.slice in known}
-    hours = sorted({*stale.hours, *held, *(slice_ for slice_ in slices or () if slice_ in known)})
-    publication = newest(settings)
-    registry_moved = publication is not None and any(
-        is_changed_since(settings, table.name, publication.inputs.get(table.name, -1))
-        for table in UNSLICED_SILVER
-        if table.name in inputs
-    )
-    if not hours and not registry_moved:
+    known = basis.stale.with_records | basis.stale.gone
+    held = {verdict.slice for verdict in latest_failures(run.settings) if verdict.slice in known}
+    wanted = {*basis.stale.hours, *held, *(slice_ for slice_ in slices or () if slice_ in known)}.difference(done)
+    if not wanted and not _registry_moved(run.settings, basis):
         return None
-    damaged = damaged_days(settings, publication, hours)
+    hours, left = first_portion(sorted(wanted))
+    damaged = damaged_days(run.settings, basis.publication, hours)
     for what in damaged.values():
         run.progress(f"{what}; the whole day is built anew")
-    hours, stale = with_whole_days(hours, stale, known, damaged)
+    hours, stale = with_whole_days(hours, basis.stale, known, damaged)
+    basis = replace(basis, stale=stale, silences=_silences(run.settings, basis.publication, stale))
     run.progress(f"judging {len(hours)} slices of silver")
     with ExitStack() as unless_needed:
-        dbt = start_dbt(settings)  # loads while silver is judged
+        dbt = start_dbt(run.settings)  # loads while silver is judged
         unless_needed.callback(end_dbt, dbt)
-        judgement = judge_silver(
-            run,
-            hours,
-            inputs,
-            bronze_version=version_of(settings, BRONZE_TELEMETRY.name) or 0,
-            up_to_ingest_id=progress_of(settings, SILVER_REJECTED.name, App.TELEMETRY),
-            newest_slice=max(stale.with_records, default=None),
-        )
+        judgement = _judged(run, basis, hours)
         bad = set(judgement.held_hours)
         check_not_held(damaged, bad)
         passing = [slice_ for slice_ in hours if slice_ not in bad]
         if hours and not passing:
-            return Prepared(None, None, judgement.verdicts, stale)
-        plan = _plan(passing, bad, stale, inputs, publication, models)
-        write_plan(settings, plan)
+            return Prepared(None, None, judgement.verdicts, basis, hours, left)
+        plan = _plan(passing, bad, basis)
+        write_plan(run.settings, plan)
         unless_needed.pop_all()
-    return Prepared(plan, dbt, judgement.verdicts, stale, damaged)
+    return Prepared(plan, dbt, judgement.verdicts, basis, hours, left, damaged)
+
+
+def _basis(run: Run) -> Basis:
+    inputs = silver_versions(run.settings, run.models)
+    return Basis(inputs, stale_slices(run.settings, run.models), newest(run.settings), run.models)
+
+
+def _registry_moved(settings: Settings, basis: Basis) -> bool:
+    """True when a table of silver that has no slices has changed since the publication."""
+    publication = basis.publication
+    return publication is not None and any(
+        is_changed_since(settings, table.name, publication.inputs.get(table.name, -1))
+        for table in UNSLICED_SILVER
+        if table.name in basis.inputs
+    )
+
+
+def _judged(run: Run, basis: Basis, hours: Sequence[str]) -> Judgement:
+    return judge_silver(
+        run,
+        hours,
+        basis.inputs,
+        bronze_version=version_of(run.settings, BRONZE_TELEMETRY.name) or 0,
+        up_to_ingest_id=progress_of(run.settings, SILVER_REJECTED.name, App.TELEMETRY),
+        newest_slice=max(basis.stale.with_records, default=None),
+    )
 
 
 def finish(run: Run, prepared: Prepared) -> Outcome:
@@ -137,13 +196,13 @@ def finish(run: Run, prepared: Prepared) -> Outcome:
         return Outcome(None, [], [], [v for v in verdicts if not v.is_passing], verdicts)
     if judgement.must_rebuild:
         run.progress("gold candidates without the held slices")
-        smaller = _plan(passing, bad, prepared.stale, plan.versions, newest(settings), run.models)
+        smaller = _plan(passing, bad, prepared.basis)
         write_plan(settings, smaller, keep_built=True)
         run_dbt(settings, start_dbt(settings), run.progress, after_holding=True)
         judgement = judge_gold(run, candidates)
         verdicts += judgement.verdicts
     run.progress("publishing")
-    publication = publish(run, candidates, code_version=code_version())
+    publication = publish(run, candidates, code_version=code_version(), pending=prepared.left)
     return Outcome(
         publication,
         [slice_ for slice_ in publication.slices if "T" in slice_],
@@ -153,16 +212,10 @@ def finish(run: Run, prepared: Prepared) -> Outcome:
     )
 
 
-def _plan(
-    hours: Sequence[str],
-    held: set[str],
-    stale: Stale,
-    inputs: Mapping[str, int],
-    publication: Publication | None,
-    models: Models,
-) -> GoldPlan:
+def _plan(hours: Sequence[str], held: set[str], basis: Basis) -> GoldPlan:
     """A day is built from all its hours with records, and only while none of them is held; from none, it is cleared."""
     held_days = {day_of(slice_) for slice_ in held}
+    stale, publication = basis.stale, basis.publication
     with_records, changed = stale.with_records, stale.with_records | stale.emptied | stale.gone
     days = sorted({day_of(slice_) for slice_ in hours if slice_ in changed} - held_days)
     by_day: dict[str, list[str]] = {day: [] for day in days}
@@ -172,4 +225,12 @@ def _plan(
     published = {} if publication is None else publication.tables
     earlier = {name: published[name] for name in (DEVICE_HOURS.name, DEVICE_LATEST.name) if name in published}
     has_data = {slice_: slice_ in with_records for slice_ in hours}
-    return GoldPlan(has_data, by_day, {**inputs, **earlier}, models, stale.gone & has_data.keys())
+    versions = {**basis.inputs, **earlier}
+    return GoldPlan(has_data, by_day, versions, basis.models, stale.gone & has_data.keys(), basis.silences)
+
+
+def _silences(settings: Settings, publication: Publication | None, stale: Stale) -> list[tuple[str, str]]:
+    """All silences; those before the first hour of which bronze still has all records are as they were published."""
+    first = min(stale.with_records, default="")
+    earlier = published_silences(settings, publication, first) if publication and final_before(settings) else []
+    return [*earlier, *silences_amid(stale.with_records)]

@@ -32,6 +32,7 @@ from runtime.settings import Settings
 _PLAN_TABLES = {
     "slices": "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT, has_data BOOLEAN",
     "gone": "slice_at TIMESTAMPTZ",
+    "silences": "from_at TIMESTAMPTZ, until_at TIMESTAMPTZ",
     "days": "day_date DATE",
     "day_hours": "day_date DATE, slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT",
     "tables": "table_name VARCHAR, uri VARCHAR, version BIGINT",
@@ -52,6 +53,7 @@ class GoldPlan:
     rows for them. `days` maps days (`2026-11-20`) to the slices that make them up. `versions` are the Delta versions of
     the silver tables and of the published gold tables to read (`gold.device_hours` and `gold.device_latest`, both or
     neither). `models` are all device models by DTMI. `gone` are those of `hours` that gold is to have no row of.
+    `silences` are all of the lake's, not only what is new: the first silent slice of each and the one after its last.
     """
 
     hours: Mapping[str, bool]
@@ -59,6 +61,7 @@ class GoldPlan:
     versions: Mapping[str, int]
     models: Mapping[str, Model]
     gone: Collection[str] = ()
+    silences: Sequence[tuple[str, str]] = ()
 
 
 def build_candidates(
@@ -113,6 +116,7 @@ def _plan_rows(
             (*_hour(slice_), records.get(slice_, 0), has_data) for slice_, has_data in sorted(plan.hours.items())
         ],
         "gone": [(slice_start(slice_),) for slice_ in sorted(plan.gone)],
+        "silences": [(slice_start(first), slice_start(end)) for first, end in plan.silences],
         "days": [(date.fromisoformat(day),) for day in sorted(plan.days)],
         "day_hours": [
             (date.fromisoformat(day), *_hour(slice_), records.get(slice_, 0))

@@ -47,8 +47,10 @@ _SHOWN = 5
 _BUILT_UPON = (DEVICE_HOURS.name, DEVICE_LATEST.name)
 
 
-def publish(run: Run, candidates: Path, *, code_version: str) -> Publication:
+def publish(run: Run, candidates: Path, *, code_version: str, pending: Collection[str] = ()) -> Publication:
     """Publish the passing slices of the gold candidate in the DuckDB file `candidates`; held ones are passed over.
+
+    `pending` are slices that are still to be built from the same inputs: they stay stale.
 
     An hour needs a passing verdict in every silver and every hourly gold table, a day in every daily table and no held
     hour. Raises GateError when a verdict is missing, when an unsliced table does not pass, or when all that was planned
@@ -88,6 +90,7 @@ def publish(run: Run, candidates: Path, *, code_version: str) -> Publication:
         models={model_id: model.digest for model_id, model in run.models.items()},
         code_version=code_version,
         run_id=run.run_id,
+        pending=tuple(runs_of(pending)),
     )
     gold_hashes.record(settings, publication.publication_id, previous.tables if previous else {}, tables)
     publications.record(settings, publication)

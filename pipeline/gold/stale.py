@@ -4,27 +4,22 @@ Belongs here: comparing the newest publication's inputs with what silver has com
 between runs, so nothing can be forgotten: a lost orchestrator database loses no stale slice.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from itertools import pairwise
 
 from deltalake import DeltaTable
 
 from lake.models.catalog import Model
 from lake.records.publications import Publication, newest
-from lake.slices import HOUR, slice_of, slice_start, slices_between
+from lake.slices import slices_of_runs
 from lake.storage.delta import open_table
 from lake.storage.retention import final_before
 from lake.storage.slice_files import slices_of
 from lake.storage.spark_commits import commits_of, is_changed
+from lake.tables.gold import DEVICE_SILENCES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
 from pipeline.gold.published_hours import published_hours
 from runtime.settings import Settings
-
-# Hours in which the whole lake is silent are completed with zeros up to this long after the last hour with records;
-# without a limit one recording from years ago would put every hour since then in the books.
-MAX_SILENCE = timedelta(days=31)
 
 
 @dataclass(frozen=True)
@@ -32,8 +27,8 @@ class Stale:
     """Slices whose inputs changed after the gold that was built from them, each with the reasons.
 
     `with_records` are all slices of silver that have records now, stale or not, and can be built from bronze. Of the
-    stale ones `emptied` have lost all records that they had, and `gone` are to leave gold: it has them, and silver
-    neither has records there nor is silent between hours that have.
+    stale ones `emptied` have lost all records that they had, and `gone` are to leave gold: it has them, and silver has
+    no records there.
     """
 
     hours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -66,19 +61,16 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     for name in sliced:
         for slice_, why in _touched(name, silver[name], publication, present[name]).items():
             reasons.setdefault(slice_, []).append(why)
+    for slice_ in slices_of_runs(() if publication is None else publication.pending):
+        reasons.setdefault(slice_, []).append("a longer refresh did not come to it")
     emptied = reasons.keys() - with_records
-    silent = _silences(with_records, reasons, publication)
-    for slice_ in silent - reasons.keys():
-        reasons[slice_] = ["no device sent anything in this hour"]
-    known = with_records | set(silences_between(with_records))
-    for slice_ in _moved(silver.get(SILVER_DEVICES.name), publication, known):
+    for slice_ in _moved(silver.get(SILVER_DEVICES.name), publication, with_records):
         reasons.setdefault(slice_, []).append("the registry changed")
     final = final_before(settings)
-    beyond = emptied or (publication is not None and publication.last_slice > max(known, default=""))
-    gone = _gone(settings, publication, with_records, known, final) if beyond else set()
+    gone = _gone(settings, publication, with_records, emptied, final)
     for slice_ in gone:
         reasons.setdefault(slice_, ["it has no records any more"])
-    hours = {s: tuple(reasons[s]) for s in sorted(reasons) if s >= final and (s in known or s in gone)}
+    hours = {s: tuple(reasons[s]) for s in sorted(reasons) if s >= final and (s in with_records or s in gone)}
     return Stale(
         hours,
         frozenset(slice_ for slice_ in with_records if slice_ >= final),
@@ -88,33 +80,19 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
 
 
 def _gone(
-    settings: Settings,
-    publication: Publication | None,
-    with_records: Collection[str],
-    known: Collection[str],
+    settings: Settings, publication: Publication | None, with_records: Collection[str], emptied: Collection[str],
     final: str,
-) -> set[str]:
-    """Published hours that are not known any more. It reads gold: ask when hours have lost their records, or when gold
-    goes beyond what is known."""
+) -> set[str]:  # fmt: skip
+    """Published hours without records; gold is read for them only when hours have lost their records, it goes beyond
+    what is known, or it is of before silences were stated as ranges, and has a row for each of their hours."""
     if publication is None or not publication.last_slice:
         return set()
-    first = min((slice_ for slice_ in with_records if slice_ >= final), default="")
+    is_by_hour = DEVICE_SILENCES.name not in publication.tables
+    if not (emptied or is_by_hour or publication.last_slice > max(with_records, default="")):
+        return set()
     # before the first hour that is left gold may have hours whose records retention has taken out
-    return {s for s in published_hours(settings, publication) if s not in known and not (final and s < first)}
-
-
-def silences_between(with_records: Iterable[str]) -> list[str]:
-    """Hours without any record that follow one with records, within MAX_SILENCE, up to the next one with records."""
-    return [slice_ for _, silent, _ in _silences_amid(with_records) for slice_ in silent]
-
-
-def _silences_amid(with_records: Iterable[str]) -> Iterator[tuple[str, list[str], str]]:
-    """Silences between hours with records: the one before, the silent hours, the one after."""
-    for before, after in pairwise(sorted(with_records)):
-        first = slice_start(before) + HOUR
-        last = min(slice_start(after) - HOUR, slice_start(before) + MAX_SILENCE)
-        if last >= first:
-            yield before, slices_between(slice_of(first), slice_of(last)), after
+    first = min((slice_ for slice_ in with_records if slice_ >= final), default="") if final else ""
+    return {s for s in published_hours(settings, publication) if s not in with_records and s >= first}
 
 
 def _touched(
@@ -135,24 +113,6 @@ def _touched(
         slice_: f"{count} commit{'s' if count > 1 else ''} to {table} since version {published}"
         for slice_, count in counts.items()
     }
-
-
-def _silences(with_records: frozenset[str], touched: Collection[str], publication: Publication | None) -> set[str]:
-    """Silent hours next to hours that became known since the publication: the ones not yet in the books.
-
-    A silence is done again when the hours with records that end it were touched: an hour amid a longer one may be new.
-    """
-    if publication is None or not publication.first_slice:
-        return set(silences_between(with_records))
-    first, last = publication.first_slice, publication.last_slice
-    found: set[str] = set()
-    for before, silent, after in _silences_amid(with_records):
-        is_ended = slice_start(after) - HOUR == slice_start(silent[-1])  # else it goes on beyond MAX_SILENCE
-        if before in touched or (is_ended and after in touched):
-            found.update(silent)
-        elif not (silent[0] >= first and silent[-1] <= last):
-            found.update(slice_ for slice_ in silent if not first <= slice_ <= last)
-    return found
 
 
 def _moved(devices: DeltaTable | None, publication: Publication | None, known: Collection[str]) -> set[str]:

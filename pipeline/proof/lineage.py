@@ -16,12 +16,15 @@ from lake.slices import HOUR, day_of, slice_at
 from lake.sql_text import quoted
 from lake.tables.bronze import OF_TELEMETRY
 from lake.tables.contracts import Table
-from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, DEVICES, GOLD_TABLES, PLACES, SITES
+from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, DEVICE_SILENCES, DEVICES, GOLD_TABLES, PLACES, SITES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
 from pipeline.proof.lineage_readings import OFFSET, Models, readings_of
 from pipeline.proof.lineage_sql import Row, columns_of, literal, rows_of, start_of, timestamp, within
 from runtime.errors import UsageError
 from runtime.settings import Settings
+
+_NOT_COUNTING = (DEVICES, DEVICE_SILENCES, *PLACES)
+"""Gold in which no reading counts."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ def _silver_row(reader: Reader, models: Models, message: Row, place: str) -> tup
 def _gold_rows(reader: Reader, model: Model, reading: Row) -> list[tuple[str, Row]]:
     """The published rows that a reading counts in, table by table."""
     metrics = [(t.metric_name, t.unit) for t in model.telemetry if t.is_metric and reading.get(t.column) is not None]
-    wanted = {table: _counts_in(table, metrics, reading) for table in GOLD_TABLES if table not in (DEVICES, *PLACES)}
+    wanted = {table: _counts_in(table, metrics, reading) for table in GOLD_TABLES if table not in _NOT_COUNTING}
     existing = set(reader.existing())
     return [
         (table.name, row)

@@ -15,12 +15,14 @@ import pyarrow as pa
 
 from device_sim.manifest import ManifestSummary
 from lake.models.catalog import Model, silver_tables
+from lake.reading.silent_hours import completeness_source
 from lake.records.publications import Publication
 from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, HOUR_MICROS, day_of, predicate
 from lake.sql_text import quoted
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
+from lake.tables.gold import DEVICE_COMPLETENESS
 from pipeline.gate.profiles import hour_number
 from pipeline.proof.reconcile_messages import Difference
 from runtime.settings import Settings
@@ -200,7 +202,12 @@ class GoldCounts:
                 "SELECT NULL::VARCHAR AS device_id, NULL::VARCHAR AS metric_name, NULL::VARCHAR AS unit, "
                 f"NULL::DATE AS event_date, NULL::TIMESTAMPTZ AS hour_at, {counts} WHERE false"
             )
+        pinned = {} if self.published is None else self.published.tables
         source = scan(table_uri(self.settings, table), version)
+        if table == DEVICE_COMPLETENESS.name:
+            source = completeness_source(
+                self.settings, pinned, lambda name: scan(table_uri(self.settings, name), pinned[name])
+            )
         is_hourly = table.split(".")[1] in ("device_hours", "device_minutes", "device_completeness")
         if not self.held_hours or with_held or not is_hourly:
             return f"SELECT * FROM {source}"

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from lake.records import gold_hashes
 from lake.records.gold_hashes import Damage
 from lake.records.publications import Publication
-from lake.slices import day_of, predicate, slices_of_day
+from lake.slices import day_of, predicate, slices_of_day, slices_of_runs
 from lake.storage.applications import App
 from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import scan
@@ -27,11 +27,12 @@ from lake.storage.slice_files import records_by_slice
 from lake.storage.spark_commits import append_once, ensure_table, read_table
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
-from lake.tables.gold import DAILY, GOLD_TABLES, HOURLY, UNSLICED
+from lake.tables.gold import DAILY, DEVICE_SILENCES, GOLD_TABLES, HOURLY, UNSLICED
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
 from pipeline.gate.candidates import SCHEMA, attached
 from pipeline.gold.plan import GoldPlan, build_candidates
-from pipeline.gold.stale import silences_between, silver_versions, stale_slices
+from pipeline.gold.silences import silences_amid, silent_hours
+from pipeline.gold.stale import silver_versions, stale_slices
 from pipeline.run import Progress, silent
 from pipeline.silver.append import Models, ensure_silver, rebuild_slices
 from pipeline.silver.device_registry import update_registry
@@ -94,8 +95,9 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
         _copy_bronze(spark, settings, beside, publication, ours, progress)
         final = final_before(settings)
         _rebuild_silver(spark, settings, beside, publication, ours, final, progress)
-        held = {str(entry["slice"]) for entry in publication.held}
-        plan = _plan(beside, ours, held)
+        # what is still to be built is of an earlier publication, as what is held is
+        held = {*(str(entry["slice"]) for entry in publication.held), *slices_of_runs(publication.pending)}
+        plan = _plan(beside, ours, held, is_by_hour=DEVICE_SILENCES.name not in publication.tables)
         progress("gold")
         candidates = build_candidates(beside, plan, progress)
         progress("comparing")
@@ -185,15 +187,17 @@ def _portions(records: Mapping[str, int]) -> Iterator[Sequence[str]]:
         yield portion
 
 
-def _plan(beside: Settings, models: Models, held: set[str]) -> GoldPlan:
-    """All of gold at once, without what was held."""
+def _plan(beside: Settings, models: Models, held: set[str], *, is_by_hour: bool) -> GoldPlan:
+    """All of gold at once, without what was held; silences as ranges, or by hour as earlier publications have them."""
     with_records = stale_slices(beside, models).with_records
-    hours = (with_records | set(silences_between(with_records))) - held
+    hours = (with_records | set(silent_hours(with_records) if is_by_hour else ())) - held
+    silences = [] if is_by_hour else silences_amid(with_records)
     days: dict[str, list[str]] = {}
     for slice_ in sorted(with_records):
         if day_of(slice_) not in {day_of(each) for each in held}:
             days.setdefault(day_of(slice_), []).append(slice_)
-    return GoldPlan({slice_: slice_ in with_records for slice_ in hours}, days, silver_versions(beside, models), models)
+    has_data = {slice_: slice_ in with_records for slice_ in hours}
+    return GoldPlan(has_data, days, silver_versions(beside, models), models, silences=silences)
 
 
 def _compare_gold(connection: duckdb.DuckDBPyConnection, settings: Settings, publication: Publication, table: Table,

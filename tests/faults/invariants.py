@@ -21,7 +21,8 @@ from lake.storage.locations import table_uri
 from lake.storage.spark_commits import is_changed_since
 from lake.tables.gold import GOLD_TABLES
 from pipeline.gold.plan import GoldPlan, build_candidates
-from pipeline.gold.stale import silences_between, stale_slices
+from pipeline.gold.silences import silences_amid
+from pipeline.gold.stale import stale_slices
 from pipeline.proof.reconcile import reconcile
 from runtime.settings import Settings
 
@@ -73,11 +74,12 @@ class Invariants:
             home = self.folder / str(len(self._rebuilt))
             models = known_models(settings)
             with_records = stale_slices(settings, models).with_records
-            hours = dict.fromkeys(silences_between(with_records), False) | dict.fromkeys(with_records, True)
+            hours = dict.fromkeys(with_records, True)
             days = {
                 day_of(hour): [h for h in sorted(with_records) if day_of(h) == day_of(hour)] for hour in with_records
             }
-            plan = GoldPlan(hours, days, published.inputs, models)
+            silences = silences_amid(with_records)
+            plan = GoldPlan(hours, days, published.inputs, models, silences=silences)
             self._rebuilt[key] = build_candidates(replace(settings, home=home), plan)
         return self._rebuilt[key]
 

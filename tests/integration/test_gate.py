@@ -21,7 +21,7 @@ from lake.records.verdicts import (
     release,
     verdicts_at,
 )
-from lake.slices import slice_start
+from lake.slices import HOUR, slice_start
 from lake.storage.duckdb_connection import connect
 from lake.tables.gold import DAILY, DEVICE_MINUTES, GOLD_TABLES, HOURLY, WHOLE
 from pipeline.gate.candidates import read_plan
@@ -346,6 +346,16 @@ def last_above_greatest(made: Candidate) -> None:
     row["value_last"] = math.nextafter(row["value_max"], math.inf)
 
 
+def silent(times: int = 1, **changes: object) -> Callable[[Candidate], None]:
+    """The stretch between the candidate's days, which is silent indeed, then changed."""
+
+    def apply(made: Candidate) -> None:
+        row = {"device_id": "d1", "hour_at": slice_start(H7), "until_at": slice_start(NEXT_DAY), "expected_count": 1020}
+        made.rows["device_silences"] += [row | changes] * times
+
+    return apply
+
+
 def _of_six(rows: list[Row]) -> Row:
     """The row of hour 06, or of day 20 or of anything that is not sliced."""
     return next((row for row in rows if row["event_hour"] == 6), rows[0]) if "event_hour" in rows[0] else rows[0]
@@ -355,6 +365,7 @@ LATER = datetime(2026, 11, 20, 8, tzinfo=UTC)
 MINUTES, HOURS, DAYS = "gold.device_minutes", "gold.device_hours", "gold.device_days"
 SITES, COMPLETE, LATEST, DEVICES = "gold.site_days", "gold.device_completeness", "gold.device_latest", "gold.devices"
 PLACES, CALENDAR = "gold.sites", "gold.calendar"
+SILENCES = "gold.device_silences"
 # which checks fail is asked of one table; a fault in one often shows in the next, which is as it should be
 GOLD_CASES: list[tuple[str, str, str, Callable[[Candidate], None]]] = [
     (MINUTES, H6, "keys_are_unique", repeat("device_minutes")),
@@ -408,6 +419,13 @@ GOLD_CASES: list[tuple[str, str, str, Callable[[Candidate], None]]] = [
     (SITES, DAY, "values_are_finite", change("site_days", value_p50=float("nan"))),
     (SITES, DAY, "values_are_in_range", change("site_days", value_min=-50.0)),
     (SITES, DAY, "agrees_with_device_days", change("site_days", reading_count=61)),
+    (SILENCES, "all", "keys_are_unique", silent(2)),
+    (SILENCES, "all", "required_columns_are_filled", silent(expected_count=None)),
+    (SILENCES, "all", "is_silent", silent(hour_at=slice_start(H6))),
+    (SILENCES, "all", "is_silent", silent(until_at=slice_start(NEXT_DAY) + HOUR)),
+    (SILENCES, "all", "counts_fit_together", silent(expected_count=-1)),
+    (SILENCES, "all", "counts_fit_together", silent(until_at=slice_start(H7))),
+    (SILENCES, "all", "counts_fit_together", silent(reporting_interval_s=60)),
     (LATEST, "all", "keys_are_unique", repeat("device_latest")),
     (LATEST, "all", "required_columns_are_filled", change("device_latest", value_last=None)),
     (LATEST, "all", "rows_lie_in_their_slice", change("device_latest", event_hour=99)),

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from deltalake import DeltaTable, write_deltalake
 from lake.column_types import duckdb_type
 from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
 from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
-from lake.slices import slice_of, slices_of_day
+from lake.reading.silent_hours import with_silent_hours
+from lake.slices import slice_of, slices_between, slices_of_day
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import candidate_path, table_uri
 from lake.tables.contracts import Table
@@ -466,3 +468,34 @@ def test_dbt_by_itself(home: Path, arguments: tuple[str, ...]) -> None:
     assert sorted(DBT_FOLDER.iterdir()) == before
     if arguments[0] == "test":
         assert "PASS=7" in result.stdout
+
+
+def test_a_silence_as_a_range_says_what_its_hours_say(settings: Settings) -> None:
+    """Spread over hours it has, row by row, what those hours come to when each is built by itself: of devices that come
+    into service, move, rest and retire amid it, and of intervals that no hour is a multiple of."""
+    versions = small_lake(settings)
+    rest = {"status": "maintenance", "in_service_at": at("05:00")}
+    moved = {"in_service_at": at("05:00"), "reporting_interval_s": 5000}
+    devices = [
+        record("odd", "a", "05:00", "09:40", reporting_interval_s=5000),
+        record("odd", "a", "09:40", "11:00", **rest),
+        record("odd", "b", "11:00", "12:20", **moved),
+        record("odd", "c", "12:20", **moved),
+        record("slow", "a", "05:30", "13:00", reporting_interval_s=7200),
+        record("slow", "a", "13:00", status="retired", in_service_at=at("05:30")),
+        record("new", None, "10:15", reporting_interval_s=60),
+        record("soon", "a", "10:00", in_service_at=at("12:45"), reporting_interval_s=600),
+        record("later", "a", "23:00"),
+    ]
+    versions["silver.devices"] = write(settings, SILVER_DEVICES, devices)
+    hours = slices_between("2026-11-20T08", "2026-11-20T16")
+    silence = ("2026-11-20T08", "2026-11-20T17")
+    build_candidates(settings, replace(plan(settings, dict.fromkeys(hours, False), versions), silences=[silence]))
+    spread = with_silent_hours("(FROM gold.device_completeness LIMIT 0)", "gold.device_silences")
+    with connect(settings, str(candidate_path(settings))) as connection:
+        by_hour = connection.sql("FROM gold.device_completeness ORDER BY ALL").fetchall()
+        assert connection.sql(f"FROM {spread} ORDER BY ALL").fetchall() == by_hour
+        stretches = connection.sql("SELECT count(*) FROM gold.device_silences").fetchall()[0][0]
+    assert len(by_hour) > 25 > stretches
+    assert {row["device_id"] for row in rows_of(settings, "device_silences")} == {"odd", "slow", "new", "soon"}
+    assert_contract(settings)

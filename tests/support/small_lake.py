@@ -152,6 +152,7 @@ class Candidate:
             "device_days": _statistics(of_days, "day_date", lambda r: r["event_at"].date()),
             "site_days": [row | {"device_count": 1} for row in _statistics(of_days, "day_date", _day)],
             "device_completeness": [self._completeness(hour, ours) for hour in self.hours],
+            "device_silences": [],
             "device_latest": self._latest(),
             "devices": [device | {"last_event_at": None} for device in self.lake.devices],
             "sites": [{"site_id": "s1", "zone": "UTC", "path": "/s1", "is_declared": False}],

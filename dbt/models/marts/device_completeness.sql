@@ -60,17 +60,13 @@ held as (
 
 ),
 
--- the reporting times are k * interval, k >= 0; those before t number t / interval, rounded up
 due as (
 
     select
         device_id,
         event_date,
         event_hour,
-        coalesce(sum(
-            (greatest(ends_us, 0) + interval_us - 1) // interval_us
-            - (greatest(starts_us, 0) + interval_us - 1) // interval_us
-        ) filter (where status = 'in_service' and interval_us > 0), 0)::bigint as expected_count
+        coalesce(sum({{ reporting_times('starts_us', 'ends_us', 'interval_us') }}) filter (where status = 'in_service' and interval_us > 0), 0)::bigint as expected_count
     from held
     where ends_us > 0
     group by device_id, event_date, event_hour

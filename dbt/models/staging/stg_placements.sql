@@ -15,16 +15,7 @@ registry as (
 -- a device's first record counts from the start of the hour that it begins in
 effective as (
 
-    select
-        device_id,
-        model_id,
-        site_id,
-        valid_to,
-        case
-            when valid_from = min(valid_from) over (partition by device_id) then date_trunc('hour', valid_from)
-            else valid_from
-        end as counts_from
-    from registry
+    {{ placed_from('registry') }}
 
 ),
 

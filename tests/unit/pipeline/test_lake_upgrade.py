@@ -21,6 +21,9 @@ from runtime.settings import Settings
 from tests.faults.harness import Point, run_to
 from tests.support.old_lakes import unpacked
 
+STEPS = FORMAT - 1
+"""The steps that each table of the old lake, which has format 1, has before it."""
+
 
 @pytest.fixture
 def old(tmp_path: Path) -> Settings:
@@ -71,9 +74,9 @@ def test_an_older_lake_is_read_as_it_is_and_brought_up_without_changing_a_figure
     "point",
     [
         Point("pipeline.lake_upgrade._bring_up", 1),
-        Point("pipeline.lake_upgrade._bring_up", 9),
-        Point("pipeline.lake_upgrade.description", 9),
-        Point("pipeline.lake_upgrade._bring_up", 17, when="after"),
+        Point("pipeline.lake_upgrade._bring_up", 8 * STEPS + 1),
+        Point("pipeline.lake_upgrade.description", 8 * STEPS + 1),
+        Point("pipeline.lake_upgrade._bring_up", 17 * STEPS, when="after"),
     ],
     ids=["before the first table", "between tables", "before a table says it", "after the last"],
 )
@@ -83,7 +86,7 @@ def test_an_upgrade_that_is_killed_goes_on_when_it_is_run_again(old: Settings, p
     run_to(point, upgrading, old)
     done = point.call if point.when == "after" else point.call - 1
     assert published(old, 2) == before
-    assert len(upgraded(old)) == 17 - done
+    assert len(upgraded(old)) == 17 - done // STEPS
     assert tables_behind(old, known_models(old)) == []
     assert published(old, 2) == before
 
@@ -123,10 +126,10 @@ def test_the_command_says_what_it_does(
     """A dry run changes nothing; the upgrade names each table."""
     monkeypatch.setenv("LAKEHOUSE_HOME", str(old.home))
     assert run_command(["upgrade", "--dry-run"]) == 0
-    assert capsys.readouterr().out.startswith("17 tables are in an earlier format than 2.")
+    assert capsys.readouterr().out.startswith("17 tables are in an earlier format than 3.")
     assert run_command(["upgrade"]) == 0
     captured = capsys.readouterr()
-    assert captured.out == "17 tables have format 2 now.\n"
-    assert "silver.rejected from format 1 to 2" in captured.err
+    assert captured.out == "17 tables have format 3 now.\n"
+    assert "silver.rejected from format 1 to 3" in captured.err
     assert run_command(["upgrade"]) == 0
-    assert capsys.readouterr().out == "Nothing to do: every table has format 2.\n"
+    assert capsys.readouterr().out == "Nothing to do: every table has format 3.\n"

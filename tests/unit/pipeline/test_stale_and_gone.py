@@ -6,12 +6,11 @@ build of everything from the present silver would have.
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from unittest.mock import patch
 
-import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -23,17 +22,15 @@ from lake.slices import HOUR, runs_of, slice_of, slice_start
 from lake.storage import delta
 from lake.storage.locations import table_uri
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_COMPLETENESS
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_SILENCES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
-from pipeline.gold import stale
-from pipeline.gold.stale import silences_between, silver_versions, stale_slices
+from pipeline.gold.stale import silver_versions, stale_slices
 from runtime.settings import Settings
 from tests.support.small_lake import Row, arrow_table
 
 START = datetime(2026, 11, 20, 5, tzinfo=UTC)
-# hours near each other, and the two sides of the longest silence, and a clock far ahead
-HOURS = (0, 1, 2, 5, 9, 11, 12, 13, 21, 60)
-SILENCE = timedelta(hours=11)
+# hours near each other, days apart, and a clock far ahead
+HOURS = (0, 1, 2, 5, 9, 12, 21, 60, 2400)
 SLICES = tuple(slice_of(START + hour * HOUR) for hour in HOURS)
 
 _SLICE = st.sampled_from(SLICES)
@@ -50,13 +47,6 @@ _STEPS = st.lists(
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def short_silence() -> Iterator[None]:
-    """Silences are completed for eleven hours and not for a month, so that histories are short."""
-    with patch.object(stale, "MAX_SILENCE", SILENCE):
-        yield
-
-
 class Played:
     """A silver of one table as records by slice, and a gold as what each published hour was made of."""
 
@@ -66,6 +56,7 @@ class Played:
         self.gold: dict[str, tuple[list[int], int]] = {}
         self.moves: dict[str, int] = {}
         self.number = 0
+        self.is_by_hour = False
         self._write(SILVER_REJECTED, [], {"step": "made", "slices": []})
         self._write(SILVER_DEVICES, [], {"step": "made"})
 
@@ -107,7 +98,7 @@ class Played:
 
     def known(self) -> set[str]:
         """The hours that a build of everything has."""
-        return {*self.silver, *silences_between(self.silver)}
+        return set(self.silver)
 
     def full(self) -> dict[str, tuple[list[int], int]]:
         """What a build of everything is made of."""
@@ -132,12 +123,13 @@ class Played:
             for hour in self.gold
         ]
         version = self._write(DEVICE_COMPLETENESS, rows, {"step": "publish"})
+        tables = {DEVICE_COMPLETENESS.name: version} | ({} if self.is_by_hour else {DEVICE_SILENCES.name: 0})
         previous = publications.newest(self.settings)
         publications.record(
             self.settings,
             Publication(
                 publication_id=1 if previous is None else previous.publication_id + 1,
-                published_at=START, tables={DEVICE_COMPLETENESS.name: version},
+                published_at=START, tables=tables,
                 inputs=silver_versions(self.settings, {}), slices=tuple(slices), held=(), releases=(),
                 first_slice=min(self.gold, default=""), last_slice=max(self.gold, default=""), models={},
                 code_version="test", run_id="test",
@@ -175,34 +167,21 @@ def test_incremental_has_the_hours_of_a_full_build(steps: list[tuple[str, str, s
 
 def test_a_slice_that_nothing_is_in_is_not_stale(tmp_path: Path) -> None:
     """A device whose clock is 100 days ahead has its records judged anew: the hour that it named has none, and neither
-    that hour nor the silence before it is published."""
+    that hour nor one before it is published."""
     near, far = SLICES[0], SLICES[-1]
     played = play(tmp_path, [("arrive", near, ""), ("publish", "", ""), ("name", near, far)])
     assert set(played.gold) == {near}
 
 
 def test_hours_that_lost_their_records_leave_gold(tmp_path: Path) -> None:
-    """With the silence that they ended, up to its longest; a silence that two others have between them stays."""
-    first, second, third = SLICES[0], SLICES[1], slice_of(START + 8 * HOUR)
+    """At the end and between others: no record is left that a row of theirs could be about."""
+    first, second, third = SLICES[0], SLICES[1], SLICES[4]
     steps = [("arrive", first, ""), ("arrive", second, ""), ("arrive", third, ""), ("publish", "", "")]
     played = play(tmp_path, [*steps, ("move", third, first)])
-    assert set(played.gold) == {first, second}
-    assert played.gold[first] == ([1, 3], 0)
+    assert played.gold == {first: ([1, 3], 0), second: ([2], 0)}
     played.move(second, SLICES[3])
     found = stale_slices(played.settings, {})
-    assert second in found.emptied
-    assert second not in found.gone
-
-
-def test_the_longest_silence_moves_with_its_start(tmp_path: Path) -> None:
-    """When the record in its middle goes, the hours beyond the longest silence go too."""
-    middle = slice_of(START + SILENCE - timedelta(hours=3))
-    last = slice_of(START + SILENCE + timedelta(hours=6))
-    steps = [("arrive", slice_, "") for slice_ in (SLICES[0], middle, last)]
-    played = play(tmp_path, [*steps, ("publish", "", ""), ("move", middle, last)])
-    assert slice_of(START + SILENCE) in played.gold
-    assert slice_of(START + SILENCE + HOUR) not in played.gold
-    assert played.gold == played.full()
+    assert found.emptied == found.gone == {second}
 
 
 def test_each_log_is_opened_once(tmp_path: Path) -> None:
@@ -227,3 +206,18 @@ def test_each_log_is_opened_once(tmp_path: Path) -> None:
         assert len(stale_slices(played.settings, {}).hours) > 1
     assert {uri.rsplit("/", 1)[1] for uri in opened} >= {"publications", "rejected", "devices"}
     assert [uri for uri in set(opened) if opened.count(uri) > 1] == []
+
+
+def test_rows_of_silent_hours_leave_gold_once(tmp_path: Path) -> None:
+    """A publication of before silences were ranges has rows for their hours; the next one has none."""
+    played = Played(tmp_path)
+    played.is_by_hour = True
+    played.arrive(SLICES[0], "")
+    played.arrive(SLICES[2], "")
+    played.gold[SLICES[1]] = ([], 0)
+    played.publish()
+    assert stale_slices(played.settings, {}).gone == {SLICES[1]}
+    played.is_by_hour = False
+    played.publish()
+    assert set(played.gold) == {SLICES[0], SLICES[2]}
+    assert stale_slices(played.settings, {}).hours == {}
