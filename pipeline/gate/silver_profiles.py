@@ -38,6 +38,7 @@ REPEAT_REASONS = ("duplicate", "conflict", "unpacked")
 """Rejected for being sent again, or for standing for messages that are judged one by one: which says nothing about the
 quality of what is sent."""
 
+_HELD_ROWS = 500_000
 _OUTSIDE = f"count(*) FILTER (WHERE epoch_us(event_at) // {HOUR_MICROS} <> hour_number)"
 
 
@@ -89,7 +90,7 @@ class Silver:
         ranged = {column: condition for column, condition in conditions.items() if column in existing}
         out_of_range = {f"count(*) FILTER (WHERE {condition})": column for column, condition in ranged.items()}
         required = [column.name for column in table.columns if not column.nullable]
-        rows = self._rows(table.name, [*required, *table.key, *ranged])
+        rows = self._held(self._rows(table.name, [*required, *table.key, *ranged, "received_at"]))
         aggregates = {
             "outside": _OUTSIDE,
             "out_of_range": " + ".join(out_of_range) or "0",
@@ -117,7 +118,8 @@ class Silver:
     def whole_slices(self) -> pd.DataFrame:
         """The profile of `silver.rejected` and of the slice as a whole, after `readings` of every table."""
         table = SILVER_REJECTED
-        rows = self._rows(table.name, [column.name for column in table.columns if not column.nullable])
+        required = [column.name for column in table.columns if not column.nullable]
+        rows = self._held(self._rows(table.name, required))
         return fetch(
             self.connection,
             f"""
@@ -178,6 +180,16 @@ class Silver:
 
     def _rows(self, table: str, columns: Sequence[str]) -> str:
         return sliced_scan(self.settings, table, self.inputs[table], self.slices, columns)
+
+    def _held(self, rows: str) -> str:
+        """SQL for the same rows: they are read several times, and once they are in memory the files of a history, of
+        which each has few, are not opened each time. More than fit in little memory are read from their files."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE held AS SELECT * FROM ({rows}) LIMIT {_HELD_ROWS + 1}")
+        ((count,),) = self.connection.sql("SELECT count(*) FROM held").fetchall()
+        if count <= _HELD_ROWS:
+            return "SELECT * FROM held"
+        self.connection.execute("DROP TABLE held")
+        return rows
 
     def _newest_received(self, table: str, first: int, last: int) -> float | None:
         """The newest received_at, in seconds since 1970, of the hours from `first` to `last`."""

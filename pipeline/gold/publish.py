@@ -40,8 +40,8 @@ from runtime.settings import Settings
 
 Verdicts = Mapping[tuple[str, str], Verdict]
 _BATCH_ROWS = 100_000
-# a commit keeps some 0.6 MB for each partition that it writes; 20 days of hours, so that few files are written twice
-_SLICES_A_COMMIT = 20 * 24
+# a commit keeps some 0.6 MB for each date that it writes, and takes the time of many small files
+_DATES_A_COMMIT = 300
 _SHOWN = 5
 # what a build reads of earlier gold; a publication in between would be undone by a candidate built upon an older one
 _BUILT_UPON = (DEVICE_HOURS.name, DEVICE_LATEST.name)
@@ -169,11 +169,21 @@ def _commit(
         return _replace(connection, settings, table, None, metadata)
     version = 0
     for some in _whole_dates_apart(slices) if table in HOURLY else [slices]:
-        for start in range(0, len(some), _SLICES_A_COMMIT):
-            part = some[start : start + _SLICES_A_COMMIT]
+        for part in _of_dates(some):
             hours = part if table in HOURLY else [hour for day in part for hour in slices_of_day(day)]
             version = _replace(connection, settings, table, predicate(hours), metadata)
     return version
+
+
+def _of_dates(slices: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Slices in order, as many as lie in _DATES_A_COMMIT dates at a time, so that no date's file is written twice."""
+    start, dates = 0, set[str]()
+    for place, slice_ in enumerate(slices):
+        if len(dates) == _DATES_A_COMMIT and day_of(slice_) not in dates:
+            yield slices[start:place]
+            start, dates = place, set()
+        dates.add(day_of(slice_))
+    yield slices[start:]
 
 
 def _whole_dates_apart(hours: Sequence[str]) -> list[Sequence[str]]:

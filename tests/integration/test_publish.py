@@ -219,7 +219,7 @@ def test_a_release_is_in_the_publication_as_long_as_it_is_published(lake: Lake) 
 
 def test_many_hours_are_committed_in_parts(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long backfill takes several commits a table, and still one record moves readers to all of it."""
-    monkeypatch.setattr(publishing, "_SLICES_A_COMMIT", 2)
+    monkeypatch.setattr(publishing, "_DATES_A_COMMIT", 1)
     candidate = made(lake, [H5, H6, NEXT_DAY], [DAY, OTHER_DAY])
     judge(candidate)
     publication = published(candidate)
