@@ -2,14 +2,10 @@
 
 import http.client
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,60 +15,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
-READY = "Ctrl-C stops all of it."
+from tests.support.running_lakehouse import Lakehouse, wait_for
+
 _START_S = 300
 _END_S = 120
-
-
-class Lakehouse:
-    """The command with a home of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")}
-        self.environment = ours | {"LAKEHOUSE_HOME": str(home), "PYTHONPATH": str(ROOT), "LAKEHOUSE_SPARK_MEMORY": "1g"}
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            [*COMMAND, *arguments], env=self.environment, capture_output=True, text=True, timeout=_START_S
-        )
-
-    def up(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `up` in the foreground and wait until it says that all answers."""
-        return self.starting("up", *arguments, until=READY)
-
-    def starting(self, *arguments: str, until: str) -> subprocess.Popen[str]:
-        """Start a command and wait until it has said something."""
-        self.output = self.home.parent / "up.out"
-        with self.output.open("w") as file:
-            process = subprocess.Popen(
-                [*COMMAND, *arguments], env=self.environment, stdout=file, stderr=subprocess.STDOUT, text=True
-            )
-        wait_for(lambda: until in self.said() or process.poll() is not None, _START_S, self.said)
-        assert process.poll() is None, self.said()
-        return process
-
-    def said(self) -> str:
-        """What `up` has said so far."""
-        return self.output.read_text()
-
-    def record(self, name: str) -> psutil.Process:
-        """A program that `up` started."""
-        return psutil.Process(json.loads((self.home / "run" / f"{name}.json").read_text())["pid"])
-
-    def processes(self) -> list[str]:
-        """Every process that has this home in its environment."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("LAKEHOUSE_HOME") == str(self.home):
-                    found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
-            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-                continue
-        return found
 
 
 @pytest.fixture
@@ -81,13 +27,6 @@ def lakehouse(tmp_path: Path) -> Iterator[Lakehouse]:
     lakehouse = Lakehouse(tmp_path / "home")
     yield lakehouse
     lakehouse.run("down")
-
-
-def wait_for(is_so: Callable[[], bool], seconds: float, otherwise: Callable[[], object]) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, otherwise()
-        time.sleep(0.2)
 
 
 def kill(process: psutil.Process) -> None:

@@ -1,0 +1,76 @@
+"""A lakehouse that runs: the command `lakehouse` as a user starts it, with programs of its own.
+
+Belongs here: a home with its environment, starting `up`, and what it has said. What is shown of it is the tests'.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
+READY = "Ctrl-C stops all of it."
+_START_S = 300
+
+
+class Lakehouse:
+    """The command with a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")}
+        self.environment = ours | {"LAKEHOUSE_HOME": str(home), "PYTHONPATH": str(ROOT), "LAKEHOUSE_SPARK_MEMORY": "1g"}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [*COMMAND, *arguments], env=self.environment, capture_output=True, text=True, timeout=_START_S
+        )
+
+    def up(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `up` in the foreground and wait until it says that all answers."""
+        return self.starting("up", *arguments, until=READY)
+
+    def starting(self, *arguments: str, until: str) -> subprocess.Popen[str]:
+        """Start a command and wait until it has said something."""
+        self.output = self.home.parent / "up.out"
+        with self.output.open("w") as file:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments], env=self.environment, stdout=file, stderr=subprocess.STDOUT, text=True
+            )
+        wait_for(lambda: until in self.said() or process.poll() is not None, _START_S, self.said)
+        assert process.poll() is None, self.said()
+        return process
+
+    def said(self) -> str:
+        """What `up` has said so far."""
+        return self.output.read_text()
+
+    def record(self, name: str) -> psutil.Process:
+        """A program that `up` started."""
+        return psutil.Process(json.loads((self.home / "run" / f"{name}.json").read_text())["pid"])
+
+    def processes(self) -> list[str]:
+        """Every process that has this home in its environment."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("LAKEHOUSE_HOME") == str(self.home):
+                    found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                continue
+        return found
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float, otherwise: Callable[[], object]) -> None:
+    """Wait until something is so; else fail with what `otherwise` says."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.2)
