@@ -9,9 +9,10 @@ from typing import Any
 
 from dagster import AssetSelection, Definitions, define_asset_job, definitions, in_process_executor
 
-from dagster_project.assets import lake_assets
+from dagster_project.assets import OWNERS, lake_assets
 from dagster_project.dbt_assets import candidate_assets
 from dagster_project.dbt_manifest import ensure_manifest
+from dagster_project.hot_assets import HOT_SENSORS, hot_assets, reconcile_hot_path
 from dagster_project.jobs import JOBS
 from dagster_project.partitions import Calendar, asset_key, calendar_of
 from dagster_project.resources import Work, run_resources
@@ -41,7 +42,11 @@ def build_definitions(
     settings = settings or load_settings()
     models = known_models(settings)
     calendar = calendar or calendar_of(settings)
-    every = [*lake_assets(models, calendar), *candidate_assets(models, calendar, ensure_manifest())]
+    every = [
+        *lake_assets(models, calendar),
+        *hot_assets(OWNERS),
+        *candidate_assets(models, calendar, ensure_manifest()),
+    ]
     gold = AssetSelection.groups("candidate", "gold") & AssetSelection.all().materializable()
     silver = AssetSelection.groups("silver") & AssetSelection.all().materializable()
     backfills = [
@@ -58,9 +63,9 @@ def build_definitions(
     ]
     return Definitions(
         assets=every,
-        jobs=[*JOBS.values(), *backfills],
+        jobs=[*JOBS.values(), reconcile_hot_path, *backfills],
         schedules=SCHEDULES,
-        sensors=SENSORS,
+        sensors=[*SENSORS, *HOT_SENSORS],
         resources={**run_resources(settings, work), **(resource_overrides or {})},
         executor=in_process_executor,
     )

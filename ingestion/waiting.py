@@ -12,12 +12,18 @@ from runtime.processes import find
 from runtime.settings import Settings
 
 
+def running_bootstrap(settings: Settings) -> str | None:
+    """The address of the landing zone; None when no broker answers there."""
+    record = find(settings, BROKER)
+    bootstrap = settings.kafka_address or (record.address if record else None)
+    return bootstrap if bootstrap is not None and answers(bootstrap) else None
+
+
 def waiting_messages(settings: Settings) -> int | None:
     """How many offsets wait that a tick can read; None when no broker answers. What stands behind an open transaction
     cannot be read yet. What bronze cannot go on from counts as waiting too: the tick is what says so."""
-    record = find(settings, BROKER)
-    bootstrap = settings.kafka_address or (record.address if record else None)
-    if bootstrap is None or not answers(bootstrap):
+    bootstrap = running_bootstrap(settings)
+    if bootstrap is None:
         return None
     count = 0
     for topic in BRONZE_TABLES:

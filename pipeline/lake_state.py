@@ -7,6 +7,7 @@ does not run is reported as such.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ingestion.bronze_ingest import BRONZE_TABLES, committed_offsets
 from ingestion.kafka_offsets import Span, broker_offsets, open_transactions, records_in
@@ -18,6 +19,7 @@ from lake.storage.lease import current_holder
 from lake.storage.lease_holder import Holder
 from lake.tables.every import FIXED_TABLES
 from pipeline.gold.stale import stale_slices
+from pipeline.proof.hot_reconciliation import unexplained
 from runtime.errors import LandingZoneError
 from runtime.kafka.broker import NAME as BROKER
 from runtime.kafka.broker import answers
@@ -71,7 +73,10 @@ class Ended:
 
 @dataclass(frozen=True)
 class Status:
-    """Where the lake stands. `broker` is its address, or None when it does not answer; `broker_note` says why."""
+    """Where the lake stands. `broker` is its address, or None when it does not answer; `broker_note` says why.
+
+    `unexplained` are rows of `ops.hot_reconciliation` in which the hot path differs from gold without a cause.
+    """
 
     broker: str | None
     broker_note: str
@@ -80,6 +85,7 @@ class Status:
     stale: Mapping[str, tuple[str, ...]]
     held: tuple[Verdict, ...]
     publication: Publication | None
+    unexplained: tuple[Mapping[str, Any], ...]
     writer: Holder | None
     running: tuple[ProcessRecord, ...]
     ended: tuple[Ended, ...]
@@ -97,6 +103,7 @@ def lake_status(settings: Settings, models: Mapping[str, Model]) -> Status:
         stale=stale_slices(settings, models).hours,
         held=tuple(latest_failures(settings)),
         publication=publication,
+        unexplained=tuple(unexplained(settings)),
         # looking for a lease makes its folder, which a lake that is not there yet should not get
         writer=current_holder(settings) if settings.is_s3 or Path(settings.lake_uri).is_dir() else None,
         running=tuple(running_processes(settings)),

@@ -21,13 +21,14 @@ from lake.records import publications
 from lake.records.publications import Publication
 from lake.storage.applications import App
 from lake.storage.compaction import Compaction, compact, due
-from lake.storage.delta import open_table, require_table
+from lake.storage.delta import newest_metadata, open_table, require_table
 from lake.storage.lake_files import LakeFiles, StoredFile
 from lake.storage.log_files import checkpoint, current_at, droppable_log, table_files, unread_files
 from lake.storage.retention import cutoffs, drop_before, has_before
 from lake.storage.spark_commits import newest_commit, progress_of
 from lake.tables.contracts import Table
 from lake.tables.every import FIXED_TABLES
+from lake.tables.ops import OPS_HOT_RECONCILIATION
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.run import Run
 from runtime.settings import Settings
@@ -137,4 +138,7 @@ def _progress_versions(settings: Settings, table: Table) -> list[int]:
         return [] if commit is None else [commit.version]
     if table == SILVER_DEVICES:
         return [max(0, progress_of(settings, SILVER_REJECTED.name, App.REJUDGE))]
+    if table == OPS_HOT_RECONCILIATION:
+        said = newest_metadata(settings, table.name, "windows")
+        return [] if said is None else [said[0]]
     return []

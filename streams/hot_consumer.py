@@ -51,6 +51,8 @@ class HotConsumer:
         self._watermarks: dict[int, int] = {}
         self._positions: dict[int, int] = {}
         self._asked_at = 0.0
+        self.read_from: dict[int, int] = {}
+        """The first offset a partition that was ever read; what lies before it is left to the lake."""
 
     def partitions(self) -> list[int]:
         """The partitions of the topic. Raises PlatformError or LandingZoneError."""
@@ -75,10 +77,12 @@ class HotConsumer:
                 (first,) = self._consumer.offsets_for_times([at], timeout=_TIMEOUT_S)
                 begin = first.offset if first.offset >= 0 else high
                 found[each.partition] = Resumption(begin, begin, since_us)
+                self.read_from[each.partition] = begin
             else:
                 said = json.loads(each.metadata or "{}")
                 replay = max(low, min(said.get("replay_from", each.offset), each.offset))
                 found[each.partition] = Resumption(each.offset, replay, said.get("watermark_us", 0))
+                self.read_from[each.partition] = said.get("read_from", 0)
         self._watermarks = {p: r.watermark_us for p, r in found.items()}
         self.go_to({p: r.replay_from for p, r in found.items()})
         return found
@@ -118,7 +122,10 @@ class HotConsumer:
         return [
             TopicPartition(
                 self._topic, p, offset,
-                metadata=_metadata(min(replay_from.get(p, offset), offset), watermark_us),
+                metadata=json.dumps({
+                    "replay_from": min(replay_from.get(p, offset), offset), "watermark_us": watermark_us,
+                    "read_from": self.read_from.get(p, 0),
+                }),
             )
             for p, offset in self._positions.items()
         ]  # fmt: skip
@@ -148,7 +155,3 @@ class HotConsumer:
                 return  # it does not answer: nothing is known, so no time passes
             if high == end:
                 self._watermarks[partition] = max(self._watermarks[partition], asked_us)
-
-
-def _metadata(replay_from: int, watermark_us: int) -> str:
-    return json.dumps({"replay_from": replay_from, "watermark_us": watermark_us})

@@ -6,7 +6,7 @@ that it is provisional: no gate has passed it. An identity follows from the cont
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,8 +18,22 @@ from wire.envelope import CONTENT_TYPE, ID, SOURCE, SPECVERSION, TIME, TYPE, Mes
 LATEST_TYPE, WINDOW_TYPE, ALERT_TYPE = "lakehouse.latest", "lakehouse.window", "lakehouse.alert"
 
 
-def window_message(result: WindowResult) -> Message:
-    """The figures of a window; the key is its first key, the device as a rule."""
+@dataclass(frozen=True)
+class AsOf:
+    """How far the hot path has come: everything up to `watermark_us` was read, from the offsets `read_from` on; windows
+    are corrected for `reach_us` after their start."""
+
+    watermark_us: int
+    reach_us: int
+    read_from: Mapping[int, int]
+
+
+def window_message(result: WindowResult, asof: AsOf) -> Message:
+    """The figures of a window; the key is its first key, the device as a rule.
+
+    A window that corrects no more when it is final is closed then.
+    """
+    closed_us = result.final_us if result.window.late == "drop" else result.start_us + asof.reach_us
     keys = [value or "" for value in result.keys.values()]
     place = "/".join([result.window.name, *keys, str(result.start_us)])
     body = {
@@ -29,11 +43,15 @@ def window_message(result: WindowResult) -> Message:
         "window_end": _moment(result.end_us),
         "revision": result.revision,
         "is_final": result.is_final,
+        "final_at": _moment(result.final_us),
+        "corrected_until": _moment(max(closed_us, result.final_us)),
+        "as_of": _moment(asof.watermark_us),
         "is_correction": result.is_correction,
         "is_provisional": True,
         "reading_count": result.revision,
         **{name: _plain(value) for name, value in result.figures.items()},
         "inputs": {str(each["p"]): [each["low"], each["high"]] for each in result.inputs},
+        "read_from": asof.read_from,
     }
     identity = f"{place}/{result.revision}{'/final' if result.is_final else ''}"
     return _message(WINDOWS, keys[0], WINDOW_TYPE, f"/streams/{result.window.name}", identity,

@@ -47,6 +47,9 @@ class HotRegistry:
         )  # fmt: skip
         connection.execute(f"CREATE TABLE life_events AS {source}")
         connection.unregister("kafka_records")
+        rows = connection.execute("SELECT DISTINCT device_id FROM life_events WHERE device_id IS NOT NULL").fetchall()
+        self._known: set[bytes | str | None] = {None, *(row[0].encode() for row in rows)}
+        self._asked_for: set[bytes | str | None] = set()
 
     def next_offset(self, partition: int) -> int:
         """The first offset of the lifecycle topic that is not known yet."""
@@ -55,8 +58,16 @@ class HotRegistry:
         ).fetchone()
         return int(row[0]) if row is not None and row[0] is not None else 0
 
+    def lacks(self, messages: Sequence[Message]) -> bool:
+        """True when a record is the first of a device that no event is known of."""
+        strangers: set[bytes | str | None] = {m.key() for m in messages if m.key() not in self._known}
+        strangers -= self._asked_for
+        self._asked_for |= strangers
+        return bool(strangers)
+
     def add(self, messages: Sequence[Message]) -> None:
         """Take in records of the lifecycle topic."""
+        self._known.update(message.key() for message in messages)
         # what the lake has comes from earlier commits, so it is first among repeats
         self._connection.register("kafka_records", record_columns(messages, ingest_id=2**62))
         self._connection.execute(f"INSERT INTO life_events SELECT {_COLUMNS} FROM ({FROM_RECORDS})")

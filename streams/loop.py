@@ -22,7 +22,7 @@ from runtime.settings import Settings
 from streams.alarms import Alarms
 from streams.declarations import Declarations
 from streams.hot_consumer import HotConsumer
-from streams.hot_outputs import latest_message, window_message
+from streams.hot_outputs import AsOf, latest_message, window_message
 from streams.hot_registry import HotRegistry
 from streams.judged_batches import JudgedBatches
 from streams.kafka_records import place_of
@@ -35,6 +35,7 @@ from wire.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC, Message
 _MOST_RECORDS = 5_000
 _TRANSACTION_MS = 60_000
 _COMMIT_S = 30.0
+_REGISTRATION_S = 0.1
 _US = 1_000_000
 _LATEST = f"""
     SELECT {", ".join(f'arg_max("{name}", arrival) AS "{name}"' for name in OPEN_COLUMNS)}
@@ -131,6 +132,9 @@ class _Run:
     def _batch(self) -> None:
         self._update_registry(self._lifecycle.new())
         records = self._consumer.poll(_MOST_RECORDS, self._options.batch_s)
+        if self._registry.lacks(records):
+            # a device that was registered just before it sent: its registration is there, and may not be read yet
+            self._update_registry(self._lifecycle.new(_REGISTRATION_S))
         self._judged.take(records)
         watermark_us = max(self._told_us, self._consumer.watermark_us())
         outputs = self._outputs(watermark_us)
@@ -141,10 +145,12 @@ class _Run:
 
     def _outputs(self, watermark_us: int) -> list[Message]:
         """What the readings that were taken, and the time that has passed, change."""
-        results = [result for window in self._windows for result in window.update(watermark_us, self._told_us)]
+        kept_from_us = self._told_us - self._reach_us
+        results = [r for window in self._windows for r in window.update(watermark_us, self._told_us, kept_from_us)]
+        asof = AsOf(watermark_us, self._reach_us, self._consumer.read_from)
         latest = self._connection.execute("EXECUTE latest").fetchall()
         return [
-            *map(window_message, results),
+            *(window_message(result, asof) for result in results),
             *(latest_message(dict(zip(OPEN_COLUMNS, row, strict=True))) for row in latest),
             *self._alarms.on_readings(),
             *self._alarms.on_windows(results),

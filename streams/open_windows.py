@@ -4,7 +4,8 @@ Belongs here: keeping account of windows between batches. What a window computes
 are made of the results in `hot_outputs`.
 
 A window is final once everything that the landing zone received until `lateness_s` after its end was read. What comes
-later was received later. It corrects the window, or by the window's policy is left out of it from the start.
+later was received later. It corrects the window, or by the window's policy is left out of it from the start. A window
+of which readings were let go is told no more: its figures would not be whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,11 @@ class WindowResult:
     last_received_at: datetime
     figures: Mapping[str, Any]
 
+    @property
+    def final_us(self) -> int:
+        """The moment, by the landing zone's clock, at which the window is final."""
+        return self.end_us + self.window.lateness_s * _US
+
 
 class OpenWindows:
     """The windows of one declaration: their prepared questions and which of them are still to be final."""
@@ -53,10 +59,11 @@ class OpenWindows:
         connection.execute(f"PREPARE {self._asked} AS {self._question(partitions)}")
         self._touch = f"EXECUTE touch_{number}"
 
-    def update(self, watermark_us: int, told_us: int) -> Iterator[WindowResult]:
+    def update(self, watermark_us: int, told_us: int, kept_from_us: int) -> Iterator[WindowResult]:
         """The windows that the new readings changed, and those that became final between `told_us` and `watermark_us`.
 
-        A watermark is the moment, by the landing zone's clock, up to which everything was read.
+        A watermark is the moment, by the landing zone's clock, up to which everything was read. Readings from before
+        `kept_from_us` were let go.
         """
         self._connection.execute(f"DELETE FROM {self._changed}")
         self._connection.execute(self._touch)
@@ -68,7 +75,8 @@ class OpenWindows:
         for result in self._results(watermark_us, told_us):
             if not result.is_final:
                 self._waiting[tuple(result.keys.values()), result.start_us] = result.end_us
-            if not (result.is_correction and self.window.late == "drop"):
+            is_whole = result.start_us >= kept_from_us or self.window.kind == "each"
+            if is_whole and not (result.is_correction and self.window.late == "drop"):
                 yield result
 
     def _results(self, watermark_us: int, told_us: int) -> Iterator[WindowResult]:

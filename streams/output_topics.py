@@ -10,8 +10,9 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from runtime.errors import LandingZoneError, PlatformError
 from runtime.kafka.clients import client_config
+from wire import hot_topics
 
-LATEST, WINDOWS, ALERTS, STATE = "latest", "windows", "alerts", "streams-state"
+LATEST, WINDOWS, ALERTS, STATE = hot_topics.LATEST, hot_topics.WINDOWS, hot_topics.ALERTS, hot_topics.STATE
 _DAY_MS = 24 * 60 * 60 * 1000
 # newest a key for ever, or all for some days
 _CONFIGURATIONS = {

@@ -56,9 +56,9 @@ class WholeTopic:
                 raise PlatformError(f"Kafka does not answer when {self._topic} is read. Is the broker running?")
         return records
 
-    def new(self) -> list[Message]:
-        """What has come since, without waiting."""
-        return self._taken(0.0)
+    def new(self, wait_s: float = 0.0) -> list[Message]:
+        """What has come since; when there is nothing, it waits so long for the first record."""
+        return self._taken(wait_s)
 
     def close(self) -> None:
         """Let the broker know."""

@@ -162,6 +162,21 @@ def commit_metadata(settings: Settings, table: str, version: int) -> Mapping[str
     return json.loads(entries[0].get(METADATA_KEY, "{}")) if entries else {}
 
 
+def newest_metadata(settings: Settings, table: str, key: str, page: int = 20) -> tuple[int, Mapping[str, Any]] | None:
+    """Version and metadata of the newest commit of ours whose metadata has `key`; None when the log has none."""
+    opened = open_table(settings, table)
+    limit = page
+    while opened is not None:
+        entries = opened.history(limit=limit)
+        for entry in entries:
+            if METADATA_KEY in entry and key in (said := json.loads(entry[METADATA_KEY])):
+                return int(entry["version"]), said
+        if len(entries) < limit:
+            return None
+        limit *= 10
+    return None
+
+
 def roll_back(settings: Settings, table: Table, version: int) -> int:
     """Undo the commits after `version`, in one commit; returns the version that now reads as `version` does.
 

@@ -74,3 +74,44 @@ OPS_GOLD_FILES = Table(
     writer="delta-rs",
     statistics=("publication_id",),
 )
+
+_SIDES = (("hot", "Of the hot path"), ("gold", "Of published gold"))
+OPS_HOT_RECONCILIATION = Table(
+    name="ops.hot_reconciliation",
+    grain="device, metric, unit and minute that the hot path told as final, or that gold has and it did not tell",
+    columns=(
+        *required(
+            ("device_id", "string", "The device that measured"),
+            ("metric_name", "string", "The telemetry's name in its model"),
+            ("unit", "string", "Unit of the values"),
+            ("minute_at", "timestamp", "Start of the minute"),
+            ("event_date", "date", "UTC date of the minute"),
+            ("event_hour", "int", "UTC hour of the minute, 0 to 23"),
+            ("cause", "string", "'agrees', 'waits' (gold is not there yet), 'held', 'unexplained', or what each "
+             "reading that differs was: 'late', 'repeat', 'registry', 'clock', 'before', joined by +"),
+            ("compared_at", "timestamp", "When"),
+        ),
+        *optional(
+            ("publication_id", "bigint", "The publication that it was compared with"),
+            ("detail", "string", "The proof in words: counts, and a reading of each cause"),
+            ("closed_at", "timestamp", "Until when the hot path corrects the minute, by the landing zone's clock"),
+            ("inputs", "string", "JSON object: partition to the lowest and highest offset that the hot figure holds"),
+            ("read_from", "string", "JSON object: partition to the first offset that the hot path ever read"),
+        ),
+        *(
+            column
+            for side, text in _SIDES
+            for column in optional(
+                (f"{side}_reading_count", "bigint", f"{text}: readings; null where it has none"),
+                (f"{side}_value_min", "double", f"{text}: smallest value"),
+                (f"{side}_value_max", "double", f"{text}: largest value"),
+                (f"{side}_value_mean", "double", f"{text}: arithmetic mean"),
+                (f"{side}_value_last", "double", f"{text}: value of the newest reading"),
+            )
+        ),
+    ),
+    key=("device_id", "metric_name", "unit", "minute_at"),
+    writer="delta-rs",
+    partition_by=("event_date",),
+    statistics=("event_hour", "cause"),
+)  # fmt: skip

@@ -46,7 +46,7 @@ from lake.storage.locations import candidate_path, table_uri
 from lake.storage.log_files import checkpoint, superseded
 from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
-from lake.tables.ops import OPS_PUBLICATIONS, OPS_VERDICTS
+from lake.tables.ops import OPS_HOT_RECONCILIATION, OPS_PUBLICATIONS, OPS_VERDICTS
 from pipeline.erasure.mentions import Mentions
 from pipeline.erasure.rows import erase_rows
 from pipeline.gold.gold_refresh import publish_stale
@@ -106,6 +106,7 @@ def erase(
             published = _publish_without(settings, device_id, published, erasure, now)
         progress("verdicts and publications")
         _redact_verdicts(settings, mentions)
+        _clear_reconciliation(settings, device_id)
         _withdraw(settings, mentions, published, erasure)
         for table in every_table(models):
             progress(f"old files of {table.name}")
@@ -196,6 +197,17 @@ def _redact_verdicts(settings: Settings, mentions: Mentions) -> None:
     for day in sorted(days):
         ours = [_redacted(row, mentions) for row in rows if row["checked_date"] == day]
         _write_again(settings, OPS_VERDICTS, ours, f"checked_date = DATE '{day}'")
+
+
+def _clear_reconciliation(settings: Settings, device_id: str) -> None:
+    """The device's minutes of the hot path go."""
+    opened = open_table(settings, OPS_HOT_RECONCILIATION.name)
+    condition = f"device_id = {quoted(device_id)}"
+    if opened is not None and read_rows(opened, condition):
+        ensure_held(settings)
+        opened.delete(condition, writer_properties=WRITER, post_commithook_properties=HOOKS)
+        # the commit before has the id in its condition; this one names nothing, and is what the log will begin with
+        opened.alter.set_table_properties({"delta.checkpointInterval": "50"})
 
 
 def _withdraw(settings: Settings, mentions: Mentions, published: Publication | None, erasure: Erasure) -> None:

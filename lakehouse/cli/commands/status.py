@@ -24,8 +24,8 @@ _SHOWN = 10
 def status(as_json: bool) -> None:
     """Show where the lake stands, without starting anything.
 
-    The newest publication and its age, slices held and why, slices that are stale, messages that wait in Kafka, rows
-    and versions of the tables, and what runs.
+    The newest publication and its age, slices held and why, slices that are stale, minutes of the hot path that differ
+    from gold without a cause, messages that wait in Kafka, rows and versions of the tables, and what runs.
 
     \b
     Examples:
@@ -59,6 +59,7 @@ def _as_json(settings: "Settings", found: "Status", now: datetime) -> dict[str, 
         else {**spelt(vars(published)), "age_s": round((now - published.published_at).total_seconds())},
         "held": [spelt(asdict(verdict)) for verdict in found.held],
         "stale": {slice_: list(reasons) for slice_, reasons in found.stale.items()},
+        "hot_unexplained": [spelt(row) for row in found.unexplained],
         "broker": found.broker,
         "broker_note": found.broker_note,
         "partitions": [asdict(each) for each in found.partitions],
@@ -76,6 +77,7 @@ def _print(settings: "Settings", found: "Status", now: datetime) -> None:
     _print_publication(found, now)
     _print_held(found)
     _print_stale(found.stale)
+    _print_unexplained(found)
     _print_lag(found)
     _print_tables(found)
     _print_hub(settings)
@@ -144,6 +146,24 @@ def _print_stale(stale: Mapping[str, tuple[str, ...]]) -> None:
     ]
     if rows:
         _print_some(print_table, ("from", "to", "hours", "why"), sorted(rows))
+
+
+def _print_unexplained(found: "Status") -> None:
+    from lakehouse.cli.output import moment, print_table
+
+    if found.unexplained:
+        click.echo(f"\nMinutes in which the hot path and gold differ, and nothing says why: {len(found.unexplained)}")
+        columns = ("minute", "device", "metric", "hot path", "gold")
+        rows = [
+            (moment(row["minute_at"]), row["device_id"], row["metric_name"], _figure(row, "hot"), _figure(row, "gold"))
+            for row in found.unexplained
+        ]
+        _print_some(print_table, columns, rows)
+
+
+def _figure(row: Mapping[str, Any], side: str) -> str:
+    count = row[f"{side}_reading_count"]
+    return "none" if count is None else f"{count} readings, mean {row[f'{side}_value_mean']:g}"
 
 
 def _print_lag(found: "Status") -> None:

@@ -96,8 +96,9 @@ def test_loading_them_touches_nothing(tmp_path: Path) -> None:
 
 
 def test_every_table_is_an_asset(graph: AssetGraph) -> None:
-    """Topics, bronze, silver (an added model's too), candidates and gold."""
+    """Topics, bronze, silver (an added model's too), candidates and gold, and the hot path beside it."""
     expected = {"kafka/telemetry", "kafka/lifecycle", "bronze/telemetry", "bronze/lifecycle"}
+    expected |= {"kafka/windows", "ops/hot_reconciliation"}
     expected |= {
         f"silver/{name}" for name in ("thermostats", "energy_meters", "pumps", "probes", "rejected", "devices", "sites")
     }
@@ -170,7 +171,7 @@ def test_only_what_does_not_repeat_work_is_on_by_default(definitions: Definition
     repository = definitions.get_repository_def()
     on = {s.name for s in repository.schedule_defs if s.default_status.value == "RUNNING"}
     on |= {s.name for s in repository.sensor_defs if s.default_status.value == "RUNNING"}
-    assert on == {"new_messages", "cold", "daily", "stale_slices"}
+    assert on == {"new_messages", "cold", "daily", "stale_slices", "hot_minutes"}
 
 
 def test_chosen_slices_are_run_config(definitions: Definitions) -> None:

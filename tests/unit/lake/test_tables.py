@@ -18,7 +18,8 @@ TABLES = (*FIXED_TABLES, *silver_tables(MODELS.values()).values())
 WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 NUMBERS = {"int", "bigint", "double"}
 # names that DESIGN gives to what is no plural noun
-NO_PLURAL = {"telemetry", "lifecycle", "rejected", "device_completeness", "device_latest", "calendar"}
+NO_PLURAL = {"telemetry", "lifecycle", "rejected", "device_completeness", "device_latest", "calendar",
+             "hot_reconciliation"}  # fmt: skip
 # the usual names of a period in a history, and identities that are numbers since they are counted upwards
 NOT_BY_ENDING = {"valid_from", "valid_to", "ingest_id", "publication_id"}
 

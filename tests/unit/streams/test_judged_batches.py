@@ -146,11 +146,11 @@ def final_windows(window: Window, events: list[Event], cuts: int) -> dict[Any, W
     for begin in range(0, len(records), cuts):
         take(batches, *records[begin : begin + cuts])
         watermark = int(START.timestamp() + 60 + min(begin + cuts, len(records)) // 4) * _US
-        found = list(windows.update(watermark, told))
+        found = list(windows.update(watermark, told, 0))
         results |= {(*result.keys.values(), result.start_us): result for result in found}
         told = watermark
     take(batches)
-    found = list(windows.update(int(START.timestamp() + 9999) * _US, told))
+    found = list(windows.update(int(START.timestamp() + 9999) * _US, told, 0))
     return results | {(*result.keys.values(), result.start_us): result for result in found}
 
 
@@ -188,7 +188,7 @@ def test_late_readings_are_left_out_where_the_window_says_so() -> None:
                                (Record("d0", "b", 2, b'{"temperature":20}', 1, 17), 17)):  # fmt: skip
             take(batches, *([record] if record else []))
             watermark = int(START.timestamp() + second) * _US
-            results += list(windows.update(watermark, told))
+            results += list(windows.update(watermark, told, 0))
             told = watermark
         assert [result.revision for result in results] == revisions
         assert [result.is_correction for result in results] == [False, False, True][: len(revisions)]
@@ -204,8 +204,8 @@ def test_sessions_and_readings_one_by_one() -> None:
     sessions, readings = OpenWindows(connection, 0, session, [0]), OpenWindows(connection, 1, each, [0])
     take(batches, *(Record("d0", str(s), s, b'{"temperature":%d}' % s, n, s) for n, s in enumerate((1, 5, 30))))
     now = int(START.timestamp() + 30) * _US
-    assert sorted((r.revision, r.is_final) for r in sessions.update(now, 0)) == [(1, False), (2, True)]
-    assert sorted((r.start_us, r.figures["step"], r.figures["first"]) for r in readings.update(now, 0)) == [
+    assert sorted((r.revision, r.is_final) for r in sessions.update(now, 0, 0)) == [(1, False), (2, True)]
+    assert sorted((r.start_us, r.figures["step"], r.figures["first"]) for r in readings.update(now, 0, 0)) == [
         (int(START.timestamp() + 1) * _US, None, True),
         (int(START.timestamp() + 5) * _US, 4.0, False),
         (int(START.timestamp() + 30) * _US, 25.0, False),
