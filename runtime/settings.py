@@ -19,6 +19,7 @@ from runtime.sections.hub_settings import HubSettings
 from runtime.sections.lake_settings import ReadingSettings, S3Settings, UpkeepSettings
 from runtime.sections.place import Place
 from runtime.sections.serving_settings import ServingSettings
+from runtime.sections.streams_settings import StreamsSettings
 from runtime.variables import settings_of
 
 
@@ -31,6 +32,7 @@ class Settings(
     UpkeepSettings,
     ReadingSettings,
     HubSettings,
+    StreamsSettings,
     ServingSettings,
     S3Settings,
 ):

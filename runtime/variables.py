@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import get_annotations
+from ipaddress import ip_network
 from typing import Any, get_type_hints
 
 
@@ -115,6 +116,13 @@ def postgres_url(text: str) -> str:
     """A PostgreSQL database, as its own clients write it."""
     if not re.fullmatch(r"postgres(ql)?://[^\s]+/[^\s/?]+(\?\S*)?", text):
         raise ValueError("give postgresql://user:password@host:port/name.")
+    return text
+
+
+def networks(text: str) -> str:
+    """Networks, with commas between them."""
+    for each in text.split(","):
+        ip_network(each)  # says itself what is wrong with one
     return text
 
 

@@ -1,6 +1,6 @@
-"""`python -m streams`: the hot path of this home until it is told to end.
+"""`python -m streams [actions]`: the hot path of this home, or what is done about its alarms, until told to end.
 
-Belongs here: the process. What it does is in `loop`.
+Belongs here: the processes. What they do is in `loop` and in `dispatcher`.
 """
 
 import sys
@@ -10,16 +10,22 @@ from runtime.kafka.broker import running_broker
 from runtime.settings import load_settings
 from runtime.signals import asked_to_stop
 from streams.declarations import load_declarations
-from streams.loop import LoopOptions, run_loop
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Run until a signal; 0 then, 1 when it cannot run."""
     try:
         settings = load_settings()
         declared = load_declarations(settings)
         with asked_to_stop() as stop, running_broker(settings) as bootstrap:
-            run_loop(settings, bootstrap, declared, LoopOptions(), stop, _tell)
+            if arguments == ["actions"]:
+                from streams.dispatcher import DispatchOptions, run_actions
+
+                run_actions(settings, bootstrap, declared.actions, DispatchOptions(), stop, _tell)
+            else:
+                from streams.loop import LoopOptions, run_loop
+
+                run_loop(settings, bootstrap, declared, LoopOptions(), stop, _tell)
     except (LakehouseError, PlatformError) as error:
         _tell(str(error))
         return 1
@@ -31,4 +37,4 @@ def _tell(what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

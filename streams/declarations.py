@@ -1,11 +1,11 @@
-"""Declarations: the windows and rules of a home, from YAML.
+"""Declarations: the windows, rules and actions of a home, from YAML.
 
 Belongs here: reading `<home>/streams/*.yml` and what comes with the project, and saying what is wrong with them. What a
 window computes is in `transforms.windows`, when a rule fires in `transforms.alert_rules`.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from runtime.errors import UsageError
 from runtime.settings import Settings
+from streams.action_declarations import Action, action_of
 from streams.expressions import check_expression
 from transforms.alert_rules import Rule
 from transforms.windows import KEYS, OPEN_COLUMNS, Window
@@ -27,10 +28,11 @@ _WINDOW_COLUMNS = frozenset({"window_start", "window_end", "is_final", "revision
 
 @dataclass(frozen=True)
 class Declarations:
-    """The windows and rules at hand, by name."""
+    """The windows, rules and actions at hand, by name."""
 
     windows: Mapping[str, Window]
     rules: Mapping[str, Rule]
+    actions: Mapping[str, Action] = field(default_factory=dict)
 
 
 def streams_folder(settings: Settings) -> Path:
@@ -42,14 +44,21 @@ def load_declarations(settings: Settings) -> Declarations:
     """What comes with the project and what the home adds or replaces by name. Raises UsageError."""
     windows: dict[str, Window] = {}
     rules: dict[str, Mapping[str, Any]] = {}
+    actions: dict[str, Action] = {}
     origins: dict[str, Path] = {}
     for folder in (BUILT_IN, streams_folder(settings)):
         for path in sorted(folder.glob("*.yml")):
             document = _document(path)
             windows |= {name: _window(name, said, path) for name, said in document.get("windows", {}).items()}
             rules |= document.get("rules", {})
+            actions |= {name: action_of(name, said, path) for name, said in document.get("actions", {}).items()}
             origins |= dict.fromkeys(document.get("rules", {}), path)
-    return Declarations(windows, {name: _rule(name, said, windows, origins[name]) for name, said in rules.items()})
+    found = {name: _rule(name, said, windows, origins[name]) for name, said in rules.items()}
+    for rule in found.values():
+        if unknown := sorted(set(rule.actions) - set(actions)):
+            known = ", ".join(sorted(actions)) or "none"
+            raise UsageError(f"the rule {rule.name} in {rule.origin} has actions {', '.join(unknown)}, known: {known}.")
+    return Declarations(windows, found, actions)
 
 
 def _document(path: Path) -> Mapping[str, Any]:
@@ -57,8 +66,8 @@ def _document(path: Path) -> Mapping[str, Any]:
         document = yaml.safe_load(path.read_text()) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict) or not set(document) <= {"windows", "rules"}:
-        raise UsageError(f"{path}: write a mapping with `windows:` and `rules:`.")
+    if not isinstance(document, dict) or not set(document) <= {"windows", "rules", "actions"}:
+        raise UsageError(f"{path}: write a mapping with `windows:`, `rules:` and `actions:`.")
     for part, entries in document.items():
         if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
             raise UsageError(f"{path}: {part} is to be a mapping of names to declarations.")

@@ -3,4 +3,4 @@
 Belongs here: the names, which several rooms read. How the topics are made is in `streams.output_topics`.
 """
 
-LATEST, WINDOWS, ALERTS, STATE = "latest", "windows", "alerts", "streams-state"
+LATEST, WINDOWS, ALERTS, STATE, ACTIONS = "latest", "windows", "alerts", "streams-state", "actions"

@@ -47,6 +47,7 @@ COMMANDS = {
     "backfill": "backfill:backfill",
     "release": "release:release",
     "rules": "rules:rules",
+    "actions": "actions:actions",
     "hub": "hub:hub",
     "keys": "keys:keys",
     "sharing": "sharing:sharing",

@@ -1,0 +1,57 @@
+"""Actions as they are declared: what may be done about an alarm, from YAML.
+
+Belongs here: reading one declaration and saying what is wrong with it. Doing it is in `senders`; secrets are settings
+and never stand in a declaration.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from runtime.errors import UsageError
+
+KINDS = {"webhook": ("url",), "mail": ("to",), "device": ()}
+"""Kind -> what must be said besides; `device` sends to the device of the alarm."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """A declared action. `url` is a webhook's; `to` are a mail's recipients."""
+
+    name: str
+    kind: str
+    url: str = ""
+    to: tuple[str, ...] = ()
+
+
+def action_of(name: str, said: Mapping[str, Any], path: Path) -> Action:
+    """The action of a declaration. Raises UsageError."""
+    where = f"the action {name} in {path}"
+    kind = said.get("kind")
+    if kind not in KINDS:
+        raise UsageError(f"{where} has kind {kind!r}: give one of {', '.join(KINDS)}.")
+    known = {"kind", *KINDS[kind]}
+    if set(said) != known:
+        raise UsageError(f"{where} says {', '.join(map(str, said))}: write {', '.join(sorted(known))}.")
+    if kind == "webhook":
+        return Action(name, kind, url=_url(said["url"], where))
+    if kind == "mail":
+        to = said["to"] if isinstance(said["to"], list) else [said["to"]]
+        return Action(name, kind, to=tuple(_address(each, where) for each in to))
+    return Action(name, kind)
+
+
+def _url(value: Any, where: str) -> str:
+    parts = urlsplit(str(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
+        raise UsageError(f"{where} has url {value!r}: write https://host/path, without a name or password in it.")
+    return str(value)
+
+
+def _address(value: Any, where: str) -> str:
+    text = str(value)
+    if text.count("@") != 1 or any(sign.isspace() or sign in ',;<>"' for sign in text):
+        raise UsageError(f"{where} names {value!r}: write an address as name@example.com.")
+    return text

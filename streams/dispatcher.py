@@ -1,0 +1,171 @@
+"""The dispatcher: alerts to entries of the outbox, and entries to actions.
+
+Belongs here: the loop and its transactions. What an entry is, is in `outbox`, one attempt in `senders`.
+
+Alerts that were read and the entries that they make are committed together, so a revision has one entry an action. An
+attempt is made before its result is committed: a process killed in between makes it again, once for each time that it
+is killed there, with the same key.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Event
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from runtime.errors import PlatformError
+from runtime.settings import Settings
+from streams.action_declarations import Action
+from streams.guarded_http import RefusedError
+from streams.outbox import ASKED, Entry, after_failure, entries_for, newest
+from streams.output_topics import ACTIONS, ALERTS, ensure_output_topics
+from streams.senders import TryAgainError, send
+from streams.whole_topics import WholeTopic
+from wire.envelope import ID
+
+_GROUP = "lakehouse-actions"
+_COMMIT_S = 30.0
+_MOST = 500
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class DispatchOptions:
+    """How often an action is tried, and how long the loop waits for alerts."""
+
+    most_attempts: int = 10
+    poll_s: float = 0.25
+
+
+def run_actions(settings: Settings, bootstrap: str, actions: Mapping[str, Action], options: DispatchOptions,
+                stop: Event, tell: Callable[[str], None]) -> None:  # fmt: skip
+    """Run until `stop`; what Kafka breaks off is begun anew from the last commit."""
+    while not stop.is_set():
+        try:
+            dispatcher = _Dispatcher(settings, bootstrap, actions, options)
+            try:
+                while not stop.is_set():
+                    dispatcher.step()
+            finally:
+                dispatcher.close()
+        except (KafkaException, PlatformError) as error:
+            tell(f"Kafka broke off: {error}. Going on from the last commit.")
+            stop.wait(1.0)
+
+
+class _Dispatcher:
+    """From one start to the next."""
+
+    def __init__(self, settings: Settings, bootstrap: str, actions: Mapping[str, Action],
+                 options: DispatchOptions) -> None:  # fmt: skip
+        ensure_output_topics(bootstrap)
+        self._settings, self._actions, self._options = settings, actions, options
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap, "transactional.id": _GROUP, "linger.ms": 0, "log_level": 0}
+        )
+        # before anything is read: it ends what another process of this name had open
+        self._producer.init_transactions(_COMMIT_S)
+        self._alerts = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": _GROUP,
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "latest",
+                "log_level": 0,
+            }
+        )
+        self._begin()
+        self._outbox = WholeTopic(bootstrap, ACTIONS, lambda _: 0)
+        self._entries = {k: e for k, e in newest(self._outbox.to_the_end()).items() if e.state != "sent"}
+        self._under_way: dict[str, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(_AT_ONCE, "action")
+
+    def step(self) -> None:
+        """What came, what is due, and what was done since."""
+        self._take_alerts(self._alerts.consume(_MOST, self._options.poll_s))
+        for record in self._outbox.new():
+            # what this process wrote itself comes back too, and is known
+            if dict(record.headers() or []).get(ASKED) and record.value():
+                entry = Entry(**json.loads(record.value() or b""))
+                self._entries[entry.key] = entry
+        now_s = time.time()
+        for entry in self._entries.values():
+            if entry.state == "waiting" and entry.due_at <= now_s and entry.key not in self._under_way:
+                self._under_way[entry.key] = self._pool.submit(self._attempt, entry)
+        done = {key: future for key, future in self._under_way.items() if future.done()}
+        if done:
+            self._commit([self._result(self._entries[key], future, now_s) for key, future in done.items()], [])
+            for key in done:
+                del self._under_way[key]
+
+    def close(self) -> None:
+        """Wait for what is under way; its result is lost, unless it was committed."""
+        self._pool.shutdown()
+        self._alerts.close()
+        self._outbox.close()
+
+    def _begin(self) -> None:
+        """A group that has read nothing yet begins with what comes from now on, and says so at once."""
+        partitions = self._alerts.list_topics(ALERTS, timeout=_COMMIT_S).topics[ALERTS].partitions
+        asked = self._alerts.committed([TopicPartition(ALERTS, p) for p in partitions], timeout=_COMMIT_S)
+        for each in asked:
+            if each.offset < 0:
+                each.offset = self._alerts.get_watermark_offsets(each, timeout=_COMMIT_S)[1]
+        self._alerts.assign(asked)
+        self._commit([], asked)
+
+    def _take_alerts(self, records: list[KafkaMessage]) -> None:
+        entries: list[Entry] = []
+        ends: dict[int, int] = {}
+        for record in records:
+            error = record.error()
+            if error is None:
+                identity = bytes(dict(record.headers() or []).get(ID) or b"").decode("utf-8", "replace")  # type: ignore[arg-type]
+                entries += entries_for(identity, json.loads(record.value() or b"{}"))
+                ends[record.partition() or 0] = (record.offset() or 0) + 1
+            elif error.code() != KafkaError._PARTITION_EOF and not error.retriable():
+                raise PlatformError(f"Kafka refuses to have {ALERTS} read: {error.str()}.")
+        if ends:
+            new = [entry for entry in entries if entry.key not in self._entries]
+            self._commit(new, [TopicPartition(ALERTS, p, end) for p, end in ends.items()])
+
+    def _attempt(self, entry: Entry) -> None:
+        action = self._actions.get(entry.action)
+        if action is None:
+            raise RefusedError(f"no action is called {entry.action}")
+        send(self._settings, action, entry.key, entry.alert)
+
+    def _result(self, entry: Entry, future: Future[None], now_s: float) -> Entry:
+        error = future.exception()
+        if error is None:
+            return replace(entry, state="sent", attempts=entry.attempts + 1, error="")
+        if isinstance(error, RefusedError):
+            return replace(entry, state="dead", attempts=entry.attempts + 1, error=str(error))
+        if isinstance(error, TryAgainError):
+            return after_failure(entry, str(error), now_s, self._options.most_attempts)
+        raise error
+
+    def _commit(self, entries: list[Entry], offsets: list[TopicPartition]) -> None:
+        """Write entries, and the offsets of the alerts that they come from, in one transaction."""
+        self._producer.begin_transaction()
+        for entry in entries:
+            message = entry.message()
+            self._producer.produce(message.topic, message.value, message.key, headers=list(message.headers))
+        if offsets:
+            self._producer.send_offsets_to_transaction(offsets, self._alerts.consumer_group_metadata(), _COMMIT_S)
+        while True:
+            try:
+                self._producer.commit_transaction(_COMMIT_S)
+                break
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+        for entry in entries:
+            self._entries[entry.key] = entry
+            if entry.state == "sent":
+                del self._entries[entry.key]

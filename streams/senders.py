@@ -1,0 +1,112 @@
+"""Senders: doing an action once, over HTTP, by mail or through the hub.
+
+Belongs here: one attempt of each kind and whether another is worth it. When it is made is in `outbox`.
+
+Each attempt carries the key of its entry, so that a receiver can tell a repeat: `Idempotency-Key` of a webhook,
+`Message-ID` of a mail, the message id of a device's message.
+"""
+
+import hashlib
+import http.client
+import json
+import smtplib
+import ssl
+import time
+from collections.abc import Mapping
+from email.message import EmailMessage
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from runtime.errors import LakehouseError
+from runtime.settings import Settings
+from streams.action_declarations import Action
+from streams.guarded_http import RefusedError, post, signature
+
+_TIMEOUT_S = 10.0
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_AGAIN = (408, 425, 429)
+
+
+class TryAgainError(Exception):
+    """It did not work, and may work later."""
+
+
+def send(settings: Settings, action: Action, key: str, alert: Mapping[str, Any]) -> None:
+    """Do an action. Raises TryAgainError, or RefusedError for what no other attempt will change."""
+    body = json.dumps(alert, ensure_ascii=False, sort_keys=True).encode()
+    try:
+        if action.kind == "webhook":
+            _call(settings, action, key, body)
+        elif action.kind == "mail":
+            _mail(settings, action, key, alert)
+        else:
+            _tell_device(settings, key, alert, body)
+    except (OSError, http.client.HTTPException, smtplib.SMTPException) as error:
+        if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500:
+            raise RefusedError(f"the mail server says {error.smtp_code} {error.smtp_error!r}") from error
+        if isinstance(error, smtplib.SMTPRecipientsRefused) and max(c for c, _ in error.recipients.values()) >= 500:
+            raise RefusedError(f"the mail server refuses {', '.join(error.recipients)}") from error
+        raise TryAgainError(f"{type(error).__name__}: {error}") from error
+
+
+def _call(settings: Settings, action: Action, key: str, body: bytes) -> None:
+    if not settings.actions_secret:
+        raise RefusedError("a webhook is signed: set LAKEHOUSE_ACTIONS_SECRET")
+    headers = {
+        "Content-Type": "application/json",
+        "Idempotency-Key": key,
+        "User-Agent": "lakehouse",
+        "X-Lakehouse-Signature": signature(settings.actions_secret, int(time.time()), body),
+    }
+    allowed = [ip_network(each) for each in (settings.actions_allow or "").split(",") if each]
+    answer = post(action.url, body, headers, allowed, timeout_s=_TIMEOUT_S)
+    if 200 <= answer.status < 300:
+        return
+    said = f"the receiver answers {answer.status}: {' '.join(answer.text.split())}"
+    if answer.status >= 500 or answer.status in _AGAIN:
+        raise TryAgainError(said)
+    raise RefusedError(f"{said}{' (redirects are not followed)' if 300 <= answer.status < 400 else ''}")
+
+
+def _mail(settings: Settings, action: Action, key: str, alert: Mapping[str, Any]) -> None:
+    if not settings.smtp or not settings.mail_from:
+        raise RefusedError("there is no mail server: set LAKEHOUSE_SMTP and LAKEHOUSE_MAIL_FROM")
+    parts = urlsplit(settings.smtp)
+    message = EmailMessage()
+    message["From"], message["To"] = settings.mail_from, ", ".join(action.to)
+    message["Subject"] = " ".join(f"{alert['severity']}: {alert['rule']} {alert['change']}".split())
+    message["Message-ID"] = f"<{hashlib.sha256(key.encode()).hexdigest()[:32]}@lakehouse>"
+    message.set_content(json.dumps(alert, ensure_ascii=False, indent=2) + "\n")
+    host, port = parts.hostname or "", parts.port or (465 if parts.scheme == "smtps" else 587)
+    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    with kind(host, port, timeout=_TIMEOUT_S) as server:
+        server.ehlo()
+        if parts.scheme == "smtp" and server.has_extn("starttls"):
+            server.starttls(context=ssl.create_default_context())
+        elif parts.scheme == "smtp" and parts.username and host not in _LOOPBACK:
+            raise RefusedError(f"the mail server {host} offers no TLS, so it is not told the password: use smtps://")
+        if parts.username:
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+        server.send_message(message)
+
+
+def _tell_device(settings: Settings, key: str, alert: Mapping[str, Any], body: bytes) -> None:
+    """By the registry of this home's hub, which a running hub reads within a second; it waits for the device there."""
+    device_id = alert.get("device_id")
+    if not device_id:
+        raise RefusedError("the alarm is of no device: give its rule by: [device_id]")
+    if settings.hub_database is None and not settings.hub_folder.exists():
+        raise RefusedError("this home has no hub: start it once by `lakehouse up --hub`")
+    from hub.administration import opened_registry
+    from hub.registry.cloud_queue import CloudMessage
+
+    system = {"mid": key, "ct": "application/json", "to": f"/devices/{device_id}/messages/devicebound"}
+    message = CloudMessage(0, str(device_id), body, {"lakehouse": "alert"}, system, "none", 0, 0, 0, None)
+    try:
+        with opened_registry(settings) as registry:
+            registry.enqueue_cloud_message(message).result(_TIMEOUT_S)
+    except TimeoutError as error:
+        raise TryAgainError("the hub's registry does not answer") from error
+    except LakehouseError as error:
+        raise RefusedError(str(error)) from error

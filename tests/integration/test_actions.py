@@ -1,0 +1,154 @@
+"""Alerts become actions on a real broker: one an action and revision, again after failures, and after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty
+from threading import Event, Thread
+
+import pytest
+from confluent_kafka import Producer
+
+from lakehouse.cli.main import run
+from runtime.settings import Settings, load_settings
+from streams import dispatcher
+from streams.declarations import load_declarations
+from streams.dispatcher import DispatchOptions, run_actions
+from streams.outbox import Entry, read_outbox
+from streams.output_topics import ALERTS, ensure_output_topics
+from tests.support.receiver import receiving
+
+_DECLARED = """
+actions:
+  call: {{kind: webhook, url: {url}}}
+  lost: {{kind: webhook, url: {url}/lost}}
+rules:
+  too_hot: {{condition: value > 30, actions: [call]}}
+"""
+
+
+def home(tmp_path: Path, broker: str, url: str) -> Settings:
+    (tmp_path / "streams").mkdir(parents=True)
+    (tmp_path / "streams" / "own.yml").write_text(_DECLARED.format(url=url))
+    return load_settings({"LAKEHOUSE_HOME": str(tmp_path), "LAKEHOUSE_KAFKA_BOOTSTRAP": broker,
+                          "LAKEHOUSE_ACTIONS_SECRET": "s3", "LAKEHOUSE_ACTIONS_ALLOW": "127.0.0.1/32"})  # fmt: skip
+
+
+def alert(broker: str, name: str, actions: list[str]) -> None:
+    producer = Producer({"bootstrap.servers": broker, "log_level": 0})
+    body = {"rule": "too_hot", "change": "fired", "severity": "info", "device_id": "d", "actions": actions}
+    producer.produce(ALERTS, json.dumps(body).encode(), headers=[("ce_id", name.encode())])
+    assert producer.flush(10) == 0
+
+
+def until(broker: str, is_so: Callable[[dict[str, Entry]], bool]) -> dict[str, Entry]:
+    deadline = time.monotonic() + 60
+    while not is_so(found := read_outbox(broker)):
+        assert time.monotonic() < deadline, found
+    return found
+
+
+class Running:
+    """A dispatcher in a thread of this process."""
+
+    def __init__(self, settings: Settings, **options: int) -> None:
+        self.stop = Event()
+        arguments = (settings, settings.kafka_bootstrap, load_declarations(settings).actions,
+                     DispatchOptions(**options), self.stop, print)  # fmt: skip
+        self.thread = Thread(target=run_actions, args=arguments)
+        self.thread.start()
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+
+
+def test_each_revision_is_acted_on_once_and_what_fails_again(
+    tmp_path: Path, broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver that is down is asked again with the same key; one that refuses makes a dead letter, which can be
+    looked at and sent again; a restart does nothing twice."""
+    ensure_output_topics(broker)
+    monkeypatch.setattr("streams.outbox._FIRST_S", 0.1)
+    with receiving([503, 404]) as receiver:
+        settings = home(tmp_path, broker, receiver.url)
+        running = Running(settings)
+        time_to_begin(broker)
+        alert(broker, "too_hot/d/1", ["call", "call"])
+        until(broker, lambda found: "call/too_hot/d/1" in found and found["call/too_hot/d/1"].attempts > 0)
+        alert(broker, "too_hot/d/2", ["call"])
+        found = until(broker, lambda found: {e.state for e in found.values()} == {"sent", "dead"})
+        keys = [receiver.requests.get(timeout=5)[0]["Idempotency-Key"] for _ in range(3)]
+        assert sorted({key: keys.count(key) for key in keys}.values()) == [1, 2]
+        (dead,) = (key for key, entry in found.items() if entry.state == "dead")
+        assert "404" in found[dead].error
+        monkeypatch.setenv("LAKEHOUSE_HOME", str(settings.home))
+        monkeypatch.setenv("LAKEHOUSE_KAFKA_BOOTSTRAP", broker)
+        assert run(["actions", "show", dead]) == 0
+        assert run(["actions", "retry", "no such"]) == 2
+        assert run(["actions", "retry", dead]) == 0
+        until(broker, lambda found: {e.state for e in found.values()} == {"sent"})
+        assert receiver.requests.get(timeout=5)[0]["Idempotency-Key"] == dead
+        running.end()
+        running = Running(settings)
+        alert(broker, "too_hot/d/3", ["call"])
+        until(broker, lambda found: "call/too_hot/d/3" in found and found["call/too_hot/d/3"].state == "sent")
+        assert receiver.requests.get(timeout=5)[0]["Idempotency-Key"] == "call/too_hot/d/3"
+        running.end()
+        assert receiver.requests.empty()
+
+
+def test_killed_between_sending_and_committing_it_sends_once_more(tmp_path: Path, broker: str) -> None:
+    """A process that is killed while the receiver has the request sends it once more after its restart, with the
+    same key; nothing is lost."""
+    ensure_output_topics(broker)
+    environment = {**os.environ, "LAKEHOUSE_HOME": str(tmp_path / "h"), "LAKEHOUSE_KAFKA_BOOTSTRAP": broker,
+                   "LAKEHOUSE_ACTIONS_SECRET": "s3", "LAKEHOUSE_ACTIONS_ALLOW": "127.0.0.1/32"}  # fmt: skip
+    with receiving() as receiver:
+        home(tmp_path / "h", broker, receiver.url)
+        command = [sys.executable, "-c", _HANGING.format(name="send")]
+        process = subprocess.Popen(command, env=environment)
+        time_to_begin(broker)
+        alert(broker, "kill/d/1", ["call"])
+        assert receiver.requests.get(timeout=60)[0]["Idempotency-Key"] == "call/kill/d/1"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert read_outbox(broker)["call/kill/d/1"].state == "waiting"
+        running = subprocess.Popen([sys.executable, "-m", "streams", "actions"], env=environment)
+        until(broker, lambda found: found["call/kill/d/1"].state == "sent")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+        assert receiver.requests.get(timeout=5)[0]["Idempotency-Key"] == "call/kill/d/1"
+        try:
+            raise AssertionError(receiver.requests.get_nowait())
+        except Empty:
+            pass
+
+
+# sends, and hangs before what came of it is known
+_HANGING = """
+import sys, time
+from streams import __main__, dispatcher
+def sent(*arguments, real=dispatcher.{name}):
+    real(*arguments)
+    time.sleep(600)
+dispatcher.{name} = sent
+__main__.main(["actions"])
+"""
+
+
+def time_to_begin(broker: str) -> None:
+    """Wait until the group of the dispatcher has said where it begins."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": dispatcher._GROUP, "log_level": 0})
+    deadline = time.monotonic() + 60
+    while consumer.committed([TopicPartition(ALERTS, 0)], timeout=10)[0].offset < 0:
+        assert time.monotonic() < deadline
+    consumer.close()
