@@ -48,7 +48,7 @@ class JudgedBatches:
         self._judging = judged_telemetry("batch", "facts", models, types)
         self._shapes = payloads_of(models.values())
         self._make_tables()
-        self._prepare()
+        self.prepare()
 
     def set_registry(self, facts: pa.Table, placements: pa.Table) -> None:
         """What judging needs of the registry (see `device_history.judging_facts`), and where devices stood when."""
@@ -140,7 +140,9 @@ class JudgedBatches:
             LEFT JOIN again a ON j.topic = a.topic AND j."partition" = a."partition" AND j."offset" = a."offset" """
         )
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Plan the statements, which holds until somebody makes a table or a view of the connection that is not
+        temporary: from then on DuckDB plans them anew each time. So this comes last."""
         self._tables = silver_tables(self._models.values())
         statements = {
             "judge_records": f"INSERT INTO records {self._judging}",

@@ -104,6 +104,10 @@ class _Run:
         self._alarms = Alarms(connection, declared.rules.values(), read_states(bootstrap))
         self._connection = connection
         self._reach_us = _US * (max((w.reach_s for w in declared.windows.values()), default=60) + options.correct_s)
+        # when all tables are made: what was planned before one is made is planned anew each time
+        self._judged.prepare()
+        for window in self._windows:
+            window.prepare()
         connection.execute(f"PREPARE latest AS {_LATEST}")
         self._lifecycle = WholeTopic(bootstrap, LIFECYCLE_TOPIC, self._registry.next_offset)
         self._registry.add(self._lifecycle.to_the_end())

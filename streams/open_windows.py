@@ -55,9 +55,15 @@ class OpenWindows:
         self._waiting: dict[tuple[tuple[str | None, ...], int], int] = {}
         by = ", ".join(f"{quoted_name(key)} {OPEN_COLUMNS[key]}" for key in window.by)
         connection.execute(f"CREATE TABLE {self._changed} ({by}, start_us BIGINT)")
-        connection.execute(f"PREPARE touch_{number} AS INSERT INTO {self._changed} {touched(window, 'new_readings')}")
-        connection.execute(f"PREPARE {self._asked} AS {self._question(partitions)}")
+        self._number, self._partitions = number, partitions
         self._touch = f"EXECUTE touch_{number}"
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Plan the statements; as with `JudgedBatches.prepare`, this comes when all tables are made."""
+        touch = f"INSERT INTO {self._changed} {touched(self.window, 'new_readings')}"
+        self._connection.execute(f"PREPARE touch_{self._number} AS {touch}")
+        self._connection.execute(f"PREPARE {self._asked} AS {self._question(self._partitions)}")
 
     def update(self, watermark_us: int, told_us: int, kept_from_us: int) -> Iterator[WindowResult]:
         """The windows that the new readings changed, and those that became final between `told_us` and `watermark_us`.
