@@ -1,6 +1,6 @@
 """The dispatcher: alerts to entries of the outbox, and entries to actions.
 
-Belongs here: the loop and its transactions. What an entry is, is in `outbox`, one attempt in `senders`.
+Belongs here: the loop and its transactions. What an entry is, is in `action_entries`, one attempt in `senders`.
 
 Alerts that were read and the entries that they make are committed together, so a revision has one entry an action. An
 attempt is made before its result is committed: a process killed in between makes it again, once for each time that it
@@ -21,7 +21,7 @@ from runtime.errors import PlatformError
 from runtime.settings import Settings
 from streams.action_declarations import Action
 from streams.guarded_http import RefusedError
-from streams.outbox import ASKED, Entry, after_failure, entries_for, newest
+from streams.action_entries import ASKED, Entry, after_failure, entries_for, newest
 from streams.output_topics import ACTIONS, ALERTS, ensure_output_topics
 from streams.senders import TryAgainError, send
 from streams.whole_topics import WholeTopic

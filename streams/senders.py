@@ -1,6 +1,6 @@
 """Senders: doing an action once, over HTTP, by mail or through the hub.
 
-Belongs here: one attempt of each kind and whether another is worth it. When it is made is in `outbox`.
+Belongs here: one attempt of each kind and whether another is worth it. When it is made is in `action_entries`.
 
 Each attempt carries the key of its entry, so that a receiver can tell a repeat: `Idempotency-Key` of a webhook,
 `Message-ID` of a mail, the message id of a device's message.

@@ -19,7 +19,7 @@ from runtime.settings import Settings, load_settings
 from streams import dispatcher
 from streams.declarations import load_declarations
 from streams.dispatcher import DispatchOptions, run_actions
-from streams.outbox import Entry, read_outbox
+from streams.action_entries import Entry, read_outbox
 from streams.output_topics import ALERTS, ensure_output_topics
 from tests.support.receiver import receiving
 
@@ -75,7 +75,7 @@ def test_each_revision_is_acted_on_once_and_what_fails_again(
     """A receiver that is down is asked again with the same key; one that refuses makes a dead letter, which can be
     looked at and sent again; a restart does nothing twice."""
     ensure_output_topics(broker)
-    monkeypatch.setattr("streams.outbox._FIRST_S", 0.1)
+    monkeypatch.setattr("streams.action_entries._FIRST_S", 0.1)
     with receiving([503, 404]) as receiver:
         settings = home(tmp_path, broker, receiver.url)
         running = Running(settings)

@@ -1,6 +1,6 @@
 """`lakehouse actions`: what was to be done about alarms, and what became of it.
 
-Belongs here: arguments and what is printed. What an entry is, is in `streams.outbox`.
+Belongs here: arguments and what is printed. What an entry is, is in `streams.action_entries`.
 """
 
 import json
@@ -35,7 +35,7 @@ def list_(dead: bool, as_json: bool) -> None:
       lakehouse actions list --dead --json
     """
     from lakehouse.cli.output import print_table
-    from streams.outbox import read_outbox
+    from streams.action_entries import read_outbox
 
     with _landing_zone() as bootstrap:
         found = [entry for entry in read_outbox(bootstrap).values() if entry.state == "dead" or not dead]
@@ -59,7 +59,7 @@ def show(key: str) -> None:
       lakehouse actions show call/too_hot/pump-1/3
     """
     from runtime.errors import UsageError
-    from streams.outbox import read_outbox
+    from streams.action_entries import read_outbox
 
     with _landing_zone() as bootstrap:
         found = read_outbox(bootstrap).get(key)
@@ -80,7 +80,7 @@ def retry(key: str | None, every: bool) -> None:
       lakehouse actions retry --all
     """
     from runtime.errors import UsageError
-    from streams.outbox import ask_again, read_outbox
+    from streams.action_entries import ask_again, read_outbox
 
     if (key is None) == (not every):
         raise UsageError("Give either the key of an action or --all.")
