@@ -16,6 +16,7 @@ from confluent_kafka import Message as KafkaMessage
 from confluent_kafka import Producer
 
 from runtime.errors import PlatformError, UsageError
+from runtime.kafka.clients import client_config
 from streams.output_topics import ACTIONS
 from streams.whole_topics import WholeTopic
 from wire.envelope import CONTENT_TYPE, Message
@@ -85,7 +86,7 @@ def ask_again(bootstrap: str, key: str) -> Entry:
         state = "no such entry" if found is None else f"an entry that is {found.state}"
         raise UsageError(f"{key!r} is {state}: `lakehouse actions list --dead` shows those that can be sent again.")
     entry = replace(found, state="waiting", attempts=0, due_at=0.0)
-    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0})
+    producer = Producer({**client_config(bootstrap), "enable.idempotence": True, "log_level": 0})
     message = entry.message(is_asked=True)
     producer.produce(message.topic, message.value, message.key, headers=list(message.headers))
     if producer.flush(_TIMEOUT_S):

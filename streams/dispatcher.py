@@ -18,10 +18,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka import Message as KafkaMessage
 
 from runtime.errors import PlatformError
+from runtime.kafka.clients import client_config
 from runtime.settings import Settings
 from streams.action_declarations import Action
-from streams.guarded_http import RefusedError
 from streams.action_entries import ASKED, Entry, after_failure, entries_for, newest
+from streams.guarded_http import RefusedError
 from streams.output_topics import ACTIONS, ALERTS, ensure_output_topics
 from streams.senders import TryAgainError, send
 from streams.whole_topics import WholeTopic
@@ -65,13 +66,13 @@ class _Dispatcher:
         ensure_output_topics(bootstrap)
         self._settings, self._actions, self._options = settings, actions, options
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "transactional.id": _GROUP, "linger.ms": 0, "log_level": 0}
+            {**client_config(bootstrap), "transactional.id": _GROUP, "linger.ms": 0, "log_level": 0}
         )
         # before anything is read: it ends what another process of this name had open
         self._producer.init_transactions(_COMMIT_S)
         self._alerts = Consumer(
             {
-                "bootstrap.servers": bootstrap,
+                **client_config(bootstrap),
                 "group.id": _GROUP,
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,

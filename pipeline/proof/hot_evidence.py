@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 
-from ingestion.bronze_ingest import APP_ID as INGEST_APP
 from ingestion.bronze_ingest import committed_offsets
 from lake.models.catalog import Model, silver_tables
 from lake.records.publications import Publication
 from lake.records.verdicts import latest_failures
 from lake.slices import predicate, slice_start
 from lake.sql_text import quoted, quoted_name
+from lake.storage.applications import App
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
@@ -22,7 +22,6 @@ from lake.storage.spark_commits import progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from lake.tables.silver import SILVER_REJECTED
 from pipeline.gold.stale import stale_slices
-from pipeline.silver.append import APP_ID
 from runtime.settings import Settings
 from transforms.hot_differences import CANDIDATES
 from transforms.reasons import Reason
@@ -61,8 +60,8 @@ class Evidence:
         """SQL over rows of `sides` for 'held' or 'waits' where gold has not come so far, null where it has."""
         settings = self._settings
         held = sorted({verdict.slice for verdict in latest_failures(settings) if "T" in verdict.slice})
-        is_behind = progress_of(settings, SILVER_REJECTED.name, APP_ID) < progress_of(
-            settings, BRONZE_TELEMETRY.name, INGEST_APP
+        is_behind = progress_of(settings, SILVER_REJECTED.name, App.TELEMETRY) < progress_of(
+            settings, BRONZE_TELEMETRY.name, App.INGEST
         )
         if self._published is None or is_behind:
             return "'waits'"

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ingestion.kafka_offsets import COMMITTED_ONLY
 from runtime.errors import PlatformError
+from runtime.kafka.clients import client_config
 from wire.hot_topics import WINDOWS
 
 _TIMEOUT_S = 10.0
@@ -31,7 +32,7 @@ def read_windows(bootstrap: str, since: Mapping[int, int]) -> HotRecords:
     """
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **client_config(bootstrap),
             "group.id": "lakehouse-hot-reconciliation",
             "isolation.level": COMMITTED_ONLY,
             "enable.auto.commit": False,

@@ -12,14 +12,14 @@ from queue import Empty
 from threading import Event, Thread
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from lakehouse.cli.main import run
 from runtime.settings import Settings, load_settings
 from streams import dispatcher
+from streams.action_entries import Entry, read_outbox
 from streams.declarations import load_declarations
 from streams.dispatcher import DispatchOptions, run_actions
-from streams.action_entries import Entry, read_outbox
 from streams.output_topics import ALERTS, ensure_output_topics
 from tests.support.receiver import receiving
 
@@ -145,10 +145,12 @@ __main__.main(["actions"])
 
 def time_to_begin(broker: str) -> None:
     """Wait until the group of the dispatcher has said where it begins."""
-    from confluent_kafka import Consumer, TopicPartition
-
     consumer = Consumer({"bootstrap.servers": broker, "group.id": dispatcher._GROUP, "log_level": 0})
     deadline = time.monotonic() + 60
-    while consumer.committed([TopicPartition(ALERTS, 0)], timeout=10)[0].offset < 0:
+    while True:
         assert time.monotonic() < deadline
-    consumer.close()
+        try:
+            if consumer.committed([TopicPartition(ALERTS, 0)], timeout=10)[0].offset >= 0:
+                return consumer.close()
+        except KafkaException:  # the broker has no coordinator for the group yet
+            time.sleep(0.1)

@@ -37,6 +37,8 @@ CUSTOM = {
     "LAKEHOUSE_POSTGRES_PORT": "5433",
     "LAKEHOUSE_SMTP": "smtp://user:secret@mail.example:587",
     "LAKEHOUSE_MAIL_FROM": "lake@example.com",
+    "LAKEHOUSE_ACTIONS_SECRET": "secret",
+    "LAKEHOUSE_ACTIONS_ALLOW": "10.1.0.0/16,127.0.0.1/32",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
@@ -82,6 +84,8 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         "LAKEHOUSE_SQL_MEMORY_MB": "½",
         "LAKEHOUSE_TELEMETRY_TYPES": "a b",
         "LAKEHOUSE_HUB_DATABASE": "mysql://hub",
+        "LAKEHOUSE_ACTIONS_SECRET": "secret",
+        "LAKEHOUSE_ACTIONS_ALLOW": "10.1.0.0/16,127.0.0.1/32",
         "AWS_ENDPOINT_URL": "127.0.0.1:9000",
     }
     with pytest.raises(UsageError) as error:
