@@ -121,8 +121,11 @@ def postgres_url(text: str) -> str:
 
 def networks(text: str) -> str:
     """Networks, with commas between them."""
-    for each in text.split(","):
-        ip_network(each)  # says itself what is wrong with one
+    try:
+        for each in text.split(","):
+            ip_network(each)
+    except ValueError as error:
+        raise ValueError(f"{error}: give networks such as 10.1.0.0/16, with commas between them.") from error
     return text
 
 

@@ -55,26 +55,7 @@ def explained(differing: str, candidates: str, events: str, read_from: str) -> s
     received (device_id, first_us, last_us); `read_from` the first offset that the hot path ever read (partition,
     first_offset).
     """
-    places = f"""
-        SELECT {_KEY}, e.key::INTEGER AS "partition", e.value[1] AS low, e.value[2] AS high
-        FROM (SELECT {_KEY}, unnest(map_entries(inputs::JSON::MAP(VARCHAR, BIGINT[]))) AS e FROM {differing})"""
-    facts = f"""
-        SELECT d.*, c.*  EXCLUDE (device_id, metric_name, unit),
-            NOT is_repeat AND event_us // {_MINUTE_US} * {_MINUTE_US} = d.minute_us AS in_gold,
-            coalesce(c."offset" BETWEEN p.low AND p.high, false) AS in_range,
-            coalesce(c."offset" < f.first_offset, false) AS is_before,
-            received_us > d.closed_us AS is_late,
-            coalesce(v.first_us >= c.received_us, false) AS is_unknown,
-            coalesce(v.last_us >= c.received_us, false)
-                AND measured_us // {_MINUTE_US} <> received_us // {_MINUTE_US} AS is_movable,
-            is_repeat AND NOT coalesce(c.first_offset BETWEEN p.low AND p.high, false) AS is_repeat_alone
-        FROM {differing} d JOIN {candidates} c USING (device_id, metric_name, unit)
-        LEFT JOIN places p ON (p.device_id, p.metric_name, p.unit, p.minute_us, p."partition")
-            = (d.device_id, d.metric_name, d.unit, d.minute_us, c."partition")
-        LEFT JOIN {events} v ON v.device_id = d.device_id
-        LEFT JOIN {read_from} f ON f."partition" = c."partition"
-        WHERE event_us // {_MINUTE_US} * {_MINUTE_US} = d.minute_us OR coalesce(c."offset" BETWEEN p.low AND p.high,
-            false)"""
+    places, facts = _places(differing), _facts(differing, candidates, events, read_from)
     return f"""
         WITH places AS ({places}), facts AS ({facts}),
         told AS (SELECT *, {_cause()} AS cause FROM facts),
@@ -103,6 +84,34 @@ def explained(differing: str, candidates: str, events: str, read_from: str) -> s
                 0) || ' readings, gold ' || coalesce(any_value(gold_reading_count), 0) || '; by the lake the hot path '
                 || 'should have ' || coalesce(arg_min(reading_count, variant), 0)) AS detail
         FROM found GROUP BY {_KEY}"""
+
+
+def _places(differing: str) -> str:
+    """The span of offsets of each partition that a hot figure holds."""
+    return f"""
+        SELECT {_KEY}, e.key::INTEGER AS "partition", e.value[1] AS low, e.value[2] AS high
+        FROM (SELECT {_KEY}, unnest(map_entries(inputs::JSON::MAP(VARCHAR, BIGINT[]))) AS e FROM {differing})"""
+
+
+def _facts(differing: str, candidates: str, events: str, read_from: str) -> str:
+    """What each reading shows."""
+    return f"""
+        SELECT d.*, c.*  EXCLUDE (device_id, metric_name, unit),
+            NOT is_repeat AND event_us // {_MINUTE_US} * {_MINUTE_US} = d.minute_us AS in_gold,
+            coalesce(c."offset" BETWEEN p.low AND p.high, false) AS in_range,
+            coalesce(c."offset" < f.first_offset, false) AS is_before,
+            received_us > d.closed_us AS is_late,
+            coalesce(v.first_us >= c.received_us, false) AS is_unknown,
+            coalesce(v.last_us >= c.received_us, false)
+                AND measured_us // {_MINUTE_US} <> received_us // {_MINUTE_US} AS is_movable,
+            is_repeat AND NOT coalesce(c.first_offset BETWEEN p.low AND p.high, false) AS is_repeat_alone
+        FROM {differing} d JOIN {candidates} c USING (device_id, metric_name, unit)
+        LEFT JOIN places p ON (p.device_id, p.metric_name, p.unit, p.minute_us, p."partition")
+            = (d.device_id, d.metric_name, d.unit, d.minute_us, c."partition")
+        LEFT JOIN {events} v ON v.device_id = d.device_id
+        LEFT JOIN {read_from} f ON f."partition" = c."partition"
+        WHERE event_us // {_MINUTE_US} * {_MINUTE_US} = d.minute_us OR coalesce(c."offset" BETWEEN p.low AND p.high,
+            false)"""
 
 
 def _cause() -> str:

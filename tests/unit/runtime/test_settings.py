@@ -84,8 +84,7 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         "LAKEHOUSE_SQL_MEMORY_MB": "½",
         "LAKEHOUSE_TELEMETRY_TYPES": "a b",
         "LAKEHOUSE_HUB_DATABASE": "mysql://hub",
-        "LAKEHOUSE_ACTIONS_SECRET": "secret",
-        "LAKEHOUSE_ACTIONS_ALLOW": "10.1.0.0/16,127.0.0.1/32",
+        "LAKEHOUSE_ACTIONS_ALLOW": "10.1.0.1/16",
         "AWS_ENDPOINT_URL": "127.0.0.1:9000",
     }
     with pytest.raises(UsageError) as error:
