@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pyspark.sql import SparkSession
 
 from ingestion.bronze_ingest import ingest_topic
+from ingestion.executor_probe import check_executors
 from ingestion.landing_topics import ensure_topics
 from ingestion.made_topics import made_by
 from ingestion.topic_misfits import misfits
@@ -50,6 +51,7 @@ def ingest(spark: SparkSession, run: Run, bootstrap: str, *, accept_gap: bool = 
     Telemetry is bounded before lifecycle is read: whatever was registered before a reading is then in this tick too.
     """
     ensure_topics(bootstrap, made=made_by(run.settings))
+    check_executors(spark, run.settings, bootstrap, "telemetry")
     notes = [str(misfit) for misfit in misfits(bootstrap) if misfit.is_harmful]
     records = {}
     for topic in ("telemetry", "lifecycle"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from runtime.kafka.clients import address_of
-from runtime.variables import Setting, hosts, memory_size, message_types, port, spark_address
+from runtime.variables import Setting, absolute_path, host, hosts, memory_size, message_types, port, spark_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,24 @@ class SparkSettings:
     spark_memory: Annotated[
         str, Setting("LAKEHOUSE_SPARK_MEMORY", memory_size, "Spark", "memory of the embedded Spark", "`1200m`")
     ] = "1200m"
+    spark_driver_host: Annotated[
+        str | None,
+        Setting(
+            "LAKEHOUSE_SPARK_DRIVER_HOST", host, "Spark",
+            "name or address of this machine, as a cluster's executors reach it", "this machine's own name",
+        ),
+    ] = None  # fmt: skip
+    spark_python: Annotated[
+        str | None,
+        Setting("LAKEHOUSE_SPARK_PYTHON", str, "Spark", "Python on a cluster's machines", "what they have"),
+    ] = None
+    spark_credentials: Annotated[
+        str | None,
+        Setting(
+            "LAKEHOUSE_SPARK_CREDENTIALS", absolute_path, "Spark",
+            "file of AWS credentials on each of a cluster's machines, where these have no role", "their environment",
+        ),
+    ] = None  # fmt: skip
     java_home: Annotated[
         Path | None, Setting("JAVA_HOME", Path, "Spark", "Java for Spark and Kafka", "what set-up has found")
     ] = None

@@ -49,9 +49,10 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
         "spark.local.dir": str(work),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.log.level": "WARN",
+        # what a plan shows of a source's options: Kafka's password may stand among them
+        "spark.sql.redaction.options.regex": "(?i)url|jaas|password|keystore",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.pyspark.python": sys.executable,
         # the defaults are made for a cluster: 200, 50 and 10,000 tasks of which each costs more than its work here
         "spark.sql.shuffle.partitions": str(cores * 2),
         "spark.databricks.delta.snapshotPartitions": "2",
@@ -67,11 +68,22 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
         values["spark.driver.extraClassPath"] = ":".join(str(jar) for jar in jars)
         # Hadoop's own forks a chmod for each file and folder (docs/decisions/014)
         values["spark.hadoop.fs.file.impl"] = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
+        values["spark.pyspark.python"] = sys.executable
     else:
-        values["spark.jars"] = ",".join(str(jar) for jar in jars)
+        values |= _cluster_configuration(settings, jars)
     if settings.is_s3:
         values |= _s3a_configuration(settings)
     return values
+
+
+def _cluster_configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
+    """Paths of this machine are none of the executors': they are sent the jars, and have their own Python."""
+    values = {
+        "spark.jars": ",".join(str(jar) for jar in jars),
+        "spark.driver.host": settings.spark_driver_host,
+        "spark.pyspark.python": settings.spark_python,
+    }
+    return {name: value for name, value in values.items() if value}
 
 
 def _jvm_options(cores: int) -> list[str]:
@@ -95,8 +107,12 @@ def _s3a_configuration(settings: Settings) -> dict[str, str]:
         f"{prefix}aws.credentials.provider": _credentials_provider(settings),
         # commits of Delta need no renames, so the fast upload may hold its blocks in memory-mapped files
         f"{prefix}fast.upload.buffer": "disk",
-        f"{prefix}buffer.dir": str(settings.work_folder / "s3a"),
     }
+    if settings.spark.startswith("local"):
+        # on a cluster each machine has its own
+        values[f"{prefix}buffer.dir"] = str(settings.work_folder / "s3a")
+    elif settings.spark_credentials:
+        values[f"{prefix}auth.profile.file"] = settings.spark_credentials
     if settings.aws_endpoint_url:
         values[f"{prefix}endpoint"] = settings.aws_endpoint_url
         values[f"{prefix}path.style.access"] = "true"
@@ -105,10 +121,13 @@ def _s3a_configuration(settings: Settings) -> dict[str, str]:
 
 
 def _credentials_provider(settings: Settings) -> str:
+    """Where keys come from: here the environment, on another machine its environment, its file or its role."""
     package = "software.amazon.awssdk.auth.credentials"
-    if settings.aws_access_key_id:
-        return f"{package}.EnvironmentVariableCredentialsProvider"
-    return f"{package}.DefaultCredentialsProvider"
+    environment = f"{package}.EnvironmentVariableCredentialsProvider"
+    if not settings.spark.startswith("local"):
+        file_or_role = ("ProfileAWSCredentialsProvider", "IAMInstanceCredentialsProvider")
+        return ",".join([environment, *(f"org.apache.hadoop.fs.s3a.auth.{name}" for name in file_or_role)])
+    return environment if settings.aws_access_key_id else f"{package}.DefaultCredentialsProvider"
 
 
 def spark_environment(settings: Settings, spark_home: Path) -> dict[str, str]:
