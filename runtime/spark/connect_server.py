@@ -159,14 +159,15 @@ def _start_once(settings: Settings, jars: list[Path]) -> ProcessRecord:
     record = processes.spawn(settings, NAME, command, address, spark_environment(settings, spark_home))
     with processes.stopped_on_failure(settings, NAME):
         processes.wait_until_ready(settings, record, lambda: is_port_open("127.0.0.1", port), _READY_S)
-        _warm_up(address_with_key(settings, address))
+        _warm_up(address_with_key(settings, address), is_cluster=settings.spark.startswith("spark://"))
     return record
 
 
-def _warm_up(address: str) -> None:
+def _warm_up(address: str, *, is_cluster: bool) -> None:
     session = connect(address)
     try:
-        session.sql("select 1").collect()
+        # a query would wait for ever for a cluster's first worker
+        session.version if is_cluster else session.sql("select 1").collect()
     except PySparkException as error:
         raise PlatformError(f"Spark started but cannot run a query: {error}.") from error
     finally:

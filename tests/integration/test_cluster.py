@@ -42,6 +42,7 @@ def test_a_cluster_takes_a_tick_when_its_machines_have_keys(home: Settings, tmp_
         spark = connect(server)
         _is_told(lambda: run_tick(spark, home), "No executor of spark://")
         with running_worker(home.spark, tmp_path / "worker"):
+            spark.range(0, 1, 1, 1).count()  # until its executor has started
             _is_told(lambda: run_tick(spark, home), "cannot read the lake at s3://cluster-bucket/lake.*CREDENTIALS")
             Path(str(home.spark_credentials)).write_text(
                 f"[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
