@@ -78,10 +78,12 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
 
 def _cluster_configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
     """Paths of this machine are none of the executors': they are sent the jars, and have their own Python."""
+    file = settings.spark_credentials
     values = {
         "spark.jars": ",".join(str(jar) for jar in jars),
         "spark.driver.host": settings.spark_driver_host,
         "spark.pyspark.python": settings.spark_python,
+        "spark.executor.extraJavaOptions": f"-Daws.sharedCredentialsFile={file}" if file else None,
     }
     return {name: value for name, value in values.items() if value}
 
@@ -111,8 +113,6 @@ def _s3a_configuration(settings: Settings) -> dict[str, str]:
     if settings.spark.startswith("local"):
         # on a cluster each machine has its own
         values[f"{prefix}buffer.dir"] = str(settings.work_folder / "s3a")
-    elif settings.spark_credentials:
-        values[f"{prefix}auth.profile.file"] = settings.spark_credentials
     if settings.aws_endpoint_url:
         values[f"{prefix}endpoint"] = settings.aws_endpoint_url
         values[f"{prefix}path.style.access"] = "true"
@@ -125,8 +125,9 @@ def _credentials_provider(settings: Settings) -> str:
     package = "software.amazon.awssdk.auth.credentials"
     environment = f"{package}.EnvironmentVariableCredentialsProvider"
     if not settings.spark.startswith("local"):
-        file_or_role = ("ProfileAWSCredentialsProvider", "IAMInstanceCredentialsProvider")
-        return ",".join([environment, *(f"org.apache.hadoop.fs.s3a.auth.{name}" for name in file_or_role)])
+        role = "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider"
+        # the SDK's own: Hadoop's asks for the file as it is made, also here, where there need be none
+        return f"{environment},{package}.ProfileCredentialsProvider,{role}"
     return environment if settings.aws_access_key_id else f"{package}.DefaultCredentialsProvider"
 
 

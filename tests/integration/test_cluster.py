@@ -41,12 +41,14 @@ def test_a_cluster_takes_a_tick_when_its_machines_have_keys(home: Settings, tmp_
     with running_spark(home) as server:
         spark = connect(server)
         _is_told(lambda: run_tick(spark, home), "No executor of spark://")
-        with running_worker(home.spark, tmp_path / "worker"):
+        with running_worker(home.spark, tmp_path / "keyless"):
             spark.range(0, 1, 1, 1).count()  # until its executor has started
             _is_told(lambda: run_tick(spark, home), "cannot read the lake at s3://cluster-bucket/lake.*CREDENTIALS")
-            Path(str(home.spark_credentials)).write_text(
-                f"[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
-            )
+        Path(str(home.spark_credentials)).write_text(
+            f"[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
+        )
+        with running_worker(home.spark, tmp_path / "worker"):
+            spark.range(0, 1, 1, 1).count()
             report = run_tick(spark, home)
     assert report.ingested == {"telemetry": 1, "lifecycle": 1}
     assert rows(home, "silver.thermostats", "SELECT message_id FROM t") == [("m1",)]
