@@ -91,13 +91,6 @@ def hosts(text: str) -> str:
     return text
 
 
-def host(text: str) -> str:
-    """A host's name or address, without a port."""
-    if not re.fullmatch(r"[\w.-]+|\[?[0-9a-fA-F:]+\]?", text):
-        raise ValueError("give a host name or an address, without a port.")
-    return text
-
-
 def absolute_path(text: str) -> str:
     """A path on another machine, which has its own current folder."""
     if not text.startswith("/"):
