@@ -12,6 +12,7 @@ from ingestion.landing_topics import ensure_topics
 from runtime.errors import PlatformError
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
+from tests.conftest import empty_topics
 from tests.support.landing import reading, registered, rows, run_tick, send
 from tests.support.s3server import ACCESS_KEY, SECRET_KEY, running_s3_server
 from tests.support.spark_cluster import running_master, running_worker
@@ -23,6 +24,7 @@ AT = datetime(2025, 3, 1, tzinfo=UTC)
 def home(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[Settings]:
     """A lakehouse on S3 whose Spark is a master without a worker yet."""
     folder = tmp_path_factory.mktemp("cluster")
+    empty_topics(broker)
     with running_s3_server(folder) as server, running_master(folder / "master") as master:
         settings = server.settings(folder / "home", "cluster-bucket")
         yield replace(

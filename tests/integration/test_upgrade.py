@@ -31,7 +31,8 @@ def test_an_upgraded_lake_is_rebuilt_to_the_same_figures(spark: SparkSession, tm
     assert outcome is not None
     assert outcome.publication is not None
     assert outcome.publication.publication_id == 3
-    assert published(settings, 3) == before
+    after = published(settings, 3)
+    assert {name: after[name] for name in before} == before  # tables that came later are built as well
     opened = open_table(settings, "silver.thermostats")
     assert opened is not None
     assert format_of(opened) == FORMAT
