@@ -9,7 +9,8 @@ outputs by itself, of which `runs.event_log` keeps those that a step said someth
 none, so that nothing is called published that is held.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +42,7 @@ from pipeline.gold.stale import silver_versions, stale_slices
 from pipeline.maintenance import upkeep
 from pipeline.run import Run
 from pipeline.silver.tick import TickReport, fill_silver, ingest, rebuild_silver
+from runtime.errors import LakehouseError
 from runtime.settings import Settings
 
 Context = AssetExecutionContext | OpExecutionContext
@@ -179,35 +181,49 @@ def build(step: Step) -> bool:
 def _build_portion(step: Step) -> None:
     """The next portion of what there is to do; None is prepared when there is nothing left."""
     work = step.work
-    step.writer.hold("refresh of gold")
-    work.portions = work.portions or portions(step.run, step.slices)
-    work.prepared = next(work.portions, None)
-    if work.prepared is not None and work.prepared.dbt is not None:
-        step.say("gold candidates")
-        run_dbt(step.settings, work.prepared.dbt, step.say)
-        _report_candidates(step)
+    with _begun_anew_on_failure(work):
+        step.writer.hold("refresh of gold")
+        work.portions = work.portions or portions(step.run, step.slices)
+        work.prepared = next(work.portions, None)
+        if work.prepared is not None and work.prepared.dbt is not None:
+            step.say("gold candidates")
+            run_dbt(step.settings, work.prepared.dbt, step.say)
+            _report_candidates(step)
+
+
+@contextmanager
+def _begun_anew_on_failure(work: Work) -> Iterator[None]:
+    """A step that is tried again asks the lake anew what there is to do: going on would take the portion that failed
+    for one that is done, and what was published is stale no longer."""
+    try:
+        yield
+    except LakehouseError:
+        work.portions = work.prepared = None
+        work.is_prepared = False
+        raise
 
 
 def publish(step: Step) -> None:
     """Judge the candidates and publish those that pass. Fails the run when a slice that it was asked for is held."""
     work = step.work
-    if not work.is_prepared:  # gold alone was selected, or another process built the candidates
+    if not work.is_prepared:  # gold alone was selected, another process built the candidates, or this is another try
         build(step)
-    if work.prepared is None or work.outcome is not None:
+    if work.prepared is None:
         return
-    outcome: Outcome | None = None
     with work.told():
         while work.prepared is not None:
-            step.writer.hold("refresh of gold")
-            portion = finish(step.run, work.prepared)
+            with _begun_anew_on_failure(work):
+                step.writer.hold("refresh of gold")
+                portion = finish(step.run, work.prepared)
             for evaluation in evaluations(portion.verdicts):
                 step.context.log_event(evaluation)  # type: ignore[arg-type]  # it takes them, though it does not say so
             _report_gold(step, portion)
-            work.outcome = outcome = joined(outcome, portion)
+            work.outcome = joined(work.outcome, portion)
             if not work.prepared.left:
+                work.prepared = None
                 break
             _build_portion(step)
-    held = () if outcome is None else outcome.held
+    held = () if work.outcome is None else work.outcome.held
     asked = {verdict.slice for verdict in held} & step.partitions
     if asked:
         work.is_held = True
