@@ -26,10 +26,10 @@ from streams.hot_outputs import AsOf, latest_message, window_message
 from streams.hot_registry import HotRegistry
 from streams.judged_batches import JudgedBatches
 from streams.kafka_records import place_of
+from streams.newest_values import NewestValues
 from streams.open_windows import OpenWindows
-from streams.output_topics import ensure_output_topics
-from streams.whole_topics import WholeTopic, read_states
-from transforms.windows import OPEN_COLUMNS
+from streams.output_topics import LATEST, ensure_output_topics
+from streams.whole_topics import WholeTopic, read_states, read_values
 from wire.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC, Message
 
 _MOST_RECORDS = 5_000
@@ -37,9 +37,6 @@ _TRANSACTION_MS = 60_000
 _COMMIT_S = 30.0
 _REGISTRATION_S = 0.1
 _US = 1_000_000
-_LATEST = f"""
-    SELECT {", ".join(f'arg_max("{name}", arrival) AS "{name}"' for name in OPEN_COLUMNS)}
-    FROM new_readings GROUP BY device_id, metric_name, unit"""
 
 
 @dataclass(frozen=True)
@@ -102,13 +99,13 @@ class _Run:
             for number, window in enumerate(declared.windows.values())
         ]
         self._alarms = Alarms(connection, declared.rules.values(), read_states(bootstrap))
-        self._connection = connection
+        self._newest = NewestValues(connection, read_values(bootstrap, LATEST))
         self._reach_us = _US * (max((w.reach_s for w in declared.windows.values()), default=60) + options.correct_s)
         # when all tables are made: what was planned before one is made is planned anew each time
         self._judged.prepare()
         for window in self._windows:
             window.prepare()
-        connection.execute(f"PREPARE latest AS {_LATEST}")
+        self._newest.prepare()
         self._lifecycle = WholeTopic(bootstrap, LIFECYCLE_TOPIC, self._registry.next_offset)
         self._registry.add(self._lifecycle.to_the_end())
         self._judged.set_registry(*self._registry.facts())
@@ -144,18 +141,17 @@ class _Run:
         outputs = self._outputs(watermark_us)
         self._told_us = watermark_us
         self._judged.forget(watermark_us - self._reach_us)
+        outputs += [latest_message(reading) for reading in self._newest.update()]
         if records or outputs:
             self._commit(outputs)
 
     def _outputs(self, watermark_us: int) -> list[Message]:
-        """What the readings that were taken, and the time that has passed, change."""
+        """What the readings that were taken, and the time that has passed, change in windows and alarms."""
         kept_from_us = self._told_us - self._reach_us
         results = [r for window in self._windows for r in window.update(watermark_us, self._told_us, kept_from_us)]
         asof = AsOf(watermark_us, self._reach_us, self._consumer.read_from)
-        latest = self._connection.execute("EXECUTE latest").fetchall()
         return [
             *(window_message(result, asof) for result in results),
-            *(latest_message(dict(zip(OPEN_COLUMNS, row, strict=True))) for row in latest),
             *self._alarms.on_readings(),
             *self._alarms.on_windows(results),
             *self._alarms.on_time(watermark_us),

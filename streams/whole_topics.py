@@ -77,12 +77,21 @@ class WholeTopic:
         return records
 
 
+def read_values(bootstrap: str, topic: str) -> list[bytes | str | None]:
+    """The values of all committed records of a topic, in order; None for what was deleted."""
+    return [record.value() for record in _all_of(bootstrap, topic)]
+
+
 def read_states(bootstrap: str) -> dict[str, AlarmState]:
     """The states of rules that were kept, by their keys."""
-    topic = WholeTopic(bootstrap, STATE, lambda _: 0)
-    try:
-        records = topic.to_the_end()
-    finally:
-        topic.close()
+    records = _all_of(bootstrap, STATE)
     found = {message.key(): message.value() for message in records}
     return {key.decode(): AlarmState(**json.loads(value)) for key, value in found.items() if key and value}
+
+
+def _all_of(bootstrap: str, name: str) -> list[Message]:
+    topic = WholeTopic(bootstrap, name, lambda _: 0)
+    try:
+        return topic.to_the_end()
+    finally:
+        topic.close()

@@ -124,10 +124,11 @@ def test_messages_become_windows_alarms_and_latest_values(landing: Settings) -> 
 
 
 def test_a_restart_goes_on_where_it_was(landing: Settings) -> None:
-    """A reading that came before a restart counts in its minute after it, and nothing is told twice."""
+    """A reading that came before a restart counts in its minute after it, nothing is told twice, and a late one that
+    comes after it does not become the latest."""
     bootstrap = landing.kafka_bootstrap or ""
     now = datetime.now(UTC)
-    windows, alerts = Results(bootstrap, WINDOWS), Results(bootstrap, ALERTS)
+    windows, alerts, latest = Results(bootstrap, WINDOWS), Results(bootstrap, ALERTS), Results(bootstrap, LATEST)
     running = Running(landing)
     try:
         send(bootstrap, [registered("h2", now - timedelta(days=1)), reading("h2", "a", now, 31.0)])
@@ -137,9 +138,11 @@ def test_a_restart_goes_on_where_it_was(landing: Settings) -> None:
         running.end()
     running = Running(landing)
     try:
-        send(bootstrap, [reading("h2", "b", now + timedelta(milliseconds=1), 29.0)])
+        send(bootstrap, [reading("h2", "late", now - timedelta(milliseconds=1), 29.5)])
         found = windows.until(lambda rows: of_minutes(rows, "h2"))
-        assert of_minutes(found, "h2")[0]["revision"] == 2
+        send(bootstrap, [reading("h2", "b", now + timedelta(milliseconds=1), 29.0)])
+        found = windows.until(lambda rows: any(row["revision"] == 3 for row in of_minutes(rows, "h2")))
+        assert [row["value"] for row in latest.until(lambda rows: len(rows) > 1)] == [31.0, 29.0]
         send(bootstrap, [reading("h2", "c", now + timedelta(milliseconds=2), 20.0)])
         assert [row["change"] for row in alerts.until(bool)] == ["cleared"]
     finally:
