@@ -62,6 +62,5 @@ def _arrival(body: Mapping[str, Any]) -> int:
     """As the SQL of `transforms.windows.ARRIVAL`, of what a record of the topic says."""
     ((partition, (offset, _)),) = body["inputs"].items()
     since = datetime.fromisoformat(body["event_at"]) - _EPOCH
-    return (since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds) * 2**64 + (
-        offset * 65536 + int(partition)
-    )
+    event_us = since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
+    return event_us * 2**64 + int(offset) * 65536 + int(partition)

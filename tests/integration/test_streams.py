@@ -139,9 +139,9 @@ def test_a_restart_goes_on_where_it_was(landing: Settings) -> None:
     running = Running(landing)
     try:
         send(bootstrap, [reading("h2", "late", now - timedelta(milliseconds=1), 29.5)])
-        found = windows.until(lambda rows: of_minutes(rows, "h2"))
+        windows.until(lambda rows: of_minutes(rows, "h2"))
         send(bootstrap, [reading("h2", "b", now + timedelta(milliseconds=1), 29.0)])
-        found = windows.until(lambda rows: any(row["revision"] == 3 for row in of_minutes(rows, "h2")))
+        windows.until(lambda rows: any(row["revision"] == 3 for row in of_minutes(rows, "h2")))
         assert [row["value"] for row in latest.until(lambda rows: len(rows) > 1)] == [31.0, 29.0]
         send(bootstrap, [reading("h2", "c", now + timedelta(milliseconds=2), 20.0)])
         assert [row["change"] for row in alerts.until(bool)] == ["cleared"]
