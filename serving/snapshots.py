@@ -23,6 +23,7 @@ from lake.storage.locations import table_uri
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, DEVICES
 from runtime.errors import UsageError
 from runtime.settings import Settings
+from serving.access.seen_rows import seen_by
 from serving.problems import Problem
 
 _IN_MEMORY = {DEVICE_LATEST.name, DEVICES.name}
@@ -56,6 +57,8 @@ class Snapshot:
             if table.name in publication.tables:
                 name = f"{table.short_name.removeprefix('device_')}_series"
                 self._connection.execute(series_macro(table, table.name, name))
+                seen = f"(FROM {table.name} WHERE {seen_by(table, 'sites')})"
+                self._connection.execute(series_macro(table, seen, f"seen_{name}", "sites"))
         # where what does not fit in memory goes must lie inside what may be written, and nothing may
         self._connection.execute(f"SET allowed_directories = [{quoted(settings.lake_uri + '/')}]")
         self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")

@@ -16,7 +16,7 @@ FILLS = ("gap", "previous", "linear")
 
 _TIMES = {DEVICE_MINUTES.name: "minute_at", DEVICE_HOURS.name: "hour_at", DEVICE_DAYS.name: "day_date"}
 
-_SERIES = """CREATE OR REPLACE MACRO {macro}(device, metric, from_at, until_at, every, unit := NULL) AS TABLE
+_SERIES = """CREATE OR REPLACE MACRO {macro}({first}device, metric, from_at, until_at, every, unit := NULL) AS TABLE
     WITH span AS (
         SELECT time_bucket(every, from_at::TIMESTAMPTZ, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS first_at,
             until_at::TIMESTAMPTZ AS end_at
@@ -78,9 +78,10 @@ SCALAR_MACROS = {"fill_previous": _PREVIOUS, "fill_linear": _LINEAR}
 """Window functions over rows of `period_at`: name -> the statement that makes it."""
 
 
-def series_macro(table: Table, source: str, name: str) -> str:
-    """The statement that makes a series macro over a gold table by minute, hour or day, read from `source`."""
-    return _SERIES.format(macro=name, source=source, time=_TIMES[table.name])
+def series_macro(table: Table, source: str, name: str, first: str = "") -> str:
+    """The statement that makes a series macro over a gold table by minute, hour or day, read from `source`; what
+    `source` asks for besides is its `first` parameter."""
+    return _SERIES.format(macro=name, source=source, time=_TIMES[table.name], first=f"{first}, " if first else "")
 
 
 def _table_macros() -> dict[str, tuple[tuple[str, ...], str]]:

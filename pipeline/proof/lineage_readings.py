@@ -5,7 +5,7 @@ figure, its verdicts and refused records, is in `pipeline.proof.lineage`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from lake.models.catalog import Model
@@ -62,12 +62,18 @@ def _columns(models: Models, row: Row) -> dict[str, list[str]]:
 
 
 def published_readings(
-    settings: Settings, models: Models, as_of: int, series: Row, span: tuple[datetime, datetime]
+    settings: Settings,
+    models: Models,
+    as_of: int,
+    series: Row,
+    span: tuple[datetime, datetime],
+    sites: Sequence[str] | None = None,
 ) -> list[Row]:
     """The readings of a `series` (device_id, metric_name, unit) in a span, whose figures publication `as_of` has.
 
     A minute whose readings do not add up to its published row is left out, as one of a held hour: its readings passed
-    no gate. Minutes that the span cuts are judged whole.
+    no gate. Minutes that the span cuts are judged whole. With `sites`, only of
+    minutes in which the device stood at one of these.
     """
     start, end = span
     first = start.replace(second=0, microsecond=0)
@@ -80,7 +86,9 @@ def published_readings(
         whole = [
             f"{column} >= {timestamp(first)} AND {column} < {timestamp(last)}" for column in ("minute_at", "event_at")
         ]
-        sql = f"SELECT minute_at, reading_count FROM {DEVICE_MINUTES.name} WHERE {names} AND {days} AND {whole[0]}"
+        seen = "true" if sites is None else f"list_contains([{', '.join(map(quoted, sites))}]::VARCHAR[], site_id)"
+        which = f"{names} AND {days} AND {whole[0]} AND {seen}"
+        sql = f"SELECT minute_at, reading_count FROM {DEVICE_MINUTES.name} WHERE {which}"
         published = {row["minute_at"]: row["reading_count"] for row in rows_of(reader, sql)}
         found = readings_of(reader, models, series, f"{days} AND {whole[1]}")
     counted = Counter(_minute(row) for row in found)

@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from lake.column_types import duckdb_type
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES, SITE_DAYS
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICES, SITE_DAYS
 from serving.access.doors import Caller
+from serving.access.seen_rows import seen_rows
 from serving.api.answers import Answer
 from serving.api.declared import DeclaredRoute, Parameter
 from serving.problems import Problem
@@ -64,7 +65,7 @@ def device(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Ans
 
 def sites(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
     """Sites and how many devices stand there."""
-    where, parameters = of_sites(caller)
+    where, parameters = seen_rows(DEVICES, caller)
     sql = f"""SELECT site_id, count(*) AS device_count, max(last_event_at) AS last_event_at FROM {DEVICES.name}
         WHERE site_id IS NOT NULL AND {where} GROUP BY site_id ORDER BY site_id"""
     return Answer(snapshot.ask(sql, parameters), {})
@@ -93,18 +94,17 @@ def series(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Ans
         raise Problem(400, "Bad parameter", "end is not after start.")
     if (end - start) / _seconds(interval) > _MOST_POINTS:
         raise Problem(400, "Too many points", f"That are more than {_MOST_POINTS} points: ask for a longer `every`.")
-    where, sites_ = of_sites(caller)
-    known = f"SELECT 1 FROM {DEVICE_LATEST.name} WHERE device_id = ? AND metric_name = ? AND {where} LIMIT 1"
-    if snapshot.ask(known, [values["device_id"], values["metric_name"], *sites_]).num_rows == 0:
+    if not units_seen(snapshot, caller, (values["device_id"], values["metric_name"]), (start, end)):
         raise Problem(404, "No such series", "This device never measured that, or your key does not see it.")
     if f"gold.device_{name}" not in snapshot.publication.tables:
         raise Problem(404, "Not published", f"This publication does not have gold.device_{name}.")
     value, filled = f"value_{values['aggregate']}", _FILLED[values["fill"]]
+    macro, sites_ = (f"{name}_series", []) if caller.sites is None else (f"seen_{name}_series", [list(caller.sites)])
     sql = f"""SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
             value IS NULL AND {filled} IS NOT NULL AS is_filled
-        FROM (SELECT *, {value} AS value FROM {name}_series(?, ?, ?::TIMESTAMPTZ, ?::TIMESTAMPTZ, INTERVAL '{interval}',
-            unit := ?)) ORDER BY period_at"""
-    given = [values["device_id"], values["metric_name"], start, end, values["unit"]]
+        FROM (SELECT *, {value} AS value FROM {macro}({"?::VARCHAR[], " if sites_ else ""}?, ?, ?::TIMESTAMPTZ,
+            ?::TIMESTAMPTZ, INTERVAL '{interval}', unit := ?)) ORDER BY period_at"""
+    given = [*sites_, values["device_id"], values["metric_name"], start, end, values["unit"]]
     try:
         return Answer(snapshot.ask(sql, given), {"every": values["every"], "fill": values["fill"]})
     except duckdb.InvalidInputException as error:
@@ -192,13 +192,25 @@ def asked(
     """Rows of a table that the caller may see; `where` and `order` are ours, what he sent stands in `parameters`."""
     if table.name not in snapshot.publication.tables:
         raise Problem(404, "Not published", f"This publication does not have {table.name}.")
-    seen, sites_ = of_sites(caller)
+    seen, sites_ = seen_rows(table, caller)
     return snapshot.ask(f"FROM {table.name} WHERE ({where}) AND {seen} {order}", [*parameters, *sites_])
 
 
-def of_sites(caller: Caller) -> tuple[str, list[Any]]:
-    """A condition for rows of the sites that the caller sees, and its parameters."""
-    return ("true", []) if caller.sites is None else ("list_contains(?::VARCHAR[], site_id)", [list(caller.sites)])
+def units_seen(
+    snapshot: Snapshot, caller: Caller, series: tuple[str, str], span: tuple[datetime, datetime]
+) -> list[str]:
+    """Units of a device's metric that the caller sees, none when he does not: it stands at one of his sites, or stood
+    there in an hour of the span in which it measured that."""
+    ours, sites_ = seen_rows(DEVICE_LATEST, caller)
+    asked_for = f"device_id = ? AND metric_name = ? AND {ours}"
+    found = snapshot.ask(f"SELECT unit FROM {DEVICE_LATEST.name} WHERE {asked_for}", [*series, *sites_])
+    if not found.num_rows and caller.sites is not None and DEVICE_HOURS.name in snapshot.publication.tables:
+        start, end = span
+        sql = f"""SELECT DISTINCT unit FROM {DEVICE_HOURS.name} WHERE {asked_for} AND event_date BETWEEN ? AND ?
+            AND hour_at < ?::TIMESTAMPTZ AND hour_at > ?::TIMESTAMPTZ - INTERVAL 1 HOUR"""
+        found = snapshot.ask(sql, [*series, *sites_, start.date(), end.date(), end, start])
+    units: list[str] = found.column("unit").to_pylist()
+    return units
 
 
 def _type(table: Table, name: str) -> Any:

@@ -21,7 +21,7 @@ from runtime.settings import Settings
 from serving.access.doors import Caller
 from serving.api.answers import Answer
 from serving.api.declared import DeclaredRoute, Parameter
-from serving.api.gold_routes import AS_OF, END, METRIC, START, UNIT, asked
+from serving.api.gold_routes import AS_OF, END, METRIC, START, UNIT, asked, units_seen
 from serving.problems import Problem
 from serving.snapshots import Snapshot
 
@@ -71,16 +71,22 @@ def readings(settings: Settings, snapshot: Snapshot, caller: Caller, values: Map
     start, end = values["start"], values["end"]
     if not timedelta(0) < end - start <= _LONGEST:
         raise Problem(400, "Bad parameter", "Give a start and an end after it, at most an hour later.")
-    row = _row(snapshot, caller, TRACED["device_latest"], values)
-    series = {name: row[name] for name in ("device_id", "metric_name", "unit")}
+    series = {name: values[name] for name in ("device_id", "metric_name")}
+    units = units_seen(snapshot, caller, (series["device_id"], series["metric_name"]), (start, end))
+    if values["unit"] not in {None, *units} or not units:
+        raise Problem(404, "No such series", "This device never measured that, or your key does not see it.")
+    if len(units) > 1 and values["unit"] is None:
+        raise Problem(400, "Several units", "This metric has several units here: name one by `unit`.")
+    series["unit"] = unit = values["unit"] or units[0]
+    sites = None if caller.sites is None else list(caller.sites)
     try:
         found = published_readings(
-            settings, known_models(settings), snapshot.publication.publication_id, series, (start, end)
+            settings, known_models(settings), snapshot.publication.publication_id, series, (start, end), sites
         )
     except LakehouseError as error:
         raise Problem(410, "Publication gone", "Its silver is no longer there: ask a newer publication.") from error
     rows = [{name: each[name] for name in _READINGS.names} for each in found]
-    return Answer(pa.Table.from_pylist(rows, _READINGS), {"unit": row["unit"]})
+    return Answer(pa.Table.from_pylist(rows, _READINGS), {"unit": unit})
 
 
 def trace_routes(settings: Settings) -> tuple[DeclaredRoute, ...]:

@@ -11,7 +11,8 @@ from lake.models.catalog import Model
 from lake.reading.comforts import WIDE, comforts
 from lake.sql_text import quoted, quoted_name
 from lake.tables.contracts import Column, Table
-from lake.tables.gold import CALENDAR, GOLD_TABLES
+from lake.tables.gold import CALENDAR, DEVICE_HOURS, GOLD_TABLES
+from serving.access.seen_rows import may_span_sites
 
 CONTROL = "lakehouse"
 """The schema of what this project keeps for itself."""
@@ -94,11 +95,11 @@ def table_views(schema: str, store: str, publication: str) -> Iterator[View]:
     """A view of each gold table as the publication has it; `publication` is SQL for its number."""
     for table in GOLD_TABLES:
         columns = ", ".join(quoted_name(name) for name in table.column_names)
-        copies = (
-            f"SELECT copy_id FROM {store}.copies WHERE table_name = {quoted(table.name)} AND "
-            f"first_publication <= {publication} AND (last_publication IS NULL OR last_publication >= {publication})"
-        )
-        select = f"SELECT {columns} FROM {store}.{table.short_name} WHERE copy_id IN ({copies}) AND ({_is_seen(table)})"
+        seen = _is_seen(table)
+        if may_span_sites(table):
+            seen += f" AND ((SELECT sites IS NULL {_SEEN}) OR {_not_elsewhere(store, publication)})"
+        stored = f"{store}.{table.short_name} WHERE {_copies(table, store, publication)}"
+        select = f"SELECT {columns} FROM {stored} AND ({seen})"
         yield View(f"{schema}.{table.short_name}", select, f"One row per {table.grain}", table.columns)
 
 
@@ -119,6 +120,22 @@ def definition(tables: Iterable[Table] = GOLD_TABLES) -> str:
 
 # asked once a question, since neither names a row of the table; whoever is not among the readers sees no row
 _SEEN = f"FROM {CONTROL}.readers WHERE role = current_user"
+_HERE = f"site_id = ANY ((SELECT sites {_SEEN})::text[])"
+
+
+def _copies(table: Table, store: str, publication: str) -> str:
+    return (
+        f"copy_id IN (SELECT copy_id FROM {store}.copies WHERE table_name = {quoted(table.name)} AND "
+        f"first_publication <= {publication} AND (last_publication IS NULL OR last_publication >= {publication}))"
+    )
+
+
+def _not_elsewhere(store: str, publication: str) -> str:
+    """A device's day of which no hour was measured at a site that the reader does not see."""
+    return (
+        f"(device_id, event_date) NOT IN (SELECT device_id, event_date FROM {store}.{DEVICE_HOURS.short_name} WHERE "
+        f"{_copies(DEVICE_HOURS, store, publication)} AND NOT coalesce({_HERE}, false))"
+    )
 
 
 def _is_seen(table: Table) -> str:
@@ -126,4 +143,4 @@ def _is_seen(table: Table) -> str:
         return f"EXISTS (SELECT 1 {_SEEN})"  # days are nobody's
     if "site_id" not in table.column_names:
         return f"(SELECT sites IS NULL {_SEEN})"  # whose row it is cannot be told
-    return f"(SELECT sites IS NULL {_SEEN}) OR site_id = ANY ((SELECT sites {_SEEN})::text[])"
+    return f"((SELECT sites IS NULL {_SEEN}) OR {_HERE})"

@@ -13,7 +13,7 @@ from lake.slices import HOUR, slice_start
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES
 from serving.access.doors import Caller
-from serving.api.gold_routes import of_sites
+from serving.access.seen_rows import seen_rows
 from serving.problems import Problem
 from serving.snapshots import Snapshot
 
@@ -39,7 +39,7 @@ def devices(
 ) -> list[Row]:
     """Devices by name, one more than `most` when there are further ones; `is_silent` for those not heard of lately."""
     quiet_at = _quiet_at(snapshot)
-    seen, sites = of_sites(caller)
+    seen, sites = seen_rows(DEVICES, caller)
     sql = f"""SELECT device_id, site_id, model_id, status, last_event_at, reporting_interval_s, in_service_at,
             status = 'in_service' AND coalesce(last_event_at < ?::TIMESTAMPTZ, true) AS is_silent
         FROM {DEVICES.name} WHERE {seen} AND (?::VARCHAR IS NULL OR site_id = ?)
@@ -52,7 +52,7 @@ def devices(
 def device(snapshot: Snapshot, caller: Caller, device_id: str) -> Row:
     """One device. Raises Problem when there is none that the caller sees."""
     quiet_at = _quiet_at(snapshot)
-    seen, sites = of_sites(caller)
+    seen, sites = seen_rows(DEVICES, caller)
     sql = f"""SELECT *, status = 'in_service' AND coalesce(last_event_at < ?::TIMESTAMPTZ, true) AS is_silent
         FROM {DEVICES.name} WHERE {seen} AND device_id = ?"""
     found = _ask(snapshot, DEVICES, sql, [quiet_at, *sites, device_id])
@@ -63,7 +63,7 @@ def device(snapshot: Snapshot, caller: Caller, device_id: str) -> Row:
 
 def latest(snapshot: Snapshot, caller: Caller, ids: Sequence[str]) -> dict[str, list[Row]]:
     """The newest published values by device."""
-    seen, sites = of_sites(caller)
+    seen, sites = seen_rows(DEVICE_LATEST, caller)
     sql = f"""SELECT device_id, metric_name, unit, value_last, event_at FROM {DEVICE_LATEST.name}
         WHERE {seen} AND list_contains(?::VARCHAR[], device_id) ORDER BY device_id, metric_name, unit"""
     found: dict[str, list[Row]] = {}
@@ -75,7 +75,7 @@ def latest(snapshot: Snapshot, caller: Caller, ids: Sequence[str]) -> dict[str, 
 def fleet(snapshot: Snapshot, caller: Caller) -> Row:
     """Counts over all devices that the caller sees, and their completeness in the last day."""
     quiet_at = _quiet_at(snapshot)
-    seen, sites = of_sites(caller)
+    seen, sites = seen_rows(DEVICES, caller)
     sql = f"""SELECT count(*) AS device_count, count(*) FILTER (status = 'in_service') AS in_service,
             count(*) FILTER (status = 'in_service' AND coalesce(last_event_at < ?::TIMESTAMPTZ, true)) AS silent,
             list_sort(list(DISTINCT site_id) FILTER (site_id IS NOT NULL)) AS sites
@@ -88,7 +88,7 @@ def fleet(snapshot: Snapshot, caller: Caller) -> Row:
 def last_day(snapshot: Snapshot, caller: Caller, ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
     """Expected and missing readings of devices in the last day that the publication covers; None for every device."""
     end = end_of(snapshot.publication)
-    seen, sites = of_sites(caller)
+    seen, sites = seen_rows(DEVICE_COMPLETENESS, caller)
     sql = f"""SELECT device_id, sum(expected_count)::BIGINT AS expected, sum(missing_count)::BIGINT AS missing
         FROM {DEVICE_COMPLETENESS.name} WHERE {seen} AND event_date >= ? AND hour_at >= ?::TIMESTAMPTZ
             AND hour_at < ?::TIMESTAMPTZ AND (?::VARCHAR[] IS NULL OR list_contains(?::VARCHAR[], device_id))
@@ -102,7 +102,7 @@ def completeness(
     snapshot: Snapshot, caller: Caller, ids: Sequence[str], first: date, last: date, *, by_hour: bool
 ) -> dict[tuple[str, Any], tuple[int, int]]:
     """Expected and missing readings by device and day, or device and hour of a day."""
-    seen, sites = of_sites(caller)
+    seen, sites = seen_rows(DEVICE_COMPLETENESS, caller)
     period = "event_hour" if by_hour else "event_date"
     sql = f"""SELECT device_id, {period} AS period, sum(expected_count)::BIGINT AS expected,
             sum(missing_count)::BIGINT AS missing

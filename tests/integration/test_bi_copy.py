@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 from lake.models.catalog import known_models
 from lake.records import publications
-from lake.tables.gold import DEVICE_HOURS, DEVICES, GOLD_TABLES
+from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICES, GOLD_TABLES
 from runtime.errors import PlatformError
 from runtime.programs import addresses
 from runtime.settings import Settings, inherited_environment, load_settings
@@ -338,3 +338,26 @@ def _answer_of(place: str, question: str) -> Any:
                 raise
             threading.Event().wait(0.1)
     return None
+
+
+def test_a_day_of_two_sites_is_seen_by_who_sees_both(copy: Copy) -> None:
+    """The day on which a device moved is in no view of one site's reader; its hours are, each where it stood."""
+    hours = [
+        row(DEVICE_HOURS, "d1", START + timedelta(hours=hour), 1.0) | {"site_id": "north" if hour < 3 else "south"}
+        for hour in range(6)
+    ]
+    days = [row(DEVICE_DAYS, device, START, 1.0) | {"site_id": "south"} for device in ("d1", "d3")]
+    copy.number += 1
+    publish_in_place(copy.settings, copy.number, {DEVICE_HOURS: hours, DEVICE_DAYS: days}, "true")
+    copy.copy()
+    for sites, seen_hours, seen_days in (
+        (("south",), 3, ["d3"]),
+        (("north",), 3, []),
+        (("north", "south"), 6, ["d1", "d3"]),
+    ):
+        place = copy.reader("-".join(sites) + "-moved", *(f"read:site={site}" for site in sites))
+        with psycopg.connect(**place) as connection:
+            assert connection.execute("SELECT count(*) FROM gold.device_hours").fetchone() == (seen_hours,)
+            found = connection.execute("SELECT device_id FROM gold.device_days ORDER BY 1").fetchall()
+            assert [device for (device,) in found] == seen_days
+    assert copy.ask("SELECT count(*) FROM gold.device_days") == [(2,)]
