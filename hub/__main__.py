@@ -11,10 +11,10 @@ import sys
 import uvloop
 
 from hub.api.service_app import build_app
-from hub.hub_parts import HubParts
 from hub.hub_process import HubOptions, for_worker, run_hub
 from hub.listener import AsgiApp
-from hub.outbox_sender import OutboxSender
+from hub.messages.outbox_sender import OutboxSender
+from hub.sessions.hub_parts import HubParts
 from runtime.errors import LakehouseError
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings, load_settings

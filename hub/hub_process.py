@@ -15,17 +15,17 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from hub.admission import Admission
-from hub.hub_parts import Counts, HubParts
-from hub.key_material import Contexts, key_material
-from hub.landing import Landing
+from hub.access.admission import Admission
+from hub.access.quotas import Quotas
+from hub.links.key_material import Contexts, key_material
 from hub.listener import AsgiApp, Limits, Listener
-from hub.message_routes import read_routes
-from hub.quotas import Quotas
+from hub.messages.landing import Landing
+from hub.messages.message_routes import read_routes
+from hub.messages.repeat_window import RepeatWindows
+from hub.messages.routed_topics import ensure_routed_topics
 from hub.registry.hub_registry import Registry
-from hub.repeat_window import RepeatWindows
-from hub.routed_topics import ensure_routed_topics
-from hub.session_table import SessionTable
+from hub.sessions.hub_parts import Counts, HubParts
+from hub.sessions.session_table import SessionTable
 from runtime.errors import PlatformError
 from runtime.settings import Settings
 from runtime.whole_files import write_whole

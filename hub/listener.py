@@ -15,13 +15,13 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hub.amqp_session import AmqpSession
-from hub.hub_parts import HubParts
-from hub.key_material import Contexts
-from hub.link import Link, Session
-from hub.mqtt_session import MqttSession
-from hub.tls_connection import TlsConnection
-from hub.websocket_link import PATH, serve_websocket
+from hub.amqp.amqp_session import AmqpSession
+from hub.links.key_material import Contexts
+from hub.links.link import Link, Session
+from hub.links.tls_connection import TlsConnection
+from hub.links.websocket_link import PATH, serve_websocket
+from hub.mqtt.mqtt_session import MqttSession
+from hub.sessions.hub_parts import HubParts
 from runtime.errors import PlatformError
 
 AsgiApp = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]

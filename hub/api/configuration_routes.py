@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from hub.api.calls import Call, Endpoints, Json
 from hub.hub_errors import HubCode, HubError
-from hub.query_language import parse_query
+from hub.query.query_language import parse_query
 from hub.registry.database import Tx
 from hub.registry.documents_table import (
     Document,
@@ -25,7 +25,7 @@ from hub.registry.documents_table import (
 from hub.registry.moments import text_of
 from hub.registry.tenants import REGISTRY_READ, REGISTRY_WRITE, require_own
 from hub.registry.twins import change_twin
-from hub.twin_query import LARGEST_PAGE, run_query
+from hub.twins.twin_query import LARGEST_PAGE, run_query
 
 _KIND = "configuration"
 _DEVICE_PATH = "properties.desired."

@@ -1,6 +1,6 @@
 """Routes of Digital Twins: models, twins, components, relationships, queries, telemetry, event routes.
 
-Belongs here: paths, bodies and answers. What may be in a graph belongs in `hub.twin_graph`.
+Belongs here: paths, bodies and answers. What may be in a graph belongs in `hub.twins.twin_graph`.
 """
 
 from typing import Any
@@ -9,14 +9,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hub.api.calls import Call, Endpoints, Json
-from hub.graph_query import PAGE, run_graph_query
 from hub.hub_errors import HubCode, HubError
-from hub.json_patch import apply_patch
 from hub.registry.database import Tx
 from hub.registry.documents_table import Document, document_of
 from hub.registry.outbox import tell_event
 from hub.registry.tenants import SERVICE
-from hub.twin_graph import (
+from hub.twins.graph_query import PAGE, run_graph_query
+from hub.twins.json_patch import apply_patch
+from hub.twins.twin_graph import (
     TWIN,
     put_relationship,
     put_twin,

@@ -10,13 +10,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hub.api.calls import Call, Endpoints, Json
-from hub.api.identity_json import identity_json, wanted_identity
 from hub.hub_errors import HubCode, HubError
 from hub.registry.connections import device_counts
 from hub.registry.database import Tx
 from hub.registry.identities import Identity, create, devices_of, find, modules_of, put, remove
 from hub.registry.tenants import REGISTRY_READ, REGISTRY_WRITE, SERVICE, require_own
 from hub.registry.twins import change_twin
+from hub.twins.identity_json import identity_json, wanted_identity
 
 _MOST_LISTED = 1000
 _MOST_AT_ONCE = 100

@@ -1,6 +1,6 @@
 """Routes of jobs: twin changes and methods on many devices.
 
-Belongs here: `/jobs/v2/…`. Running a job belongs in `hub.job_runner`.
+Belongs here: `/jobs/v2/…`. Running a job belongs in `hub.twins.job_runner`.
 """
 
 import re
@@ -12,11 +12,11 @@ from starlette.routing import Route
 
 from hub.api.calls import Call, Endpoints, Json
 from hub.hub_errors import HubCode, HubError
-from hub.job_runner import CANCELLED, ENDED, JOB, METHOD, QUEUED, SCHEDULED, UPDATE_TWIN, JobRunner, job_json
 from hub.registry.database import Tx
 from hub.registry.documents_table import Document, add_document, document_of, documents_of, replace_document
 from hub.registry.moments import micros_of
 from hub.registry.tenants import SERVICE
+from hub.twins.job_runner import CANCELLED, ENDED, JOB, METHOD, QUEUED, SCHEDULED, UPDATE_TWIN, JobRunner, job_json
 
 _ID = re.compile(r"[A-Za-z0-9\-_.]{1,128}")
 

@@ -1,6 +1,6 @@
 """Routes of Digital Twins' models and event routes.
 
-Belongs here: `/models`, `/eventroutes`. What a model may be belongs in `hub.twin_graph`.
+Belongs here: `/models`, `/eventroutes`. What a model may be belongs in `hub.twins.twin_graph`.
 """
 
 from starlette.responses import JSONResponse, Response
@@ -19,7 +19,7 @@ from hub.registry.documents_table import (
 )
 from hub.registry.moments import text_of
 from hub.registry.tenants import SERVICE
-from hub.twin_graph import EVENT_ROUTE, MODEL, add_models, check_unused, library_of, require_model
+from hub.twins.twin_graph import EVENT_ROUTE, MODEL, add_models, check_unused, library_of, require_model
 
 
 def model_routes(endpoints: Endpoints) -> list[Route]:

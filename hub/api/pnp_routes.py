@@ -16,10 +16,10 @@ from hub.api.calls import Call, Endpoints, Json
 from hub.api.graph_routes import delete_twin, get_twin, patch_twin, upsert_twin
 from hub.api.twin_routes import call_method
 from hub.hub_errors import HubCode, HubError
-from hub.json_patch import steps_of
 from hub.registry.database import Tx
 from hub.registry.tenants import SERVICE, require_own
 from hub.registry.twins import Twin, change_twin, twin_of
+from hub.twins.json_patch import steps_of
 
 GRAPH_VERSIONS = frozenset({"2020-05-31-preview", "2020-10-31", "2022-05-31", "2023-06-30", "2023-10-31"})
 _COMPONENT = "__t"

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from hub.api.calls import Call, Endpoints
 from hub.hub_errors import HubCode, HubError
 from hub.registry.tenants import SERVICE
-from hub.twin_query import DEFAULT_PAGE, run_query
+from hub.twins.twin_query import DEFAULT_PAGE, run_query
 
 
 def query_routes(endpoints: Endpoints) -> list[Route]:

@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hub.api.calls import Call, Endpoints, Json
-from hub.api.identity_json import known, twin_json
 from hub.hub_errors import HubCode, HubError
 from hub.methods import MethodCall, MethodResult
 from hub.registry.cloud_queue import abandon_feedback, complete_feedback, purge, take_feedback
 from hub.registry.database import Tx
 from hub.registry.tenants import SERVICE, require_own
 from hub.registry.twins import change_twin
+from hub.twins.identity_json import known, twin_json
 
 # Source: IoT Hub's limits of direct methods
 _MOST_PAYLOAD = 128 * 1024

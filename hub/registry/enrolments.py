@@ -1,7 +1,7 @@
 """Enrolments: who may be provisioned, and what provisioning makes of them.
 
 Belongs here: individual enrolments and groups as documents in the provisioning service's own form, and assigning a
-device to the registry once its proof was checked. The proof is checked by who hears it, `hub.provisioning`.
+device to the registry once its proof was checked. The proof is checked by who hears it, `hub.mqtt.provisioning`.
 """
 
 from dataclasses import dataclass, replace

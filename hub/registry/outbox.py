@@ -1,7 +1,7 @@
 """The outbox: what the lake is to hear of the registry, written in the transaction that changes it.
 
 Belongs here: adding rows, reading them in order, and forgetting those that Kafka has. Sending belongs in
-`hub.outbox_sender`.
+`hub.messages.outbox_sender`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -23,7 +23,7 @@ def running_hub_address(settings: Settings) -> "HubAddress":
     """The hub of this home. Raises PlatformError when it does not run."""
     from device_sim.mqtt_fleet import HubAddress
     from hub.administration import HUB
-    from hub.key_material import key_material
+    from hub.links.key_material import key_material
     from runtime import processes
     from runtime.errors import PlatformError
 

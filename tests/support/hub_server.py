@@ -18,11 +18,11 @@ import uvloop
 from confluent_kafka import Consumer, TopicPartition
 from starlette.applications import Starlette
 
-from hub.hub_parts import HubParts
 from hub.hub_process import HubOptions, run_hub
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity, create
 from hub.registry.tenants import DEFAULT_TENANT
+from hub.sessions.hub_parts import HubParts
 from runtime.settings import Settings
 from wire import sas
 from wire.certificates import Authority, Issued

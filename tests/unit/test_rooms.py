@@ -41,6 +41,16 @@ FLOORS: dict[str, set[str]] = {
     "lake.reading": {
         "lake.records", "lake.storage", "lake.models", "lake.tables", "lake.sql_text", "lake.json_text", "lake.slices",
     },
+    "hub.registry": {"hub.hub_errors"},
+    "hub.query": {"hub.hub_errors", "hub.registry.moments"},
+    "hub.twins": {"hub.hub_errors", "hub.methods", "hub.registry", "hub.query"},
+    "hub.access": {"hub.registry"},
+    "hub.messages": {"hub.registry"},
+    "hub.links": set(),
+    "hub.sessions": {"hub.hub_errors", "hub.methods", "hub.registry", "hub.access", "hub.messages"},
+    "hub.mqtt": {"hub.hub_errors", "hub.registry", "hub.access", "hub.messages", "hub.links", "hub.sessions"},
+    "hub.amqp": {"hub.hub_errors", "hub.registry", "hub.links", "hub.sessions"},
+    "hub.api": {"hub.hub_errors", "hub.methods", "hub.registry", "hub.query", "hub.twins"},
 }  # fmt: skip
 # the same face in every room that has one, and one module a command
 FACES = {"__init__", "__main__", "programs", "checks"}
@@ -118,6 +128,7 @@ def test_a_wrong_import_is_caught() -> None:
     assert wrong_imports("device_sim.fleet", "import lake.tables.gold") == {"lake.tables.gold"}
     assert wrong_imports("edge.gateway", "from hub.listener import serve") == {"hub.listener.serve"}
     assert wrong_imports("lake.storage.delta", "from lake.records import verdicts") == {"lake.records.verdicts"}
+    assert wrong_imports("hub.links.link", "from hub.sessions import uplink") == {"hub.sessions.uplink"}
     assert wrong_imports("transforms.clock", "from wire.envelope import ID") == set()
 
 

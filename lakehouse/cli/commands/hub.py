@@ -150,8 +150,8 @@ def get(device_id: str, tenant: str) -> None:
     Example:
       lakehouse hub twin get pump-1
     """
-    from hub.api.identity_json import known, twin_json
     from hub.registry.tenants import require_own
+    from hub.twins.identity_json import known, twin_json
 
     with opened_hub() as (_, registry):
         found = registry.read(lambda tx: twin_json(known(tx, require_own(tx, tenant, device_id))))

@@ -78,9 +78,9 @@ def list_(tenant: str, as_json: bool) -> None:
     Example:
       lakehouse hub devices list
     """
-    from hub.api.identity_json import identity_json
     from hub.registry.identities import devices_of
     from hub.registry.moments import NEVER
+    from hub.twins.identity_json import identity_json
     from lakehouse.cli.output import print_table
 
     with opened_hub() as (_, registry):

@@ -14,7 +14,7 @@ from azure.iot.device.aio import IoTHubDeviceClient
 from azure.iot.device.exceptions import CredentialError
 
 from hub.hub_errors import HubCode, HubError
-from hub.key_material import key_material
+from hub.links.key_material import key_material
 from hub.methods import MethodCall, MethodResult
 from hub.registry.cloud_queue import CloudMessage
 from hub.registry.database import Tx

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.key_material import key_material
-from hub.message_routes import MessageRoutes, Route
-from hub.mqtt_session import MqttSession
-from hub.quotas import Quotas
-from hub.routed_topics import ensure_routed_topics
+from hub.access.quotas import Quotas
+from hub.links.key_material import key_material
+from hub.messages.message_routes import MessageRoutes, Route
+from hub.messages.routed_topics import ensure_routed_topics
+from hub.mqtt.mqtt_session import MqttSession
 from ingestion.landing_topics import ensure_topics
 from tests.support.hub_server import TestHub, records, running_hub
 from tests.support.mqtt_device import MqttDevice, connected, event

@@ -1,0 +1,156 @@
+"""AMQP links of the hub's service side: tokens, cloud messages, feedback.
+
+Belongs here: what a message on each kind of link does. Connections, sessions and frames belong in `amqp_session`.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hub.hub_errors import HubCode, HubError
+from hub.registry.cloud_queue import CloudMessage
+from hub.sessions.hub_parts import HubParts
+from runtime.errors import LakehouseError, WireError
+from wire import sas
+from wire.amqp_message import ACCEPTED, AmqpMessage, outcome_of, rejected
+from wire.amqp_types import Described, Int
+
+CBS = "$cbs"
+_FEEDBACK_S = 0.25
+_FEEDBACK_TYPE = "application/vnd.microsoft.iothub.feedback.json"
+_CONDITIONS = {
+    HubCode.DeviceNotFound: "amqp:not-found",
+    HubCode.DeviceMaximumQueueDepthExceeded: "amqp:resource-limit-exceeded",
+    HubCode.MessageTooLarge: "amqp:link:message-size-exceeded",
+    HubCode.ThrottlingException: "com.microsoft:device-container-throttled",
+    HubCode.IotHubUnauthorizedAccess: "amqp:unauthorized-access",
+}
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Rights:
+    """What a connection's tokens have proved: the tenants for which it may speak as a service."""
+
+    tenants: set[str] = field(default_factory=set)
+
+    def tenant(self) -> str:
+        """The tenant. Raises HubError before a token came."""
+        if not self.tenants:
+            raise HubError(HubCode.IotHubUnauthorizedAccess, "No token with the right ServiceConnect has come.")
+        return next(iter(self.tenants))
+
+
+class Sender(Protocol):
+    """A link on which we send."""
+
+    credit: int
+
+    def send(self, message: AmqpMessage, settled: Callable[[Any], None] | None) -> None:
+        """Send a message; `settled` is told the peer's outcome."""
+
+
+def put_token(parts: HubParts, rights: Rights, message: AmqpMessage) -> AmqpMessage:
+    """Take a token in; the answer that its sender waits for."""
+    status, description = 200, "OK"
+    try:
+        if message.application.get("operation") != "put-token":
+            raise WireError("Only put-token is asked of $cbs.")
+        text = message.value if isinstance(message.value, str) else message.content.decode("utf-8", "replace")
+        rights.tenants.add(_tenant_of(parts, text))
+    except WireError as error:
+        parts.counts.refused += 1
+        status, description = 401, str(error)
+    return AmqpMessage(
+        value=None,
+        properties={"correlation_id": message.properties.get("message_id")},
+        application={"status-code": Int(status), "status-description": description},
+    )
+
+
+def _tenant_of(parts: HubParts, text: str) -> str:
+    token = sas.parse(text)
+    if token.is_expired(parts.admission.clock().timestamp()) or token.policy is None:
+        raise WireError("The token has expired, or names no policy.")
+    path = token.target.partition("/")[2]
+    if path and not path.startswith("messages"):
+        raise WireError(f"The token is for {token.target!r} only.")
+    for policy in parts.registry.policy_keys(token.policy):
+        if "ServiceConnect" in policy.rights and any(
+            token.is_signed_by(key) for key in (policy.primary_key, policy.secondary_key)
+        ):
+            return policy.tenant
+    raise WireError(f"The token is signed by no key of a policy {token.policy!r} that may ServiceConnect.")
+
+
+async def send_to_device(parts: HubParts, rights: Rights, message: AmqpMessage) -> Described:
+    """Queue a cloud message; the outcome for its sender."""
+    try:
+        made = _cloud_message(message)
+        tenant = rights.tenant()
+        device = parts.registry.device(made.device_id)
+        if device is None or device.tenant != tenant:
+            raise HubError(HubCode.DeviceNotFound, f"There is no device {made.device_id!r}.")
+        if not parts.quotas.take("cloud_messages", tenant):
+            parts.counts.throttled += 1
+            raise HubError(HubCode.ThrottlingException, "Too many cloud messages.")
+        await asyncio.wrap_future(parts.registry.enqueue_cloud_message(made))
+    except HubError as error:
+        condition = _CONDITIONS.get(error.code, "amqp:precondition-failed")
+        return rejected(condition, f"ErrorCode:{error.code.name};{error}")
+    except LakehouseError as error:
+        _log.error("A cloud message could not be queued: %s", error)
+        return rejected("amqp:internal-error", str(error))
+    return ACCEPTED
+
+
+def _cloud_message(message: AmqpMessage) -> CloudMessage:
+    found = message.properties
+    parts = str(found.get("to") or "").strip("/").split("/")
+    if len(parts) < 4 or parts[0] != "devices" or parts[-2:] != ["messages", "devicebound"]:
+        raise HubError(HubCode.ArgumentInvalid, "The message is to no /devices/{id}/messages/devicebound.")
+    names = {
+        "message_id": "mid",
+        "correlation_id": "cid",
+        "user_id": "uid",
+        "content_type": "ct",
+        "content_encoding": "ce",
+    }
+    system = {short: _text(found[name]) for name, short in names.items() if found.get(name) is not None}
+    system["to"] = _text(found["to"])
+    application = {str(name): value for name, value in message.application.items()}
+    ack = str(application.pop("iothub-ack", "none") or "none")
+    properties = {name: None if value is None else _text(value) for name, value in application.items()}
+    expires_ms = int(found.get("absolute_expiry_time") or 0)
+    return CloudMessage(0, parts[1], message.content, properties, system, ack, 0, expires_ms * 1000, 0, None)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+async def send_feedback(parts: HubParts, rights: Rights, link: Sender) -> None:
+    """Send feedback on a link while its peer takes some, until cancelled."""
+    tenant = rights.tenant()
+    while True:
+        await asyncio.sleep(_FEEDBACK_S)
+        if link.credit <= 0:
+            continue
+        batch = await asyncio.wrap_future(parts.registry.take_feedback(tenant))
+        if batch is None:
+            continue
+        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        link.send(_feedback(batch.records), settled.set_result)
+        outcome = outcome_of(await settled)
+        end = parts.registry.complete_feedback if outcome == "accepted" else parts.registry.abandon_feedback
+        try:
+            await asyncio.wrap_future(end(tenant, batch.lock_token))
+        except HubError as error:
+            _log.info("Feedback comes again: %s", error)
+
+
+def _feedback(records: Sequence[Mapping[str, Any]]) -> AmqpMessage:
+    return AmqpMessage(json.dumps(list(records)).encode(), properties={"content_type": _FEEDBACK_TYPE})

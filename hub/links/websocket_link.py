@@ -1,0 +1,99 @@
+"""MQTT over websockets: the same sessions behind a websocket of the HTTP side.
+
+Belongs here: an ASGI application for `/$iothub/websocket` that is a link to a session. HTTP belongs in `hub.api`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from cryptography import x509
+
+from hub.links.link import Link, Session
+
+PATH = "/$iothub/websocket"
+_PROTOCOLS = ("mqtt", "AMQPWSB10")
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+
+
+class WebsocketLink:
+    """A `link.Link` whose bytes go through a websocket, in messages of any size."""
+
+    def __init__(self, chain: Sequence[x509.Certificate]) -> None:
+        self._chain = chain
+        self._out: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        if not self.is_closed:
+            self._out.put_nowait(data)
+
+    def close(self) -> None:
+        """Close once everything is sent."""
+        if not self.is_closed:
+            self.is_closed = True
+            self._out.put_nowait(None)
+        self._may_read.set()
+
+    def abort(self) -> None:
+        """Close."""
+        self.close()
+
+    def pause_reading(self) -> None:
+        """Give no more bytes for now."""
+        self._may_read.clear()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        self._may_read.set()
+
+    def peer_chain(self) -> Sequence[x509.Certificate]:
+        """The certificates of the TLS connection below."""
+        return self._chain
+
+    async def send_all(self, send: Send) -> None:
+        """Send what is written until it is closed."""
+        while (data := await self._out.get()) is not None:
+            await send({"type": "websocket.send", "bytes": data})
+        await send({"type": "websocket.close", "code": 1000})
+
+    async def receive_all(self, receive: Receive, session: Session) -> None:
+        """Give the session what comes until nothing does any more."""
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            if event.get("bytes"):
+                await self._may_read.wait()
+                if not self.is_closed:
+                    session.data_received(event["bytes"])
+
+
+async def serve_websocket(
+    scope: Event, receive: Receive, send: Send, make: Callable[[Link, str], Session | None],
+    chain: Sequence[x509.Certificate],
+) -> None:  # fmt: skip
+    """Run a session behind an ASGI websocket; `make` gives None for a subprotocol that nobody speaks here."""
+    await receive()
+    link = WebsocketLink(chain)
+    chosen = next((name for name in scope.get("subprotocols", ()) if name in _PROTOCOLS), None)
+    session = None if chosen is None else make(link, chosen)
+    if session is None:
+        await send({"type": "websocket.close", "code": 1002})
+        return
+    await send({"type": "websocket.accept", "subprotocol": chosen})
+    sending = asyncio.create_task(link.send_all(send))
+    try:
+        receiving = asyncio.create_task(link.receive_all(receive, session))
+        await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+        receiving.cancel()
+    finally:
+        link.is_closed = True
+        session.connection_lost()
+        sending.cancel()

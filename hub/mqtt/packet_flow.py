@@ -1,0 +1,131 @@
+"""The flow of packets over a link: one after the other, also while one is waited for.
+
+Belongs here: reading packets, pausing and going on, the end of the link. What a packet means belongs in `mqtt_session`.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from cryptography import x509
+
+from hub.links.link import Link
+from runtime.errors import LakehouseError, WireError
+from wire import mqtt_stream
+
+_log = logging.getLogger(__name__)
+
+
+class PacketFlow:
+    """A `link.Session` of MQTT packets: a subclass says what each means and what the end does."""
+
+    def __init__(self, link: Link, largest_packet: int) -> None:
+        self._link = link
+        self._reader = mqtt_stream.Reader(largest_packet)
+        self._held: deque[tuple[int, bytes]] = deque()
+        self._waiting: asyncio.Task[None] | None = None
+        self._pauses: set[str] = set()
+        self._is_open = True
+        self._heard_s = time.monotonic()
+        self.client = ""
+
+    def take(self, first: int, body: bytes) -> None:
+        """A packet has its turn. Raises WireError for one that ends the connection."""
+        raise NotImplementedError
+
+    def ended(self) -> None:
+        """The connection is gone."""
+        raise NotImplementedError
+
+    def too_large(self) -> None:
+        """A packet was larger than is taken."""
+        raise NotImplementedError
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._heard_s = time.monotonic()
+        try:
+            packets = self._reader.feed(data)
+        except mqtt_stream.TooLargeError as error:
+            self.too_large()
+            self.cut(str(error))
+            return
+        except WireError as error:
+            self.cut(str(error))
+            return
+        if self._waiting is not None or self._held:
+            self._held.extend(packets)
+            return
+        for place, (first, body) in enumerate(packets):
+            self._turn(first, body)
+            if not self._is_open:
+                return
+            if self._waiting is not None:
+                self._held.extend(packets[place + 1 :])
+                return
+
+    def connection_lost(self) -> None:
+        """Nothing comes any more."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._held.clear()
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self.ended()
+
+    def cut(self, reason: str) -> None:
+        """Close the connection, whatever it is doing."""
+        if self._is_open:
+            _log.info("Closed the connection of %s: %s", self.client or "a client", reason)
+            self._link.close()
+            self.connection_lost()
+
+    def write(self, data: bytes) -> None:
+        """Send packets."""
+        if self._is_open:
+            self._link.write(data)
+
+    def peer_chain(self) -> Sequence[x509.Certificate]:
+        """The certificates that the client presented."""
+        return self._link.peer_chain()
+
+    def pause(self, why: str) -> None:
+        """Read nothing for a reason."""
+        if not self._pauses and self._is_open:
+            self._link.pause_reading()
+        self._pauses.add(why)
+
+    def resume(self, why: str) -> None:
+        """A reason to read nothing is over."""
+        self._pauses.discard(why)
+        if not self._pauses and self._is_open:
+            self._link.resume_reading()
+
+    def _turn(self, first: int, body: bytes) -> None:
+        try:
+            self.take(first, body)
+        except WireError as error:
+            self.cut(str(error))
+
+    def wait_for(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that takes a while; packets that come meanwhile wait for it."""
+        self.pause("waiting")
+        self._waiting = asyncio.get_running_loop().create_task(work)
+        self._waiting.add_done_callback(self._waited)
+
+    def _waited(self, task: asyncio.Task[None]) -> None:
+        # the task may itself have begun another wait, which then goes on
+        if self._waiting is task:
+            self._waiting = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if not isinstance(error, LakehouseError):
+                _log.error("The connection of %s failed", self.client, exc_info=error)
+            self.cut(str(error))
+        while self._held and self._waiting is None and self._is_open:
+            self._turn(*self._held.popleft())
+        if self._waiting is None:
+            self.resume("waiting")

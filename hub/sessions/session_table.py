@@ -1,0 +1,217 @@
+"""The sessions of this process: who is connected, under which epoch, and what the registry has to tell them.
+
+Belongs here: taking a client over from an older connection, calling methods, cutting off who may no longer be
+connected, and the seconds' ticks. A single connection's doing belongs in `mqtt_session`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from hub.access.admission import Admission, Admitted
+from hub.hub_errors import HubCode, HubError
+from hub.messages.landing import Landing
+from hub.methods import MethodCall, MethodResult
+from hub.registry.change_feed import Change
+from hub.registry.connections import next_epoch
+from hub.registry.database import Tx
+from hub.registry.documents_table import add_document, document_of, replace_document
+from hub.registry.hub_registry import Registry
+from hub.registry.identities import Identity
+from hub.sessions.client_session import ClientSession, Opened, Ticked
+from hub.sessions.uplink import Inheritance
+
+TICK_S = 1.0
+_INHERITANCE_KEPT_S = 600.0
+_FLUSH_WITHIN_S = 2.0
+_FILTERS = "mqttSubscriptions"
+_log = logging.getLogger(__name__)
+
+
+class SessionTable:
+    """Every connection of this process; `hub.methods.MethodInvoker` for the service side."""
+
+    def __init__(self, registry: Registry, admission: Admission, landing: Landing, instance: str) -> None:
+        """`instance` names this process. Raises RuntimeError outside the loop that the connections live in."""
+        self._registry, self._admission, self._landing, self._instance = registry, admission, landing, instance
+        self._loop = asyncio.get_running_loop()
+        self._all: set[Ticked] = set()
+        self._of_client: dict[str, ClientSession] = {}
+        self._inheritances: dict[str, tuple[float, Inheritance]] = {}
+        self._arrivals: dict[str, asyncio.Event] = {}
+        self.received_count = 0
+        registry.subscribe(self._tell)
+
+    # what sessions tell
+
+    def arrived(self, session: Ticked) -> None:
+        """A connection is there; nobody knows yet whose."""
+        self._all.add(session)
+
+    def left(self, session: Ticked) -> None:
+        """A connection is gone."""
+        self._all.discard(session)
+
+    async def take_over(
+        self, session: ClientSession, admitted: Admitted, model_id: str | None, is_clean: bool
+    ) -> Opened:
+        """Give the client to this connection; an older one of it is cut. Raises HubError when it is not registered."""
+        identity, client = admitted.identity, session.client
+        older = self._of_client.get(client)
+        self._of_client[client] = session
+        if older is not None:
+            older.cut("its client has connected anew")
+            await self._flushed(older)
+        future = self._registry.write(lambda tx: _open(tx, identity, self._instance, model_id, is_clean))
+        try:
+            opened = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            # the client went meanwhile: what was committed has to be ended
+            future.add_done_callback(lambda done: self._close_unless_cancelled(identity, done))
+            raise
+        if self._of_client.get(client) is not session:
+            raise HubError(HubCode.DeviceNotOnline, f"{client!r} has connected anew meanwhile.")
+        return opened
+
+    async def _flushed(self, session: ClientSession) -> None:
+        """Wait a moment for what an older connection has on its way; the rest is inherited."""
+        deadline = time.monotonic() + _FLUSH_WITHIN_S
+        while session.uplink is not None and session.uplink.unacknowledged and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
+
+    def inheritance(self, client: str) -> Inheritance:
+        """What the client's last connection in this process left."""
+        return self._inheritances.pop(client, (0.0, Inheritance()))[1]
+
+    def opened(self, session: ClientSession) -> None:
+        """The client may be called from now on."""
+        waiting = self._arrivals.pop(session.client, None)
+        if waiting is not None:
+            waiting.set()
+
+    def ended(self, session: ClientSession, last_heard_ms: int) -> None:
+        """A client's connection is gone, or never came to be one."""
+        if self._of_client.get(session.client) is session:
+            del self._of_client[session.client]
+        if session.uplink is None or session.admitted is None:
+            return
+        self.received_count += session.uplink.received_count
+        left = session.uplink.end()
+        if left.on_the_way or left.recognised:
+            self._inheritances[session.client] = (time.monotonic(), left)
+        since_ms = session.uplink.repeats_since_ms(last_heard_ms)
+        self._close(session.admitted.identity, session.opened.epoch, since_ms)
+
+    def _close_unless_cancelled(self, identity: Identity, done: "Future[Opened]") -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._close(identity, done.result().epoch, None)
+
+    def _close(self, identity: Identity, epoch: int, since_ms: int | None) -> None:
+        self._registry.disconnected(identity.device_id, identity.module_id, epoch, since_ms)
+
+    def keep_filters(self, identity: Identity, filters: Mapping[str, int]) -> None:
+        """A client that asked for it finds its subscriptions again, whichever process it comes back to."""
+        kept = dict(filters)
+        self._registry.write(lambda tx: _keep_filters(tx, identity, kept))
+
+    # what others ask
+
+    def is_connected(self, client: str) -> bool:
+        """True while the client has a connection here."""
+        session = self._of_client.get(client)
+        return session is not None and session.admitted is not None
+
+    @property
+    def connection_count(self) -> int:
+        """Clients that are connected."""
+        return sum(session.admitted is not None for session in self._of_client.values())
+
+    @property
+    def messages_received(self) -> int:
+        """Messages since the process started, repeats too."""
+        return self.received_count + sum(s.uplink.received_count for s in self._of_client.values() if s.uplink)
+
+    async def invoke(self, call: MethodCall) -> MethodResult:
+        """Call a method of a client that is connected here, or connects in time. Raises HubError."""
+        client = call.client
+        if not self.is_connected(client) and call.connect_within_s:
+            arrival = self._arrivals.setdefault(client, asyncio.Event())
+            try:
+                await asyncio.wait_for(arrival.wait(), call.connect_within_s)
+            except TimeoutError:
+                self._arrivals.pop(client, None)
+        session = self._of_client.get(client)
+        if session is None or session.downlink is None or session.admitted is None:
+            raise HubError(HubCode.DeviceNotOnline, f"{client!r} is not connected.")
+        return await session.downlink.call(call.method, call.payload, call.answer_within_s)
+
+    def cut_all(self, reason: str) -> None:
+        """Close every connection."""
+        for session in tuple(self._all):
+            session.cut(reason)
+
+    async def keep_time(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s, wall_s = time.monotonic(), time.time()
+            for session in tuple(self._all):
+                session.tick(now_s, wall_s)
+            for client in [c for c, (at, _) in self._inheritances.items() if now_s - at > _INHERITANCE_KEPT_S]:
+                del self._inheritances[client]
+            self._registry.beat(self._instance, self._landing.low_water_ms(), int(wall_s * 1000))
+
+    # what the registry tells
+
+    def _tell(self, change: Change) -> None:
+        """In the feed's thread; the loop's may be gone when the process ends."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._changed, change)
+
+    def _changed(self, change: Change) -> None:
+        client = f"{change.device_id}/{change.module_id}" if change.module_id else change.device_id
+        session = self._of_client.get(client)
+        if change.kind == "identity":
+            self._judge_again(change.device_id)
+        elif session is None or session.downlink is None or session.admitted is None:
+            return
+        elif change.kind == "connected":
+            if change.detail["instance"] != self._instance and change.detail["epoch"] > session.opened.epoch:
+                session.cut("its client has connected to another hub process")
+        elif change.kind == "desired":
+            session.downlink.desired_changed(change.detail["patch"], change.detail["version"])
+        elif change.kind == "cloud_message":
+            session.downlink.deliver()
+
+    def _judge_again(self, device_id: str) -> None:
+        """An identity was changed: cut it and its modules off unless their credentials still hold."""
+        for client, session in tuple(self._of_client.items()):
+            if client.partition("/")[0] == device_id and session.admitted is not None:
+                chain = session.peer_chain()
+                if not self._admission.still_holds(session.admitted, client, session.host, session.token, chain):
+                    session.cut("its credentials hold no longer")
+
+
+def _open(tx: Tx, identity: Identity, instance: str, model_id: str | None, is_clean: bool) -> Opened:
+    begun = next_epoch(tx, identity.device_id, identity.module_id, instance, model_id)
+    filters: dict[str, int] = {}
+    if is_clean:
+        _keep_filters(tx, identity, {})
+    else:
+        found = document_of(tx, identity.tenant, _FILTERS, _name(identity))
+        filters = dict(found.body) if found is not None else {}
+    return Opened(begun.epoch, begun.previous, begun.since_ms, filters)
+
+
+def _keep_filters(tx: Tx, identity: Identity, filters: dict[str, int]) -> None:
+    found = document_of(tx, identity.tenant, _FILTERS, _name(identity))
+    if found is None and filters:
+        add_document(tx, identity.tenant, _FILTERS, _name(identity), filters, HubCode.GenericBadRequest)
+    elif found is not None and found.body != filters:
+        replace_document(tx, identity.tenant, _FILTERS, found, filters, "*")
+
+
+def _name(identity: Identity) -> str:
+    return f"{identity.device_id}/{identity.module_id}/{identity.generation_id}"

@@ -1,0 +1,190 @@
+"""Uplink: messages of one connection on their way to Kafka, each acknowledged to the device once Kafka has it.
+
+Belongs here: shapes by topic, what is in flight and in which order, and what is recognised as a repeat. The producer is
+`landing`'s, the connection the session's.
+
+A message that comes with DUP is a repeat when the client's former connection has it, in Kafka or on its way there:
+then it is acknowledged and not produced again. Nothing of this is written to the registry.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub.messages.device_messages import Author, ReceptionClock, Shape, digest, shape_of
+from hub.messages.landing import Landing
+from hub.messages.message_routes import MessageRoutes
+from hub.messages.repeat_window import Window
+from wire.envelope import Headers
+from wire.hub_topics import Bag
+from wire.mqtt import Publish
+from wire.mqtt_packets import puback
+
+MOST_UNACKNOWLEDGED = 2000
+_GO_ON = 1000
+_SHAPES_KEPT = 32
+# a connection whose peer acknowledges nothing of what was sent ends within 30 s (TCP_USER_TIMEOUT)
+LOST_ACKS_MS = 32_000
+_RETAINED = ("iothub-app-mqtt-retain", b"true")
+
+
+class Sent:
+    """A message in flight: `left` topics have not taken it yet."""
+
+    __slots__ = ("digest", "heir", "left", "packet_id")
+
+    def __init__(self, packet_id: int, digested: bytes, left: int) -> None:
+        self.packet_id, self.digest, self.left = packet_id, digested, left
+        self.heir: tuple[Uplink, Sent] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What a client's next connection in this process must know of this one: what is on its way, what was a repeat."""
+
+    on_the_way: Mapping[tuple[int, bytes], Sent] = field(default_factory=dict)
+    recognised: Window = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What an uplink tells its session to do."""
+
+    write: Callable[[bytes], None]
+    pause: Callable[[str], None]
+    resume: Callable[[str], None]
+    fail: Callable[[str], None]
+
+
+class Uplink:
+    """The messages of one connection; a `landing.Waiter`."""
+
+    def __init__(self, landing: Landing, routes: MessageRoutes, author: Author, traffic: Traffic, tenant: str) -> None:
+        self._landing, self._routes, self._author, self._traffic, self._tenant = (
+            landing,
+            routes,
+            author,
+            traffic,
+            tenant,
+        )
+        self._shapes: dict[bytes, Shape] = {}
+        self._in_flight: deque[Sent] = deque()
+        self._clock = ReceptionClock()
+        self._is_over_limit = False
+        self._is_open = True
+        self._recognised: set[tuple[int, bytes]] = set()
+        self.inherited = Inheritance()
+        self.window: Window = frozenset()
+        self.landed_any = False
+        self.received_count = 0
+        self.repeated_count = 0
+
+    def shape(self, topic: bytes) -> Shape | None:
+        """The shape of messages to this topic, once it was learnt."""
+        return self._shapes.get(topic)
+
+    def learn(self, topic: bytes, bag: Bag, model_id: str | None, method: str, extra: Headers = []) -> Shape:  # noqa: B006
+        """The shape that a bag gives; kept when other messages will have it."""
+        made = shape_of(bag, model_id, method, extra)
+        if made.is_lasting and not extra and len(self._shapes) < _SHAPES_KEPT:
+            self._shapes[topic] = made
+        return made
+
+    def publish(self, message: Publish, shape: Shape) -> None:
+        """Take a message of QoS 0 or 1 to Kafka, or acknowledge it as the repeat that it is."""
+        self.received_count += 1
+        digested = b""
+        if message.packet_id:
+            digested = digest(message.topic, message.payload)
+            if message.is_dup and self._is_repeat(message.packet_id, digested):
+                return
+        if message.is_retained:
+            shape = Shape(shape.message_id, shape.created, [*shape.rest, _RETAINED], shape.properties)
+        self._give(message, shape, digested)
+
+    def _give(self, message: Publish, shape: Shape, digested: bytes) -> None:
+        topics = self._routes.topics(shape.properties, self._tenant)
+        sent = Sent(message.packet_id, digested, len(topics))
+        if message.packet_id:
+            self._in_flight.append(sent)
+            if len(self._in_flight) >= MOST_UNACKNOWLEDGED and not self._is_over_limit:
+                self._is_over_limit = True
+                self._traffic.pause("unacknowledged")
+        headers = self._author.headers(shape, self._clock.now(), message.packet_id, digested)
+        for topic in topics:
+            self._landing.give(self, sent, topic, self._author.key, headers, message.payload)
+        self.landed_any = True
+
+    def _is_repeat(self, packet_id: int, digested: bytes) -> bool:
+        """True when the message is known; then it is acknowledged in its turn."""
+        mark = (packet_id, digested)
+        if any(sent.packet_id == packet_id and sent.digest == digested for sent in self._in_flight):
+            return True
+        orphan = self.inherited.on_the_way.get(mark)
+        if orphan is None and mark not in self.window and mark not in self.inherited.recognised:
+            return False
+        self.repeated_count += 1
+        self._recognised.add(mark)
+        sent = Sent(packet_id, digested, 1 if orphan is not None and orphan.left else 0)
+        self._in_flight.append(sent)
+        if orphan is not None and orphan.left:
+            orphan.heir = (self, sent)
+        else:
+            self.settle()
+        return True
+
+    def landed(self, token: Any, error: str | None) -> None:
+        """Kafka has a message, or never will: then the connection ends and the device sends it again."""
+        sent: Sent = token
+        if error is not None:
+            self._traffic.fail(f"Kafka did not take a message: {error}")
+            if sent.heir is not None:
+                sent.heir[0].landed(sent.heir[1], error)
+            return
+        sent.left -= 1
+        if not sent.left and sent.heir is not None:
+            heir, its = sent.heir
+            its.left = 0
+            heir.settle()
+
+    def settle(self) -> None:
+        """Acknowledge, in the order in which they came [MQTT-4.6.0-2], what Kafka has."""
+        acknowledged: list[bytes] = []
+        while self._in_flight and not self._in_flight[0].left:
+            acknowledged.append(puback(self._in_flight.popleft().packet_id))
+        if acknowledged and self._is_open:
+            self._traffic.write(b"".join(acknowledged))
+        if self._is_over_limit and len(self._in_flight) <= _GO_ON:
+            self._is_over_limit = False
+            self._traffic.resume("unacknowledged")
+
+    def pause(self) -> None:
+        """Kafka is behind."""
+        self._traffic.pause("kafka")
+
+    def resume(self) -> None:
+        """Kafka has caught up."""
+        self._traffic.resume("kafka")
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many messages wait for Kafka."""
+        return len(self._in_flight)
+
+    def end(self) -> Inheritance:
+        """The connection is gone: nothing is acknowledged any more; what the next one must know."""
+        self._is_open = False
+        self._landing.forget(self)
+        on_the_way = {(sent.packet_id, sent.digest): sent for sent in self._in_flight if sent.left}
+        recognised = frozenset(self._recognised) | (self.inherited.recognised if not self.landed_any else frozenset())
+        return Inheritance(on_the_way, recognised)
+
+    def repeats_since_ms(self, last_heard_ms: int) -> int | None:
+        """From when on a repeat of this connection may lie in Kafka; None when nothing of it landed."""
+        if not self.landed_any:
+            return None
+        now_ms = time.time_ns() // 1_000_000
+        oldest = min(last_heard_ms, self._landing.low_water_ms() if self._in_flight else now_ms)
+        return oldest - LOST_ACKS_MS
