@@ -118,7 +118,7 @@ clean: ## remove the installation and every cache, not the lakehouses
 
 # Dagster reads the lineage of the dbt models from it
 .venv/.manifest: .venv/.project $(DBT_SOURCES)
-	@$(BIN)/python -m dagster_project.dbt_manifest
+	@$(BIN)/python -m pipeline.gold.dbt_manifest
 	@touch $@
 
 # Java programs start in half the time once their classes are archived

@@ -11,7 +11,6 @@ from dagster import AssetSelection, Definitions, define_asset_job, definitions, 
 
 from dagster_project.assets import OWNERS, lake_assets
 from dagster_project.dbt_assets import candidate_assets
-from dagster_project.dbt_manifest import ensure_manifest
 from dagster_project.hot_assets import HOT_SENSORS, hot_assets, reconcile_hot_path
 from dagster_project.jobs import JOBS
 from dagster_project.partitions import Calendar, asset_key, calendar_of
@@ -20,6 +19,7 @@ from dagster_project.schedules import SCHEDULES
 from dagster_project.sensors import SENSORS
 from lake.models.catalog import known_models
 from lake.tables.silver import UNSLICED_SILVER
+from pipeline.gold.dbt_manifest import ensure_manifest
 from runtime.settings import Settings, load_settings
 
 BACKFILL = "backfill"

@@ -89,6 +89,10 @@ def s3fs_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+CANDIDATE_DB = "candidate.duckdb"
+"""The same in every home: dbt names the database after it, and what it has parsed holds that name."""
+
+
 def candidate_path(settings: Settings) -> Path:
     """The DuckDB file that gold is built in before it is judged and published."""
-    return settings.work_folder / "candidate.duckdb"
+    return settings.work_folder / CANDIDATE_DB

@@ -20,6 +20,7 @@ from typing import IO, Any, NoReturn
 
 from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
 from lake.storage.locations import candidate_path
+from pipeline.gold.dbt_manifest import read_manifest
 from runtime.errors import StepError
 from runtime.settings import Settings, inherited_environment, take_environment
 
@@ -117,10 +118,8 @@ def serve() -> NoReturn:
     """Be the dbt: read the project, wait for the order, and carry it out. Without one, end."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
-    from dbt.contracts.graph.manifest import Manifest
 
-    read = dbtRunner().invoke([*_OPTIONS, "parse"]).result
-    manifest = read if isinstance(read, Manifest) else None  # what cannot be read is told when it has to be built
+    manifest = read_manifest()  # without one dbt reads the project when it has to build
     line = sys.stdin.readline()
     if not line:
         sys.exit(0)
