@@ -14,8 +14,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
 from hub.registry.hub_registry import Registry, utc_now
@@ -24,6 +22,7 @@ from hub.registry.tenants import Policy, add_tenant, require_own
 from hub.registry.twins import change_twin
 from runtime import processes
 from runtime.errors import PlatformError, UsageError
+from runtime.process_ids import ProcessId
 from runtime.settings import Settings
 from wire.sas import sign
 
@@ -136,7 +135,7 @@ def hub_status(settings: Settings) -> list[dict[str, Any]]:
     found = []
     for path in sorted(settings.hub_folder.glob("status-*.json")):
         status: dict[str, Any] = json.loads(path.read_text())
-        if psutil.pid_exists(status["pid"]):
+        if ProcessId.parse(status["process"]).is_alive():
             found.append(status)
     return found
 

@@ -6,7 +6,6 @@ Belongs here: what is opened in which order, the status file, and the clean end.
 import asyncio
 import json
 import logging
-import os
 import secrets
 import signal
 import time
@@ -27,6 +26,7 @@ from hub.registry.hub_registry import Registry
 from hub.sessions.hub_parts import Counts, HubParts
 from hub.sessions.session_table import SessionTable
 from runtime.errors import PlatformError
+from runtime.process_ids import ProcessId
 from runtime.settings import Settings
 from runtime.whole_files import write_whole
 
@@ -147,7 +147,7 @@ async def _keep_status(settings: Settings, parts: HubParts, options: HubOptions)
         await asyncio.sleep(1.0)
         received, now = parts.sessions.messages_received, time.monotonic()
         status = {
-            "pid": os.getpid(), "instance": parts.instance, "connections": parts.sessions.connection_count,
+            "process": str(ProcessId.of()), "instance": parts.instance, "connections": parts.sessions.connection_count,
             "in_per_s": round((received - before) / (now - then), 1), "received": received,
             "landed": parts.landing.landed_count, "unacked": parts.landing.outstanding, **asdict(parts.counts),
         }  # fmt: skip

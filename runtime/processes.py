@@ -21,9 +21,8 @@ import psutil
 
 from runtime.errors import PlatformError
 from runtime.private_files import ensure_home
-from runtime.process_ids import has_ended
+from runtime.process_ids import ProcessId, has_ended
 from runtime.process_records import ProcessRecord as ProcessRecord
-from runtime.process_records import is_here, is_same
 from runtime.process_records import record_path as record_path
 from runtime.process_records import recorded as recorded
 from runtime.process_records import write as write
@@ -61,10 +60,7 @@ def is_alive(record: ProcessRecord) -> bool:
     child = _children.get(record.pid)
     if child is not None and child.poll() is not None:
         return False
-    try:
-        return is_same(record) and not has_ended(psutil.Process(record.pid))
-    except psutil.NoSuchProcess:
-        return False
+    return record.process.is_alive()
 
 
 def spawn(
@@ -106,7 +102,7 @@ def spawn(
                 f"The {name} cannot be started: {error}. `lakehouse doctor` says what is missing."
             ) from error
     _children[child.pid] = child
-    record = ProcessRecord(name, child.pid, psutil.Process(child.pid).create_time(), address, is_kept)
+    record = ProcessRecord(name, ProcessId.of(child.pid), address, is_kept)
     return write(settings, record)
 
 
@@ -222,9 +218,10 @@ def _session_of(settings: Settings, name: str) -> int | None:
     A program that was killed may be a zombie for as long as its new parent does not ask for it; its number is its own.
     """
     record = recorded(settings, name)
-    if record is None or not is_here(record):
+    if record is None or not record.process.is_here:
         return None
-    return record.pid if is_same(record) or not psutil.pid_exists(record.pid) else None
+    is_its_own = record.process.find() is not None or not psutil.pid_exists(record.pid)
+    return record.pid if is_its_own else None
 
 
 def _members(session: int) -> list[psutil.Process]:

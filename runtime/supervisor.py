@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import psutil
-
 from runtime import processes
-from runtime.processes import ProcessRecord
+from runtime.process_ids import ProcessId
+from runtime.process_records import ProcessRecord
 from runtime.programs import Chosen, Program, waves, waves_to_stop
 from runtime.settings import Settings
 from runtime.signals import asked_to_stop, undisturbed
@@ -84,8 +83,7 @@ def supervising(settings: Settings) -> Iterator[bool]:
     with processes.exclusive(settings, SUPERVISOR):
         is_ours = processes.find(settings, SUPERVISOR) is None
         if is_ours:
-            process = psutil.Process()
-            processes.keep(settings, ProcessRecord(SUPERVISOR, process.pid, process.create_time(), ""))
+            processes.keep(settings, ProcessRecord(SUPERVISOR, ProcessId.of(), ""))
     try:
         yield is_ours
     finally:

@@ -12,7 +12,7 @@ import signal
 import psutil
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-from runtime.process_ids import has_ended
+from runtime.process_ids import ProcessId
 
 PROCESS_TAG = "lakehouse/process"
 _UNDER_WAY = [
@@ -22,17 +22,14 @@ _UNDER_WAY = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
-# the start times that two readings give for one process differ when the clock is set in between
-_CLOCK_SLACK_S = 2.0
 
 
 def process_tag(pid: int | None = None) -> dict[str, str]:
-    """A process, by default this one, as a run's tag: its machine, its id and its start in seconds since 1970.
+    """A process, by default this one, as a run's tag: its machine's name and its identity.
 
     Raises psutil.NoSuchProcess.
     """
-    process = psutil.Process(pid)
-    return {PROCESS_TAG: f"{platform.node()} {process.pid} {process.create_time():.2f}"}
+    return {PROCESS_TAG: f"{platform.node()} {ProcessId.of(pid)}"}
 
 
 def under_way(instance: DagsterInstance, *jobs: str) -> str | None:
@@ -87,12 +84,11 @@ def interrupt(tag: str) -> bool:
 
 def find_process(tag: str) -> psutil.Process | None:
     """The process that a tag names; None when it does not run, or not on this machine."""
-    host, pid, started_at = tag.rsplit(" ", 2)
+    host, _, identity = tag.partition(" ")
     if host != platform.node():
         return None
     try:
-        process = psutil.Process(int(pid))
-        is_same = abs(process.create_time() - float(started_at)) < _CLOCK_SLACK_S
-        return process if is_same and not has_ended(process) else None
-    except psutil.NoSuchProcess:
+        process = ProcessId.parse(identity)
+    except ValueError:
         return None
+    return process.find() if process.is_alive() else None

@@ -14,12 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 
-import psutil
-
-from runtime import process_ids
-
-# the machine's start is told in whole seconds, rounded anew each time
-_START_SLACK_S = 2.0
+from runtime.process_ids import ProcessId
 
 
 @dataclass(frozen=True)
@@ -37,27 +32,24 @@ PACE = Pace()
 class Holder:
     """Who holds the lease, for what, since when (seconds since 1970), and the Spark sessions that it had then.
 
-    `process_started_at` counts from the start of the machine, which a clock that is set does not change. `place` is
-    that of `process_ids`, empty when the holder did not know its own; `folder_id` tells the lake from a copy of it.
+    The place of `process` is empty when the holder did not know its own; `folder_id` tells the lake from a copy of it.
     `home` is its lakehouse's, which has the key to these sessions.
     """
 
     host: str
-    pid: int
-    process_started_at: float
+    process: ProcessId
     purpose: str
     taken_at: float
     renewed_at: float
     released: bool = False
     sessions: tuple[str, ...] = ()
-    place: str = ""
     folder_id: int = 0
     home: str = ""
 
     @property
     def is_here(self) -> bool:
         """True when this process would see the holder's process."""
-        return bool(self.place) and self.place == process_ids.place()
+        return bool(self.process.place) and self.process.is_here
 
     def is_seen_dead(self, folder_id: int) -> bool:
         """True when the holder has given the lease back, or can be seen to be gone.
@@ -70,12 +62,7 @@ class Holder:
             return False
         if 0 != self.folder_id != folder_id:
             return True
-        try:
-            process = psutil.Process(self.pid)
-            is_other = abs(process_ids.started_s(process) - self.process_started_at) > _START_SLACK_S
-            return is_other or process_ids.has_ended(process)
-        except psutil.NoSuchProcess:
-            return True
+        return not self.process.is_alive()
 
     def seems_silent(self, pace: Pace = PACE) -> bool:
         """True when its stamp is far from the clock here: a reason to watch it, and no proof."""
@@ -83,26 +70,28 @@ class Holder:
 
     def to_json(self) -> str:
         """The text of its file."""
-        return json.dumps(asdict(self))
+        values = asdict(self)
+        process = values.pop("process")
+        return json.dumps(
+            {"pid": process["pid"], "process_started_at": process["started_s"], "place": process["place"], **values}
+        )
 
     def __str__(self) -> str:
         since = time.strftime("%H:%M:%S UTC", time.gmtime(self.taken_at))
         elsewhere = "" if self.is_here else ", on another machine or in another container"
-        return f"process {self.pid} on {self.host} ({self.purpose}, since {since}{elsewhere})"
+        return f"process {self.process.pid} on {self.host} ({self.purpose}, since {since}{elsewhere})"
 
 
 def this_process(purpose: str, sessions: tuple[str, ...], folder_id: int, home: str) -> Holder:
     """This process as a holder."""
-    process, now = psutil.Process(), time.time()
+    now = time.time()
     return Holder(
         host=platform.node(),
-        pid=process.pid,
-        process_started_at=process_ids.started_s(process),
+        process=ProcessId.of(),
         purpose=purpose,
         taken_at=now,
         renewed_at=now,
         sessions=sessions,
-        place=process_ids.place(),
         folder_id=folder_id,
         home=home,
     )
@@ -112,10 +101,11 @@ def parse(text: str) -> Holder:
     """The holder of a file; one that says more than is known here is read, of a damaged one only time can tell."""
     try:
         values = json.loads(text)
+        process = ProcessId(values["pid"], values["process_started_at"], values.get("place", ""))
         known = {name: value for name, value in values.items() if name in {each.name for each in fields(Holder)}}
-        return Holder(**known | {"sessions": tuple(known.get("sessions", ()))})
-    except (ValueError, TypeError, AttributeError):
-        return Holder("an unknown machine", 0, 0.0, "its lease cannot be read", 0.0, 0.0)
+        return Holder(**known | {"process": process, "sessions": tuple(known.get("sessions", ()))})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Holder("an unknown machine", ProcessId(0, 0.0, ""), "its lease cannot be read", 0.0, 0.0)
 
 
 @dataclass

@@ -20,7 +20,8 @@ from lake.storage.lease import writer_lease
 from runtime import processes
 from runtime.ports import accepts
 from runtime.private_files import socket_path
-from runtime.processes import ProcessRecord
+from runtime.process_ids import ProcessId
+from runtime.process_records import ProcessRecord
 from runtime.settings import Settings
 
 _LIMIT_S = 90.0
@@ -121,7 +122,7 @@ def test_a_run_whose_process_was_killed_is_found(home: Settings, instance: Dagst
 def test_a_run_is_not_started_twice(tmp_path: Path) -> None:
     """A server that takes a request and dies may have forked: that is no leave to start the run elsewhere. One that
     cannot be reached has not."""
-    settings, this = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake")), psutil.Process()
+    settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
     settings.run_folder.mkdir(parents=True)
 
     def close(server: socket.socket) -> None:
@@ -133,7 +134,7 @@ def test_a_run_is_not_started_twice(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server, ThreadPoolExecutor(1) as pool:
         server.bind(address)
         server.listen()
-        processes.keep(settings, ProcessRecord(programs.RUN_SERVER, this.pid, this.create_time(), address))
+        processes.keep(settings, ProcessRecord(programs.RUN_SERVER, ProcessId.of(), address))
         done = pool.submit(close, server)
         assert ask(settings, "a-run") == ""
         done.result()

@@ -1,6 +1,8 @@
 """The Dagster definitions, without broker, Spark or dbt: what is declared, and how verdicts and runs are told."""
 
 import json
+import platform
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +49,7 @@ from lake.tables.gold import GOLD_TABLES, HOURLY
 from lakehouse.cli.commands.backfill import hours_between, runs_over
 from lakehouse.cli.main import run
 from runtime.errors import LeaseError, PlatformError, UsageError
+from runtime.process_ids import ProcessId
 from runtime.settings import Settings, load_settings
 from tests.support.small_lake import Lake
 
@@ -369,11 +372,15 @@ def test_a_long_range_has_an_event_for_what_a_step_tells(instance: DagsterInstan
     assert day == [f"2025-01-01T{hour:02d}" for hour in range(24)]
 
 
+def tag_of_long_ago(started_s: float) -> dict[str, str]:
+    """The tag of a process with this one's number, of soon after the machine's start."""
+    return {PROCESS_TAG: f"{platform.node()} {replace(ProcessId.of(), started_s=started_s)}"}
+
+
 def test_a_run_whose_process_is_gone_is_ended(instance: DagsterInstance) -> None:
     """It would block the queue for ever; one whose process lives is left alone."""
     alive = instance.create_run_for_job(_small, tags=process_tag(), status=DagsterRunStatus.STARTED)
-    host, pid, _ = process_tag()[PROCESS_TAG].rsplit(" ", 2)
-    tags = {PROCESS_TAG: f"{host} {pid} 1.0"}  # the same pid, of a process of long ago
+    tags = tag_of_long_ago(1.0)
     gone = instance.create_run_for_job(_small, tags=tags, status=DagsterRunStatus.STARTED)
     assert end_abandoned(instance) == [gone.run_id]
     ended = instance.get_run_by_id(gone.run_id)
@@ -386,15 +393,14 @@ def test_a_run_whose_process_is_gone_is_ended(instance: DagsterInstance) -> None
 
 def test_a_retry_that_waits_is_left_alone(instance: DagsterInstance) -> None:
     """It has the tags of the run that failed, and so its process, until it has one itself."""
-    host, pid, _ = process_tag()[PROCESS_TAG].rsplit(" ", 2)
-    tags = {PROCESS_TAG: f"{host} {pid} 1.0"}
+    tags = tag_of_long_ago(1.0)
     failed = instance.create_run_for_job(_small, tags=tags, status=DagsterRunStatus.FAILURE)
     retry = instance.create_run_for_job(
         _small, tags=tags, status=DagsterRunStatus.STARTING, parent_run_id=failed.run_id, root_run_id=failed.run_id
     )
     assert end_abandoned(instance) == []
     assert under_way(instance, "_small") == "_small"
-    instance.add_run_tags(retry.run_id, {PROCESS_TAG: f"{host} {pid} 2.0"})
+    instance.add_run_tags(retry.run_id, tag_of_long_ago(2.0))
     assert end_abandoned(instance) == [retry.run_id]
 
 

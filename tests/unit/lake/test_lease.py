@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -22,6 +23,7 @@ from lake.storage.lease_holder import Holder, Pace, Watch, parse, this_process
 from lake.tables.ops import OPS_PUBLICATIONS
 from runtime import process_ids
 from runtime.errors import LeaseError
+from runtime.process_ids import ProcessId
 from runtime.settings import Settings
 from tests.support.namespaces import PID, skip_without
 
@@ -81,6 +83,11 @@ def me(settings: Settings) -> Holder:
     return this_process("tick", (), lease_files(settings).folder_id(), str(settings.home))
 
 
+def at(holder: Holder, **changed: Any) -> Holder:
+    """The holder as a process of another number, start or place."""
+    return replace(holder, process=replace(holder.process, **changed))
+
+
 def test_a_second_writer_is_refused_and_told_who_writes(settings: Settings) -> None:
     """While one process holds the lease another one gets an error that names it."""
     process = holder_process(settings)
@@ -112,7 +119,7 @@ def test_the_lease_of_a_killed_process_is_taken_over(settings: Settings, is_reap
     with writer_lease(settings, "next"):
         holder = current_holder(settings)
         assert holder is not None
-        assert holder.pid == os.getpid()
+        assert holder.process.pid == os.getpid()
     process.communicate()
 
 
@@ -187,8 +194,8 @@ def test_a_holder_of_another_boot_is_judged_by_time(settings: Settings) -> None:
     """Its number may be another program's by now, and copied machines share their id: neither proves anything."""
     before = me(settings)
     machine, boot, *rest = process_ids.place().split(" ")
-    rebooted = replace(before, place=" ".join([machine, "0" * len(boot), *rest]))
-    gone = replace(rebooted, pid=2**22 + 1)
+    rebooted = at(before, place=" ".join([machine, "0" * len(boot), *rest]))
+    gone = at(rebooted, pid=2**22 + 1)
     for number, holder in enumerate((rebooted, gone)):
         assert not holder.is_here
         assert not holder.is_seen_dead(holder.folder_id)
@@ -204,15 +211,15 @@ def test_every_part_of_the_place_tells_processes_apart(settings: Settings, part:
     """Machine, boot, PID and time namespace: where one differs, a number that is gone proves no death."""
     parts = process_ids.place().split(" ")
     parts[part] = "another"
-    holder = replace(me(settings), pid=2**22 + 1)
+    holder = at(me(settings), pid=2**22 + 1)
     assert holder.is_seen_dead(holder.folder_id)
-    assert not replace(holder, place=" ".join(parts)).is_seen_dead(holder.folder_id)
-    assert not replace(holder, place="").is_seen_dead(holder.folder_id)
+    assert not at(holder, place=" ".join(parts)).is_seen_dead(holder.folder_id)
+    assert not at(holder, place="").is_seen_dead(holder.folder_id)
 
 
 def test_the_name_of_a_machine_proves_nothing(settings: Settings) -> None:
     """A container of another name that shares the PID namespace is seen; one of this name elsewhere is not."""
-    gone = replace(me(settings), host="elsewhere", pid=2**22 + 1)
+    gone = at(replace(me(settings), host="elsewhere"), pid=2**22 + 1)
     assert gone.is_seen_dead(gone.folder_id)
 
 
@@ -220,7 +227,7 @@ def test_the_name_of_a_machine_proves_nothing(settings: Settings) -> None:
 def test_a_process_that_started_at_another_time_is_another(settings: Settings, seconds: float, is_dead: bool) -> None:
     """A process number that was given again is not the holder's; the clock's rounding makes no other of it."""
     holder = me(settings)
-    later = replace(holder, process_started_at=holder.process_started_at + seconds)
+    later = at(holder, started_s=holder.process.started_s + seconds)
     assert later.is_seen_dead(holder.folder_id) is is_dead
 
 
@@ -250,7 +257,7 @@ def test_a_silent_holder_elsewhere_is_dead_by_the_watchers_own_clock() -> None:
 
 def test_a_fresh_looking_holder_elsewhere_refuses_who_does_not_wait(settings: Settings) -> None:
     """At once, and by name; only a stamp that is far from the clock is a reason to watch."""
-    holder = replace(me(settings), host="elsewhere", place="elsewhere")
+    holder = at(replace(me(settings), host="elsewhere"), place="elsewhere")
     lease_of(settings, holder)
     with pytest.raises(LeaseError, match="elsewhere"), writer_lease(settings, "impatient"):
         pass
@@ -265,7 +272,7 @@ def test_a_fresh_looking_holder_elsewhere_refuses_who_does_not_wait(settings: Se
 
 def test_one_that_was_silent_and_renews_as_it_is_taken_over_keeps_its_lease(settings: Settings) -> None:
     """After creating the next file the taker looks once more: what it had seen must stand there still."""
-    path = lease_of(settings, replace(me(settings), place="elsewhere", renewed_at=0.0))
+    path = lease_of(settings, at(replace(me(settings), renewed_at=0.0), place="elsewhere"))
     taking = lease._Taking(lease_files(settings), "", QUICK, lambda sessions, home: None, None)
     seen = path.read_text()
     path.write_text(parse(seen).to_json().replace('"renewed_at": 0.0', '"renewed_at": 1.0'))
@@ -285,9 +292,9 @@ def test_a_lease_that_cannot_be_read_is_judged_by_time(settings: Settings, text:
 def test_a_lease_of_another_version_is_read(settings: Settings) -> None:
     """What a newer program says besides, and what an older one did not say yet, makes no lease unreadable."""
     holder = me(settings)
-    assert parse(json.dumps(asdict(holder) | {"boot_id": "x", "colour": "red"})) == holder
+    assert parse(json.dumps(json.loads(holder.to_json()) | {"boot_id": "x", "colour": "red"})) == holder
     older = {"host": "a", "pid": 1, "process_started_at": 0.0, "purpose": "tick", "taken_at": 0.0, "renewed_at": 0.0}
-    assert parse(json.dumps(older)).place == ""
+    assert parse(json.dumps(older)).process == ProcessId(1, 0.0, "")
 
 
 def test_a_commit_without_the_lease_that_was_taken_is_refused(settings: Settings) -> None:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
@@ -15,7 +14,10 @@ from lake.storage.applications import App
 from lake.storage.locations import table_uri
 from lakehouse.cli import demo_home
 from lakehouse.cli.commands.demo import Steps, _impossible_hour, _options, _seed, in_background
+from runtime import processes
 from runtime.errors import PlatformError, UsageError
+from runtime.process_ids import ProcessId
+from runtime.process_records import ProcessRecord
 from runtime.settings import Settings
 
 
@@ -174,11 +176,8 @@ def test_what_a_demo_was_added_to_is_never_emptied(settings: Settings, earlier: 
 
 def test_a_home_in_use_is_refused(settings: Settings) -> None:
     """While a program runs for the home nothing is emptied under it."""
-    process = psutil.Process()
     settings.run_folder.mkdir(parents=True)
-    (settings.run_folder / "broker.json").write_text(
-        f'{{"name": "broker", "pid": {process.pid}, "create_time": {process.create_time()}, "address": ""}}'
-    )
+    processes.write(settings, ProcessRecord("broker", ProcessId.of(), ""))
     with pytest.raises(UsageError, match=r"broker of .* run.*lakehouse down"):
         demo_home.prepare(settings, keep=False)
 

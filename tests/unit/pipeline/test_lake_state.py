@@ -1,6 +1,7 @@
 """`lakehouse status`: what it says of a lake, and that looking changes nothing."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from lake.storage.delta import append
 from lake.tables.gold import DEVICE_LATEST
 from lakehouse.cli.main import run
 from pipeline.lake_state import lake_status, unread_spans
-from runtime.processes import ProcessRecord, keep, log_path
+from runtime.process_ids import ProcessId
+from runtime.process_records import ProcessRecord
+from runtime.processes import keep, log_path
 from runtime.settings import Settings
 from tests.support.small_lake import H5, H6, NOW, THERMOSTATS, Lake, arrow_table
 
@@ -110,7 +113,7 @@ def test_programs_that_crashed_are_named(lake: Lake, capsys: pytest.CaptureFixtu
     for folder in (lake.settings.run_folder, log.parent):
         folder.mkdir(parents=True)
     log.write_text("it fell over\n")
-    keep(lake.settings, ProcessRecord("daemon", 2**22 + 1, 0.0, ""))
+    keep(lake.settings, ProcessRecord("daemon", replace(ProcessId.of(), pid=2**22 + 1), ""))
     assert f"The daemon ended without being stopped; its log is {log}" in printed(capsys)
 
 

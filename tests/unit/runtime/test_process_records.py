@@ -12,6 +12,7 @@ import pytest
 
 from runtime import process_records, processes
 from runtime.kafka import broker
+from runtime.process_ids import ProcessId
 from runtime.process_records import ProcessRecord
 from runtime.settings import Settings
 
@@ -74,7 +75,8 @@ def test_a_number_of_another_place_is_no_program_here(home: Settings, is_gone: b
     """After a reboot, or in another container, it is somebody else's by now: not found, and never stopped."""
     record = processes.find(home, "nap")
     assert record is not None
-    processes.write(home, replace(record, place="another", pid=2**22 + 1 if is_gone else record.pid))
+    elsewhere = ProcessId(2**22 + 1 if is_gone else record.pid, record.process.started_s, "another")
+    processes.write(home, replace(record, process=elsewhere))
     assert processes.find(home, "nap") is None
     assert processes.recorded(home, "nap") is not None
     assert not processes.stop_family(home, "nap")

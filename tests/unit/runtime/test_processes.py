@@ -1,12 +1,12 @@
 """Starting, finding and stopping programs, with small real ones."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,7 +14,8 @@ import pytest
 
 from runtime import processes
 from runtime.errors import PlatformError
-from runtime.processes import ProcessRecord
+from runtime.process_ids import ProcessId
+from runtime.process_records import ProcessRecord
 from runtime.settings import Settings
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
@@ -85,7 +86,7 @@ def test_stopping_does_not_wait_for_what_nobody_reaps(home: Settings) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         started = psutil.Process(int(process.stdout.readline()))
-        processes.keep(home, ProcessRecord("nap", started.pid, started.create_time(), "here"))
+        processes.keep(home, ProcessRecord("nap", ProcessId.of(started.pid), "here"))
         begun = time.monotonic()
         assert processes.stop(home, "nap", timeout_s=20)
         assert time.monotonic() - begun < 10
@@ -117,8 +118,8 @@ def test_children_of_a_program_end_with_it(home: Settings) -> None:
 def test_other_process_with_the_same_pid_is_not_taken_for_it(home: Settings) -> None:
     """A record from before a reboot does not point at whoever has its pid now."""
     home.run_folder.mkdir(parents=True)
-    stale = {"name": "nap", "pid": os.getpid(), "create_time": 1.0, "address": "here"}
-    processes.record_path(home, "nap").write_text(json.dumps(stale))
+    processes.write(home, ProcessRecord("nap", replace(ProcessId.of(), started_s=1.0), "here"))
+    assert processes.recorded(home, "nap") is not None
     assert processes.find(home, "nap") is None
     assert not processes.stop(home, "nap")
 

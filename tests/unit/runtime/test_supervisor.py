@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 
 from runtime import processes, supervisor
-from runtime.processes import ProcessRecord
+from runtime.process_ids import ProcessId
+from runtime.process_records import ProcessRecord
 from runtime.settings import Settings
 
 PARENT = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
@@ -24,7 +25,7 @@ def test_children_of_a_killed_program_are_stopped_while_it_is_a_zombie(tmp_path:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         started = psutil.Process(parent.pid)
-        processes.keep(home, ProcessRecord("nap", parent.pid, started.create_time(), "here"))
+        processes.keep(home, ProcessRecord("nap", ProcessId.of(parent.pid), "here"))
         started.kill()
         os.waitid(os.P_PID, parent.pid, os.WEXITED | os.WNOWAIT)  # waits, and leaves it a zombie
         assert started.status() == psutil.STATUS_ZOMBIE
