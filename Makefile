@@ -117,7 +117,7 @@ clean: ## remove the installation and every cache, not the lakehouses
 	@touch $@
 
 # Dagster reads the lineage of the dbt models from it
-.venv/.manifest: .venv/.project $(DBT_SOURCES)
+.venv/.manifest: .venv/.project pipeline/gold/dbt_manifest.py $(DBT_SOURCES)
 	@$(BIN)/python -m pipeline.gold.dbt_manifest
 	@touch $@
 

@@ -30,7 +30,6 @@ from runtime.settings import Settings, load_settings
 _IMPORTED = (
     "dagster_project.definitions",
     "dagster._cli.api",
-    "great_expectations",
     "pipeline.gate.validation",
     *dbt_process.IMPORTED,
     "pyspark.sql.connect.functions",

@@ -8,13 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-import great_expectations as gx
 import pandas as pd
-from great_expectations import expectations as gxe
-from great_expectations.core.expectation_validation_result import ExpectationValidationResult
-from great_expectations.data_context import AbstractDataContext
-from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.expectations.row_conditions import Column as ConditionColumn
+
+from runtime.lean_imports import without
+
+# 2.6 s of CPU instead of 5 (2026-11-26, 2 cores): what it would judge on Spark, keep in S3 and say of distributions is
+# not for us, and whoever has these imported already keeps them
+with without("pyspark", "boto3", "botocore", lazy=("scipy.stats",)):
+    import great_expectations as gx
+    from great_expectations import expectations as gxe
+    from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+    from great_expectations.data_context import AbstractDataContext
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.expectations.row_conditions import Column as ConditionColumn
 
 from lake.records.verdicts import Failure
 from pipeline.gate.suites import Check, Suite
