@@ -238,7 +238,9 @@ def _model(library: Library, model_id: str, document: Document) -> Model:
     notes = list(columns.notes)
     table = _table_name(model_id, quality, origin, notes)
     used = library.used_by(model_id)
-    meaning = {"declarations": {name: library.declarations[name].raw for name in used}, "quality": asdict(quality)}
+    # what did not exist when a model was declared says nothing of it while it is not used
+    said = {name: value for name, value in asdict(quality).items() if name != "kinds" or value}
+    meaning = {"declarations": {name: library.declarations[name].raw for name in used}, "quality": said}
     return Model(
         model_id=model_id,
         table=table,

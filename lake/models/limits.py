@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from lake.models.dtdl import parse_json
+from lake.models.kinds import Kind, parse_kinds
 from runtime.errors import ModelError
 
 
@@ -20,7 +21,8 @@ class Quality:
     longer than `max_payload_bytes` is refused; a slice is held when more than `max_rejected_ratio`
     (0 to 1) of its records are rejected, or, if `max_staleness_s` is given, when its newest reading is older than
     that. `ranges` are inclusive, by metric name (`temperature`, `motor.vibration`); None leaves a side open.
-    `missing` are, by metric name, the numbers and texts that mean that there is no value.
+    `missing` are, by metric name, the numbers and texts that mean that there is no value. `kinds` say, by metric name,
+    whether telemetry is a gauge, a counter or a state (see `lake.models.kinds`).
     """
 
     reporting_interval_s: int = 60
@@ -31,6 +33,7 @@ class Quality:
     ranges: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     missing: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
     table: str | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
 
 
 _MINIMA = {
@@ -68,6 +71,8 @@ def parse_quality(raw: Mapping[str, object], origin: str) -> Quality:
         values["ranges"] = _ranges(raw["ranges"], origin)
     if "missing" in raw:
         values["missing"] = _missing(raw["missing"], origin)
+    if "kinds" in raw:
+        values["kinds"] = parse_kinds(raw["kinds"], origin)
     table = raw.get("table")
     if table is not None and not isinstance(table, str):
         raise ModelError(f"table in {origin} is {table!r}: give a name such as 'silver.thermostats'.")

@@ -21,6 +21,7 @@ from lake.models.dtdl_schemas import (
     PrimitiveSchema,
     Schema,
 )
+from lake.models.kinds import DEFAULT_GAUGE, DEFAULT_STATE, Kind
 from lake.models.units import NO_UNIT, is_known, snake_case, unit_suffix
 from lake.tables.silver import READING_COLUMNS
 
@@ -77,7 +78,7 @@ class Telemetry:
     `name` is the telemetry's path in the payload (`temperature`, `acceleration.x`), `json_path` the same as a tuple;
     `component` is None for the device itself. `type` is a Spark SQL type, `unit` a suffix word, "1" for none.
     `is_metric` columns go to gold as doubles. `minimum` and `maximum` are inclusive, None when open;
-    `missing` are values that mean there is none.
+    `missing` are values that mean there is none. `kind` says which figures are made of it besides.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Telemetry:
     enum_values: tuple[str | int, ...] | None
     description: str
     missing: tuple[float | str, ...] = ()
+    kind: Kind = DEFAULT_GAUGE
 
     @property
     def metric_name(self) -> str:
@@ -187,6 +189,7 @@ def _leaves(
         maximum=None,
         enum_values=schema.values if isinstance(schema, EnumSchema) else None,
         description=part.description or where,
+        kind=DEFAULT_STATE if is_enum or type_ == "boolean" else DEFAULT_GAUGE,
     )
 
 

@@ -34,21 +34,23 @@ class AddsUp:
     """What a gold table's slices must agree with: readings, minimum and maximum by the columns `by`.
 
     `finer` is the gold table whose rows they sum up: one of the same slices or, for a table of days,
-    `gold.device_hours`. Without, it is silver, whose readings are counted. `name` and `message` are those of the check
-    (see `pipeline.gate.suites`).
+    the table of hours that it names. Without, it is silver, whose readings are counted. `sums` are more columns whose
+    sums agree. `name` and `message` are those of the check (see `pipeline.gate.suites`).
     """
 
     name: str
     message: str
     by: tuple[str, ...]
     finer: str | None = None
+    sums: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
     """One table. `key` columns are unique together; `grain` completes "one row per …".
 
-    Of gold, `sliced_by` says what is built, judged and published at a time, None being the whole table.
+    Of gold, `sliced_by` says what is built, judged and published at a time, None being the whole table. `kind` is that
+    of the telemetry that alone it is about (see `lake.models.kinds`), None for all.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Table:
     sliced_by: Literal["hour", "day"] | None = None
     period: Period | None = None
     adds_up: tuple[AddsUp, ...] = ()
+    kind: Literal["gauge", "counter", "state"] | None = None
 
     @property
     def layer(self) -> str:

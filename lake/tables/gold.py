@@ -3,26 +3,14 @@
 Belongs here: its tables: what a row is about, in which slices they are built and published, and what must add up.
 """
 
-from collections.abc import Iterable
 from datetime import timedelta
-from typing import Literal
 
 from lake.slices import HOUR
-from lake.tables.contracts import AddsUp, Column, Period, Table, optional, required
+from lake.tables.contracts import AddsUp, Period, optional, required
+from lake.tables.gold_kinds import CARRYING, KIND_TABLES
+from lake.tables.gold_parts import A_METRIC, EVENT_DATE, EVENT_SLICE, LAST, METRIC, OF_SILVER, gold_table
 
 _A_MOMENT = timedelta(microseconds=1)
-
-_METRIC = (
-    *required(
-        ("device_id", "string", "The device that measured"),
-        ("metric_name", "string", "The telemetry's name in its model; component.telemetry for a component"),
-        ("unit", "string", "Unit of the value columns, as in column suffixes; '1' for a plain number"),
-    ),
-    *optional(
-        ("model_id", "string", "DTMI of the model of the newest reading of the period"),
-        ("site_id", "string", "Where the device stood at the start of the hour"),
-    ),
-)
 _VALUES = (
     *required(("reading_count", "bigint", "Readings in the period")),
     *required(
@@ -31,72 +19,49 @@ _VALUES = (
         ("value_mean", "double", "Arithmetic mean"),
     ),
 )
-_LAST = required(("value_last", "double", "Value of the newest reading by event_at, then by offset"))
 _PERCENTILES = required(
     ("value_p50", "double", "Median, interpolated between readings"),
     ("value_p95", "double", "95th percentile, interpolated between readings"),
 )
-_EVENT_DATE = required(("event_date", "date", "UTC date of the period"))
-_EVENT_SLICE = (*_EVENT_DATE, *required(("event_hour", "int", "UTC hour of the period, 0 to 23")))
 
-
-_A_METRIC = ("device_id", "metric_name", "unit")
-_OF_SILVER = AddsUp(
-    "reconciles_with_silver", "readings do not add up to silver's: {observed} too many or too few", _A_METRIC
-)
-
-
-def _gold(
-    name: str,
-    grain: str,
-    columns: Iterable[Column],
-    key: tuple[str, ...],
-    period: Period | None,
-    sliced_by: Literal["hour", "day"] | None = None,
-    adds_up: tuple[AddsUp, ...] = (),
-) -> Table:
-    partitions = () if sliced_by is None else ("event_date",)
-    return Table(f"gold.{name}", grain, tuple(columns), key, "delta-rs", partitions, (), sliced_by, period, adds_up)
-
-
-DEVICE_MINUTES = _gold(
+DEVICE_MINUTES = gold_table(
     "device_minutes",
     "device, metric, unit and minute with readings",
-    (*_METRIC, *required(("minute_at", "timestamp", "Start of the minute")), *_EVENT_SLICE, *_VALUES, *_LAST),
-    (*_A_METRIC, "minute_at"),
+    (*METRIC, *required(("minute_at", "timestamp", "Start of the minute")), *EVENT_SLICE, *_VALUES, *LAST),
+    (*A_METRIC, "minute_at"),
     Period("minute_at", timedelta(minutes=1)),
     "hour",
-    adds_up=(_OF_SILVER,),
+    adds_up=(OF_SILVER,),
 )
-DEVICE_HOURS = _gold(
+DEVICE_HOURS = gold_table(
     "device_hours",
     "device, metric, unit and hour with readings",
-    (*_METRIC, *required(("hour_at", "timestamp", "Start of the hour")), *_EVENT_SLICE, *_VALUES, *_LAST,
+    (*METRIC, *required(("hour_at", "timestamp", "Start of the hour")), *EVENT_SLICE, *_VALUES, *LAST,
      *required(("last_event_at", "timestamp", "event_at of value_last")), *_PERCENTILES),
-    (*_A_METRIC, "hour_at"),
+    (*A_METRIC, "hour_at"),
     Period("hour_at", HOUR),
     "hour",
-    adds_up=(_OF_SILVER,
+    adds_up=(OF_SILVER,
              AddsUp("agrees_with_minutes", "{observed} hours of a device and metric differ from their minutes",
-                    _A_METRIC, DEVICE_MINUTES.name)),
+                    A_METRIC, DEVICE_MINUTES.name)),
 )  # fmt: skip
-DEVICE_DAYS = _gold(
+DEVICE_DAYS = gold_table(
     "device_days",
     "device, metric, unit and day with readings",
-    (*_METRIC, *required(("day_date", "date", "The UTC day")), *_EVENT_DATE, *_VALUES, *_LAST, *_PERCENTILES),
-    (*_A_METRIC, "day_date"),
+    (*METRIC, *required(("day_date", "date", "The UTC day")), *EVENT_DATE, *_VALUES, *LAST, *_PERCENTILES),
+    (*A_METRIC, "day_date"),
     Period("day_date", timedelta(days=1)),
     "day",
     adds_up=(
         AddsUp(
             "agrees_with_hours",
             "{observed} days of a device and metric differ from their hours",
-            _A_METRIC,
+            A_METRIC,
             DEVICE_HOURS.name,
         ),
     ),
 )
-SITE_DAYS = _gold(
+SITE_DAYS = gold_table(
     "site_days",
     "site, metric, unit and day with readings",
     (
@@ -123,7 +88,7 @@ SITE_DAYS = _gold(
         ),
     ),
 )
-DEVICE_COMPLETENESS = _gold(
+DEVICE_COMPLETENESS = gold_table(
     "device_completeness",
     "device and hour in which it was in service or heard of",
     (
@@ -149,7 +114,7 @@ DEVICE_COMPLETENESS = _gold(
     Period("hour_at", HOUR),
     "hour",
 )
-DEVICE_SILENCES = _gold(
+DEVICE_SILENCES = gold_table(
     "device_silences",
     "device and stretch of hours in which it was in service and no device sent anything",
     (
@@ -171,14 +136,14 @@ DEVICE_SILENCES = _gold(
     ("device_id", "hour_at"),
     Period("hour_at", HOUR),
 )
-DEVICE_LATEST = _gold(
+DEVICE_LATEST = gold_table(
     "device_latest",
     "device, metric and unit ever measured",
-    (*_METRIC, *required(("event_at", "timestamp", "When the newest value was measured")), *_EVENT_SLICE, *_LAST),
-    _A_METRIC,
+    (*METRIC, *required(("event_at", "timestamp", "When the newest value was measured")), *EVENT_SLICE, *LAST),
+    A_METRIC,
     Period("event_at", _A_MOMENT),
 )
-DEVICES = _gold(
+DEVICES = gold_table(
     "devices",
     "device in the registry",
     (
@@ -199,7 +164,7 @@ DEVICES = _gold(
     Period("last_event_at", _A_MOMENT),
 )
 
-SITES = _gold(
+SITES = gold_table(
     "sites",
     "site that was declared or that a device stands at",
     (
@@ -215,7 +180,7 @@ SITES = _gold(
     ("site_id",),
     None,
 )
-CALENDAR = _gold(
+CALENDAR = gold_table(
     "calendar",
     "day of a time zone, for zones of sites and UTC, in the years that have readings",
     (
@@ -246,7 +211,11 @@ GOLD_TABLES = (
     DEVICE_LATEST,
     DEVICES,
     *PLACES,
+    *KIND_TABLES,
 )
+"""All tables of gold."""
+BUILT_UPON = (DEVICE_HOURS, DEVICE_LATEST, *CARRYING)
+"""The tables of which a build reads what was published before."""
 
 UNSLICED = "all"
 HOURLY = tuple(t for t in GOLD_TABLES if t.sliced_by == "hour")

@@ -10,17 +10,17 @@ import duckdb
 import pandas as pd
 
 from lake.models.catalog import Model, silver_tables
+from lake.models.kind_columns import kind_columns
 from lake.slices import HOUR_MICROS, slices_of_day
 from lake.sql_text import quoted
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
-from lake.tables.contracts import Table
+from lake.tables.contracts import AddsUp, Table
 from lake.tables.gold import (
+    BUILT_UPON,
     CALENDAR,
     DAILY,
     DEVICE_COMPLETENESS,
-    DEVICE_DAYS,
-    DEVICE_HOURS,
     DEVICE_LATEST,
     DEVICE_MINUTES,
     DEVICE_SILENCES,
@@ -33,6 +33,8 @@ from lake.tables.gold import (
 from lake.tables.silver import SILVER_DEVICES, UNSLICED_SILVER
 from pipeline.gate.candidates import SCHEMA, Plan
 from pipeline.gate.gold_bounds import bounded, create_bounds
+from pipeline.gate.gold_sums import disagreeing, reconciled
+from pipeline.gate.kind_profiles import kind_aggregates, kind_parts
 from pipeline.gate.profiles import (
     columns_of,
     covering_runs,
@@ -70,7 +72,7 @@ class Gold:
         run("CREATE OR REPLACE TEMP TABLE silver_readings (slice VARCHAR, readings BIGINT)")
         run(
             "CREATE OR REPLACE TEMP TABLE silver_metrics (slice VARCHAR, metric_name VARCHAR, unit VARCHAR, "
-            "readings BIGINT)"
+            "is_metric BOOLEAN, kind VARCHAR, readings BIGINT)"
         )
         for table in silver_tables(self.models.values()).values():
             if table.name in self.plan.inputs and self.plan.hours:
@@ -106,11 +108,14 @@ class Gold:
         is_counted = any(sum_.finer is None for sum_ in table.adds_up)
         for sum_ in table.adds_up:
             if sum_.finer is None:
-                yield "source", "SELECT slice, sum(readings) AS source_rows FROM silver_metrics GROUP BY slice"
-                yield "reconciled", _RECONCILED
+                ours = "is_metric" if table.kind is None else f"kind = {quoted(table.kind)}"
+                measured = f"(SELECT * FROM silver_metrics WHERE {ours})"
+                yield "source", f"SELECT slice, sum(readings) AS source_rows FROM {measured} GROUP BY slice"
+                yield "reconciled", reconciled(measured)
             else:
-                differing = _disagreeing(self._finer(table, sum_.finer), ", ".join(sum_.by))
+                differing = disagreeing(self._finer(table, sum_), sum_, "value_min" in table.column_names)
                 yield "agreed", f"SELECT slice, disagreeing FROM ({differing})" if is_counted else differing
+        yield from kind_parts(table)
         if table == DEVICE_COMPLETENESS:
             yield "source", "SELECT slice, sum(readings) AS source_rows FROM silver_readings GROUP BY slice"
         if table == DEVICE_SILENCES:
@@ -138,38 +143,41 @@ class Gold:
         sites = " UNION ALL ".join(f"SELECT site_id FROM {source}" for source in sources)
         return f"SELECT {quoted(UNSLICED)} AS slice, count(DISTINCT site_id) AS registry_sites FROM ({sites})"
 
-    def _finer(self, table: Table, name: str) -> str:
+    def _finer(self, table: Table, sum_: AddsUp) -> str:
         """The rows of a finer table that those of the planned slices of `table` sum up."""
-        finer = next(each for each in GOLD_TABLES if each.name == name)
+        finer = next(each for each in GOLD_TABLES if each.name == sum_.finer)
         if finer.sliced_by == table.sliced_by:
             return f"SELECT * FROM {_planned(finer)}"
-        assert finer == DEVICE_HOURS, f"{table.name} adds up over {name}, of which builds know no earlier rows"
-        return " UNION ALL ".join(self._hours_of_days())
+        assert finer in BUILT_UPON, f"{table.name} adds up over {finer.name}, of which builds know no earlier rows"
+        return " UNION ALL ".join(self._hours_of_days(finer, sum_))
 
-    def _hours_of_days(self) -> Iterator[str]:
+    def _hours_of_days(self, finer: Table, sum_: AddsUp) -> Iterator[str]:
         """The hours that the planned days consist of: those of the candidate, else those published."""
-        columns = f"slice, {_METRIC}, reading_count, value_min, value_max"
+        extremes = ["value_min", "value_max"] if "value_min" in finer.column_names else []
+        names = [*sum_.by, "reading_count", *extremes, *sum_.sums]
+        columns = f"slice, {', '.join(names)}"
         if self.plan.hours:
-            hours = f"FROM {SCHEMA}.{DEVICE_HOURS.short_name} SEMI JOIN judged_slices USING (event_date, event_hour)"
+            hours = f"FROM {SCHEMA}.{finer.short_name} SEMI JOIN judged_slices USING (event_date, event_hour)"
             yield f"SELECT {columns} FROM ({hours}) JOIN judged_days USING (event_date)"
-        published = self.plan.published.get(DEVICE_HOURS.name)
+        published = self.plan.published.get(finer.name)
         kept = {hour for day in self.plan.days for hour in slices_of_day(day)} - set(self.plan.hours)
         if published is not None and kept:
             runs = covering_runs(kept)
-            names = [*_METRIC.split(", "), "reading_count", "value_min", "value_max"]
-            rows = window_scan(self.settings, DEVICE_HOURS.name, published, runs, names)
+            rows = window_scan(self.settings, finer.name, published, runs, names)
             yield (
                 f"SELECT {columns} FROM ({rows}) JOIN judged_days USING (event_date) "
                 "ANTI JOIN judged_slices USING (event_date, event_hour)"
             )
         if not self.plan.hours and (published is None or not kept):
-            yield f"SELECT {columns} FROM {_planned(DEVICE_DAYS)} WHERE false"
+            yield f"SELECT {columns} FROM {SCHEMA}.{finer.short_name} JOIN judged_days USING (event_date) WHERE false"
 
     def _count_silver(self, table: Table) -> None:
         version = self.plan.inputs[table.name]
         existing = columns_of(self.connection, self.settings, table.name, version)
-        metrics = {t.column: (t.metric_name, t.unit) for m in self.models.values() if m.table == table.name
-                   for t in m.telemetry if t.is_metric and t.column in existing}  # fmt: skip
+        kinds = {each.column: each for each in kind_columns(self.models.values()) if each.table == table.name}
+        metrics = {t.column: (t.metric_name, t.unit, t.is_metric) for m in self.models.values()
+                   if m.table == table.name for t in m.telemetry
+                   if (t.is_metric or t.column in kinds) and t.column in existing}  # fmt: skip
         rows = sliced_scan(self.settings, table.name, version, self.plan.hours, metrics)
         counts = "".join(f', count("{column}") AS readings_{i}' for i, column in enumerate(metrics))
         self.connection.execute(
@@ -177,10 +185,11 @@ class Gold:
             f"SELECT slice, count(*) AS readings{counts} FROM ({rows}) GROUP BY slice"
         )
         self.connection.execute("INSERT INTO silver_readings SELECT slice, readings FROM counted")
-        for i, (metric_name, unit) in enumerate(metrics.values()):
+        for i, (column, (metric_name, unit, is_metric)) in enumerate(metrics.items()):
+            kind = quoted(kinds[column].kind.name) if column in kinds else "NULL"
             self.connection.execute(
-                f"INSERT INTO silver_metrics SELECT slice, {quoted(metric_name)}, {quoted(unit)}, readings_{i} "
-                f"FROM counted WHERE readings_{i} > 0"
+                f"INSERT INTO silver_metrics SELECT slice, {quoted(metric_name)}, {quoted(unit)}, {is_metric}, {kind}, "
+                f"readings_{i} FROM counted WHERE readings_{i} > 0"
             )
 
 
@@ -215,6 +224,7 @@ def _aggregates(table: Table) -> dict[str, str]:
     doubles = [column.name for column in table.columns if column.type == "double"]
     if doubles and {"value_min", "value_last"} & set(names):
         result["not_finite"] = rows_where(" OR ".join(f"NOT isfinite({name})" for name in doubles))
+    if doubles and ("value_min" in names or "value_last" in names):
         low, high = ("value_min", "value_max") if "value_min" in names else ("value_last", "value_last")
         broken = f"{low} < minimum OR {high} > maximum"
         result["out_of_range"] = rows_where(broken)
@@ -243,24 +253,7 @@ def _aggregates(table: Table) -> dict[str, str]:
             "expected_count < 0 OR hour_at >= until_at OR reporting_interval_s <= 0 "
             "OR (due_from_at IS NULL) <> (reporting_interval_s IS NULL)"
         )
-    return result
-
-
-def _disagreeing(parts: str, key: str) -> str:
-    """SQL that counts by slice the keys at which `rows` differ from the sum of `parts` (the finer table)."""
-
-    def summed(source: str) -> str:
-        return (
-            f"SELECT slice, {key}, sum(reading_count) AS readings, min(value_min) AS low, max(value_max) AS high "
-            f"FROM {source} GROUP BY slice, {key}"
-        )
-
-    return f"""
-        SELECT slice, coalesce(sum(parts.readings), 0) AS source_rows, count(*) FILTER (
-            WHERE whole.readings IS DISTINCT FROM parts.readings OR whole.low IS DISTINCT FROM parts.low
-                OR whole.high IS DISTINCT FROM parts.high) AS disagreeing
-        FROM ({summed("rows")}) AS whole FULL JOIN ({summed(f"({parts})")}) AS parts USING (slice, {key})
-        GROUP BY slice"""
+    return result | kind_aggregates(table)
 
 
 def _from_held(moment: str) -> str:
@@ -269,16 +262,6 @@ def _from_held(moment: str) -> str:
         FROM rows JOIN held_hours AS held ON {moment}::DATE = held.event_date AND hour({moment}) = held.event_hour"""
 
 
-_RECONCILED = """
-    SELECT slice, sum(abs(ours - theirs)) AS unreconciled,
-        string_agg(metric_name || ' ' || unit || ' has ' || ours || ' of ' || theirs, ', ') AS unreconciled_detail
-    FROM (
-        SELECT slice, metric_name, unit, coalesce(counted, 0)::BIGINT AS ours, coalesce(readings, 0) AS theirs
-        FROM (SELECT slice, metric_name, unit, sum(reading_count) AS counted FROM rows GROUP BY ALL)
-            FULL JOIN (SELECT slice, metric_name, unit, sum(readings) AS readings FROM silver_metrics GROUP BY ALL)
-                USING (slice, metric_name, unit)
-    )
-    WHERE ours <> theirs GROUP BY slice"""
 _BROKEN_DAYS = f"""
     SELECT {quoted(UNSLICED)} AS slice, count(*) AS broken_days
     FROM (

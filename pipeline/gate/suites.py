@@ -17,6 +17,7 @@ from lake.storage.delta import canonical_json
 from lake.tables.contracts import Table
 from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICE_SILENCES, DEVICES, SITES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.gate.kind_profiles import MESSAGES
 
 # A share of a few records is noise: one bad reading of ten is no reason to hold an hour.
 MIN_REJECTED = 5
@@ -119,8 +120,13 @@ def gold_suite(table: Table) -> Suite:
     if "value_last" in names or "value_min" in names:
         checks.append(_zero("values_are_finite", "not_finite", "{observed} rows with NaN or infinite values", "value"))
         checks.append(_in_range())
-    if "reading_count" in names:
+    if "reading_count" in names and table.kind != "state":  # a state is carried over hours without readings
         checks.append(_zero("counts_are_positive", "below_one", "{observed} rows count no reading", "reading_count"))
+    if table.kind is not None:
+        checks.append(_zero("figures_fit_together", "contradicting", MESSAGES[table.kind], "reading_count"))
+    if table.kind == "state":
+        message = "{observed} devices and metrics that are in states for longer than the period, or in no last one"
+        checks.append(_zero("states_fill_the_time", "overfull", message, "duration_s"))
     return Suite(table.name, (*checks, *_sums(table), *_AGREEMENTS.get(table.name, ())))
 
 

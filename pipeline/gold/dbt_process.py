@@ -33,8 +33,9 @@ _OPTIONS = ("--log-format", "json", "--no-populate-cache")
 # not `build`: dbt's data tests ask of the same rows what the gate asks next, and are for those who change a model
 _BUILD = (*_OPTIONS, "run")
 
-# the models to build again once hours of a built candidate are held: the ones that are not sliced
-_AFTER_HOLDING = ("--select", "stg_published_latest+")
+# the models to build again once hours of a built candidate are held: the ones that are not sliced, and those that may
+# have carried something out of these hours
+_AFTER_HOLDING = ("--select", "stg_published_latest+", "stg_counter_increases+", "stg_state_parts+")
 
 _spare: "list[Dbt]" = []
 
@@ -85,7 +86,8 @@ def run_dbt(settings: Settings, dbt: Dbt, progress: Callable[[str], None] | None
             after_holding: bool = False) -> None:  # fmt: skip
     """Run dbt's models on the plan that was written.
 
-    With `after_holding` only the models that are not sliced are built. Raises StepError with dbt's own message.
+    With `after_holding` only the models that are not sliced, or that carry, are built. Raises StepError with dbt's own
+    message.
     """
     errors: list[str] = []
     other: list[str] = []

@@ -18,9 +18,10 @@ from lake.storage.locations import candidate_path
 from lake.storage.retention import final_before
 from lake.storage.spark_commits import is_changed_since, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY
-from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST
+from lake.tables.gold import BUILT_UPON
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
 from pipeline.gate.judge import Judgement, judge_gold, judge_silver
+from pipeline.gold.carried_hours import hours_that_depend, is_carrying
 from pipeline.gold.damaged_days import check_not_held, damaged_days, with_whole_days
 from pipeline.gold.dbt_process import Dbt, end_dbt, run_dbt, start_dbt
 from pipeline.gold.plan import GoldPlan, write_plan
@@ -36,13 +37,17 @@ from runtime.settings import Settings
 
 @dataclass(frozen=True)
 class Basis:
-    """What gold is built upon: versions of silver's tables, what is stale in them, the publication before, silences."""
+    """What gold is built upon: versions of silver's tables, what is stale in them, the publication before, silences.
+
+    `held` are hours that portions before have judged and held.
+    """
 
     inputs: Mapping[str, int]
     stale: Stale
     publication: Publication | None
     models: Models
     silences: Sequence[tuple[str, str]] = ()
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -126,9 +131,12 @@ def prepare(run: Run, slices: Sequence[str] | None = None, done: Collection[str]
     basis = _basis(run)
     if SILVER_DEVICES.name not in basis.inputs:
         return None
-    known = basis.stale.with_records | basis.stale.gone
+    known = basis.stale.with_records | basis.stale.carried | basis.stale.gone
     held = {verdict.slice for verdict in latest_failures(run.settings) if verdict.slice in known}
-    wanted = {*basis.stale.hours, *held, *(slice_ for slice_ in slices or () if slice_ in known)}.difference(done)
+    asked = {*held, *(slice_ for slice_ in slices or () if slice_ in known)}.difference(basis.stale.hours, done)
+    # what is held now, or no more, is carried into no later hour, or again
+    asked |= hours_that_depend(run.settings, run.models, basis.publication, basis.inputs, asked, known)
+    wanted = {*basis.stale.hours, *asked}.difference(done)
     if not wanted and not _registry_moved(run.settings, basis):
         return None
     hours, left = first_portion(sorted(wanted))
@@ -136,7 +144,8 @@ def prepare(run: Run, slices: Sequence[str] | None = None, done: Collection[str]
     for what in damaged.values():
         run.progress(f"{what}; the whole day is built anew")
     hours, stale = with_whole_days(hours, basis.stale, known, damaged)
-    basis = replace(basis, stale=stale, silences=_silences(run.settings, basis.publication, stale))
+    silences = _silences(run.settings, basis.publication, stale)
+    basis = replace(basis, stale=stale, silences=silences, held=frozenset(held.intersection(done)))
     run.progress(f"judging {len(hours)} slices of silver")
     with ExitStack() as unless_needed:
         dbt = start_dbt(run.settings)  # loads while silver is judged
@@ -194,8 +203,9 @@ def finish(run: Run, prepared: Prepared) -> Outcome:
     passing = [slice_ for slice_ in plan.hours if slice_ not in bad]
     if plan.hours and not passing:
         return Outcome(None, [], [], [v for v in verdicts if not v.is_passing], verdicts)
-    if judgement.must_rebuild:
+    if judgement.must_rebuild or (bad and is_carrying(run.models)):
         run.progress("gold candidates without the held slices")
+        bad |= {verdict.slice for verdict in silver_held if "T" in verdict.slice}
         smaller = _plan(passing, bad, prepared.basis)
         write_plan(settings, smaller, keep_built=True)
         run_dbt(settings, start_dbt(settings), run.progress, after_holding=True)
@@ -217,16 +227,18 @@ def _plan(hours: Sequence[str], held: set[str], basis: Basis) -> GoldPlan:
     held_days = {day_of(slice_) for slice_ in held}
     stale, publication = basis.stale, basis.publication
     with_records, changed = stale.with_records, stale.with_records | stale.emptied | stale.gone
+    changed |= stale.carried
     days = sorted({day_of(slice_) for slice_ in hours if slice_ in changed} - held_days)
     by_day: dict[str, list[str]] = {day: [] for day in days}
     for slice_ in sorted(with_records):
         if day_of(slice_) in by_day:
             by_day[day_of(slice_)].append(slice_)
     published = {} if publication is None else publication.tables
-    earlier = {name: published[name] for name in (DEVICE_HOURS.name, DEVICE_LATEST.name) if name in published}
+    earlier = {name: published[name] for name in (table.name for table in BUILT_UPON) if name in published}
     has_data = {slice_: slice_ in with_records for slice_ in hours}
+    gone, carried = stale.gone & has_data.keys(), stale.carried & has_data.keys()
     versions = {**basis.inputs, **earlier}
-    return GoldPlan(has_data, by_day, versions, basis.models, stale.gone & has_data.keys(), basis.silences)
+    return GoldPlan(has_data, by_day, versions, basis.models, gone, carried, basis.silences, held | basis.held)
 
 
 def _silences(settings: Settings, publication: Publication | None, stale: Stale) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from lake.models.catalog import Model
+from lake.models.kind_columns import kind_columns
 from lake.slices import slice_start
 from lake.sql_text import quoted
 from lake.storage.delta import open_table
@@ -32,12 +33,16 @@ from runtime.settings import Settings
 _PLAN_TABLES = {
     "slices": "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT, has_data BOOLEAN",
     "gone": "slice_at TIMESTAMPTZ",
+    "carried": "slice_at TIMESTAMPTZ",
     "silences": "from_at TIMESTAMPTZ, until_at TIMESTAMPTZ",
     "days": "day_date DATE",
     "day_hours": "day_date DATE, slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT",
     "tables": "table_name VARCHAR, uri VARCHAR, version BIGINT",
     "metrics": "table_name VARCHAR, model_ids VARCHAR, column_name VARCHAR, metric_name VARCHAR, unit VARCHAR, "
     "component_name VARCHAR",
+    "held": "event_date DATE, event_hour INTEGER",
+    "kinds": "table_name VARCHAR, column_name VARCHAR, metric_name VARCHAR, unit VARCHAR, kind VARCHAR, "
+    "carry_limit_s INTEGER, maximum DOUBLE, interpolation VARCHAR",
     "models": "model_id VARCHAR, table_name VARCHAR, reporting_interval_s INTEGER, late_after_s INTEGER",
     "sites": "site_id VARCHAR, name VARCHAR, zone VARCHAR, parent_id VARCHAR, path VARCHAR",
     "calendar": "zone VARCHAR, day_date DATE, starts_at TIMESTAMPTZ, ends_at TIMESTAMPTZ, hours_in_day DOUBLE, "
@@ -52,8 +57,10 @@ class GoldPlan:
     `hours` maps slices (`2026-11-20T05`) to whether any silver table has records there; without, only completeness has
     rows for them. `days` maps days (`2026-11-20`) to the slices that make them up. `versions` are the Delta versions of
     the silver tables and of the published gold tables to read (`gold.device_hours` and `gold.device_latest`, both or
-    neither). `models` are all device models by DTMI. `gone` are those of `hours` that gold is to have no row of.
-    `silences` are all of the lake's, not only what is new: the first silent slice of each and the one after its last.
+    neither, and those of `lake.tables.gold_kinds.CARRYING`). `models` are all device models by DTMI. `gone` are those
+    of `hours` that gold is to have no row of, and `carried` those without records of which `gold.state_hours` alone may
+    have rows. `silences` are all of the lake's, not only what is new: the first silent slice of each and the one after
+    its last. Of `held` hours nothing is carried into later ones.
     """
 
     hours: Mapping[str, bool]
@@ -61,7 +68,9 @@ class GoldPlan:
     versions: Mapping[str, int]
     models: Mapping[str, Model]
     gone: Collection[str] = ()
+    carried: Collection[str] = ()
     silences: Sequence[tuple[str, str]] = ()
+    held: Collection[str] = ()
 
 
 def build_candidates(
@@ -116,6 +125,7 @@ def _plan_rows(
             (*_hour(slice_), records.get(slice_, 0), has_data) for slice_, has_data in sorted(plan.hours.items())
         ],
         "gone": [(slice_start(slice_),) for slice_ in sorted(plan.gone)],
+        "carried": [(slice_start(slice_),) for slice_ in sorted(plan.carried)],
         "silences": [(slice_start(first), slice_start(end)) for first, end in plan.silences],
         "days": [(date.fromisoformat(day),) for day in sorted(plan.days)],
         "day_hours": [
@@ -125,6 +135,8 @@ def _plan_rows(
         ],
         "tables": list(tables),
         "metrics": _metric_rows(plan.models.values(), existing),
+        "held": [_hour(slice_)[1:] for slice_ in sorted(plan.held)],
+        "kinds": _kind_rows(plan.models.values(), existing),
         "models": [
             (model.model_id, model.table, model.quality.reporting_interval_s, model.quality.late_after_s)
             for model in plan.models.values()
@@ -167,6 +179,15 @@ def _metric_rows(models: Iterable[Model], existing: Mapping[str, set[str]]) -> l
                 metrics[key] = (telemetry.column, model.metric_name(telemetry), telemetry.unit, telemetry.component)
                 model_ids.setdefault(key, []).append(model.model_id)
     return [(key[0], ",".join(sorted(model_ids[key])), *metric) for key, metric in sorted(metrics.items())]
+
+
+def _kind_rows(models: Iterable[Model], existing: Mapping[str, set[str]]) -> list[tuple[object, ...]]:
+    """One row a column of which there are figures by kind."""
+    return [
+        (each.table, each.column, each.metric_name, each.unit, each.kind.name, each.kind.carry_limit_s,
+         each.kind.maximum, each.kind.interpolation)
+        for each in kind_columns(models) if each.column in existing.get(each.table, set())
+    ]  # fmt: skip
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:

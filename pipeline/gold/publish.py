@@ -22,10 +22,9 @@ from lake.slices import day_of, predicate, runs_of, slices_of_day
 from lake.storage.delta import arrow_schema, replace, roll_back
 from lake.tables.contracts import Table
 from lake.tables.gold import (
+    BUILT_UPON,
     DAILY,
     DEVICE_COMPLETENESS,
-    DEVICE_HOURS,
-    DEVICE_LATEST,
     GOLD_TABLES,
     HOURLY,
     UNSLICED,
@@ -44,7 +43,7 @@ _BATCH_ROWS = 100_000
 _DATES_A_COMMIT = 300
 _SHOWN = 5
 # what a build reads of earlier gold; a publication in between would be undone by a candidate built upon an older one
-_BUILT_UPON = (DEVICE_HOURS.name, DEVICE_LATEST.name)
+_BUILT_UPON = tuple(table.name for table in BUILT_UPON)
 
 
 def publish(run: Run, candidates: Path, *, code_version: str, pending: Collection[str] = ()) -> Publication:

@@ -17,7 +17,9 @@ from lake.storage.retention import final_before
 from lake.storage.slice_files import slices_of
 from lake.storage.spark_commits import commits_of, is_changed
 from lake.tables.gold import DEVICE_SILENCES
+from lake.tables.gold_kinds import STATE_HOURS
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
+from pipeline.gold.carried_hours import carried_into_silence, hours_that_depend, unpublished_kinds
 from pipeline.gold.published_hours import published_hours
 from runtime.settings import Settings
 
@@ -28,13 +30,14 @@ class Stale:
 
     `with_records` are all slices of silver that have records now, stale or not, and can be built from bronze. Of the
     stale ones `emptied` have lost all records that they had, and `gone` are to leave gold: it has them, and silver has
-    no records there.
+    no records there. `carried` are all hours amid them without records into which states may be carried, stale or not.
     """
 
     hours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     with_records: frozenset[str] = frozenset()
     emptied: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
+    carried: frozenset[str] = frozenset()
 
 
 def silver_versions(settings: Settings, models: Mapping[str, Model]) -> dict[str, int]:
@@ -58,41 +61,62 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     present = {name: slices_of(settings, name, silver[name]) for name in sliced}
     with_records = frozenset(slice_ for slices in present.values() for slice_ in slices)
     reasons: dict[str, list[str]] = {}
+    for table, name in unpublished_kinds(models, publication):
+        reasons |= {slice_: [f"{table} is not published yet"] for slice_ in present.get(name, ())}
     for name in sliced:
         for slice_, why in _touched(name, silver[name], publication, present[name]).items():
             reasons.setdefault(slice_, []).append(why)
+    carried = carried_into_silence(models, present, with_records)
+    known = with_records | carried
+    emptied = reasons.keys() - with_records
     for slice_ in slices_of_runs(() if publication is None else publication.pending):
         reasons.setdefault(slice_, []).append("a longer refresh did not come to it")
-    emptied = reasons.keys() - with_records
-    for slice_ in _moved(silver.get(SILVER_DEVICES.name), publication, with_records):
+    emptied |= reasons.keys() - known
+    for slice_ in carried:
+        if publication is None or slice_ > publication.last_slice:  # known since then, by later records
+            reasons.setdefault(slice_, []).append("no device sent anything in this hour")
+    for slice_ in _moved(silver.get(SILVER_DEVICES.name), publication, known):
         reasons.setdefault(slice_, []).append("the registry changed")
     final = final_before(settings)
-    gone = _gone(settings, publication, with_records, emptied, final)
-    for slice_ in gone:
+    # before the first hour that is left gold may have hours whose records retention has taken out
+    first = min((slice_ for slice_ in with_records if slice_ >= final), default="") if final else ""
+    left = {s for s in _left(settings, models, publication, with_records, carried, emptied) if s >= first}
+    for slice_ in left:
         reasons.setdefault(slice_, ["it has no records any more"])
-    hours = {s: tuple(reasons[s]) for s in sorted(reasons) if s >= final and (s in with_records or s in gone)}
+    gone, versions = left - carried, {name: opened.version() for name, opened in silver.items()}
+    for slice_ in hours_that_depend(settings, models, publication, versions, reasons.keys(), known):
+        reasons[slice_] = ["an hour changed from which it carries a reading"]
+    hours = {s: tuple(reasons[s]) for s in sorted(reasons) if s >= final and (s in known or s in gone)}
     return Stale(
         hours,
         frozenset(slice_ for slice_ in with_records if slice_ >= final),
         frozenset(emptied & hours.keys()),
         frozenset(gone & hours.keys()),
+        frozenset(slice_ for slice_ in carried if slice_ >= final),
     )
 
 
-def _gone(
-    settings: Settings, publication: Publication | None, with_records: Collection[str], emptied: Collection[str],
-    final: str,
+def _left(
+    settings: Settings, models: Mapping[str, Model], publication: Publication | None, with_records: Collection[str],
+    carried: Collection[str], emptied: Collection[str],
 ) -> set[str]:  # fmt: skip
-    """Published hours without records; gold is read for them only when hours have lost their records, it goes beyond
-    what is known, or it is of before silences were stated as ranges, and has a row for each of their hours."""
+    """Published hours without records, and those into which no state is carried any more.
+
+    Gold is read for them only when hours have lost their records, it goes beyond what is known, or it is of before
+    silences were stated as ranges, and has a row for each of their hours; and for states when a model has changed,
+    which may carry them for a shorter time.
+    """
     if publication is None or not publication.last_slice:
         return set()
     is_by_hour = DEVICE_SILENCES.name not in publication.tables
-    if not (emptied or is_by_hour or publication.last_slice > max(with_records, default="")):
-        return set()
-    # before the first hour that is left gold may have hours whose records retention has taken out
-    first = min((slice_ for slice_ in with_records if slice_ >= final), default="") if final else ""
-    return {s for s in published_hours(settings, publication) if s not in with_records and s >= first}
+    is_less = bool(emptied) or is_by_hour or publication.last_slice > max(with_records, default="")
+    is_other = any(publication.models.get(model_id) != model.digest for model_id, model in models.items())
+    found: set[str] = set()
+    if is_less:
+        found |= published_hours(settings, publication)
+    if is_less or is_other:
+        found |= published_hours(settings, publication, STATE_HOURS).difference(carried)
+    return found.difference(with_records)
 
 
 def _touched(

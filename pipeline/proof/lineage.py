@@ -6,9 +6,8 @@ the command; nothing is computed anew here, rows are only looked up.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from lake.models.catalog import Model
 from lake.reading.reader import Reader, open_reader
 from lake.records import publications
 from lake.records.publications import Publication
@@ -18,6 +17,7 @@ from lake.tables.bronze import OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, DEVICE_SILENCES, DEVICES, GOLD_TABLES, PLACES, SITES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
+from pipeline.proof.lineage_kinds import carried_at, carried_into, metrics_in
 from pipeline.proof.lineage_readings import OFFSET, Models, readings_of
 from pipeline.proof.lineage_sql import Row, columns_of, literal, rows_of, start_of, timestamp, within
 from runtime.errors import UsageError
@@ -25,6 +25,7 @@ from runtime.settings import Settings
 
 _NOT_COUNTING = (DEVICES, DEVICE_SILENCES, *PLACES)
 """Gold in which no reading counts."""
+_A_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def trace_message(settings: Settings, models: Models, topic: str, partition: int
         day = f"event_date = DATE '{row['event_date']}' AND {place}"
         if table not in past.existing() or not rows_of(past, f"SELECT 1 AS one FROM {table} WHERE {day}"):
             return MessageTrace(message, table, row, why_not=f"its hour {slice_} is stale: `lakehouse refresh`")
-        gold = tuple(_gold_rows(past, models[row["model_id"]], row))
+        gold = tuple(_gold_rows(past, models, row))
     day_waits = day_of(slice_) in {day_of(each) for each in held}
     why_not = f"{day_of(slice_)} has a held hour and is not rebuilt" if day_waits else None
     return MessageTrace(message, table, row, gold, why_not)
@@ -106,7 +107,10 @@ def trace_row(
         row = _one(reader, table, key)
         start = None if table.period is None else start_of(row[table.period.column])
         period = "false" if table.period is None or start is None else within(start, table.period.length)
-        readings = [] if table in PLACES else readings_of(reader, models, row, period)
+        readings = [] if table in PLACES else readings_of(reader, models, row, period, table)
+        carried = carried_at(reader, table, row)
+        if carried is not None:  # of several of that moment the last
+            readings = [*readings_of(reader, models, row, within(carried, _A_MOMENT), table)[-1:], *readings]
         refused: list[Row] = []
         registry = _registry(reader, table, row)
         if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
@@ -170,17 +174,17 @@ def _silver_row(reader: Reader, models: Models, message: Row, place: str) -> tup
     return None, None
 
 
-def _gold_rows(reader: Reader, model: Model, reading: Row) -> list[tuple[str, Row]]:
-    """The published rows that a reading counts in, table by table."""
-    metrics = [(t.metric_name, t.unit) for t in model.telemetry if t.is_metric and reading.get(t.column) is not None]
-    wanted = {table: _counts_in(table, metrics, reading) for table in GOLD_TABLES if table not in _NOT_COUNTING}
+def _gold_rows(reader: Reader, models: Models, reading: Row) -> list[tuple[str, Row]]:
+    """The published rows that a reading counts in, table by table; last of a table those that begin with it."""
     existing = set(reader.existing())
-    return [
-        (table.name, row)
-        for table, where in wanted.items()
-        if table.name in existing
-        for row in rows_of(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL")
-    ]
+    found: list[tuple[str, Row]] = []
+    for table in (each for each in GOLD_TABLES if each not in _NOT_COUNTING and each.name in existing):
+        metrics = metrics_in(models, table, reading)
+        where = _counts_in(table, metrics, reading)
+        rows = rows_of(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL")
+        rows += [row for row in carried_into(reader, table, metrics, reading) if row not in rows]
+        found += [(table.name, row) for row in rows]
+    return found
 
 
 def _counts_in(table: Table, metrics: Sequence[tuple[str, str]], reading: Row) -> str:

@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from lake.models.catalog import Model
 from lake.reading.reader import Reader, open_reader
 from lake.sql_text import quoted
+from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_MINUTES
+from pipeline.proof.lineage_kinds import columns_by_table
 from pipeline.proof.lineage_sql import Row, rows_of, timestamp
 from runtime.settings import Settings
 
@@ -22,12 +24,12 @@ _READING = ("device_id", "event_at", "measured_at", "received_at", "clock_status
 _MINUTE = timedelta(minutes=1)
 
 
-def readings_of(reader: Reader, models: Models, row: Row, period: str) -> list[Row]:
-    """The readings that a row of gold counts in a `period` of SQL, from every table of silver that measures its metric,
-    in the order of time."""
+def readings_of(reader: Reader, models: Models, row: Row, period: str, table: Table | None = None) -> list[Row]:
+    """The readings that a row of a gold table counts in a `period` of SQL, from every table of silver that measures its
+    metric, in the order of time. Without a table a row counts all of a device and metric."""
     existing = set(reader.existing())
     found: list[Row] = []
-    for name, columns in sorted(_columns(models, row).items()):
+    for name, columns in sorted(columns_by_table(models, row, None if table is None else table.kind).items()):
         if name not in existing:
             continue
         value = f"coalesce({', '.join(columns)})" if columns else "NULL"
@@ -44,21 +46,6 @@ def readings_of(reader: Reader, models: Models, row: Row, period: str) -> list[R
             reader, f"SELECT '{name}' AS silver_table, {named}, {value} AS value FROM {name} WHERE {where} ORDER BY ALL"
         )
     return sorted(found, key=lambda each: (each["event_at"], each["offset"], each["partition"]))
-
-
-def _columns(models: Models, row: Row) -> dict[str, list[str]]:
-    """Silver table -> the columns that hold the row's metric; without a metric every table counts, and no column."""
-    tables: dict[str, set[str]] = {}
-    for model in models.values():
-        if "metric_name" not in row:
-            tables.setdefault(model.table, set())
-        for telemetry in model.telemetry:
-            if telemetry.is_metric and (telemetry.metric_name, telemetry.unit) == (
-                row.get("metric_name"),
-                row.get("unit"),
-            ):
-                tables.setdefault(model.table, set()).add(f'"{telemetry.column}"')
-    return {name: sorted(columns) for name, columns in tables.items()}
 
 
 def published_readings(

@@ -7,11 +7,14 @@ the lake, on a lake of its own in the folder `_verify`; the lake itself is only 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 import duckdb
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from lake.models.kind_columns import kind_columns
+from lake.models.kinds import carried_hours
 from lake.records import gold_hashes
 from lake.records.gold_hashes import Damage
 from lake.records.publications import Publication
@@ -107,7 +110,11 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
                          _since(final) if name not in _UNSLICED else "true")
                 for name, version in plan.versions.items()
             ]  # fmt: skip
-            gold = [_compare_gold(connection, settings, publication, table, held, final) for table in GOLD_TABLES]
+            gold = [
+                _compare_gold(connection, settings, publication, table, held, _compared_from(table, ours, final))
+                for table in GOLD_TABLES
+                if table.kind is None or table.name in publication.tables
+            ]  # else it is older than the table
     return Verification(publication, (*silver, *gold), damages, tuple(_notes(publication, models, code_version)))
 
 
@@ -189,15 +196,17 @@ def _portions(records: Mapping[str, int]) -> Iterator[Sequence[str]]:
 
 def _plan(beside: Settings, models: Models, held: set[str], *, is_by_hour: bool) -> GoldPlan:
     """All of gold at once, without what was held; silences as ranges, or by hour as earlier publications have them."""
-    with_records = stale_slices(beside, models).with_records
-    hours = (with_records | set(silent_hours(with_records) if is_by_hour else ())) - held
+    stale = stale_slices(beside, models)
+    with_records, carried = stale.with_records, frozenset() if is_by_hour else stale.carried
+    hours = (with_records | carried | set(silent_hours(with_records) if is_by_hour else ())) - held
     silences = [] if is_by_hour else silences_amid(with_records)
     days: dict[str, list[str]] = {}
-    for slice_ in sorted(with_records):
-        if day_of(slice_) not in {day_of(each) for each in held}:
-            days.setdefault(day_of(slice_), []).append(slice_)
+    held_days = {day_of(slice_) for slice_ in held}
+    for slice_ in sorted(with_records | carried):
+        if day_of(slice_) not in held_days:
+            days.setdefault(day_of(slice_), []).extend([slice_] if slice_ in with_records else [])
     has_data = {slice_: slice_ in with_records for slice_ in hours}
-    return GoldPlan(has_data, days, silver_versions(beside, models), models, silences=silences)
+    return GoldPlan(has_data, days, silver_versions(beside, models), models, carried=carried & hours, silences=silences)
 
 
 def _compare_gold(connection: duckdb.DuckDBPyConnection, settings: Settings, publication: Publication, table: Table,
@@ -212,6 +221,14 @@ def _compare_gold(connection: duckdb.DuckDBPyConnection, settings: Settings, pub
     pinned = _pinned(settings, publication, table.name)
     rebuilt = f"{SCHEMA}.{table.short_name}"
     return replace(_compare(connection, table.name, pinned, rebuilt, others), left_out=tuple(left_out))
+
+
+def _compared_from(table: Table, models: Models, final: str) -> str:
+    """The first day of which a gold table is compared: hours may carry from days that bronze no longer has."""
+    if not final or table.kind is None:
+        return final
+    reach = carried_hours(each.kind for each in kind_columns(models.values()))
+    return str(date.fromisoformat(final) + timedelta(days=-(-reach // 24)))
 
 
 def _since(final: str) -> str:

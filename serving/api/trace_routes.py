@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lake.models.catalog import known_models
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_DAYS, GOLD_TABLES
+from lake.tables.gold import DAILY, GOLD_TABLES
 from pipeline.proof.lineage import trace_row
 from pipeline.proof.lineage_readings import published_readings
 from runtime.errors import LakehouseError
@@ -25,8 +25,9 @@ from serving.api.gold_routes import AS_OF, END, METRIC, START, UNIT, asked, unit
 from serving.problems import Problem
 from serving.snapshots import Snapshot
 
-# figures of a device: a site's day counts the readings of all its devices, and is followed by those
-TRACED = {table.short_name: table for table in GOLD_TABLES if "device_id" in table.key}
+# figures of a device: a site's day counts the readings of all its devices, and is followed by those; values are
+# numbers, which those of states are not
+TRACED = {table.short_name: table for table in GOLD_TABLES if "device_id" in table.key and table.kind != "state"}
 _LONGEST = timedelta(hours=1)
 _AT = pa.timestamp("us", "UTC")
 _READINGS = pa.schema(
@@ -121,7 +122,7 @@ def _row(snapshot: Snapshot, caller: Caller, table: Table, values: Mapping[str, 
             value = values["at"]
             if value is None:
                 raise Problem(400, "Missing parameter", f"Give at: the {name} of the row.")
-            value = value.date() if table == DEVICE_DAYS else value
+            value = value.date() if table in DAILY else value
         elif value is None and name != "unit":
             raise Problem(400, "Missing parameter", f"Give {name}: a row of {table.name} is named by it.")
         if value is not None:

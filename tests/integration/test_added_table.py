@@ -15,7 +15,7 @@ from tests.support.old_lakes import unpacked
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = "tests/unit/pipeline/test_dbt_contract.py"
 DECLARATION = """
-SITE_HOURS = _gold(
+SITE_HOURS = gold_table(
     "site_hours",
     "site, metric, unit and hour with readings",
     (
@@ -25,7 +25,7 @@ SITE_HOURS = _gold(
             ("unit", "string", "Unit of the value columns"),
             ("hour_at", "timestamp", "Start of the hour"),
         ),
-        *_EVENT_SLICE,
+        *EVENT_SLICE,
         *required(
             ("reading_count", "bigint", "Readings in the hour"),
             ("value_min", "double", "Smallest value"),

@@ -12,7 +12,7 @@ from lake.records import publications
 from lake.records.verdicts import Failure, Verdict, input_version, latest_failures, record_verdicts, release
 from lake.slices import slice_of
 from lake.storage.delta import commit_metadata, open_table, read_rows
-from lake.tables.gold import DAILY, DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
+from lake.tables.gold import BUILT_UPON, DAILY, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
 from pipeline.gold import publish as publishing
 from pipeline.gold.publish import publish
 from pipeline.run import Run
@@ -38,7 +38,7 @@ def lake(tmp_path: Path) -> Lake:
 def made(lake: Lake, hours: list[str], days: list[str]) -> Candidate:
     """A candidate upon the newest publication."""
     newest = publications.newest(lake.settings)
-    upon = {t.name: newest.tables[t.name] for t in (DEVICE_HOURS, DEVICE_LATEST)} if newest else {}
+    upon = {t.name: newest.tables[t.name] for t in BUILT_UPON} if newest else {}
     return Candidate(lake, hours, days, lake.write(), upon)
 
 

@@ -183,7 +183,7 @@ class Candidate:
             for name, version in {**self.inputs, **self.published}.items():
                 connection.execute("INSERT INTO plan.tables VALUES (?, ?)", [name, version])
             for table in GOLD_TABLES:
-                connection.register("made", arrow_table(table, self.rows[table.short_name]))
+                connection.register("made", arrow_table(table, self.rows.get(table.short_name, ())))
                 connection.execute(f"CREATE TABLE gold.{table.short_name} AS FROM made")
         return self.path
 

@@ -62,7 +62,7 @@ MOST_PARAMETERS = 6
 MANY_PARAMETERS = {
     "lakehouse.cli.commands.simulate:simulate",
     "lakehouse.published:series",
-    "lake.tables.gold:_gold",
+    "lake.tables.gold_parts:gold_table",
     "lake.storage.slice_commits:append_once",
     "lake.storage.slice_commits:replace_once",
     "lake.storage.slice_commits:_commit_files",

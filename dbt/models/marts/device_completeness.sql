@@ -4,8 +4,12 @@ slices as (
 
     select *
     from {{ ref('stg_slices') }}
-    -- of hours that are to leave gold nothing is due
-    where slice_at not in (select slice_at from {{ plan_table('gone', {'slice_at': 'timestamptz'}) }})
+    -- of hours that are to leave gold nothing is due; of those without records, device_silences says what is
+    where slice_at not in (
+        select slice_at from {{ plan_table('gone', {'slice_at': 'timestamptz'}) }}
+        union all
+        select slice_at from {{ plan_table('carried', {'slice_at': 'timestamptz'}) }}
+    )
 
 ),
 

@@ -178,7 +178,7 @@ def _print_model(model: "Model") -> None:
         for note in model.notes:
             click.echo(f"  {note}")
     click.echo("\nQuality values")
-    values = {name: value for name, value in asdict(model.quality).items() if name not in ("ranges", "table")}
+    values = {name: value for name, value in asdict(model.quality).items() if name not in ("ranges", "table", "kinds")}
     _print_rows(
         ("name", "value"), [(name, "no limit" if value is None else str(value)) for name, value in values.items()]
     )

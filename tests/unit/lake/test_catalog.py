@@ -1,6 +1,7 @@
 """Device models: built-in ones, quality files, tables, versions, and adding one's own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from lake.models.catalog import (
     silver_tables,
 )
 from lake.models.documents import QUALITY_SUFFIX
+from lake.models.kind_columns import KindColumn, kind_columns
+from lake.models.kinds import Kind
 from lake.models.store import add_model, known_catalog
 from lake.models.telemetry import NUMERIC_TYPES
 from lake.tables.contracts import Column
@@ -118,6 +121,23 @@ def test_ranges_reach_the_columns(tmp_path: Path) -> None:
     assert silver_table([model]).columns[len(READING_COLUMNS)] == Column("heat_degc", "double", "heat; from any to 300")
 
 
+def test_kinds_reach_the_columns(tmp_path: Path) -> None:
+    """The quality file says what a telemetry is, else its schema; no kinds leave the digest as it was."""
+    oven = interface("dtmi:test:oven;1", telemetry("heat"), telemetry("isHot", "boolean"))
+    plain = load_one(tmp_path, oven)
+    assert [each.kind.name for each in plain.telemetry] == ["gauge", "state"]
+    assert kind_columns([plain]) == [
+        KindColumn(plain.table, each.column, each.metric_name, each.unit, each.kind)
+        for each in plain.telemetry if each.kind.name == "state"
+    ]  # fmt: skip
+    assert load_one(tmp_path, oven, {"kinds": {}}).digest == plain.digest
+    counted = load_one(tmp_path, oven, {"kinds": {"heat": {"kind": "counter", "max": 10, "carry_limit_s": 60}}})
+    assert counted.telemetry[0].kind == Kind("counter", 60, 10.0, is_declared=True)
+    assert counted.digest != plain.digest
+    newer = replace(plain, model_id="dtmi:test:oven;2")
+    assert [each.kind.name for each in kind_columns([newer, counted])] == ["state"]  # the newest version says
+
+
 @pytest.mark.parametrize(
     ("quality", "message"),
     [
@@ -131,6 +151,15 @@ def test_ranges_reach_the_columns(tmp_path: Path) -> None:
         ({"ranges": {"heat": [True, 1]}}, "not a finite number"),
         ({"ranges": {"heat": [0, 10**400]}}, "not a finite number"),
         ({"ranges": []}, "must be an object"),
+        ({"kinds": []}, "kinds in .* must be an object"),
+        ({"kinds": {"heat": "counted"}}, "give one of gauge, counter, state. Did you mean counter"),
+        ({"kinds": {"heat": {"kind": "gauge", "max": 5}}}, "a gauge may have kind, carry_limit_s, interpolation"),
+        ({"kinds": {"heat": {"kind": "counter", "max": 0}}}, "the number above 0"),
+        ({"kinds": {"heat": {"kind": "counter", "carry_limit_s": 2_678_401}}}, "from 0 to 2678400"),
+        ({"kinds": {"heat": {"kind": "gauge", "interpolation": "cubic"}}}, "give previous or linear"),
+        ({"kinds": {"heat": "state"}}, "not a telemetry of booleans, texts, enumerations or whole numbers"),
+        ({"kinds": {"mode": "counter"}}, "not a numeric telemetry"),
+        ({"kinds": {"heet": "counter"}}, "did you mean 'heat'"),
         ({"reporting_interval_s": 0}, "at least 1"),
         ({"reporting_interval_s": 1.5}, "whole number"),
         ({"reporting_interval_s": True}, "whole number"),

@@ -1,0 +1,152 @@
+{#
+  Figures by kind of telemetry: counters, states, gauges. The rules stand in docs/guide/kinds.md.
+
+  An hour begins with the newest reading before it, within the carry limit of the telemetry. That reading is known from the
+  last readings of hours: those that are built now, and those that stand in published gold. Of held hours nothing is
+  carried.
+#}
+
+{# The columns of a kind: column, metric_name, unit, carry_limit_s, maximum, interpolation and the table's source. #}
+{% macro kind_columns(kind) %}
+    {%- set columns = [] -%}
+    {%- for row in plan_rows("
+        select
+            column_name, metric_name, unit, max(carry_limit_s) over (partition by metric_name, unit), maximum,
+            interpolation, uri, version::varchar
+        from plan.kinds inner join plan.tables using (table_name)
+        where kind = '" ~ kind ~ "'
+        order by table_name, column_name
+    ") -%}
+        {%- do columns.append({
+            'column': row[0], 'metric_name': row[1], 'unit': row[2], 'carry_limit_s': row[3],
+            'maximum': row[4], 'interpolation': row[5], 'source': scan(row[6], row[7])
+        }) -%}
+    {%- endfor -%}
+    {{ return(columns) }}
+{% endmacro %}
+
+
+{# SQL for the readings of a kind, a row each, in the planned hours; `type` is that of the column `value`. #}
+{% macro kind_readings(kind, type) %}
+    {%- for metric in kind_columns(kind) %}
+    select
+        device_id,
+        {{ text_of(metric.metric_name) }} as metric_name,
+        {{ text_of(metric.unit) }} as unit,
+        event_date,
+        event_hour,
+        model_id,
+        event_at,
+        {{ arrival() }} as arrival,
+        "{{ metric.column }}"::{{ type }} as value,
+        {{ 'null' if metric.maximum is none else metric.maximum }}::double as maximum,
+        {{ metric.carry_limit_s }} as carry_limit_s,
+        {{ "true" if metric.interpolation == "linear" else "false" }} as is_linear
+    from {{ metric.source }}
+    where {{ planned_hours() }} and "{{ metric.column }}" is not null
+    {{ "union all" if not loop.last }}
+    {%- else %}
+    select * from {{ no_rows({
+        'device_id': 'varchar', 'metric_name': 'varchar', 'unit': 'varchar', 'event_date': 'date',
+        'event_hour': 'integer', 'model_id': 'varchar', 'event_at': 'timestamptz', 'arrival': 'hugeint',
+        'value': type, 'maximum': 'double', 'carry_limit_s': 'integer', 'is_linear': 'boolean'
+    }) }}
+    {%- endfor %}
+{% endmacro %}
+
+
+{# SQL for the hours of a plan table, or none without a plan. #}
+{% macro plan_hours(name) -%}
+    (select event_date, event_hour from {{ plan_table(name, {'event_date': 'date', 'event_hour': 'integer'}) }})
+{%- endmacro %}
+
+
+{#
+  SQL for published rows of a table of hours from which the planned hours may carry: those that are not built now and not
+  held. With with_days all hours of the planned days are built. Only the dates that the carry limit reaches back to are read, by scans of their own where the plan has gaps.
+#}
+{% macro published_before(kind, table_name, columns, with_days=false) %}
+    {%- set limits = plan_rows("
+        select coalesce(max(carry_limit_s), 0) // 86400 + 1 from plan.kinds where kind = '" ~ kind ~ "' having count(*) > 0
+    ") -%}
+    {%- set tables = plan_rows("select uri, version from plan.tables where table_name = '" ~ table_name ~ "'") -%}
+    {%- set ranges = plan_rows("
+        with needed as (
+            select distinct (event_date - back::integer)::date as event_date
+            from (select event_date from plan.slices union select event_date from plan.day_hours),
+                range(" ~ limits[0][0] + 1 ~ ") as days(back)
+        ),
+        numbered as (
+            select event_date, event_date - row_number() over (order by event_date)::integer as stretch
+            from needed
+            -- of dates that are built as a whole nothing is kept, and nothing read
+            anti join (select event_date from plan.slices group by event_date having count(*) = 24) as whole
+                using (event_date)
+        )
+        select min(event_date)::varchar, max(event_date)::varchar from numbered group by stretch order by 1
+    ") if limits and tables else [] -%}
+    select published.*
+    from (
+        {%- for first, last in ranges %}
+        select {{ columns.keys() | join(', ') }} from {{ scan(tables[0][0], tables[0][1]) }}
+        where event_date between date '{{ first }}' and date '{{ last }}'
+        {{ "union all" if not loop.last }}
+        {%- else %}
+        select * from {{ no_rows(columns) }}
+        {%- endfor %}
+    ) as published
+    anti join {{ plan_hours('slices') }} as slices using (event_date, event_hour)
+    {%- if with_days %}
+    anti join {{ plan_hours('day_hours') }} as day_hours using (event_date, event_hour)
+    {%- endif %}
+    anti join {{ plan_hours('held') }} as held using (event_date, event_hour)
+{% endmacro %}
+
+
+{# SQL for published rows of a table of hours of the planned days, but for the hours that are built now or held. #}
+{% macro published_of_days(table_name, columns) %}
+    {%- set tables = plan_rows("select uri, version from plan.tables where table_name = '" ~ table_name ~ "'") -%}
+    {%- set ranges = plan_rows("
+        with numbered as (
+            select day_date, day_date - row_number() over (order by day_date)::integer as stretch
+            from plan.days
+            anti join (select event_date from plan.slices group by event_date having count(*) = 24) as whole
+                on whole.event_date = day_date
+        )
+        select min(day_date)::varchar, max(day_date)::varchar from numbered group by stretch order by 1
+    ") if tables else [] -%}
+    select published.*
+    from (
+        {%- for first, last in ranges %}
+        select {{ columns.keys() | join(', ') }} from {{ scan(tables[0][0], tables[0][1]) }}
+        where event_date between date '{{ first }}' and date '{{ last }}'
+        {{ "union all" if not loop.last }}
+        {%- else %}
+        select * from {{ no_rows(columns) }}
+        {%- endfor %}
+    ) as published
+    anti join {{ plan_hours('slices') }} as slices using (event_date, event_hour)
+    anti join {{ plan_hours('held') }} as held using (event_date, event_hour)
+{% endmacro %}
+
+
+{# True where a fall of a counter from `old` to `new` is a roll-over: there is a maximum, and it fell by more than half. #}
+{% macro is_rollover(old, new, maximum) -%}
+    ({{ new }} < {{ old }} and {{ new }} >= 0 and {{ old }} <= {{ maximum }} and {{ old }} - {{ new }} > {{ maximum }} / 2)
+{%- endmacro %}
+
+
+{#
+  What makes the difference of two readings of a counter its increase: nothing where it grew, the maximum at a roll-over
+  (maximum - old + new), and what was there before at a reset (new).
+#}
+{% macro correction_of(old, new, maximum) -%}
+    case
+        when {{ new }} < {{ old }} then
+            case
+                when {{ is_rollover(old, new, maximum) }} then {{ maximum }}
+                else {{ old }} - least({{ new }}, 0)
+            end
+        else 0
+    end
+{%- endmacro %}

@@ -1,0 +1,103 @@
+"""Gold by kind of telemetry: counters, states and gauges.
+
+Belongs here: the tables of which docs/guide/kinds.md states the rules. They stand in the list `GOLD_TABLES` of `gold`.
+"""
+
+from datetime import timedelta
+
+from lake.slices import HOUR
+from lake.tables.contracts import AddsUp, Period, optional, required
+from lake.tables.gold_parts import A_METRIC, EVENT_DATE, EVENT_SLICE, EXTREMES, LAST, METRIC, OF_SILVER, gold_table
+
+_INCREASE = (
+    *required(
+        ("increase", "double", "How much it has grown since the reading before the period; see docs/guide/kinds.md"),
+        (
+            "covered_s",
+            "double",
+            "Seconds in which it did: from the reading before, or the first, to the last",
+        ),
+    ),
+    *optional(("increase_per_h", "double", "Its rate, increase by hour of covered_s; null when that is 0")),
+    *required(
+        ("reset_count", "bigint", "Times that it began at 0 again, out of turn"),
+        ("rollover_count", "bigint", "Times that it went over its declared maximum to 0"),
+    ),
+)
+COUNTER_HOURS = gold_table(
+    "counter_hours",
+    "device, counter, unit and hour with readings",
+    (*METRIC, *required(("hour_at", "timestamp", "Start of the hour")), *EVENT_SLICE, *EXTREMES,
+     *required(("value_first", "double", "Value of the oldest reading of the hour")), *LAST,
+     *required(("first_event_at", "timestamp", "event_at of value_first"),
+               ("last_event_at", "timestamp", "event_at of value_last")),
+     *optional(("carried_value", "double", "Value of the newest reading before the hour, within the carry limit"),
+               ("carried_at", "timestamp", "event_at of carried_value")),
+     *_INCREASE),
+    (*A_METRIC, "hour_at"),
+    Period("hour_at", HOUR),
+    "hour",
+    adds_up=(OF_SILVER,),
+    kind="counter",
+)  # fmt: skip
+COUNTER_DAYS = gold_table(
+    "counter_days",
+    "device, counter, unit and day with readings",
+    (*METRIC, *required(("day_date", "date", "The UTC day")), *EVENT_DATE, *EXTREMES, *LAST, *_INCREASE),
+    (*A_METRIC, "day_date"),
+    Period("day_date", timedelta(days=1)),
+    "day",
+    adds_up=(
+        AddsUp(
+            "agrees_with_hours",
+            "{observed} days of a device and counter differ from their hours",
+            A_METRIC,
+            COUNTER_HOURS.name,
+            ("increase", "covered_s", "reset_count", "rollover_count"),
+        ),
+    ),
+    kind="counter",
+)
+_STATE = required(("state", "string", "The state; 'true' or 'false' of a boolean"))
+_IN_STATE = required(
+    ("reading_count", "bigint", "Readings in the period that say so"),
+    ("duration_s", "double", "Seconds of the period in this state"),
+    ("entered_count", "bigint", "Transitions into it from another state"),
+    ("is_last", "boolean", "True for the newest state up to the end of the period"),
+    ("is_carried", "boolean", "True where nothing came in the period: the state is that of a reading before it"),
+)
+STATE_HOURS = gold_table(
+    "state_hours",
+    "device, metric, unit, state and hour in which it was in it",
+    (*METRIC, *_STATE, *required(("hour_at", "timestamp", "Start of the hour")), *EVENT_SLICE, *_IN_STATE,
+     *required(("last_event_at", "timestamp", "event_at of the newest reading up to the end of the hour")),
+     *optional(("carried_at", "timestamp", "event_at of the reading before the hour in whose state it begins"))),
+    (*A_METRIC, "state", "hour_at"),
+    Period("hour_at", HOUR),
+    "hour",
+    adds_up=(OF_SILVER,),
+    kind="state",
+)  # fmt: skip
+STATE_DAYS = gold_table(
+    "state_days",
+    "device, metric, unit, state and day in which it was in it",
+    (*METRIC, *_STATE, *required(("day_date", "date", "The UTC day")), *EVENT_DATE, *_IN_STATE),
+    (*A_METRIC, "state", "day_date"),
+    Period("day_date", timedelta(days=1)),
+    "day",
+    adds_up=(
+        AddsUp(
+            "agrees_with_hours",
+            "{observed} days of a device, metric and state differ from their hours",
+            (*A_METRIC, "state"),
+            STATE_HOURS.name,
+            ("duration_s", "entered_count"),
+        ),
+    ),
+    kind="state",
+)
+
+KIND_TABLES = (COUNTER_HOURS, COUNTER_DAYS, STATE_HOURS, STATE_DAYS)
+"""All of these tables."""
+CARRYING = (COUNTER_HOURS, STATE_HOURS)
+"""The tables of hours whose rows begin with a reading of an hour before."""

@@ -1,0 +1,46 @@
+"""Sums of gold: the SQL that tells where the readings of a candidate do not add up.
+
+Belongs here: comparing a table's `rows` (the CTE of its profile) with silver, and with the finer table whose rows it
+sums. Which tables are compared with which, they declare themselves (`adds_up`).
+"""
+
+from lake.tables.contracts import AddsUp
+
+
+def reconciled(measured: str) -> str:
+    """SQL that counts by slice the readings by which `rows` differ from `measured`: slice, metric_name, unit and
+    readings."""
+    return f"""
+    SELECT slice, sum(abs(ours - theirs)) AS unreconciled,
+        string_agg(metric_name || ' ' || unit || ' has ' || ours || ' of ' || theirs, ', ') AS unreconciled_detail
+    FROM (
+        SELECT slice, metric_name, unit, coalesce(counted, 0)::BIGINT AS ours, coalesce(readings, 0) AS theirs
+        FROM (SELECT slice, metric_name, unit, sum(reading_count) AS counted FROM rows GROUP BY ALL)
+            FULL JOIN (SELECT slice, metric_name, unit, sum(readings) AS readings FROM {measured} GROUP BY ALL)
+                USING (slice, metric_name, unit)
+    )
+    WHERE ours <> theirs GROUP BY slice"""
+
+
+def disagreeing(parts: str, sum_: AddsUp, has_extremes: bool) -> str:
+    """SQL that counts by slice the keys at which `rows` differ from the sum of `parts` (the finer table)."""
+    key = ", ".join(sum_.by)
+    sums = "".join(f", sum({name}) AS {name}" for name in sum_.sums)
+    # sums of doubles depend on their order by their last bits
+    differing = "".join(
+        f" OR abs(whole.{name} - parts.{name}) > 1e-9 * greatest(1, abs(whole.{name}))" for name in sum_.sums
+    )
+    low, high = ("min(value_min)", "max(value_max)") if has_extremes else ("NULL", "NULL")
+
+    def summed(source: str) -> str:
+        return (
+            f"SELECT slice, {key}, sum(reading_count) AS readings, {low} AS low, {high} AS high{sums} "
+            f"FROM {source} GROUP BY slice, {key}"
+        )
+
+    return f"""
+        SELECT slice, coalesce(sum(parts.readings), 0) AS source_rows, count(*) FILTER (
+            WHERE whole.readings IS DISTINCT FROM parts.readings OR whole.low IS DISTINCT FROM parts.low
+                OR whole.high IS DISTINCT FROM parts.high{differing}) AS disagreeing
+        FROM ({summed("rows")}) AS whole FULL JOIN ({summed(f"({parts})")}) AS parts USING (slice, {key})
+        GROUP BY slice"""

@@ -1,0 +1,71 @@
+"""Profiles of figures by kind: what no row of counters, states and gauges may say.
+
+Belongs here: the aggregates over such rows that gold suites judge, and the checks on them. The rules that the figures
+are made by stand in docs/guide/kinds.md.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from lake.tables.contracts import Table
+from lake.tables.gold_kinds import COUNTER_DAYS, COUNTER_HOURS, STATE_DAYS, STATE_HOURS
+
+_CONTRADICTING = "contradicting"
+# differences of readings are rounded; the largest of them bounds by how much
+_SLACK = "1e-9 * greatest(1, abs(value_min), abs(value_max))"
+_OF_COUNTERS = (
+    "increase < 0 OR covered_s < 0 OR reset_count < 0 OR rollover_count < 0",
+    "reset_count + rollover_count > reading_count",
+    "(increase_per_h IS NULL) <> (covered_s = 0)",
+    f"abs(increase_per_h * covered_s / 3600 - increase) > {_SLACK}",
+)
+_OF_COUNTER_HOURS = (
+    *_OF_COUNTERS,
+    "(carried_value IS NULL) <> (carried_at IS NULL) OR carried_at >= hour_at OR first_event_at > last_event_at",
+    "value_first NOT BETWEEN value_min AND value_max",
+    "covered_s > date_diff('microseconds', coalesce(carried_at, hour_at), hour_at + INTERVAL 1 HOUR) / 1e6",
+    "reset_count + rollover_count = 0 AND "
+    f"abs(increase - (value_last - coalesce(carried_value, value_first))) > {_SLACK}",
+    f"reset_count + rollover_count = 0 AND increase + {_SLACK} < value_max - value_min",
+)
+_OF_STATES = (
+    "duration_s < 0 OR entered_count < 0 OR reading_count < 0 OR entered_count > reading_count",
+    "is_carried AND reading_count > 0",
+)
+_OF_STATE_HOURS = (
+    *_OF_STATES,
+    "is_carried AND carried_at IS NULL OR carried_at >= hour_at OR last_event_at >= hour_at + INTERVAL 1 HOUR",
+)
+_CONDITIONS: Mapping[str, tuple[str, ...]] = {
+    COUNTER_HOURS.name: _OF_COUNTER_HOURS,
+    COUNTER_DAYS.name: _OF_COUNTERS,
+    STATE_HOURS.name: _OF_STATE_HOURS,
+    STATE_DAYS.name: _OF_STATES,
+}
+_SECONDS: Mapping[str, int] = {STATE_HOURS.name: 3600, STATE_DAYS.name: 86_400}
+MESSAGES: Mapping[str, str] = {
+    "counter": "{observed} rows whose increase contradicts their readings, or the reading carried in",
+    "state": "{observed} rows of states whose seconds, transitions or readings contradict each other",
+    "gauge": "{observed} rows of gauges whose figures contradict each other",
+}
+"""What a failing check of a table says, by kind."""
+
+
+def kind_aggregates(table: Table) -> dict[str, str]:
+    """The aggregates over `rows` of a table of figures by kind: how many rows contradict themselves."""
+    conditions = _CONDITIONS.get(table.name)
+    if conditions is None:
+        return {}
+    return {_CONTRADICTING: f"count(*) FILTER (WHERE {' OR '.join(f'({each})' for each in conditions)})"}
+
+
+def kind_parts(table: Table) -> Iterator[tuple[str, str]]:
+    """CTEs (name, SQL) by `slice` over `rows`: devices and metrics that are in states for longer than the period."""
+    if table.name in _SECONDS:
+        yield (
+            "filled",
+            f"""
+            SELECT slice, count(*) AS overfull FROM (
+                SELECT slice, device_id, metric_name, unit FROM rows GROUP BY ALL
+                HAVING sum(duration_s) > {_SECONDS[table.name]} + 1e-6 OR count(*) FILTER (WHERE is_last) <> 1
+            ) GROUP BY slice""",
+        )

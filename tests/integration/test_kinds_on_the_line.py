@@ -1,0 +1,121 @@
+"""Figures by kind on the real line: bronze to published gold, late data at the boundary of an hour, and the proofs.
+
+What the SQL makes of whatever history is in `test_kind_figures`; here it is that the parts work together.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from lake.models.catalog import known_models
+from lake.reading.reader import open_reader
+from lake.records import publications
+from lake.slices import slice_of
+from lake.storage.delta import open_table
+from lake.storage.locations import table_uri
+from pipeline.gold.gold_refresh import Outcome, refresh_gold
+from pipeline.gold.stale import stale_slices
+from pipeline.proof.lineage import trace_message, trace_row
+from pipeline.proof.lineage_sql import rows_of
+from pipeline.proof.verification import verify
+from pipeline.run import Run
+from runtime.settings import Settings
+from tests.support.kinds_oracle import Reading, counter_hours
+from tests.support.kinds_sql import LIMIT, MAXIMUM, MODEL, plant_models
+from tests.support.landing import registered, run_tick, send
+from wire.envelope import Message, TelemetryEnvelope, rfc3339
+
+START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=5, minute=0, second=0, microsecond=0)
+H0, H1, H2, H3 = (slice_of(START + timedelta(hours=hour)) for hour in range(4))
+KEY = {"device_id": "p", "metric_name": "count", "unit": "1"}
+
+
+def sent(values: Iterable[tuple[int, float]]) -> list[Reading]:
+    """Counts of the device p by second."""
+    return [Reading("p", START + timedelta(seconds=second), second, value) for second, value in values]
+
+
+def messages(readings: Iterable[Reading]) -> list[Message]:
+    """Their messages."""
+    return [
+        TelemetryEnvelope(each.device).message(
+            f"m{each.offset}", rfc3339(each.at), json.dumps({"count": each.value}).encode()
+        )
+        for each in readings
+    ]
+
+
+def refreshed(spark: SparkSession, settings: Settings) -> Outcome:
+    """All that waits, published."""
+    run_tick(spark, settings)
+    outcome = refresh_gold(Run(settings, known_models(settings), "test", datetime.now(UTC)))
+    assert outcome is not None
+    assert outcome.held == []
+    return outcome
+
+
+def select(settings: Settings, sql: str) -> list[dict[str, Any]]:
+    """What readers of published gold see."""
+    with open_reader(settings, known_models(settings)) as reader:
+        return rows_of(reader, sql)
+
+
+@pytest.mark.timeout(600)
+def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, settings: Settings) -> None:
+    """Late data before a boundary makes the hour after it stale too; what is published is what plain Python and a
+    rebuild of everything come to; a message leads to both hours, an hour to its messages; doctored gold is found."""
+    assert settings.kafka_bootstrap is not None
+    plant_models(settings.models_folder)
+    early = sent([(60, 10.0), (1800, 20.0), (3600 + 1800, 50.0), (3 * 3600, 5.0), (3 * 3600 + 60, 990.0)])
+    send(settings.kafka_bootstrap, [registered("p", START, MODEL), *messages(early)])
+    refreshed(spark, settings)
+
+    late = sent([(3599, 25.0)])
+    send(settings.kafka_bootstrap, messages(late))
+    run_tick(spark, settings)
+    stale = stale_slices(settings, known_models(settings)).hours
+    assert set(stale) == {H0, H1}
+    assert stale[H1] == ("an hour changed from which it carries a reading",)
+    outcome = refreshed(spark, settings)
+    assert outcome.published == [H0, H1]
+
+    expected = counter_hours([*early, *late], MAXIMUM, LIMIT)
+    rows = select(settings, "SELECT * FROM gold.counter_hours ORDER BY hour_at")
+    assert [{name: row[name] for name in expected["p", row["hour_at"]]} for row in rows] == list(expected.values())
+    assert [row["increase"] for row in rows] == [15.0, 25.0, 990.0]
+    days = select(settings, "SELECT sum(increase) AS increase, sum(reset_count)::INT AS resets FROM gold.counter_days")
+    assert days == [{"increase": 1030.0, "resets": 1}]
+
+    models = known_models(settings)
+    traced = trace_row(settings, models, "counter_hours", KEY | {"hour_at": rows[1]["hour_at"].isoformat()})
+    assert [each["value"] for each in traced.readings] == [25.0, 50.0]
+    assert {each["table_name"] for each in traced.verdicts} >= {"gold.counter_hours", "silver.plants"}
+    carried = traced.readings[0]
+    up = trace_message(settings, models, carried["topic"], carried["partition"], carried["offset"])
+    assert [row["hour_at"] for table, row in up.gold if table == "gold.counter_hours"] == [
+        rows[0]["hour_at"], rows[1]["hour_at"],
+    ]  # fmt: skip
+
+    publication = publications.newest(settings)
+    assert publication is not None
+    result = verify(spark, settings, models, publication, code_version="")
+    assert [each for each in result.comparisons if not each.is_same] == []
+    assert next(each for each in result.comparisons if each.table == "gold.counter_hours").rows == 3
+
+    opened = open_table(settings, "gold.counter_hours", publication.tables["gold.counter_hours"])
+    assert opened is not None
+    file = Path(table_uri(settings, "gold.counter_hours")) / opened.get_add_actions(flatten=True)["path"][0].as_py()
+    table = pq.ParquetFile(file).read()
+    index = table.schema.get_field_index("increase")
+    table = table.set_column(index, table.schema.field(index), pc.add(table["increase"], pa.scalar(0.25)))
+    pq.write_table(table, file)
+    result = verify(spark, settings, models, publication, code_version="")
+    assert [each.table for each in result.comparisons if not each.is_same] == ["gold.counter_hours"]

@@ -1,0 +1,104 @@
+"""What figures by kind must be, in plain Python, reading by reading.
+
+Belongs here: the rules of docs/guide/kinds.md, written again and in another way than in SQL.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby, pairwise
+from typing import Any
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, order=True)
+class Reading:
+    """A reading of one metric; `offset` orders those of one moment."""
+
+    device: str
+    at: datetime
+    offset: int
+    value: Any
+
+    @property
+    def hour(self) -> datetime:
+        """The start of its hour."""
+        return self.at.replace(minute=0, second=0, microsecond=0)
+
+
+def step_of(old: float, new: float, maximum: float | None) -> tuple[float, int, int]:
+    """The increase from one reading of a counter to the next, and whether it was a reset or a roll-over."""
+    if new >= old:
+        return new - old, 0, 0
+    if maximum is not None and new >= 0 and old <= maximum and old - new > maximum / 2:
+        return maximum - old + new, 0, 1
+    return max(new, 0.0), 1, 0
+
+
+def by_hour(readings: Iterable[Reading], held: Collection[datetime]) -> Iterable[tuple[str, datetime, list[Reading]]]:
+    """Device, hour and readings in order, without those of held hours."""
+    known = sorted(each for each in readings if each.hour not in held)
+    for (device, hour), group in groupby(known, key=lambda each: (each.device, each.hour)):
+        yield device, hour, list(group)
+
+
+def counter_hours(
+    readings: Iterable[Reading], maximum: float | None, limit: timedelta, held: Collection[datetime] = ()
+) -> dict[tuple[str, datetime], dict[str, Any]]:
+    """The rows of `gold.counter_hours` by device and hour."""
+    rows: dict[tuple[str, datetime], dict[str, Any]] = {}
+    newest: dict[str, Reading] = {}
+    for device, hour, group in by_hour(readings, held):
+        carried = newest.get(device)
+        if carried is not None and group[0].at - carried.at > limit:
+            carried = None
+        series = group if carried is None else [carried, *group]
+        steps = [step_of(old.value, new.value, maximum) for old, new in pairwise(series)]
+        rows[device, hour] = {
+            "reading_count": len(group), "value_first": group[0].value, "value_last": group[-1].value,
+            "carried_value": None if carried is None else carried.value,
+            "carried_at": None if carried is None else carried.at,
+            "increase": sum(increase for increase, _, _ in steps),
+            "covered_s": (group[-1].at - series[0].at).total_seconds(),
+            "reset_count": sum(reset for _, reset, _ in steps),
+            "rollover_count": sum(rollover for _, _, rollover in steps),
+        }  # fmt: skip
+        newest[device] = group[-1]
+    return rows
+
+
+def state_hours(
+    readings: Iterable[Reading], limit: timedelta, hours: Collection[datetime], held: Collection[datetime] = ()
+) -> dict[tuple[str, datetime, str], dict[str, Any]]:
+    """The rows of `gold.state_hours` by device, hour and state, of the known `hours`."""
+    known = sorted(each for each in readings if each.hour not in held)
+    rows: dict[tuple[str, datetime, str], dict[str, Any]] = {}
+    for device in {each.device for each in known}:
+        ours = [each for each in known if each.device == device]
+        for hour in (each for each in hours if each not in held):
+            _add_states(rows, device, hour, ours, limit)
+    return rows
+
+
+def _add_states(
+    rows: dict[tuple[str, datetime, str], dict[str, Any]], device: str, hour: datetime, ours: list[Reading],
+    limit: timedelta,
+) -> None:  # fmt: skip
+    """The rows of one device and hour; `ours` are all of its readings in order."""
+    end = hour + HOUR
+    before = [each for each in ours if each.at < hour][-1:]
+    inside = [each for each in ours if hour <= each.at < end]
+    begins = [each for each in before if each.at + limit > hour and [one.at for one in inside[:1]] != [hour]]
+    series = [*begins, *inside]
+    for place, each in enumerate(series):
+        row = rows.setdefault((device, hour, each.value), {
+            "reading_count": 0, "duration_s": 0.0, "entered_count": 0, "is_last": False, "is_carried": not inside,
+            "carried_at": begins[0].at if begins else None, "last_event_at": series[-1].at,
+        })  # fmt: skip
+        until = min(series[place + 1].at if place + 1 < len(series) else end, each.at + limit)
+        row["duration_s"] += (until - max(each.at, hour)).total_seconds()
+        row["reading_count"] += each in inside
+        row["is_last"] = row["is_last"] or each.value == series[-1].value
+    for old, new in pairwise([*before, *inside]):
+        rows[device, hour, new.value]["entered_count"] += new.value != old.value and new.at - old.at <= limit
