@@ -39,7 +39,7 @@ KEY = {"device_id": "p", "metric_name": "count", "unit": "1"}
 
 
 def sent(values: Iterable[tuple[int, float]]) -> list[Reading]:
-    """Counts of the device p by second."""
+    """Counts of the device p by second; at 5400 s it says its state too."""
     return [Reading("p", START + timedelta(seconds=second), second, value) for second, value in values]
 
 
@@ -47,7 +47,9 @@ def messages(readings: Iterable[Reading]) -> list[Message]:
     """Their messages."""
     return [
         TelemetryEnvelope(each.device).message(
-            f"m{each.offset}", rfc3339(each.at), json.dumps({"count": each.value}).encode()
+            f"m{each.offset}",
+            rfc3339(each.at),
+            json.dumps({"count": each.value} | ({"mode": "on"} if each.offset == 5400 else {})).encode(),
         )
         for each in readings
     ]
@@ -93,6 +95,13 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
     assert [row["increase"] for row in rows] == [15.0, 25.0, 990.0]
     days = select(settings, "SELECT sum(increase) AS increase, sum(reset_count)::INT AS resets FROM gold.counter_days")
     assert days == [{"increase": 1030.0, "resets": 1}]
+    of_states = "SELECT event_hour, duration_s, is_carried FROM gold.state_hours ORDER BY hour_at"
+    assert [tuple(row.values()) for row in select(settings, of_states)] == [
+        (START.hour + 1, 1800.0, False), (START.hour + 2, 3600.0, True), (START.hour + 3, 1800.0, True),
+    ]  # fmt: skip
+    assert select(settings, "SELECT hour_at, until_at FROM gold.device_silences") == [
+        {"hour_at": START + timedelta(hours=2), "until_at": START + timedelta(hours=3)}
+    ]
 
     models = known_models(settings)
     traced = trace_row(settings, models, "counter_hours", KEY | {"hour_at": rows[1]["hour_at"].isoformat()})

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -143,6 +143,8 @@ def _row(slice_: str) -> Row:
 
 @hypothesis_settings(max_examples=25, deadline=None)
 @given(_STEPS)
+@example([("arrive", 0, 1), ("arrive", 8, 1), ("publish", 0, 0), ("move", 8, 0)])
+@example([("arrive", 0, 1), ("publish", 0, 0), ("refuse", 8, 0)])
 def test_states_in_silent_hours_are_those_of_a_full_refresh(steps: list[tuple[str, int, int]]) -> None:
     """Records come late, leave hours, end silences and begin them: hours without any have the states carried into
     them, and no others; then nothing is stale."""
