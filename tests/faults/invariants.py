@@ -73,13 +73,12 @@ class Invariants:
         if key not in self._rebuilt:
             home = self.folder / str(len(self._rebuilt))
             models = known_models(settings)
-            with_records = stale_slices(settings, models).with_records
-            hours = dict.fromkeys(with_records, True)
-            days = {
-                day_of(hour): [h for h in sorted(with_records) if day_of(h) == day_of(hour)] for hour in with_records
-            }
+            stale = stale_slices(settings, models)
+            with_records, carried = sorted(stale.with_records), stale.carried
+            hours = dict.fromkeys(with_records, True) | dict.fromkeys(carried, False)
+            days = {day_of(hour): [h for h in with_records if day_of(h) == day_of(hour)] for hour in hours}
             silences = silences_amid(with_records)
-            plan = GoldPlan(hours, days, published.inputs, models, silences=silences)
+            plan = GoldPlan(hours, days, published.inputs, models, carried=carried, silences=silences)
             self._rebuilt[key] = build_candidates(replace(settings, home=home), plan)
         return self._rebuilt[key]
 
