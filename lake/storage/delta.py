@@ -24,6 +24,7 @@ from lake.column_types import column_type
 from lake.storage.format_version import KEEP_LOG, check_format, description
 from lake.storage.lease import ensure_held
 from lake.storage.locations import delta_options, explain_store, table_uri
+from lake.storage.open_logs import keep_table, kept_table
 from lake.tables.contracts import Table
 from runtime.errors import PlatformError, StepError
 from runtime.settings import Settings
@@ -46,9 +47,12 @@ HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=Fa
 
 def open_table(settings: Settings, table: str, version: int | None = None) -> DeltaTable | None:
     """The table at `version` (by default its newest); None when it does not exist. Raises StepError, PlatformError,
-    FormatError."""
+    FormatError. Within `open_logs` the newest one is one table, which moves on with its log."""
     uri = table_uri(settings, table)
     try:
+        opened = kept_table(uri) if version is None else None
+        if opened is not None:
+            return opened
         opened = DeltaTable(uri, version=version, storage_options=delta_options(settings))
     except TableNotFoundError:
         return None
@@ -60,6 +64,8 @@ def open_table(settings: Settings, table: str, version: int | None = None) -> De
     except OSError as error:
         raise PlatformError(explain_store(settings, uri, str(error))) from error
     check_format(table, opened)
+    if version is None:
+        keep_table(uri, opened)
     return opened
 
 

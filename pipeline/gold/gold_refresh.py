@@ -15,6 +15,7 @@ from lake.storage.applications import App
 from lake.storage.delta import version_of
 from lake.storage.lease import writer_lease
 from lake.storage.locations import candidate_path
+from lake.storage.open_logs import open_logs
 from lake.storage.retention import final_before
 from lake.storage.spark_commits import is_changed_since, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY
@@ -122,6 +123,7 @@ def joined(earlier: Outcome | None, later: Outcome) -> Outcome:
     )
 
 
+@open_logs()
 def prepare(run: Run, slices: Sequence[str] | None = None, done: Collection[str] = ()) -> Prepared | None:
     """Judge the silver slices to build, and write the plan for those that pass; None when there is nothing to do.
 
@@ -188,6 +190,7 @@ def _judged(run: Run, basis: Basis, hours: Sequence[str]) -> Judgement:
     )
 
 
+@open_logs()
 def finish(run: Run, prepared: Prepared) -> Outcome:
     """Judge the built candidates and publish those that pass. Raises GateError, StepError."""
     settings, plan = run.settings, prepared.plan

@@ -17,6 +17,7 @@ from ingestion.made_topics import made_by
 from ingestion.topic_misfits import misfits
 from lake.slices import day_of
 from lake.storage.lease import writer_lease
+from lake.storage.open_logs import open_logs
 from pipeline.run import Run
 from pipeline.silver.append import SilverReport, append_new, ensure_silver, rebuild_slices
 from pipeline.silver.device_registry import judge_anew, judge_new_models, update_registry
@@ -64,6 +65,7 @@ def ingest(spark: SparkSession, run: Run, bootstrap: str, *, accept_gap: bool = 
     return TickReport(records, notes=tuple(notes))
 
 
+@open_logs()
 def fill_silver(spark: SparkSession, run: Run) -> TickReport:
     """Bronze to silver: the registry, the new telemetry, and what a registry change or a new model puts in doubt. The
     caller holds the lease."""

@@ -1,5 +1,6 @@
 """Publishing on real Delta tables: what is refused, what is held, and what readers see when a run is killed."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -12,12 +13,14 @@ from lake.records import publications
 from lake.records.verdicts import Failure, Verdict, input_version, latest_failures, record_verdicts, release
 from lake.slices import slice_of
 from lake.storage.delta import commit_metadata, open_table, read_rows
+from lake.storage.open_logs import open_logs
 from lake.tables.gold import BUILT_UPON, DAILY, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
 from pipeline.gold import publish as publishing
 from pipeline.gold.publish import publish
 from pipeline.run import Run
 from runtime.errors import GateError, StepError
 from runtime.settings import Settings
+from tests.support.log_openings import counted_openings
 from tests.support.small_lake import H5, H6, H7, NEXT_DAY, NOW, THERMOSTATS, Candidate, Lake
 
 DAY, OTHER_DAY = "2026-11-20", "2026-11-21"
@@ -90,6 +93,19 @@ def test_passing_slices_are_published_together(lake: Lake) -> None:
     metadata = commit_metadata(lake.settings, HOURS, publication.tables[HOURS])
     assert metadata == {"step": "publish", "inputs": candidate.inputs, "slices": [[H5, 2], [NEXT_DAY, 1]],
                         "run_id": "run"}  # fmt: skip
+
+
+def test_a_publication_opens_each_log_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its newest version once, and the versions of gold that it and the one before pin once each, for their files."""
+    for count in (1, 2):
+        candidate = made(lake, [H5, H6, NEXT_DAY], [DAY, OTHER_DAY])
+        judge(candidate)
+        with monkeypatch.context() as patched, open_logs():
+            openings = counted_openings(patched)
+            published(candidate)
+        pinned = [f"{table.name}@{version}" for table in GOLD_TABLES for version in range(1, count + 1)]
+        assert {each for each in openings if "@" in each} == set(pinned)
+        assert max(Counter(openings).values()) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Tables that delta-rs writes: declared schemas, whole commits, rolling back."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from lake.storage.delta import (
     append,
@@ -15,14 +16,17 @@ from lake.storage.delta import (
     open_table,
     read_rows,
     replace,
+    require_table,
     roll_back,
     version_of,
 )
 from lake.storage.locations import table_uri
+from lake.storage.open_logs import open_logs
 from lake.tables.gold import DEVICE_COMPLETENESS, GOLD_TABLES
 from lake.tables.ops import OPS_PUBLICATIONS, OPS_VERDICTS
 from runtime.errors import StepError
 from runtime.settings import Settings
+from tests.support.log_openings import counted_openings
 
 TABLE = DEVICE_COMPLETENESS
 DAY = date(2026, 11, 20)
@@ -123,3 +127,42 @@ def test_rolling_back_keeps_compaction(settings: Settings) -> None:
     published = append(settings, TABLE, _rows("b"), {})
     DeltaTable(table_uri(settings, TABLE.name)).optimize.compact()
     assert roll_back(settings, TABLE, published) == published + 1
+
+
+@pytest.fixture
+def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every log that is opened from now on."""
+    return counted_openings(monkeypatch)
+
+
+def test_a_step_opens_a_log_once_and_sees_what_was_committed_since(settings: Settings, openings: list[str]) -> None:
+    """Rows, columns, versions and applications' progress, of this process and of others; outside a step, and in a
+    step's own threads, each opening is one."""
+    uri = table_uri(settings, TABLE.name)
+    with open_logs():
+        assert open_table(settings, TABLE.name) is None  # nothing is remembered of what is not there
+        append(settings, TABLE, _rows("a"), {})
+        with open_logs():
+            assert _devices(settings) == [(5, "a")]
+        openings.clear()
+        other = DeltaTable(uri)
+        wider = _rows("c").append_column("extra", pa.array(["new"]))
+        done = CommitProperties(app_transactions=[Transaction("other", 7)])
+        write_deltalake(other, wider, mode="append", schema_mode="merge", commit_properties=done)
+        seen = require_table(settings, TABLE.name)
+        assert seen.version() == other.version()
+        assert "extra" in {field.name for field in seen.schema().fields}
+        assert seen.transaction_version("other") == 7
+        assert seen.scan().read_all().num_rows == 2
+        assert openings == []
+        pinned = require_table(settings, TABLE.name, 1)
+        write_deltalake(other, wider, mode="append")
+        assert require_table(settings, TABLE.name).version() == 3
+        assert pinned.version() == 1
+        assert openings == [f"{TABLE.name}@1"]
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(version_of, settings, TABLE.name).result() == version_of(settings, TABLE.name)
+        assert openings == [f"{TABLE.name}@1", TABLE.name]
+    version_of(settings, TABLE.name)
+    version_of(settings, TABLE.name)
+    assert openings == [f"{TABLE.name}@1", *[TABLE.name] * 3]

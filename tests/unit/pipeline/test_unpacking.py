@@ -1,5 +1,6 @@
 """Packs in bronze: their messages beside them, each judged once, and the sums of bronze and silver meet."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lake.storage.delta import append, append_transaction
 from lake.storage.duckdb_connection import connect
 from lake.storage.lease import writer_lease
 from lake.storage.locations import table_uri
+from lake.storage.open_logs import open_logs
 from lake.tables.bronze import BRONZE_TELEMETRY
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.silver.append import append_new
@@ -20,6 +22,7 @@ from pipeline.silver.judging import judging
 from pipeline.silver.unpacking import unpack
 from runtime.settings import Settings
 from tests.support.landing import rows
+from tests.support.log_openings import counted_openings
 from tests.support.small_lake import THERMOSTAT, Lake, arrow_table
 from transforms.packed import is_packed
 
@@ -117,6 +120,18 @@ def test_a_pack_that_comes_again_is_a_repeat(settings: Settings) -> None:
     assert rows(settings, "silver.thermostats", "SELECT message_id FROM t ORDER BY ALL") == [("same#1",), ("same#2",)]
     refused = rows(settings, "silver.rejected", "SELECT reason, repeats FROM t WHERE topic <> 'telemetry' ORDER BY ALL")
     assert refused == [("duplicate", "telemetry#1:0:1"), ("duplicate", "telemetry#2:0:1")]
+
+
+def test_a_tick_opens_each_log_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of bronze, of the registry, of each table that it writes: whatever comes to it again asks for its news."""
+    with writer_lease(settings, "test"):
+        for number in (1, 2):
+            _land(settings, [_record(number, b'[{"temperature":21},{"temperature":"x"}]')], number)
+            with open_logs():
+                openings = counted_openings(monkeypatch)
+                append_new(settings, MODELS, "test")
+            names = {"bronze.telemetry", "silver.devices", "silver.rejected", "silver.thermostats"}
+            assert Counter(openings) == Counter(dict.fromkeys(names, 1))
 
 
 @pytest.mark.parametrize(
