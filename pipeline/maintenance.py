@@ -23,7 +23,7 @@ from lake.storage.applications import App
 from lake.storage.compaction import Compaction, compact, due
 from lake.storage.delta import newest_metadata, open_table, require_table
 from lake.storage.lake_files import LakeFiles, StoredFile
-from lake.storage.log_files import checkpoint, current_at, droppable_log, table_files, unread_files
+from lake.storage.log_files import KeptVersions, checkpoint, current_at, droppable_log, table_files, unread_files
 from lake.storage.retention import cutoffs, drop_before, has_before
 from lake.storage.spark_commits import newest_commit, progress_of
 from lake.tables.contracts import Table
@@ -119,13 +119,13 @@ def _table_plan(
     before = (now - timedelta(hours=settings.keep_files_hours)).timestamp()
     since = current_at(lying, newest, before)
     pinned = {p for each in kept if (p := {**each.inputs, **each.tables}.get(table.name)) is not None and p <= newest}
-    oldest = require_table(settings, table.name, min([since, *pinned]))
+    may_be_read = KeptVersions(require_table(settings, table.name, min([since, *pinned])), pinned, since, newest)
     progress = {since, *pinned, *_progress_versions(settings, table)}
     return TableUpkeep(
         table,
         drop if drop is not None and has_before(opened, table.name, drop) else None,
         due(opened, table, now.astimezone(UTC).date()),
-        tuple(unread_files(files, lying, oldest, newest, pinned, since, before)),
+        tuple(unread_files(files, lying, may_be_read, before)),
         tuple(droppable_log(lying, min(progress))),
         newest - max(lying.checkpoints, default=0) > _COMMITS_WITHOUT_CHECKPOINT,
     )

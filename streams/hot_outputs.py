@@ -54,8 +54,8 @@ def window_message(result: WindowResult, asof: AsOf) -> Message:
         "read_from": asof.read_from,
     }
     identity = f"{place}/{result.revision}{'/final' if result.is_final else ''}"
-    return _message(WINDOWS, keys[0], WINDOW_TYPE, f"/streams/{result.window.name}", identity,
-                    rfc3339(result.last_received_at), body)  # fmt: skip
+    event = _Event(WINDOW_TYPE, f"/streams/{result.window.name}", identity, rfc3339(result.last_received_at))
+    return _message(WINDOWS, keys[0], event, body)
 
 
 def latest_message(row: Mapping[str, Any]) -> Message:
@@ -70,7 +70,8 @@ def latest_message(row: Mapping[str, Any]) -> Message:
         "is_provisional": True,
     }
     identity = f"{row['partition']}:{row['offset']}/{row['metric_name']}/{row['unit']}"
-    return _message(LATEST, key, LATEST_TYPE, f"/devices/{row['device_id']}", identity, rfc3339(row["event_at"]), body)
+    event = _Event(LATEST_TYPE, f"/devices/{row['device_id']}", identity, rfc3339(row["event_at"]))
+    return _message(LATEST, key, event, body)
 
 
 def alert_message(
@@ -91,8 +92,8 @@ def alert_message(
         "actions": list(rule.actions),
         "seen": {name: _plain(value) for name, value in detail.items()},
     }
-    return _message(ALERTS, names, ALERT_TYPE, f"/streams/rules/{rule.name}", f"{rule.name}/{names}/{state.revision}",
-                    str(body["at"]), body)  # fmt: skip
+    event = _Event(ALERT_TYPE, f"/streams/rules/{rule.name}", f"{rule.name}/{names}/{state.revision}", str(body["at"]))
+    return _message(ALERTS, names, event, body)
 
 
 def state_key(rule: str, group: Mapping[str, Any]) -> str:
@@ -105,15 +106,23 @@ def state_message(key: str, state: AlarmState) -> Message:
     return Message(STATE, key.encode(), [(CONTENT_TYPE, b"application/json")], json.dumps(asdict(state)).encode())
 
 
-def _message(
-    topic: str, key: str, type_: str, source: str, identity: str, time: str, body: Mapping[str, Any]
-) -> Message:
+@dataclass(frozen=True)
+class _Event:
+    """What a CloudEvent says of itself."""
+
+    type: str
+    source: str
+    id: str
+    time: str
+
+
+def _message(topic: str, key: str, event: _Event, body: Mapping[str, Any]) -> Message:
     headers = [
         (SPECVERSION, b"1.0"),
-        (ID, identity.encode()),
-        (SOURCE, source.encode()),
-        (TYPE, type_.encode()),
-        (TIME, time.encode()),
+        (ID, event.id.encode()),
+        (SOURCE, event.source.encode()),
+        (TYPE, event.type.encode()),
+        (TIME, event.time.encode()),
         (CONTENT_TYPE, b"application/json"),
     ]
     return Message(topic, key.encode(), headers, json.dumps(body, ensure_ascii=False, allow_nan=False).encode())

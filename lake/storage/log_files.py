@@ -73,15 +73,25 @@ def current_at(lying: TableFiles, newest: int, moment: float) -> int:
     return version
 
 
-def unread_files(
-    files: LakeFiles, lying: TableFiles, oldest: DeltaTable, newest: int, pinned: Collection[int], since: int,
-    before: float,
-) -> list[StoredFile]:  # fmt: skip
-    """Data files that neither a pinned version nor one from `since` on reads, and that are older than `before`.
+@dataclass(frozen=True)
+class KeptVersions:
+    """The versions of a table that may be read: the pinned ones, and those from `since` to `newest`.
 
-    `oldest` is the table at the oldest of all those versions. A file that no commit names yet may be one that is being
-    written: its age alone lets it go.
+    `oldest` is the table at the oldest of them.
     """
+
+    oldest: DeltaTable
+    pinned: Collection[int]
+    since: int
+    newest: int
+
+
+def unread_files(files: LakeFiles, lying: TableFiles, kept: KeptVersions, before: float) -> list[StoredFile]:
+    """Data files that no kept version reads, and that are older than `before`, in seconds since 1970.
+
+    A file that no commit names yet may be one that is being written: its age alone lets it go.
+    """
+    oldest, newest = kept.oldest, kept.newest
     lives = dict.fromkeys(paths_of(oldest), (oldest.version(), newest + 1))
     for version in range(oldest.version() + 1, newest + 1):
         commit = lying.commit(version)
@@ -95,9 +105,9 @@ def unread_files(
                 lives[path] = (lives.get(path, (0, 0))[0], version)
             for path in _paths(action, "add"):
                 lives[path] = (version, newest + 1)
-    pins = sorted(pinned)
-    kept = {path for path, (start, end) in lives.items() if end > since or _has_any(pins, start, end)}
-    return [file for path, file in lying.data.items() if _data_path(path) not in kept and file.modified_at < before]
+    pins = sorted(kept.pinned)
+    read = {path for path, (start, end) in lives.items() if end > kept.since or _has_any(pins, start, end)}
+    return [file for path, file in lying.data.items() if _data_path(path) not in read and file.modified_at < before]
 
 
 def droppable_log(lying: TableFiles, oldest: int) -> list[StoredFile]:

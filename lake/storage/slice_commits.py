@@ -7,6 +7,7 @@ checksums. What files hold is in `slice_files`, how they are written in `parquet
 import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -30,50 +31,57 @@ from runtime.settings import Settings
 _BATCH_ROWS = 100_000
 
 
-def append_once(
-    settings: Settings, table: Table, rows: Rows, app_id: str, txn_version: int, metadata: Mapping[str, Any],
-    records: Mapping[str, int],
-) -> None:  # fmt: skip
-    """Append in one commit, unless the application's last one has `txn_version` or more; the caller holds the lease.
+@dataclass(frozen=True)
+class NewRows:
+    """What a commit brings, and what it says of itself, as commits by Spark do (see `spark_commits`).
 
-    `records` says how many rows each slice has. The commit says of itself what commits by Spark do (see `commits`).
-    Raises StepError.
+    `records` are rows by slice, of which the files are cut. `closing` is an application and its transaction's version,
+    recorded with the commit.
+    """
+
+    rows: Rows
+    metadata: Mapping[str, Any]
+    records: Mapping[str, int] = field(default_factory=dict)
+    closing: tuple[str, int] | None = None
+
+
+def append_once(settings: Settings, table: Table, new: NewRows) -> None:
+    """Append in one commit, unless the application's last one has the closing version or a later one.
+
+    The caller holds the lease. Raises StepError.
     """
     opened = require_table(settings, table.name)
-    reached = opened.transaction_version(app_id)
-    if reached is None or reached < txn_version:
-        _commit_files(settings, table, opened, rows, [], metadata, (app_id, txn_version), records)
+    if new.closing is not None:
+        application, version = new.closing
+        reached = opened.transaction_version(application)
+        if reached is not None and reached >= version:
+            return
+    _commit_files(settings, table, opened, new, [])
 
 
-def replace_once(
-    settings: Settings, table: Table, rows: Rows, metadata: Mapping[str, Any], closing: tuple[str, int] | None = None,
-    records: Mapping[str, int] | None = None, slices: Collection[str] | None = None,
-) -> None:  # fmt: skip
-    """Replace the rows of `slices` (None: all rows) by `rows` in one commit; other rows of the same files are kept.
+def replace_once(settings: Settings, table: Table, new: NewRows, slices: Collection[str] | None = None) -> None:
+    """Replace the rows of `slices` (None: all rows) in one commit; other rows of the same files are kept.
 
-    `records` says how many of the new rows each slice has. `closing` is an application id and transaction version to
-    record with the commit. Raises StepError.
+    Raises StepError.
     """
     opened = require_table(settings, table.name)
     if slices is None:
         added = opened.get_add_actions(flatten=True)
         every = zip(added["path"].to_pylist(), added["size_bytes"].to_pylist(), strict=True) if added.num_rows else ()
         removed = [_removed(path, size, {}) for path, size in every]
-        _commit_files(settings, table, opened, rows, removed, metadata, closing, records or {})
+        _commit_files(settings, table, opened, new, removed)
         return
     files, others = _touched(slice_files(settings, table.name, opened), slices)
     for file in files:
         if others.intersection(file.slices):
             check_pages(settings, table.name, file)  # what is written again must be what was written
     removed = [_removed(file.path, file.size_bytes, file.partition) for file in files]
-    counts = dict(records or {})
+    counts = dict(new.records)
     for file in files:
         for slice_ in others.intersection(file.slices):
             counts[slice_] = counts.get(slice_, 0) + file.records // len(file.slices) + 1
-    _commit_files(
-        settings, table, opened, partial(_with_kept, settings, table, opened, rows, others), removed, metadata,
-        closing, counts,
-    )  # fmt: skip
+    together = partial(_with_kept, settings, table, opened, new.rows, others)
+    _commit_files(settings, table, opened, replace(new, rows=together, records=counts), removed)
 
 
 def _touched(files: Sequence[SliceFile], slices: Collection[str]) -> tuple[list[SliceFile], set[str]]:
@@ -112,13 +120,14 @@ def _removed(path: str, size: int, partition: Mapping[str, Any]) -> RemoveAction
 
 
 def _commit_files(
-    settings: Settings, table: Table, opened: DeltaTable, rows: Rows, removed: list[RemoveAction],
-    metadata: Mapping[str, Any], closing: tuple[str, int] | None, records: Mapping[str, int],
-) -> None:  # fmt: skip
-    """New files with `rows`, whose columns stand in the order of the table's, for the removed ones, in one commit."""
+    settings: Settings, table: Table, opened: DeltaTable, new: NewRows, removed: list[RemoveAction]
+) -> None:
+    """New files, with columns in the order of the table's, for the removed ones, in one commit."""
+    closing = new.closing
     try:
         partition_by = opened.metadata().partition_columns
-        added = write_files(settings, table, rows().cast(pa.schema(opened.schema().to_arrow())), partition_by, records)
+        rows = new.rows().cast(pa.schema(opened.schema().to_arrow()))
+        added = write_files(settings, table, rows, partition_by, new.records)
         ensure_held(settings)
         opened.create_write_transaction(
             [*removed, *added],
@@ -126,7 +135,7 @@ def _commit_files(
             opened.schema(),
             partition_by,
             commit_properties=CommitProperties(
-                custom_metadata={"userMetadata": json.dumps(metadata)},
+                custom_metadata={"userMetadata": json.dumps(new.metadata)},
                 app_transactions=None if closing is None else [Transaction(*closing)],
             ),
             post_commithook_properties=HOOKS,

@@ -95,9 +95,10 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
     damages = tuple(gold_hashes.damaged(settings, publication))
     ours = {model_id: model for model_id, model in models.items() if model_id in publication.models}
     with lake_beside(settings) as beside:
-        _copy_bronze(spark, settings, beside, publication, ours, progress)
+        rebuilding = _Rebuilding(spark, settings, beside, publication, ours, progress)
+        _copy_bronze(rebuilding)
         final = final_before(settings)
-        _rebuild_silver(spark, settings, beside, publication, ours, final, progress)
+        _rebuild_silver(rebuilding, final)
         # what is still to be built is of an earlier publication, as what is held is
         held = {*(str(entry["slice"]) for entry in publication.held), *slices_of_runs(publication.pending)}
         plan = _plan(beside, ours, held, is_by_hour=DEVICE_SILENCES.name not in publication.tables)
@@ -138,28 +139,40 @@ def _sweep(beside: Settings) -> None:
         LakeFiles(beside).delete_folder(layer)
 
 
-def _copy_bronze(spark: SparkSession, settings: Settings, beside: Settings, publication: Publication, models: Models,
-                 progress: Progress) -> None:  # fmt: skip
+@dataclass(frozen=True)
+class _Rebuilding:
+    """What is rebuilt of a publication, with its models, from the lake of `settings` in the one `beside` it."""
+
+    spark: SparkSession
+    settings: Settings
+    beside: Settings
+    publication: Publication
+    models: Models
+    progress: Progress
+
+
+def _copy_bronze(of: _Rebuilding) -> None:
     """Bronze up to where the pinned silver had come, and silver's tables with no rows and that progress."""
+    spark, settings, beside, publication = of.spark, of.settings, of.beside, of.publication
     pinned = open_table(settings, SILVER_REJECTED.name, publication.inputs[SILVER_REJECTED.name])
     for table, app in ((BRONZE_TELEMETRY, App.TELEMETRY), (BRONZE_LIFECYCLE, App.LIFECYCLE)):
-        progress(f"copying {table.name}")
+        of.progress(f"copying {table.name}")
         reached = None if pinned is None else pinned.transaction_version(app)
         ensure_table(spark, beside, table)
         if reached is not None:
             rows = read_table(spark, settings, table.name).where(F.col("ingest_id") <= reached)
             append_once(rows, beside, table, App.INGEST, int(reached), {"step": _RUN})
-    ensure_silver(spark, beside, models)
+    ensure_silver(spark, beside, of.models)
     reached = None if pinned is None else pinned.transaction_version(App.TELEMETRY)
     if reached is not None:
         nothing = read_table(spark, beside, SILVER_REJECTED.name).limit(0)
         append_once(nothing, beside, SILVER_REJECTED, App.TELEMETRY, int(reached), {"step": _RUN})
 
 
-def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, publication: Publication,
-                    models: Models, final: str, progress: Progress) -> None:  # fmt: skip
+def _rebuild_silver(of: _Rebuilding, final: str) -> None:
     """Slices before `final` are left out, as bronze no longer has all of them."""
-    progress(SILVER_DEVICES.name)
+    spark, settings, beside, models, publication = of.spark, of.settings, of.beside, of.models, of.publication
+    of.progress(SILVER_DEVICES.name)
     update_registry(beside, models, _RUN)
     records: dict[str, int] = {}
     for name, version in publication.inputs.items():
@@ -168,7 +181,7 @@ def _rebuild_silver(spark: SparkSession, settings: Settings, beside: Settings, p
             if slice_ >= final:
                 records[slice_] = records.get(slice_, 0) + count
     for slices in _portions(records):
-        progress(f"silver {slices[0]} to {slices[-1]}")
+        of.progress(f"silver {slices[0]} to {slices[-1]}")
         rebuild_slices(spark, beside, models, list(slices), _RUN)
     copied = read_table(spark, beside, BRONZE_TELEMETRY.name).count()
     tables = {model.table for model in models.values()} | {SILVER_REJECTED.name}

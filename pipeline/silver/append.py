@@ -23,7 +23,7 @@ from lake.storage.delta import Rows, open_table, require_table
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.storage.retention import final_before
-from lake.storage.slice_commits import append_once, replace_once
+from lake.storage.slice_commits import NewRows, append_once, replace_once
 from lake.storage.spark_commits import ensure_table, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
@@ -76,12 +76,12 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
                 ours = readings(f"(FROM {FINAL} WHERE ingest_id > {reached})", table, models)
                 said = metadata | {"slices": runs_of(slices)}
                 rows = _as_it_stands(connection, settings, table, ours)
-                append_once(settings, table, rows, App.TELEMETRY, target, said, _records(final, table.name))
+                append_once(settings, table, NewRows(rows, said, _records(final, table.name), (App.TELEMETRY, target)))
         # closes the tick, so it is written even when nothing was rejected
         refused_in = touched.get(None, []) if not report.rejected else report.slices
         said = metadata | {"slices": runs_of(refused_in)}
         rows = partial(arrow_rows, connection, rejected(FINAL))
-        append_once(settings, SILVER_REJECTED, rows, App.TELEMETRY, target, said, _records(final, None))
+        append_once(settings, SILVER_REJECTED, NewRows(rows, said, _records(final, None), (App.TELEMETRY, target)))
     return report
 
 
@@ -117,14 +117,14 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         said = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
         for table in tables.values():
             rows = _as_it_stands(connection, settings, table, readings(ours, table, models))
-            replace_once(settings, table, rows, said, None, _records(final, table.name), slices)
+            replace_once(settings, table, NewRows(rows, said, _records(final, table.name)), slices)
         # lifecycle records are not judged by slices: theirs stay
         kept = " UNION ALL ".join(
             f"SELECT * FROM {newest_rows(settings, SILVER_REJECTED.name)} WHERE {where} AND NOT ({OF_TELEMETRY})"
             for where in _in_slices(slices)
         )
         rows = _as_it_stands(connection, settings, SILVER_REJECTED, f"{rejected(ours)} UNION ALL BY NAME {kept}")
-        replace_once(settings, SILVER_REJECTED, rows, said, closing, _records(final, None), slices)
+        replace_once(settings, SILVER_REJECTED, NewRows(rows, said, _records(final, None), closing), slices)
     return report
 
 

@@ -19,7 +19,7 @@ from lake.models.catalog import silver_tables
 from lake.slices import HOUR_MICROS, runs_of, slice_of, slices_of_runs
 from lake.storage.applications import App
 from lake.storage.duckdb_connection import connect
-from lake.storage.slice_commits import append_once, replace_once
+from lake.storage.slice_commits import NewRows, append_once, replace_once
 from lake.storage.spark_commits import commits_after, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, OF_TELEMETRY
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES
@@ -67,13 +67,13 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
                 "run_id": run_id,
             }
             history = partial(arrow_rows, connection, f"FROM {_HISTORY}")
-            replace_once(settings, SILVER_DEVICES, history, metadata, (App.LIFECYCLE, target))
+            replace_once(settings, SILVER_DEVICES, NewRows(history, metadata, closing=(App.LIFECYCLE, target)))
         _update_sites(connection, settings, target, run_id)
         new = f"(FROM {FINAL} WHERE ingest_id > {done})"
         refused = {each.slice: each.records for each in counts(connection, new, "reason IS NOT NULL")}
-        closing = {"step": "devices", "slices": runs_of(refused), "run_id": run_id}
+        said = {"step": "devices", "slices": runs_of(refused), "run_id": run_id}
         rows = partial(arrow_rows, connection, rejected(new))
-        append_once(settings, SILVER_REJECTED, rows, App.LIFECYCLE, target, closing, refused)
+        append_once(settings, SILVER_REJECTED, NewRows(rows, said, refused, (App.LIFECYCLE, target)))
     return len(found)
 
 
@@ -85,7 +85,8 @@ def _update_sites(connection: duckdb.DuckDBPyConnection, settings: Settings, tar
     )
     if before != after and progress_of(settings, SILVER_SITES.name, App.LIFECYCLE) < target:
         rows = partial(arrow_rows, connection, f"FROM {_SITES}")
-        replace_once(settings, SILVER_SITES, rows, {"step": "sites", "run_id": run_id}, (App.LIFECYCLE, target))
+        said = {"step": "sites", "run_id": run_id}
+        replace_once(settings, SILVER_SITES, NewRows(rows, said, closing=(App.LIFECYCLE, target)))
 
 
 def judge_anew(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> list[str]:
@@ -118,7 +119,8 @@ def judge_new_models(spark: SparkSession, settings: Settings, models: Models, ru
             rebuild_slices(spark, settings, models, slices, run_id, closing=(seen, reached))
         else:
             nothing = partial(arrow_rows, connection, f"FROM {every} LIMIT 0")
-            append_once(settings, SILVER_REJECTED, nothing, seen, reached, {"step": "models", "run_id": run_id}, {})
+            said = {"step": "models", "run_id": run_id}
+            append_once(settings, SILVER_REJECTED, NewRows(nothing, said, closing=(seen, reached)))
     return slices
 
 

@@ -58,18 +58,12 @@ SETTINGS = PROJECT / "runtime" / "settings.py"
 LONGEST = 300
 LONGEST_FUNCTION = 50
 MOST_PARAMETERS = 6
-# what a person types or an analyst calls by keyword, and what says all that a commit is made of
+# what a person types or an analyst calls by keyword, a table's declaration, and a simulation with its surroundings
 MANY_PARAMETERS = {
     "lakehouse.cli.commands.simulate:simulate",
     "lakehouse.published:series",
     "lake.tables.gold_parts:gold_table",
-    "lake.storage.slice_commits:append_once",
-    "lake.storage.slice_commits:replace_once",
-    "lake.storage.slice_commits:_commit_files",
-    "lake.storage.log_files:unread_files",
     "device_sim.simulation:simulate",
-    "pipeline.proof.verification:_rebuild_silver",
-    "streams.hot_outputs:_message",
 }
 
 

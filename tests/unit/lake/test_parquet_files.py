@@ -15,7 +15,7 @@ from deltalake import DeltaTable, Field, Schema
 from lake.storage.delta import arrow_schema, open_table
 from lake.storage.locations import table_uri
 from lake.storage.page_checks import pages_checked
-from lake.storage.slice_commits import append_once, replace_once
+from lake.storage.slice_commits import NewRows, append_once, replace_once
 from lake.storage.slice_files import records_by_slice, slice_files, slices_of
 from lake.tables.contracts import Column, Table
 from runtime.errors import StepError
@@ -57,10 +57,10 @@ def row(name: str | None, hour: int = 5, at: datetime | None = MOMENT) -> dict[s
 def append(settings: Settings, *rows: dict[str, Any], txn: int = 1) -> None:
     """Append the rows once."""
     plain = pa.schema([field.with_nullable(True) for field in arrow_schema(TABLE)])
-    append_once(
-        settings, TABLE, lambda: pa.Table.from_pylist(list(rows), plain).to_reader(), "test", txn, {"step": "t"},
-        counted(rows),
-    )  # fmt: skip
+    new = NewRows(
+        lambda: pa.Table.from_pylist(list(rows), plain).to_reader(), {"step": "t"}, counted(rows), ("test", txn)
+    )
+    append_once(settings, TABLE, new)
 
 
 def counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -71,7 +71,7 @@ def counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def replace(settings: Settings, rows: Sequence[dict[str, Any]], slices: Collection[str]) -> None:
     """Put the rows in the place of what the slices have."""
     made = pa.Table.from_pylist(list(rows), arrow_schema(TABLE))
-    replace_once(settings, TABLE, made.to_reader, {"step": "t"}, ("closing", 7), counted(rows), slices)
+    replace_once(settings, TABLE, NewRows(made.to_reader, {"step": "t"}, counted(rows), ("closing", 7)), slices)
 
 
 def files(settings: Settings) -> list[tuple[str, ...]]:

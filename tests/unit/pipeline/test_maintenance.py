@@ -18,7 +18,7 @@ from lake.storage.delta import append, arrow_schema, open_table, read_rows, roll
 from lake.storage.delta import replace as replace_rows
 from lake.storage.lake_files import LakeFiles, StoredFile
 from lake.storage.locations import table_uri
-from lake.storage.log_files import checkpoint, current_at, droppable_log, table_files, unread_files
+from lake.storage.log_files import KeptVersions, checkpoint, current_at, droppable_log, table_files, unread_files
 from lake.tables.gold import DEVICE_COMPLETENESS
 from pipeline.gold.stale import stale_slices
 from pipeline.maintenance import Upkeep, plan_upkeep, upkeep
@@ -67,7 +67,8 @@ def unread(settings: Settings, pinned: set[int], since: int, before: float) -> l
     oldest = open_table(settings, TABLE.name, min({since, *pinned}))
     assert newest is not None
     assert oldest is not None
-    return unread_files(files, table_files(files, TABLE.name), oldest, newest.version(), pinned, since, before)
+    kept = KeptVersions(oldest, pinned, since, newest.version())
+    return unread_files(files, table_files(files, TABLE.name), kept, before)
 
 
 def devices_at(settings: Settings, version: int | None = None) -> list[str]:
