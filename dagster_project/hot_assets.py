@@ -27,7 +27,7 @@ from dagster import (
 
 from dagster_project import steps
 from dagster_project.partitions import asset_key
-from dagster_project.runs.under_way import under_way
+from dagster_project.runs.under_way import busy_with
 from ingestion.waiting import running_bootstrap
 from lake.tables.gold import DEVICE_MINUTES
 from lake.tables.ops import OPS_HOT_RECONCILIATION
@@ -112,9 +112,9 @@ def _reconciliation(owners: list[str]) -> AssetsDefinition:
 def hot_minutes(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     """Ask for a comparison when the hot path has told something, or gold was published, since the last one."""
     settings: Settings = context.resources.settings
-    busy = under_way(context.instance, reconcile_hot_path.name)
-    if busy:
-        return SkipReason(f"{busy} is under way.")
+    busy = busy_with(context.instance, reconcile_hot_path.name)
+    if busy is not None:
+        return busy
     bootstrap = running_bootstrap(settings)
     if bootstrap is None:
         return SkipReason("No broker runs.")

@@ -20,7 +20,7 @@ from dagster import (
 )
 
 from dagster_project.jobs import publish, refresh, upkeep
-from dagster_project.runs.under_way import under_way
+from dagster_project.runs.under_way import busy_with
 from lake.models.catalog import Model, known_models
 from pipeline.gold.stale import stale_slices
 from runtime.settings import Settings
@@ -33,8 +33,7 @@ from runtime.settings import Settings
 )
 def warm(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """Ask for a refresh unless one is under way."""
-    busy = under_way(context.instance, refresh.name)
-    return SkipReason(f"{busy} is under way.") if busy else RunRequest()
+    return busy_with(context.instance, refresh.name) or RunRequest()
 
 
 @schedule(
@@ -61,8 +60,7 @@ def cold(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
 )
 def daily(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """Ask for upkeep unless it is under way."""
-    busy = under_way(context.instance, upkeep.name)
-    return SkipReason(f"{busy} is under way.") if busy else RunRequest()
+    return busy_with(context.instance, upkeep.name) or RunRequest()
 
 
 SCHEDULES: list[ScheduleDefinition] = [warm, cold, daily]

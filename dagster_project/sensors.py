@@ -20,7 +20,7 @@ from dagster import (
 )
 
 from dagster_project.jobs import ingest, publish, refresh
-from dagster_project.runs.under_way import under_way
+from dagster_project.runs.under_way import busy_with
 from ingestion.waiting import waiting_messages
 from lake.models.catalog import Model, known_models
 from lake.records.publications import newest
@@ -42,9 +42,9 @@ _PAUSE = timedelta(minutes=1)
 )
 def new_messages(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     """Ask for a refresh when something waits and no run is about to take it; after a failure only a minute later."""
-    busy = under_way(context.instance, ingest.name, refresh.name)
-    if busy:
-        return SkipReason(f"{busy} is under way.")
+    busy = busy_with(context.instance, ingest.name, refresh.name)
+    if busy is not None:
+        return busy
     if _has_just_failed(context.instance):
         return SkipReason("The last refresh failed less than a minute ago.")
     count = waiting_messages(context.resources.settings)
@@ -63,9 +63,9 @@ def new_messages(context: SensorEvaluationContext) -> RunRequest | SkipReason:
 def stale_slices(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     """Ask for a publication when slices are stale. One request a state of silver: what is held then stays held."""
     settings: Settings = context.resources.settings
-    busy = under_way(context.instance, publish.name, refresh.name)
-    if busy:
-        return SkipReason(f"{busy} is under way.")
+    busy = busy_with(context.instance, publish.name, refresh.name)
+    if busy is not None:
+        return busy
     models = known_models(settings)
     versions = silver_versions(settings, models)
     state = canonical_json({"silver": versions, "models": {name: model.digest for name, model in models.items()}})

@@ -1,6 +1,7 @@
 """Column types as values: what a column holds, and how each engine calls it.
 
-Belongs here: the types that columns may have, and their names in Spark, DuckDB and Arrow, which Delta's own follow.
+Belongs here: the types that columns may have, and their names in Spark, DuckDB, Arrow, which Delta's own follow, and
+PostgreSQL.
 Which column has which type is declared in `lake.tables` and by the device models; Spark's words are read here.
 """
 
@@ -15,16 +16,16 @@ from lake.sql_text import quoted_name
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# as Spark, DuckDB and Arrow call them
+# as Spark, DuckDB, Arrow and PostgreSQL call them
 _NAMES = {
-    "string": ("VARCHAR", "string"),
-    "boolean": ("BOOLEAN", "bool"),
-    "int": ("INTEGER", "int32"),
-    "bigint": ("BIGINT", "int64"),
-    "double": ("DOUBLE", "float64"),
-    "date": ("DATE", "date32"),
-    "timestamp": ("TIMESTAMP WITH TIME ZONE", "timestamp"),
-    "binary": ("BLOB", "binary"),
+    "string": ("VARCHAR", "string", "text"),
+    "boolean": ("BOOLEAN", "bool", "boolean"),
+    "int": ("INTEGER", "int32", "integer"),
+    "bigint": ("BIGINT", "int64", "bigint"),
+    "double": ("DOUBLE", "float64", "double precision"),
+    "date": ("DATE", "date32", "date"),
+    "timestamp": ("TIMESTAMP WITH TIME ZONE", "timestamp", "timestamptz"),
+    "binary": ("BLOB", "binary", "bytea"),
 }
 
 
@@ -141,6 +142,13 @@ def column_type(spark_type: str) -> ColumnType:
 def duckdb_type(spark_type: str) -> str:
     """`array<double>` -> `DOUBLE[]`, `map<string,int>` -> `MAP(VARCHAR, INTEGER)`, and so on, as deep as it goes."""
     return column_type(spark_type).duckdb
+
+
+def postgres_type(spark_type: str) -> str:
+    """`double` -> `double precision`, of a column that holds one value. Raises ValueError for any other."""
+    if spark_type not in _NAMES:
+        raise ValueError(f"A column of PostgreSQL holds no {spark_type!r}.")
+    return _NAMES[spark_type][2]
 
 
 def _fields_of(inner: str) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import platform
 import signal
 
 import psutil
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter, SkipReason
 
 from runtime.process_ids import ProcessId
 
@@ -37,6 +37,12 @@ def under_way(instance: DagsterInstance, *jobs: str) -> str | None:
     end_abandoned(instance)
     runs = instance.get_runs(RunsFilter(statuses=_UNDER_WAY))
     return next((run.job_name for run in runs if run.job_name in jobs), None)
+
+
+def busy_with(instance: DagsterInstance, *jobs: str) -> SkipReason | None:
+    """Why a sensor or schedule asks for nothing while one of `jobs` is under way; None when none is."""
+    job = under_way(instance, *jobs)
+    return None if job is None else SkipReason(f"{job} is under way.")
 
 
 def run_processes(instance: DagsterInstance) -> list[psutil.Process]:

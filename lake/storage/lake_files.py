@@ -13,7 +13,7 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from lake.storage.lease import ensure_held
-from lake.storage.locations import s3fs_options
+from lake.storage.locations import s3_files
 from runtime.settings import Settings
 from runtime.whole_files import write_whole
 
@@ -38,11 +38,7 @@ class LakeFiles:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._root = settings.lake_uri.removeprefix("s3://")
-        self._system: Any = LocalFileSystem()
-        if settings.is_s3:
-            import s3fs
-
-            self._system = s3fs.S3FileSystem(**s3fs_options(settings), use_listings_cache=False)
+        self._system: Any = s3_files(settings) if settings.is_s3 else LocalFileSystem()
 
     def place(self, folder: str) -> tuple[Any, str]:
         """A folder of the lake as pyarrow takes it: the file system, None for the machine's own, and the path."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from lake.storage.locations import s3fs_options
+from lake.storage.locations import s3_files
 from runtime.private_files import ensure_home
 from runtime.settings import Settings
 from runtime.whole_files import create_whole, write_whole
@@ -76,9 +76,7 @@ class _InBucket:
     """A conditional PUT is what creates a file exclusively."""
 
     def __init__(self, settings: Settings) -> None:
-        import s3fs
-
-        self._files = s3fs.S3FileSystem(**s3fs_options(settings), use_listings_cache=False)
+        self._files = s3_files(settings)
         self._prefix = f"{settings.lake_uri.removeprefix('s3://')}/_lease"
 
     def names(self) -> list[str]:

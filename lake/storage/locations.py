@@ -78,6 +78,13 @@ def duckdb_secret(settings: Settings) -> str | None:
     return f"CREATE OR REPLACE SECRET lakehouse ({', '.join(parts)})"
 
 
+def s3_files(settings: Settings) -> Any:
+    """The files on S3 as they are now: what was listed before is not remembered."""
+    import s3fs  # takes a second, which a lake in a folder does not need
+
+    return s3fs.S3FileSystem(**s3fs_options(settings), use_listings_cache=False)
+
+
 def s3fs_options(settings: Settings) -> dict[str, Any]:
     """Arguments for `s3fs.S3FileSystem`."""
     return {

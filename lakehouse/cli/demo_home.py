@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ingestion.landing_topics import TOPICS
 from lake.storage.delta import open_table
-from lake.storage.locations import s3fs_options
+from lake.storage.locations import s3_files
 from runtime.errors import PlatformError, UsageError
 from runtime.private_files import ensure_home
 from runtime.processes import running_processes
@@ -126,9 +126,7 @@ def _empty(settings: Settings) -> None:
     for name in _EMPTIED:
         shutil.rmtree(settings.home / name, ignore_errors=True)
     if settings.is_s3:
-        import s3fs
-
-        files = s3fs.S3FileSystem(**s3fs_options(settings), use_listings_cache=False)
+        files = s3_files(settings)
         place = settings.lake_uri.removeprefix("s3://")
         if files.exists(place):
             files.rm(place, recursive=True)

@@ -7,6 +7,7 @@ one publication, and of them the rows of the sites that its reader may see. When
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from lake.column_types import postgres_type
 from lake.models.catalog import Model
 from lake.reading.comforts import WIDE, comforts
 from lake.sql_text import quoted, quoted_name
@@ -20,15 +21,6 @@ READERS = "lakehouse_readers"
 """The role that every reader is a member of."""
 NEWEST = f"(SELECT max(publication_id) FROM {CONTROL}.publications)"
 
-_TYPES = {
-    "string": "text",
-    "boolean": "boolean",
-    "int": "integer",
-    "bigint": "bigint",
-    "double": "double precision",
-    "date": "date",
-    "timestamp": "timestamptz",
-}
 # PostgreSQL cuts longer names off
 _LONGEST_NAME = 63
 
@@ -79,7 +71,9 @@ def store_statements(store: str) -> str:
     ]
     for table in GOLD_TABLES:
         name = f"{store}.{table.short_name}"
-        columns = [f"{quoted_name(c.name)} {_TYPES[c.type]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns]
+        columns = [
+            f"{quoted_name(c.name)} {postgres_type(c.type)}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
+        ]
         key = ", ".join(map(quoted_name, table.key))
         parts.append(
             f"CREATE TABLE {name} (copy_id bigint NOT NULL, {', '.join(columns)}, PRIMARY KEY ({key}, copy_id))"

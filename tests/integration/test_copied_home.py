@@ -9,7 +9,7 @@ import pytest
 
 from lake.records import publications
 from runtime.settings import Settings
-from tests.support.running_lakehouse import ROOT, Lakehouse, wait_for
+from tests.support.running_lakehouse import ROOT, Lakehouse, ended_lakehouse, wait_for
 
 _WITHIN_S = 300
 
@@ -17,17 +17,15 @@ _WITHIN_S = 300
 @pytest.fixture
 def original(tmp_path: Path) -> Iterator[Lakehouse]:
     """A lakehouse that is stopped however the test ends."""
-    lakehouse = Lakehouse(tmp_path / ".lakehouse")
-    yield lakehouse
-    lakehouse.run("down")
+    with ended_lakehouse(tmp_path / ".lakehouse") as lakehouse:
+        yield lakehouse
 
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Iterator[Lakehouse]:
     """A home that is not there yet; what was started for it is stopped however the test ends."""
-    lakehouse = Lakehouse(tmp_path / "copies" / "today")
-    yield lakehouse
-    lakehouse.run("down")
+    with ended_lakehouse(tmp_path / "copies" / "today") as lakehouse:
+        yield lakehouse
 
 
 def _newest(lakehouse: Lakehouse) -> int:

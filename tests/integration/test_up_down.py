@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from tests.support.running_lakehouse import Lakehouse, wait_for
+from tests.support.running_lakehouse import Lakehouse, ended_lakehouse, wait_for
 
 _START_S = 300
 _END_S = 120
@@ -24,9 +24,8 @@ _END_S = 120
 @pytest.fixture
 def lakehouse(tmp_path: Path) -> Iterator[Lakehouse]:
     """A lakehouse that is stopped however the test ends."""
-    lakehouse = Lakehouse(tmp_path / "home")
-    yield lakehouse
-    lakehouse.run("down")
+    with ended_lakehouse(tmp_path / "home") as lakehouse:
+        yield lakehouse
 
 
 def kill(process: psutil.Process) -> None:

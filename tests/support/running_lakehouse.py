@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,16 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
 READY = "Ctrl-C stops all of it."
 _START_S = 300
+
+
+@contextmanager
+def ended_lakehouse(home: Path) -> Iterator["Lakehouse"]:
+    """A lakehouse of which nothing runs after the block, however it ends."""
+    lakehouse = Lakehouse(home)
+    try:
+        yield lakehouse
+    finally:
+        lakehouse.run("down")
 
 
 class Lakehouse:
