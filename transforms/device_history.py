@@ -69,24 +69,27 @@ def device_history(judged: str) -> str:
     newest = 'ingest_id DESC, "partition" DESC, "offset" DESC'
     attributes = ", ".join(f"last_value(event.{name} IGNORE NULLS) OVER so_far AS {name}" for name in _ATTRIBUTES)
     return f"""
-        SELECT {", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)}
-        FROM (SELECT *, valid_to IS NULL AS is_current
-        FROM (SELECT *, lead(valid_from) OVER (PARTITION BY device_id ORDER BY valid_from) AS valid_to
-        FROM (SELECT * FROM (
+        WITH events AS (
+            SELECT *, json_transform(mended, {_EVENT}) AS event,
+                CASE WHEN ce_type = {quoted(REGISTERED)} THEN measured_at END AS registered_at,
+                CASE ce_type WHEN {quoted(MAINTENANCE_STARTED)} THEN 'maintenance' WHEN {quoted(RETIRED)} THEN 'retired'
+                    WHEN {quoted(UPDATED)} THEN NULL ELSE 'in_service' END AS new_status
+            FROM {judged} WHERE reason IS NULL AND table_name = {quoted(SILVER_DEVICES.name)}),
+        states AS (
             SELECT device_id, topic, "partition", "offset", ingest_id, measured_at AS valid_from,
                 coalesce(last_value(new_status IGNORE NULLS) OVER so_far, 'in_service') AS status,
                 coalesce(min(registered_at) OVER whole, min(measured_at) OVER whole) AS in_service_at,
                 {attributes},
                 row_number() OVER (PARTITION BY device_id, measured_at ORDER BY {newest}) AS place
-            FROM (SELECT *, json_transform(mended, {_EVENT}) AS event,
-                    CASE WHEN ce_type = {quoted(REGISTERED)} THEN measured_at END AS registered_at,
-                    CASE ce_type WHEN {quoted(MAINTENANCE_STARTED)} THEN 'maintenance' WHEN {quoted(RETIRED)}
-                        THEN 'retired' WHEN {quoted(UPDATED)} THEN NULL ELSE 'in_service' END AS new_status
-                  FROM {judged} WHERE reason IS NULL AND table_name = {quoted(SILVER_DEVICES.name)})
+            FROM events
             WINDOW so_far AS (PARTITION BY device_id ORDER BY measured_at, {arrived}
                               ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
-                   whole AS (PARTITION BY device_id))
-        WHERE place = 1)))"""
+                   whole AS (PARTITION BY device_id)),
+        periods AS (
+            SELECT *, lead(valid_from) OVER (PARTITION BY device_id ORDER BY valid_from) AS valid_to
+            FROM states WHERE place = 1),
+        history AS (SELECT *, valid_to IS NULL AS is_current FROM periods)
+        SELECT {", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)} FROM history"""
 
 
 def judging_facts(history: str) -> str:

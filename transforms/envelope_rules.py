@@ -53,14 +53,17 @@ def judged_envelopes(bronze: str, facts: str, models: Mapping[str, Model], types
     registry_model = """CASE WHEN len(models) < 2 THEN models[1].model_id ELSE coalesce(
         list_filter(models, lambda m: m.valid_from <= measured_at)[-1].model_id, models[1].model_id) END"""
     return f"""
-        SELECT *, {reason_of(rules, "broken")} AS reason, {detail_of(rules, "broken")} AS detail
-        FROM (SELECT *, {first_broken(rules)} AS broken,
-                  {event_date("event_at")} AS event_date, {event_hour("event_at")} AS event_hour
-        FROM (SELECT *, {event_at("clock_status", "measured_at", "received_at")} AS event_at
-        FROM (SELECT b.*, f.registered_id, {status} AS clock_status,
-                  ce_source AS source, ce_id AS message_id, nullif(ce_subject, '') AS component_name,
-                  coalesce(ce_dataschema, {registry_model}) AS model_id, {DIGEST} AS payload_digest
-        FROM {bronze} b LEFT JOIN {facts} f ON b.device_id = f.registered_id)))"""
+        WITH known AS (
+            SELECT b.*, f.registered_id, {status} AS clock_status,
+                ce_source AS source, ce_id AS message_id, nullif(ce_subject, '') AS component_name,
+                coalesce(ce_dataschema, {registry_model}) AS model_id, {DIGEST} AS payload_digest
+            FROM {bronze} b LEFT JOIN {facts} f ON b.device_id = f.registered_id),
+        timed AS (SELECT *, {event_at("clock_status", "measured_at", "received_at")} AS event_at FROM known),
+        sliced AS (
+            SELECT *, {first_broken(rules)} AS broken,
+                {event_date("event_at")} AS event_date, {event_hour("event_at")} AS event_hour
+            FROM timed)
+        SELECT *, {reason_of(rules, "broken")} AS reason, {detail_of(rules, "broken")} AS detail FROM sliced"""
 
 
 def _is_other_type(known: Iterable[str]) -> str:

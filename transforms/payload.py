@@ -71,13 +71,17 @@ def judged_payloads(records: str, payloads: list[Payload]) -> str:
     )
     dropped = ["json_text", "json_types", *(f"parsed_{p.number}" for p in simple)]
     return f"""
+        WITH shaped AS (SELECT *, CASE WHEN reason IS NULL THEN {_shape(payloads)} END AS shape FROM ({records})),
+        decoded AS (
+            SELECT *, CASE WHEN octet_length(value) <= {_of_shape(simple, _limit)}
+                THEN TRY(decode(value)) END AS any_text
+            FROM shaped),
+        valid AS (
+            SELECT * EXCLUDE (any_text), CASE WHEN json_valid(any_text) THEN any_text END AS json_text FROM decoded),
+        typed AS (SELECT *, {_of_shape(simple, _types)} AS json_types{parsed} FROM valid)
         SELECT * EXCLUDE ({", ".join(dropped)}),
             CASE WHEN coalesce({_of_shape(simple, _is_clean)}, false) THEN json_text END AS text
-        FROM (SELECT *, {_of_shape(simple, _types)} AS json_types{parsed}
-        FROM (SELECT * EXCLUDE (any_text), CASE WHEN json_valid(any_text) THEN any_text END AS json_text
-        FROM (SELECT *, CASE WHEN octet_length(value) <= {_of_shape(simple, _limit)}
-                  THEN TRY(decode(value)) END AS any_text
-        FROM (SELECT *, CASE WHEN reason IS NULL THEN {_shape(payloads)} END AS shape FROM ({records})))))"""
+        FROM typed"""
 
 
 def telemetry_values(payloads: list[Payload], columns: Mapping[str, str]) -> tuple[str, list[str]]:

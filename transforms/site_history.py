@@ -46,10 +46,13 @@ def site_history(judged: str) -> str:
         f"nullif(last_value(event.{name} IGNORE NULLS) OVER so_far, '') AS {name}" for name in _ATTRIBUTES
     )
     return f"""
-        SELECT {", ".join(f'"{name}"' for name in SILVER_SITES.column_names)}
-        FROM (SELECT site_id, declared_at, topic, "partition", "offset", ingest_id, {attributes},
+        WITH declarations AS (
+            SELECT *, device_id AS site_id, measured_at AS declared_at, json_transform(mended, {_EVENT}) AS event
+            FROM {judged} WHERE reason IS NULL AND table_name = {quoted(SILVER_SITES.name)}),
+        history AS (
+            SELECT site_id, declared_at, topic, "partition", "offset", ingest_id, {attributes},
                 lead(true) OVER (PARTITION BY site_id ORDER BY {order}) IS NULL AS is_current
-            FROM (SELECT *, device_id AS site_id, measured_at AS declared_at, json_transform(mended, {_EVENT}) AS event
-                  FROM {judged} WHERE reason IS NULL AND table_name = {quoted(SILVER_SITES.name)})
+            FROM declarations
             WINDOW so_far AS (PARTITION BY site_id ORDER BY {order}
-                               ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))"""
+                              ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
+        SELECT {", ".join(f'"{name}"' for name in SILVER_SITES.column_names)} FROM history"""
