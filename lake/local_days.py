@@ -5,7 +5,7 @@ pinned: two machines agree on a day, whatever their systems know.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -85,12 +85,6 @@ def local_days(zone: str, first: date, last: date) -> Iterator[LocalDay]:
         found = local_day(zone, first + timedelta(days=number))
         if found is not None:
             yield found
-
-
-def days_of_slices(zones: Iterable[str], slices: Iterable[str]) -> set[date]:
-    """All local days of the zones that some of the hours lie in."""
-    every = set(slices)
-    return {day for zone in set(zones) for slice_ in every for day in days_of_slice(zone, slice_)}
 
 
 def _midnight(zone: str, day: date) -> datetime:

@@ -19,7 +19,6 @@ SENDER, RECEIVER = False, True
 
 SETTLED_LATER, SETTLED_AT_ONCE, MIXED = Ubyte(0), Ubyte(1), Ubyte(2)
 LARGEST_FRAME = 65_536
-_SMALLEST_FRAME = 512
 
 Fields = dict[Symbol, Any]
 

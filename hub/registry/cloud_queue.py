@@ -93,11 +93,6 @@ def complete(tx: Tx, device_id: str, lock_token: str) -> None:
     _end(tx, _held(tx, device_id, lock_token), "Success")
 
 
-def reject(tx: Tx, device_id: str, lock_token: str) -> None:
-    """The device does not want it. Raises HubError when the lock is lost."""
-    _end(tx, _held(tx, device_id, lock_token), "Rejected")
-
-
 def abandon(tx: Tx, device_id: str, lock_token: str) -> None:
     """The device gives it back; the tenth time it is dead. Raises HubError when the lock is lost."""
     message = _held(tx, device_id, lock_token)

@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, select
 
 from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
@@ -77,14 +77,6 @@ def policies_of(tx: Tx, tenant: str) -> list[Policy]:
 def policies_named(tx: Tx, name: str) -> list[Policy]:
     """The policies of that name, one a tenant: whose key signed a token says which tenant speaks."""
     return [_policy(row) for row in tx.connection.execute(select(POLICIES).where(POLICIES.c.name == name))]
-
-
-def rotate_policy(tx: Tx, tenant: str, name: str, which: str) -> Policy:
-    """Make the `primary` or `secondary` key anew. Raises HubError for an unknown policy."""
-    is_it = (POLICIES.c.tenant == tenant) & (POLICIES.c.name == name)
-    if not tx.connection.execute(update(POLICIES).where(is_it).values({f"{which}_key": new_key()})).rowcount:
-        raise HubError(HubCode.ResourceNotFound, f"Tenant {tenant!r} has no policy {name!r}.")
-    return next(policy for policy in policies_of(tx, tenant) if policy.name == name)
 
 
 def id_scope(tx: Tx, tenant: str) -> str:

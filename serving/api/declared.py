@@ -90,7 +90,6 @@ class DeclaredRoute:
     parameters: tuple[Parameter, ...]
     handler: Callable[..., Any]
     verb: str = "read"
-    is_paged: bool = False
     columns: tuple[str, ...] = ()
     is_hot: bool = False
 
