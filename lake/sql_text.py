@@ -1,7 +1,20 @@
-"""SQL text: values as SQL spells them, for DuckDB and delta-rs where a parameter cannot stand.
+"""SQL text: values as SQL spells them, for DuckDB and delta-rs where a parameter cannot stand, and what a text is.
 
-Belongs here: quoting. Which SQL is asked stands where it is asked; Spark spells texts otherwise.
+Belongs here: quoting, and telling a query from what stands behind FROM. Which SQL is asked stands where it is asked;
+Spark spells texts otherwise.
 """
+
+from typing import NewType
+
+Query = NewType("Query", str)
+"""A whole SELECT, with its WITH."""
+Relation = NewType("Relation", str)
+"""What may stand behind FROM: a name, a function of tables, or a query in brackets."""
+
+
+def relation(query: Query) -> Relation:
+    """A query where a table may stand."""
+    return Relation(f"({query})")
 
 
 def quoted(text: str) -> str:

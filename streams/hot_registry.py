@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 from confluent_kafka import Message
 
+from lake.sql_text import Relation
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
@@ -25,11 +26,11 @@ _STEPS = (
     """CREATE OR REPLACE TEMP VIEW life_judged AS SELECT r.* REPLACE (coalesce(r.reason, c.reason) AS reason), c.mended
     FROM life_records r LEFT JOIN life_closer c ON r."partition" = c."partition" AND r."offset" = c."offset" """,
     f"CREATE OR REPLACE TEMP VIEW life_pool AS SELECT {COLUMNS} FROM life_judged WHERE reason IS NULL",
-    f"CREATE OR REPLACE TEMP VIEW life_hashes AS {repeated_hashes('life_pool')}",
-    f"CREATE OR REPLACE TEMP TABLE life_again AS {repeats('life_pool', 'life_hashes')}",
+    f"CREATE OR REPLACE TEMP VIEW life_hashes AS {repeated_hashes(Relation('life_pool'))}",
+    f"CREATE OR REPLACE TEMP TABLE life_again AS {repeats(Relation('life_pool'), Relation('life_hashes'))}",
     """CREATE OR REPLACE TEMP VIEW life_final AS SELECT j.* REPLACE (coalesce(j.reason, a.reason) AS reason)
     FROM life_judged j LEFT JOIN life_again a USING (topic, "partition", "offset")""",
-    f"CREATE OR REPLACE TEMP TABLE life_history AS {device_history('life_final')}",
+    f"CREATE OR REPLACE TEMP TABLE life_history AS {device_history(Relation('life_final'))}",
 )
 
 
@@ -76,7 +77,7 @@ class HotRegistry:
     def facts(self) -> tuple[pa.Table, pa.Table]:
         """What judging needs (see `device_history.judging_facts`), and where devices stood when."""
         run = self._connection.execute
-        run(f"CREATE OR REPLACE TEMP TABLE life_records AS {judged_lifecycle('life_events')}")
+        run(f"CREATE OR REPLACE TEMP TABLE life_records AS {judged_lifecycle(Relation('life_events'))}")
         waiting = run('SELECT topic, "partition", "offset", shape, value FROM life_records WHERE reason IS NULL')
         rows = [looked_at(batch, judge_event) for batch in waiting.to_arrow_table().to_batches()]
         self._connection.register("looked_at_rows", pa.Table.from_batches(rows, CLOSER))
@@ -85,4 +86,4 @@ class HotRegistry:
         for step in _STEPS:
             run(step)
         placed = "SELECT device_id, valid_from, valid_to, site_id FROM life_history WHERE site_id IS NOT NULL"
-        return run(judging_facts("life_history")).to_arrow_table(), run(placed).to_arrow_table()
+        return run(judging_facts(Relation("life_history"))).to_arrow_table(), run(placed).to_arrow_table()

@@ -15,7 +15,7 @@ from confluent_kafka import Message
 
 from lake.column_types import duckdb_type
 from lake.models.catalog import Model, silver_tables
-from lake.sql_text import quoted, quoted_name
+from lake.sql_text import Relation, quoted, quoted_name
 from lake.tables.bronze import BRONZE_TELEMETRY
 from streams.kafka_records import FROM_RECORDS, record_columns
 from transforms.closer_look import CLOSER, looked_at
@@ -45,7 +45,7 @@ class JudgedBatches:
     ) -> None:
         self._connection = connection
         self._models = models
-        self._judging = judged_telemetry("batch", "facts", models, types)
+        self._judging = judged_telemetry(Relation("batch"), Relation("facts"), models, types)
         self._shapes = payloads_of(models.values())
         self._make_tables()
         self.prepare()
@@ -133,8 +133,8 @@ class JudgedBatches:
         run(f"CREATE TABLE seen AS SELECT {COLUMNS}, event_at FROM judged")
         near = f"SELECT {COLUMNS} FROM seen SEMI JOIN (FROM judged WHERE reason IS NULL) USING ({', '.join(IDENTITY)})"
         run(f"CREATE VIEW pool AS SELECT {COLUMNS} FROM judged WHERE reason IS NULL UNION ALL {near}")
-        run(f"CREATE VIEW hashes AS {repeated_hashes('pool')}")
-        run(f"CREATE TABLE again AS {repeats('pool', 'hashes')}")
+        run(f"CREATE VIEW hashes AS {repeated_hashes(Relation('pool'))}")
+        run(f"CREATE TABLE again AS {repeats(Relation('pool'), Relation('hashes'))}")
         run(
             """CREATE VIEW settled AS SELECT j.* REPLACE (coalesce(j.reason, a.reason) AS reason) FROM judged j
             LEFT JOIN again a ON j.topic = a.topic AND j."partition" = a."partition" AND j."offset" = a."offset" """
@@ -149,13 +149,13 @@ class JudgedBatches:
             "find_packs": f"FROM batch WHERE {is_packed()}",
             "find_waiting": 'SELECT topic, "partition", "offset", shape, value FROM records '
             "WHERE reason IS NULL AND text IS NULL",
-            "find_repeats": f"INSERT INTO again {repeats('pool', 'hashes')}",
+            "find_repeats": f"INSERT INTO again {repeats(Relation('pool'), Relation('hashes'))}",
             "remember": f"INSERT INTO seen SELECT {COLUMNS}, event_at FROM settled WHERE reason IS NULL",
             "counted": "SELECT (SELECT count(*) FROM settled WHERE reason IS NOT NULL), (SELECT count(*) FROM again), "
             "(SELECT count(*) FROM new_readings)",
         }
         for number, table in enumerate(self._tables.values()):
-            rows = self._metric_rows(readings("settled", table, self._models), table.name)
+            rows = self._metric_rows(readings(Relation("settled"), table, self._models), table.name)
             statements[f"readings_{number}"] = f"INSERT INTO new_readings {rows}"
         for name, sql in statements.items():
             self._connection.execute(f"PREPARE {name} AS {sql}")

@@ -7,7 +7,7 @@ which they take effect, not by arrival, so an event that comes late lands where 
 
 import json
 
-from lake.sql_text import quoted
+from lake.sql_text import Query, Relation, quoted
 from lake.tables.silver import SILVER_DEVICES, SILVER_SITES
 from transforms.clock import event_date, event_hour, is_wrong_unit
 from transforms.envelope_rules import DIGEST, envelope_rules
@@ -21,14 +21,14 @@ _ATTRIBUTES = {"model_id": "string", "site_id": "string", "reporting_interval_s"
 _EVENT = quoted(json.dumps({"model_id": "VARCHAR", "site_id": "VARCHAR", "reporting_interval_s": "INTEGER"}))
 
 
-def judged_lifecycle(bronze: str) -> str:
+def judged_lifecycle(bronze: Relation) -> Query:
     """SQL for every bronze lifecycle row once, with a `reason` where its envelope refuses it.
 
     The others are for `judge_event`.
     """
     rules = envelope_rules([*LIFECYCLE_TYPES, SITE_DECLARED], is_wrong_unit("measured_at", "received_at"))
     # a lifecycle record counts when it arrived: its own time may lie years back by right
-    return f"""
+    return Query(f"""
         SELECT topic, "partition", "offset", ingest_id, received_at, received_at AS event_at,
             {event_date("received_at")} AS event_date, {event_hour("received_at")} AS event_hour, 'ok' AS clock_status,
             {reason_of(rules, "broken")} AS reason, {detail_of(rules, "broken")} AS detail,
@@ -38,7 +38,7 @@ def judged_lifecycle(bronze: str) -> str:
                 ELSE {quoted(SILVER_DEVICES.name)} END AS table_name,
             CASE ce_type WHEN {quoted(SITE_DECLARED)} THEN {SITE} END AS shape,
             NULL::VARCHAR AS text, value
-        FROM (SELECT *, {first_broken(rules)} AS broken FROM {bronze})"""
+        FROM (SELECT *, {first_broken(rules)} AS broken FROM {bronze})""")
 
 
 def judge_event(value: bytes | None, shape: int | None = None) -> Judgement:
@@ -60,7 +60,7 @@ def judge_event(value: bytes | None, shape: int | None = None) -> Judgement:
     return Judgement(text=json.dumps(event))
 
 
-def device_history(judged: str) -> str:
+def device_history(judged: Relation) -> Query:
     """SQL for the rows of `silver.devices` from judged lifecycle events: one a device and change.
 
     Attributes hold until an event names them anew. Of several events at one moment the last to arrive wins.
@@ -68,7 +68,7 @@ def device_history(judged: str) -> str:
     arrived = 'ingest_id, "partition", "offset"'
     newest = 'ingest_id DESC, "partition" DESC, "offset" DESC'
     attributes = ", ".join(f"last_value(event.{name} IGNORE NULLS) OVER so_far AS {name}" for name in _ATTRIBUTES)
-    return f"""
+    return Query(f"""
         WITH events AS (
             SELECT *, json_transform(mended, {_EVENT}) AS event,
                 CASE WHEN ce_type = {quoted(REGISTERED)} THEN measured_at END AS registered_at,
@@ -89,14 +89,14 @@ def device_history(judged: str) -> str:
             SELECT *, lead(valid_from) OVER (PARTITION BY device_id ORDER BY valid_from) AS valid_to
             FROM states WHERE place = 1),
         history AS (SELECT *, valid_to IS NULL AS is_current FROM periods)
-        SELECT {", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)} FROM history"""
+        SELECT {", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)} FROM history""")
 
 
-def judging_facts(history: str) -> str:
+def judging_facts(history: Relation) -> Query:
     """SQL for what judging telemetry needs of the registry, one row a device: `registered_id`, `in_service_at` and its
     `models` over time."""
-    return f"""
+    return Query(f"""
         SELECT device_id AS registered_id, min(in_service_at) AS in_service_at,
             list(struct_pack(valid_from, model_id) ORDER BY valid_from, model_id)
                 FILTER (model_id IS NOT NULL) AS models
-        FROM {history} GROUP BY device_id"""
+        FROM {history} GROUP BY device_id""")

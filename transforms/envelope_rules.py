@@ -6,7 +6,7 @@ Belongs here: the rules that need only bronze columns, the registry and the list
 from collections.abc import Iterable, Mapping
 
 from lake.models.catalog import Model
-from lake.sql_text import quoted
+from lake.sql_text import Query, Relation, quoted
 from transforms.clock import clock_status, event_at, event_date, event_hour, is_plausible
 from transforms.packed import is_packed
 from transforms.reasons import Reason
@@ -38,12 +38,14 @@ def envelope_rules(known_types: Iterable[str], wrong_unit: str) -> list[Rule]:
     ]
 
 
-def judged_envelopes(bronze: str, facts: str, models: Mapping[str, Model], types: Iterable[str] = ()) -> str:
+def judged_envelopes(
+    bronze: Relation, facts: Relation, models: Mapping[str, Model], types: Iterable[str] = ()
+) -> Query:
     """SQL for bronze telemetry with its slice, its model and, where a rule refuses it, `reason` and `detail`.
 
     `types` are foreign types of messages that count as telemetry; one that ends in * stands for all that begin so.
-    `bronze` and `facts` (see `registry.judging_facts`) are what may stand behind FROM. Adds `source`, `message_id`,
-    `component_name`, `model_id`, `clock_status`, `event_at`, `event_date`, `event_hour`, `payload_digest`.
+    `facts` are those of `device_history.judging_facts`. Adds `source`, `message_id`, `component_name`, `model_id`,
+    `clock_status`, `event_at`, `event_date`, `event_hour`, `payload_digest`.
     """
     of_envelope = envelope_rules([TELEMETRY_TYPE, *types], "clock_status = 'wrong_unit'")
     unpacked = Rule(is_packed(), Reason.UNPACKED, "'its messages stand under topic ' || topic || '#1 and on'")
@@ -52,7 +54,7 @@ def judged_envelopes(bronze: str, facts: str, models: Mapping[str, Model], types
     # most devices have had one model
     registry_model = """CASE WHEN len(models) < 2 THEN models[1].model_id ELSE coalesce(
         list_filter(models, lambda m: m.valid_from <= measured_at)[-1].model_id, models[1].model_id) END"""
-    return f"""
+    return Query(f"""
         WITH known AS (
             SELECT b.*, f.registered_id, {status} AS clock_status,
                 ce_source AS source, ce_id AS message_id, nullif(ce_subject, '') AS component_name,
@@ -63,7 +65,7 @@ def judged_envelopes(bronze: str, facts: str, models: Mapping[str, Model], types
             SELECT *, {first_broken(rules)} AS broken,
                 {event_date("event_at")} AS event_date, {event_hour("event_at")} AS event_hour
             FROM timed)
-        SELECT *, {reason_of(rules, "broken")} AS reason, {detail_of(rules, "broken")} AS detail FROM sliced"""
+        SELECT *, {reason_of(rules, "broken")} AS reason, {detail_of(rules, "broken")} AS detail FROM sliced""")
 
 
 def _is_other_type(known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lake.column_types import duckdb_type
 from lake.models.catalog import Model, Telemetry
-from lake.sql_text import quoted
+from lake.sql_text import Query, quoted, relation
 from transforms.rules import listed
 
 # what DuckDB says a JSON value is, for the types whose values need no closer look
@@ -58,7 +58,7 @@ def payloads_of(models: Iterable[Model]) -> list[Payload]:
     return shapes
 
 
-def judged_payloads(records: str, payloads: list[Payload]) -> str:
+def judged_payloads(records: Query, payloads: list[Payload]) -> Query:
     """SQL for `records`, a query, with `shape`, the number of the payload shape of the records without a `reason`, null
     where there is none; and `text`, the payload of those that need no closer look.
 
@@ -70,8 +70,9 @@ def judged_payloads(records: str, payloads: list[Payload]) -> str:
         for p in simple
     )
     dropped = ["json_text", "json_types", *(f"parsed_{p.number}" for p in simple)]
-    return f"""
-        WITH shaped AS (SELECT *, CASE WHEN reason IS NULL THEN {_shape(payloads)} END AS shape FROM ({records})),
+    return Query(f"""
+        WITH shaped AS (
+            SELECT *, CASE WHEN reason IS NULL THEN {_shape(payloads)} END AS shape FROM {relation(records)}),
         decoded AS (
             SELECT *, CASE WHEN octet_length(value) <= {_of_shape(simple, _limit)}
                 THEN TRY(decode(value)) END AS any_text
@@ -81,7 +82,7 @@ def judged_payloads(records: str, payloads: list[Payload]) -> str:
         typed AS (SELECT *, {_of_shape(simple, _types)} AS json_types{parsed} FROM valid)
         SELECT * EXCLUDE ({", ".join(dropped)}),
             CASE WHEN coalesce({_of_shape(simple, _is_clean)}, false) THEN json_text END AS text
-        FROM typed"""
+        FROM typed""")
 
 
 def telemetry_values(payloads: list[Payload], columns: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -8,7 +8,7 @@ both come through here; they differ only in the bronze rows and the earlier read
 from collections.abc import Iterable, Mapping
 
 from lake.models.catalog import Model
-from lake.sql_text import quoted
+from lake.sql_text import Query, Relation, quoted, relation
 from lake.tables.contracts import Table
 from lake.tables.silver import READING_COLUMNS, SILVER_REJECTED
 from transforms.envelope_rules import judged_envelopes
@@ -23,7 +23,9 @@ RECORD_COLUMNS = (
 """What is known of a record when SQL has judged it, besides its `value`: that is kept where there is no `text`."""
 
 
-def judged_telemetry(bronze: str, facts: str, models: Mapping[str, Model], types: Iterable[str] = ()) -> str:
+def judged_telemetry(
+    bronze: Relation, facts: Relation, models: Mapping[str, Model], types: Iterable[str] = ()
+) -> Query:
     """SQL for every bronze row once, with its slice and a `reason` where envelope or device refuse it.
 
     `types` are foreign types of messages that count as telemetry. A row with neither a reason nor a `text` is for
@@ -33,22 +35,23 @@ def judged_telemetry(bronze: str, facts: str, models: Mapping[str, Model], types
     tables = " ".join(f"WHEN {quoted(m.model_id)} THEN {quoted(m.table)}" for m in models.values())
     table_name = f"CASE model_id {tables} END" if tables else "NULL::VARCHAR"
     value = "CASE WHEN text IS NULL THEN value END AS value"
-    return f"SELECT {', '.join(RECORD_COLUMNS)}, {value} FROM (SELECT *, {table_name} AS table_name FROM ({judged}))"
+    columns = ", ".join(RECORD_COLUMNS)
+    return Query(f"SELECT {columns}, {value} FROM (SELECT *, {table_name} AS table_name FROM {relation(judged)})")
 
 
-def readings(judged: str, table: Table, models: Mapping[str, Model]) -> str:
+def readings(judged: Relation, table: Table, models: Mapping[str, Model]) -> Query:
     """SQL for the rows of one silver reading table, in its declared order of columns."""
     common = [column.name for column in READING_COLUMNS]
     ours = [p for p in payloads_of(models.values()) if p.model.table == table.name]
     parsed, telemetry = telemetry_values(ours, {c.name: c.type for c in table.columns if c.name not in common})
     names = ", ".join(f'"{name}"' for name in common)
-    return f"""SELECT {names}, {", ".join(telemetry)} FROM (
-        SELECT *, {parsed} FROM {judged} WHERE reason IS NULL AND table_name = {quoted(table.name)})"""
+    return Query(f"""SELECT {names}, {", ".join(telemetry)} FROM (
+        SELECT *, {parsed} FROM {judged} WHERE reason IS NULL AND table_name = {quoted(table.name)})""")
 
 
-def rejected(judged: str) -> str:
+def rejected(judged: Relation) -> Query:
     """SQL for the rows of `silver.rejected`."""
     names = ", ".join(f'"{name}"' for name in SILVER_REJECTED.column_names if name != "value")
     # a pack's bytes stay in bronze
     value = f"CASE WHEN reason <> '{Reason.UNPACKED}' THEN coalesce(value, encode(text)) END"
-    return f"SELECT {names}, {value} AS value FROM {judged} WHERE reason IS NOT NULL"
+    return Query(f"SELECT {names}, {value} AS value FROM {judged} WHERE reason IS NOT NULL")

@@ -6,6 +6,7 @@ bronze recorded, so ticks and a rebuild keep the same one. The others are `dupli
 else `conflict`.
 """
 
+from lake.sql_text import Query, Relation
 from transforms.reasons import Reason
 
 IDENTITY = ("source", "message_id", "measured_at")
@@ -15,18 +16,18 @@ COLUMNS = f"{', '.join(KEYS)}, {_ORDER}, payload_digest"
 """What a pool of valid records has of each."""
 
 
-def repeated_hashes(pool: str) -> str:
-    """SQL for the hashes of identities that come more than once in `pool`, what may stand behind FROM.
+def repeated_hashes(pool: Relation) -> Query:
+    """SQL for the hashes of identities that come more than once in `pool`.
 
     Without any no identity does: counting hashes of eight bytes leaves few suspects to compare as they are.
     """
-    return f"SELECT hash({', '.join(KEYS)}) AS identity_hash FROM {pool} GROUP BY ALL HAVING count(*) > 1"
+    return Query(f"SELECT hash({', '.join(KEYS)}) AS identity_hash FROM {pool} GROUP BY ALL HAVING count(*) > 1")
 
 
-def repeats(pool: str, hashes: str) -> str:
+def repeats(pool: Relation, hashes: Relation) -> Query:
     """SQL for the records of `pool` that are not the first of their identity: place, `reason`, `detail`, `repeats`."""
     first = 'first_value(struct_pack(topic, p := "partition", o := "offset", digest := payload_digest)) OVER identity'
-    return f"""
+    return Query(f"""
         SELECT topic, "partition", "offset",
             CASE WHEN payload_digest = first.digest THEN '{Reason.DUPLICATE}' ELSE '{Reason.CONFLICT}' END AS reason,
             'repeats ' || place AS detail, place AS repeats
@@ -34,4 +35,4 @@ def repeats(pool: str, hashes: str) -> str:
               FROM (SELECT *, {first} AS first FROM {pool}
                     WHERE hash({", ".join(KEYS)}) IN (FROM {hashes})
                     WINDOW identity AS (PARTITION BY {", ".join(KEYS)} ORDER BY {_ORDER})))
-        WHERE (topic, "partition", "offset") <> (first.topic, first.p, first.o)"""
+        WHERE (topic, "partition", "offset") <> (first.topic, first.p, first.o)""")

@@ -7,7 +7,7 @@ declared, not by arrival. What the sites come to together is in `places`.
 import json
 
 from lake.local_days import is_zone
-from lake.sql_text import quoted
+from lake.sql_text import Query, Relation, quoted
 from lake.tables.silver import SILVER_SITES
 from transforms.reasons import Reason
 from transforms.strict_payload import Judgement, WrongTypeError, parsed, shown, typed
@@ -35,7 +35,7 @@ def judge_site(value: bytes | None) -> Judgement:
     return Judgement(text=json.dumps(event))
 
 
-def site_history(judged: str) -> str:
+def site_history(judged: Relation) -> Query:
     """SQL for the rows of `silver.sites` from judged lifecycle events: one a declaration.
 
     Attributes hold until a declaration names them anew; an empty text takes one away. Of several at one moment the last
@@ -45,7 +45,7 @@ def site_history(judged: str) -> str:
     attributes = ", ".join(
         f"nullif(last_value(event.{name} IGNORE NULLS) OVER so_far, '') AS {name}" for name in _ATTRIBUTES
     )
-    return f"""
+    return Query(f"""
         WITH declarations AS (
             SELECT *, device_id AS site_id, measured_at AS declared_at, json_transform(mended, {_EVENT}) AS event
             FROM {judged} WHERE reason IS NULL AND table_name = {quoted(SILVER_SITES.name)}),
@@ -55,4 +55,4 @@ def site_history(judged: str) -> str:
             FROM declarations
             WINDOW so_far AS (PARTITION BY site_id ORDER BY {order}
                               ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
-        SELECT {", ".join(f'"{name}"' for name in SILVER_SITES.column_names)} FROM history"""
+        SELECT {", ".join(f'"{name}"' for name in SILVER_SITES.column_names)} FROM history""")

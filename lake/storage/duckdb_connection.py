@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from lake.sql_text import quoted
+from lake.sql_text import Relation, quoted
 from lake.storage.locations import duckdb_secret
 from runtime.errors import PlatformError
 from runtime.settings import Settings
@@ -69,10 +69,10 @@ def extension_path(name: str) -> Path:
     return path
 
 
-def scan(uri: str, version: int) -> str:
+def scan(uri: str, version: int) -> Relation:
     """SQL for a Delta table at a version.
 
     Add predicates that compare the partition columns with constants (`=`, `between`): `IN`, `OR`, joins and timestamps
     skip no files.
     """
-    return f"delta_scan({quoted(uri)}, version={int(version)})"
+    return Relation(f"delta_scan({quoted(uri)}, version={int(version)})")

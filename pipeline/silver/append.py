@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from lake.models.catalog import Model, silver_tables
 from lake.slices import HOUR_MICROS, hours_by_date, predicate, runs_of, slice_start
+from lake.sql_text import Query, Relation, relation
 from lake.storage.applications import App
 from lake.storage.delta import Rows, open_table, require_table
 from lake.storage.duckdb_connection import scan
@@ -62,7 +63,7 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
     with judging(settings) as connection:
         unpack(connection, settings, done, target, run_id)
         every = newest_rows(settings, BRONZE_TELEMETRY.name)
-        new = f"SELECT * FROM {every} WHERE ingest_id > {done} AND ingest_id <= {target}"
+        new = Query(f"SELECT * FROM {every} WHERE ingest_id > {done} AND ingest_id <= {target}")
         _judge(connection, settings, models, new)
         touched = _slices_by_table(counts(connection, "judged"))
         refuse_repeats(connection, _earlier_readings(connection, settings, tables, touched, done))
@@ -73,7 +74,7 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
             slices = touched.get(table.name, [])
             if slices:
                 reached = progress_of(settings, table.name, App.TELEMETRY)
-                ours = readings(f"(FROM {FINAL} WHERE ingest_id > {reached})", table, models)
+                ours = readings(Relation(f"(FROM {FINAL} WHERE ingest_id > {reached})"), table, models)
                 said = metadata | {"slices": runs_of(slices)}
                 rows = _as_it_stands(connection, settings, table, ours)
                 append_once(settings, table, NewRows(rows, said, _records(final, table.name), (App.TELEMETRY, target)))
@@ -113,7 +114,7 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         refuse_repeats(connection, None)
         final = counts(connection, FINAL, predicate(slices))
         report = _report(final)
-        ours = f"(FROM {FINAL} WHERE {predicate(slices)})"
+        ours = Relation(f"(FROM {FINAL} WHERE {predicate(slices)})")
         said = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
         for table in tables.values():
             rows = _as_it_stands(connection, settings, table, readings(ours, table, models))
@@ -136,12 +137,12 @@ def ensure_silver(spark: SparkSession, settings: Settings, models: Models) -> di
     return tables
 
 
-def newest_rows(settings: Settings, table: str) -> str:
+def newest_rows(settings: Settings, table: str) -> Relation:
     """What stands behind FROM for a table as it is now, which must be there."""
     return scan(table_uri(settings, table), require_table(settings, table).version())
 
 
-def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Models, bronze: str) -> None:
+def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Models, bronze: Query) -> None:
     """Judge the bronze rows of a query."""
     shapes = payloads_of(models.values())
 
@@ -150,7 +151,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Mo
 
     connection.execute(f"CREATE OR REPLACE TABLE facts AS {judging_facts(newest_rows(settings, SILVER_DEVICES.name))}")
     types = settings.telemetry_types
-    take(connection, judged_telemetry(f"({bronze})", "facts", models, types), closely)
+    take(connection, judged_telemetry(relation(bronze), Relation("facts"), models, types), closely)
 
 
 def _as_it_stands(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, rows: str) -> Rows:
@@ -165,7 +166,7 @@ def _as_it_stands(connection: duckdb.DuckDBPyConnection, settings: Settings, tab
     return partial(arrow_rows, connection, f"SELECT {', '.join(columns.values())} FROM ({rows})")
 
 
-def _of_hours(settings: Settings, measured: Sequence[int], received: Sequence[int], done: int) -> str:
+def _of_hours(settings: Settings, measured: Sequence[int], received: Sequence[int], done: int) -> Query:
     """SQL for the bronze rows measured or received in hours since 1970; two scans, as an OR would skip no files."""
     table = newest_rows(settings, BRONZE_TELEMETRY.name)
 
@@ -174,9 +175,11 @@ def _of_hours(settings: Settings, measured: Sequence[int], received: Sequence[in
         return f"{column} BETWEEN {min(hours)} AND {max(hours)} AND {column} IN ({listed})"
 
     by_clock = within("measured_hour", measured)
-    return f"""SELECT * FROM {table} WHERE ingest_id <= {done} AND {by_clock}
+    return Query(
+        f"""SELECT * FROM {table} WHERE ingest_id <= {done} AND {by_clock}
         UNION ALL SELECT * FROM {table} WHERE ingest_id <= {done} AND {within("received_hour", received)}
             AND NOT coalesce({by_clock}, false)"""
+    )
 
 
 def _slices_by_table(found: list[Count]) -> dict[str | None, list[str]]:
@@ -193,7 +196,7 @@ def _earlier_readings(
     tables: Mapping[str, Table],
     touched: Mapping[str | None, list[str]],
     done: int,
-) -> str | None:
+) -> Query | None:
     """SQL for the readings of earlier ticks that the new ones may repeat: those of the touched slices, where a repeat
     with a good clock lies, and those with a wrong clock at the same times, which may be parked in any slice."""
     parts: list[str] = []
@@ -213,7 +216,7 @@ def _earlier_readings(
                         AND measured_at BETWEEN make_timestamptz({first}) AND make_timestamptz({last})) e
                 SEMI JOIN (FROM judged WHERE {ours}) USING ({", ".join(IDENTITY)})"""
             )
-    return " UNION ALL ".join(parts) or None
+    return Query(" UNION ALL ".join(parts)) if parts else None
 
 
 def _near(slices: Sequence[str], has_parked: bool) -> Iterator[str]:

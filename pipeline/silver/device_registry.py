@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from lake.models.catalog import silver_tables
 from lake.slices import HOUR_MICROS, runs_of, slice_of, slices_of_runs
+from lake.sql_text import Relation
 from lake.storage.applications import App
 from lake.storage.duckdb_connection import connect
 from lake.storage.slice_commits import NewRows, append_once, replace_once
@@ -49,7 +50,8 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
     if target <= done:
         return 0
     with judging(settings) as connection:
-        events = f"(SELECT * FROM {newest_rows(settings, BRONZE_LIFECYCLE.name)} WHERE ingest_id <= {target})"
+        landed = newest_rows(settings, BRONZE_LIFECYCLE.name)
+        events = Relation(f"(SELECT * FROM {landed} WHERE ingest_id <= {target})")
         take(connection, judged_lifecycle(events), judge_event)
         refuse_repeats(connection, None)
         connection.execute(f"CREATE TABLE {_HISTORY} AS {device_history(FINAL)}")
@@ -69,7 +71,7 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
             history = partial(arrow_rows, connection, f"FROM {_HISTORY}")
             replace_once(settings, SILVER_DEVICES, NewRows(history, metadata, closing=(App.LIFECYCLE, target)))
         _update_sites(connection, settings, target, run_id)
-        new = f"(FROM {FINAL} WHERE ingest_id > {done})"
+        new = Relation(f"(FROM {FINAL} WHERE ingest_id > {done})")
         refused = {each.slice: each.records for each in counts(connection, new, "reason IS NOT NULL")}
         said = {"step": "devices", "slices": runs_of(refused), "run_id": run_id}
         rows = partial(arrow_rows, connection, rejected(new))

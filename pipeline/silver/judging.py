@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from lake.sql_text import quoted
+from lake.sql_text import Query, Relation, quoted
 from lake.storage.duckdb_connection import connect
 from runtime.settings import Settings
 from transforms.closer_look import CLOSER, Judge, looked_at
 from transforms.repeats import COLUMNS, repeated_hashes, repeats
 
-FINAL = "final"
+FINAL = Relation("final")
 """The view of all records after `refuse_repeats`: `reason` null for those that silver takes."""
 
 _MEMORY_MB, _A_CORE_MB = 1024, 256
@@ -54,7 +54,7 @@ def judging(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def take(connection: duckdb.DuckDBPyConnection, query: str, judge: Judge) -> None:
+def take(connection: duckdb.DuckDBPyConnection, query: Query, judge: Judge) -> None:
     """Judge the records of `query`, from `transforms`, one by one where they have neither `reason` nor `text`."""
     connection.execute(f"CREATE OR REPLACE TABLE records AS {query}")
     connection.register("none", pa.Table.from_batches([], CLOSER))
@@ -73,7 +73,7 @@ def take(connection: duckdb.DuckDBPyConnection, query: str, judge: Judge) -> Non
     )
 
 
-def refuse_repeats(connection: duckdb.DuckDBPyConnection, earlier: str | None) -> None:
+def refuse_repeats(connection: duckdb.DuckDBPyConnection, earlier: Query | None) -> None:
     """Make FINAL: the judged records, those refused that repeat one of them or one of `earlier`.
 
     `earlier` is SQL for earlier readings with the columns of `repeats.COLUMNS`, or None.
@@ -81,8 +81,8 @@ def refuse_repeats(connection: duckdb.DuckDBPyConnection, earlier: str | None) -
     pool = f"SELECT {COLUMNS} FROM judged WHERE reason IS NULL"
     connection.execute(f"CREATE TABLE earlier AS {earlier or f'{pool} AND false'}")
     connection.execute(f"CREATE VIEW pool AS {pool} UNION ALL SELECT {COLUMNS} FROM earlier")
-    connection.execute(f"CREATE TABLE hashes AS {repeated_hashes('pool')}")
-    connection.execute(f"CREATE TABLE again AS {repeats('pool', 'hashes')}")
+    connection.execute(f"CREATE TABLE hashes AS {repeated_hashes(Relation('pool'))}")
+    connection.execute(f"CREATE TABLE again AS {repeats(Relation('pool'), Relation('hashes'))}")
     connection.execute(
         f"""CREATE VIEW {FINAL} AS SELECT j.* REPLACE (coalesce(j.reason, a.reason) AS reason,
             coalesce(j.detail, a.detail) AS detail), a.repeats
@@ -91,7 +91,7 @@ def refuse_repeats(connection: duckdb.DuckDBPyConnection, earlier: str | None) -
     )
 
 
-def counts(connection: duckdb.DuckDBPyConnection, judged: str, where: str = "true") -> list[Count]:
+def counts(connection: duckdb.DuckDBPyConnection, judged: Relation, where: str = "true") -> list[Count]:
     """Records of `judged` or of FINAL."""
     rows = connection.execute(
         f"""SELECT CASE WHEN reason IS NULL THEN table_name END AS name, reason,
