@@ -203,7 +203,7 @@ class GoldCounts:
                 f"NULL::DATE AS event_date, NULL::TIMESTAMPTZ AS hour_at, {counts} WHERE false"
             )
         pinned = {} if self.published is None else self.published.tables
-        source = scan(table_uri(self.settings, table), version)
+        source: str = scan(table_uri(self.settings, table), version)
         if table == DEVICE_COMPLETENESS.name:
             source = completeness_source(
                 self.settings, pinned, lambda name: scan(table_uri(self.settings, name), pinned[name])

@@ -65,7 +65,7 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
         every = newest_rows(settings, BRONZE_TELEMETRY.name)
         new = Query(f"SELECT * FROM {every} WHERE ingest_id > {done} AND ingest_id <= {target}")
         _judge(connection, settings, models, new)
-        touched = _slices_by_table(counts(connection, "judged"))
+        touched = _slices_by_table(counts(connection, Relation("judged")))
         refuse_repeats(connection, _earlier_readings(connection, settings, tables, touched, done))
         final = counts(connection, FINAL)
         report = _report(final)
