@@ -1,6 +1,6 @@
 """Runs: which of them are under way, and ending those whose process is gone.
 
-Belongs here: questions about the instance's runs. Executing one is in `run`.
+Belongs here: questions about the instance's runs. Executing one is in `in_process`.
 
 A run lives in one process. When that is killed, nobody tells Dagster, and a run that never ends would block the queue:
 so a run carries its process in its tags, and whoever comes next looks.

@@ -1,7 +1,7 @@
 """Device models: the DTDL Interfaces and quality files that this lakehouse knows, and the silver tables they become.
 
 Belongs here: what a model is, which Interfaces are one, their tables, and looking one up. Files are in
-`model_documents`, adding one is in `model_store`, what DTDL means is in `dtdl` and `telemetry`.
+`documents`, adding one is in `store`, what DTDL means is in `dtdl` and `telemetry`.
 """
 
 import difflib

@@ -1,7 +1,7 @@
 """The store of added device models: the folder of a lakehouse into which `models add` writes.
 
 Belongs here: checking a new document against what is known, and writing it. Reading the folder is in
-`model_documents`, what a model becomes is in `models`.
+`documents`, what a model becomes is in `models`.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Queries: SQL over the lake's tables, gold as it is published.
 
 Belongs here: which version of a table a reader sees, the views that say so, and refusing SQL that is more than reading.
-How a result is printed belongs in the command; what Delta and DuckDB need to meet is in `duck`.
+How a result is printed belongs in the command; what Delta and DuckDB need to meet is in `duckdb_connection`.
 
 Views are made when SQL first names their table, so that a question about one table opens one log.
 """

@@ -1,7 +1,7 @@
 """Tables that delta-rs writes: opening, creating, appending, replacing slices, rolling back.
 
 Belongs here: small helpers over `deltalake`, for any table whose declared writer is delta-rs, and for looking at any
-table's log without Spark. What the rows mean belongs to the callers; tables that Spark writes are in `commits`.
+table's log without Spark. What the rows mean belongs to the callers; tables that Spark writes are in `spark_commits`.
 """
 
 import json

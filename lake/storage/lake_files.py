@@ -1,7 +1,7 @@
 """Files: what lies in a lake, in a folder or on S3, apart from what it means.
 
 Belongs here: listing, reading, writing and deleting by a path relative to the lake. Which file belongs to which table's
-version is in `versions`; nothing here knows Delta.
+version is in `log_files`; nothing here knows Delta.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Locations: where a table lies and how each engine is told so.
 
 Belongs here: the mapping from a table's name to a path or address for Spark, delta-rs and DuckDB, and the
-credentials each wants. Reading or writing tables belongs in `commits`, `queries` and the steps.
+credentials each wants. Reading or writing tables belongs in `delta`, `spark_commits`, `reader` and the steps.
 """
 
 from pathlib import Path

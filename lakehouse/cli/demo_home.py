@@ -1,6 +1,6 @@
 """The demo's home: whether the demo may use this home, and emptying what an earlier demo left there.
 
-Belongs here: the marker file `demo.json` and what it protects. The demo itself is in `demo_command`.
+Belongs here: the marker file `demo.json` and what it protects. The demo itself is in `commands.demo`.
 
 A demo starts from an empty lake, so that it always does the same. It empties a home only if a demo filled it and
 nothing has landed there since; whatever else is there is somebody's data.

@@ -42,7 +42,7 @@ _MOMENTS = ("event_at", "measured_at", "received_at")
 def update_registry(settings: Settings, models: Models, run_id: str) -> int:
     """Bring `silver.devices` and `silver.sites` up to all lifecycle events; returns how many devices changed.
 
-    The tables are there (see `silver.ensure_silver`). The commit of devices says when which records differ
+    The tables are there (see `append.ensure_silver`). The commit of devices says when which records differ
     (`intervals`) and which slices must be judged anew (`rejudge`).
     """
     target = progress_of(settings, BRONZE_LIFECYCLE.name, App.INGEST)

@@ -1,6 +1,6 @@
 """The embedded broker: a one-node Kafka in KRaft mode for a home that names no other.
 
-Belongs here: its configuration, start and stop. Topics belong in `topics`, messages in `envelope`.
+Belongs here: its configuration, start and stop. Topics belong in `landing_topics`, messages in `envelope`.
 """
 
 import re

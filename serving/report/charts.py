@@ -1,7 +1,7 @@
 """Charts of the report as inline SVG: a heat map, lines with bands, strips of verdicts.
 
 Belongs here: turning numbers into SVG text. No colours: each shape has a class, and the template's style gives it one
-for light and dark. Where the numbers come from is in `report_data`.
+for light and dark. Where the numbers come from is in `data`.
 """
 
 import math

@@ -1,7 +1,7 @@
 """The report's figures: what is asked of published gold, of silver and of the verdicts.
 
 Belongs here: queries, each of which a user could type into `lakehouse sql`, and their results in plain types. Charts
-are in `report_charts`, the page in `report`.
+are in `charts`, the page in `report`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,7 @@
 """Imports point one way, in no circle, and what the rooms may not do they do not do."""
 
 import ast
+import re
 from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -80,6 +81,13 @@ def module_name(path: Path) -> str:
 
 
 NAMES = {module_name(path) for path in MODULES}
+# as docstrings may call modules and packages: by any part of their names
+PLACES = {
+    ".".join(parts[start:end])
+    for parts in (module.split(".") for module in NAMES)
+    for start in range(len(parts))
+    for end in range(start + 1, len(parts) + 1)
+}
 
 
 def imports(source: str) -> set[str]:
@@ -208,6 +216,22 @@ def test_only_the_settings_read_the_environment(path: Path) -> None:
 def test_every_module_has_a_charter(path: Path) -> None:
     """A module opens by saying what it is for."""
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def places_named(charter: str) -> set[str]:
+    """The modules and packages to which a charter sends what does not belong here."""
+    sent = re.finditer(
+        r"\b(?:belongs?|lies?|stands?|is|are) (?:in|to|with) ((?:`[a-z_.]+`(?:, | and | or )?)+)", charter
+    )
+    return {each for match in sent for each in re.findall(r"`([a-z_.]+)`", match[1])}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_charter_sends_nobody_to_a_place_that_is_not_there(path: Path) -> None:
+    """What belongs elsewhere belongs in a module that there is, named in full or by the end of its name."""
+    charter = " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").split())
+    assert places_named(charter) <= PLACES
+    assert places_named("Topics belong in `a.b`, `c` and `d`; a moment is in `e`.") == {"a.b", "c", "d", "e"}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if name(p).startswith(("transforms/", "wire/"))], ids=name)
