@@ -50,7 +50,7 @@ def open_table(settings: Settings, table: str, version: int | None = None) -> De
     FormatError. Within `open_logs` the newest one is one table, which moves on with its log."""
     uri = table_uri(settings, table)
     try:
-        opened = kept_table(uri) if version is None else None
+        opened = kept_table(uri, version)
         if opened is not None:
             return opened
         opened = DeltaTable(uri, version=version, storage_options=delta_options(settings))
@@ -64,8 +64,7 @@ def open_table(settings: Settings, table: str, version: int | None = None) -> De
     except OSError as error:
         raise PlatformError(explain_store(settings, uri, str(error))) from error
     check_format(table, opened)
-    if version is None:
-        keep_table(uri, opened)
+    keep_table(uri, version, opened)
     return opened
 
 

@@ -1,10 +1,10 @@
 """Open logs: the tables that a step has opened, of which it asks for news only when it comes to them again.
 
-Belongs here: keeping them for as long as a step lasts. Opening a table belongs in `delta`.
+Belongs here: keeping them for as long as a step lasts. How a table is opened belongs in `delta`.
 
-Opening a table reads its log from the last checkpoint on, and a step comes to the same table a dozen times: what an
-application has reached, which version to read, which columns there are, the commit itself. A kept table moves on with
-its log, so whoever needs one version of it asks for that version, and gets a table of its own.
+Opening one reads its log from the last checkpoint on, and a step comes to the same table a dozen times: what an
+application has reached, which version to read, which columns there are, the commit itself. A table that was asked for
+as it is moves on with its log; one that was asked for at a version is kept apart, and stays there.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ from contextvars import ContextVar
 
 from deltalake import DeltaTable
 
-_kept: ContextVar[dict[str, DeltaTable] | None] = ContextVar("logs that a step keeps open", default=None)
+_Kept = dict[tuple[str, int | None], DeltaTable]
+_kept: ContextVar[_Kept | None] = ContextVar("logs that a step keeps open", default=None)
 
 
 @contextmanager
@@ -29,16 +30,16 @@ def open_logs() -> Iterator[None]:
         _kept.reset(token)
 
 
-def kept_table(uri: str) -> DeltaTable | None:
-    """A table that was opened before, as it is now; None when it has to be opened."""
-    found = (_kept.get() or {}).get(uri)
-    if found is not None:
+def kept_table(uri: str, version: int | None) -> DeltaTable | None:
+    """A table that was opened before, at a version or as it is now; None when it has to be opened."""
+    found = (_kept.get() or {}).get((uri, version))
+    if found is not None and version is None:
         found.update_incremental()
     return found
 
 
-def keep_table(uri: str, opened: DeltaTable) -> None:
-    """Keep a table at its newest version, when a step has asked for that."""
+def keep_table(uri: str, version: int | None, opened: DeltaTable) -> None:
+    """Keep a table that was asked for at a version, or as it is, when a step has asked for that."""
     kept = _kept.get()
     if kept is not None:
-        kept[uri] = opened
+        kept[uri, version] = opened

@@ -23,6 +23,7 @@ from lake.storage.applications import App
 from lake.storage.delta import Rows, open_table, require_table
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
+from lake.storage.open_logs import open_logs
 from lake.storage.retention import final_before
 from lake.storage.slice_commits import NewRows, append_once, replace_once
 from lake.storage.spark_commits import ensure_table, progress_of
@@ -86,6 +87,7 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
     return report
 
 
+@open_logs()
 def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slices: list[str], run_id: str,
                    closing: tuple[str, int] | None = None) -> SilverReport:  # fmt: skip
     """Judge the bronze telemetry of these slices anew and replace them in every silver table.

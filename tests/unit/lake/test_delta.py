@@ -158,6 +158,7 @@ def test_a_step_opens_a_log_once_and_sees_what_was_committed_since(settings: Set
         pinned = require_table(settings, TABLE.name, 1)
         write_deltalake(other, wider, mode="append")
         assert require_table(settings, TABLE.name).version() == 3
+        assert require_table(settings, TABLE.name, 1) is pinned
         assert pinned.version() == 1
         assert openings == [f"{TABLE.name}@1"]
         with ThreadPoolExecutor(1) as pool:
