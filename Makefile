@@ -117,8 +117,9 @@ clean: ## remove the installation and every cache, not the lakehouses
 	@touch $@
 
 # Dagster reads the lineage of the dbt models from it
-.venv/.manifest: .venv/.project pipeline/gold/dbt_manifest.py $(DBT_SOURCES)
+.venv/.manifest: .venv/.project pipeline/gold/dbt_manifest.py pipeline/gold/plan.py dagster_project/column_lineage.py $(DBT_SOURCES)
 	@$(BIN)/python -m pipeline.gold.dbt_manifest
+	@$(BIN)/python -m dagster_project.column_origins
 	@touch $@
 
 # Java programs start in half the time once their classes are archived

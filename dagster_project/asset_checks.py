@@ -26,6 +26,11 @@ from lake.tables.silver import SILVER_REJECTED, UNSLICED_SILVER
 
 GATE = "gate"
 _MOST_HELD = 100
+_ENFORCED = (
+    "The table's quality suite. Publication enforces it: a slice goes out with a passing verdict on its data alone, "
+    "stored in `ops.verdicts`, whoever asks, and one that fails is held. This check shows the verdicts and decides "
+    "nothing: whatever becomes of it, what fails stays held. To publish a held slice as it is, start the job `release`."
+)
 
 
 def gate_checks(models: Mapping[str, Model], calendar: Calendar) -> list[AssetCheckSpec]:
@@ -42,7 +47,7 @@ def _gate_check(table: str, is_hourly: bool, calendar: Calendar) -> AssetCheckSp
     return AssetCheckSpec(
         GATE,
         asset=asset_key(table),
-        description="The table's quality suite. A slice that fails it is held: it is not published.",
+        description=_ENFORCED,
         # the checks of one step have one kind of partitions; a day's results carry their day all the same
         partitions_def=calendar.hours if is_hourly else None,
     )
@@ -73,7 +78,7 @@ def evaluations(verdicts: Iterable[Verdict]) -> Iterator[AssetCheckEvaluation]:
                 asset_key=asset_key(table), check_name=GATE, passed=True, partition=span.last, metadata=metadata
             )
     for each in failing.values():
-        more = {"more_held_slices": len(each) - _MOST_HELD} if len(each) > _MOST_HELD else {}
+        more = {"more_held_slices": f"{len(each) - _MOST_HELD:,}"} if len(each) > _MOST_HELD else {}
         for verdict in each[:_MOST_HELD]:
             yield _evaluation(verdict, _told(verdict) | more)
 

@@ -9,10 +9,14 @@ from typing import Any
 
 from dagster import AssetSelection, Definitions, define_asset_job, definitions, in_process_executor
 
+from dagster_project.asset_notes import Notes
 from dagster_project.assets import OWNERS, lake_assets
+from dagster_project.column_lineage import Lineage
+from dagster_project.column_origins import column_origins
 from dagster_project.dbt_assets import candidate_assets
 from dagster_project.hot_assets import HOT_SENSORS, hot_assets, reconcile_hot_path
 from dagster_project.jobs import JOBS
+from dagster_project.operator_jobs import OPERATOR_JOBS
 from dagster_project.partitions import Calendar, asset_key, calendar_of
 from dagster_project.resources import Work, run_resources
 from dagster_project.schedules import SCHEDULES
@@ -37,15 +41,17 @@ def build_definitions(
 
     `resource_overrides` replace resources by key (see `resources.run_resources`); `work` is shared with runs in this
     process, `calendar` has the partitions, by default as noted in the home. Raises UsageError for settings or device
-    models that cannot be used, StepError when dbt cannot parse.
+    models that cannot be used, StepError when dbt cannot compile.
     """
     settings = settings or load_settings()
     models = known_models(settings)
     calendar = calendar or calendar_of(settings)
+    manifest = ensure_manifest()
+    notes = Notes(settings, models, manifest, Lineage(column_origins(), models))
     every = [
         *lake_assets(models, calendar),
         *hot_assets(OWNERS),
-        *candidate_assets(models, calendar, ensure_manifest()),
+        *candidate_assets(models, calendar, manifest),
     ]
     gold = AssetSelection.groups("candidate", "gold") & AssetSelection.all().materializable()
     silver = AssetSelection.groups("silver") & AssetSelection.all().materializable()
@@ -62,8 +68,8 @@ def build_definitions(
         ),
     ]
     return Definitions(
-        assets=every,
-        jobs=[*JOBS.values(), reconcile_hot_path, *backfills],
+        assets=[notes.on(each) for each in every],
+        jobs=[*JOBS.values(), *OPERATOR_JOBS, reconcile_hot_path, *backfills],
         schedules=SCHEDULES,
         sensors=[*SENSORS, *HOT_SENSORS],
         resources={**run_resources(settings, work), **(resource_overrides or {})},

@@ -52,6 +52,7 @@ class Work:
     prepared: Prepared | None = None
     outcome: Outcome | None = None
     upkeep: Upkeep | None = None
+    released: str | None = None
     is_held: bool = False
     error: LakehouseError | None = None
 

@@ -134,7 +134,7 @@ def land(step: Step) -> None:
         for topic, count in landed.ingested.items():
             table = BRONZE_TABLES[topic].name
             if count or asset_key(table) in step.yielded:
-                metadata = {"rows": count, "delta_version": version_of(step.settings, table) or 0}
+                metadata = {"rows": count, "delta_version": str(version_of(step.settings, table) or 0)}
                 step.materialized(asset_key(table), None, metadata)
 
 
@@ -245,13 +245,16 @@ def _report_silver(step: Step, before: Mapping[str, int]) -> None:
         key = asset_key(table)
         named = step.partitions or {None} if key in step.yielded else ()
         for span in spans(written.rows, {*written.touched, *named}):
-            step.materialized(key, span.last, span.metadata | {"delta_version": written.version})
+            step.materialized(key, span.last, span.metadata | {"delta_version": str(written.version)})
 
 
 def _report_candidates(step: Step) -> None:
+    gold = {table.short_name for table in GOLD_TABLES}
     for name, rows in candidate_rows(step.settings).items():
         for span in spans(rows, rows):
-            step.materialized(AssetKey(["candidate", name]), span.last, span.metadata)
+            # a staging table has the rows of whatever slices were built
+            metadata = span.metadata if name in gold else {"rows_together": f"{span.rows:,}"}
+            step.materialized(AssetKey(["candidate", name]), span.last, metadata)
 
 
 def _report_gold(step: Step, outcome: Outcome) -> None:
@@ -264,12 +267,12 @@ def _report_gold(step: Step, outcome: Outcome) -> None:
     for verdict in outcome.verdicts:
         for slice_ in verdict.slices:
             rows.setdefault(verdict.table, {})[partition_of(slice_)] = rows_at(verdict, slice_)
-    shared = {"publication": publication.publication_id, "inputs": MetadataValue.json(dict(publication.inputs))}
+    shared = {"publication": str(publication.publication_id), "inputs": MetadataValue.json(dict(publication.inputs))}
     for table in GOLD_TABLES:
         judged = rows.get(table.name, {})
         published: list[Slice] = [None] if table in WHOLE else [s for s in publication.slices if s in judged]
         for span in spans(judged, published):
-            version = {"delta_version": publication.tables[table.name]}
+            version = {"delta_version": str(publication.tables[table.name])}
             step.materialized(asset_key(table.name), span.last, span.metadata | version | shared)
 
 

@@ -30,7 +30,7 @@ from runtime.errors import StepError
 from runtime.private_files import ensure_home
 from runtime.settings import Settings
 
-_PLAN_TABLES = {
+PLAN_TABLES = {
     "slices": "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT, has_data BOOLEAN",
     "gone": "slice_at TIMESTAMPTZ",
     "carried": "slice_at TIMESTAMPTZ",
@@ -108,7 +108,7 @@ def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) 
         except duckdb.IOException as error:
             raise StepError(f"The gold candidate {path} is in use: wait for the other build. ({error})") from error
         connection.execute("CREATE SCHEMA IF NOT EXISTS candidate.plan")
-        for name, columns in _PLAN_TABLES.items():
+        for name, columns in PLAN_TABLES.items():
             connection.execute(f"CREATE OR REPLACE TABLE candidate.plan.{name} ({columns})")
             _insert(connection, f"candidate.plan.{name}", rows[name])
 

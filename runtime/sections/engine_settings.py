@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Annotated
 
 from runtime.kafka.clients import address_of
-from runtime.variables import Setting, absolute_path, host, hosts, memory_size, message_types, port, spark_address
+from runtime.variables import (
+    Setting,
+    absolute_path,
+    host,
+    hosts,
+    memory_size,
+    message_types,
+    port,
+    spark_address,
+    whole_number,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +94,15 @@ class SparkSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DagsterSettings:
-    """Dagster's own web page."""
+    """Dagster's own web page, and what it shows."""
 
     ui_port: Annotated[
         int | None, Setting("LAKEHOUSE_UI_PORT", port, "Dagster", "port of Dagster's UI", "3000, or a free one")
     ] = None
+    fresh_within_minutes: Annotated[
+        int,
+        Setting(
+            "LAKEHOUSE_FRESH_WITHIN_MINUTES", whole_number, "Dagster",
+            "a gold table of which nothing was published for so long is shown as overdue; 0: none is", "60",
+        ),
+    ] = 60  # fmt: skip

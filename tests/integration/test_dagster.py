@@ -110,7 +110,7 @@ def test_one_run_tells_its_slices_apart(lakehouse: Settings, capsys: pytest.Capt
         assert event.asset_materialization is not None
         metadata = event.asset_materialization.metadata
         assert metadata["rows"].value == 120  # 60 minutes, 2 metrics
-        assert metadata["publication"].value == 1
+        assert metadata["publication"].value == "1"
 
     before = rows(lakehouse)
     code, done = answer(capsys, "backfill", "--from", GOOD, "--to", BAD)

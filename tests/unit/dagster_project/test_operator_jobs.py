@@ -1,0 +1,25 @@
+"""What the jobs of the launchpad ask for; the work itself is done in the integration tests."""
+
+from pathlib import Path
+
+import pytest
+from dagster import Definitions, validate_run_config
+from dagster._core.errors import DagsterInvalidConfigError
+
+from dagster_project.operator_jobs import OPERATOR_JOBS, release
+from dagster_project.resources import run_resources
+from runtime.settings import Settings
+
+
+def test_every_field_says_what_it_is(tmp_path: Path) -> None:
+    """The launchpad shows a description of each with an example; what is needed is asked for."""
+    definitions = Definitions(jobs=OPERATOR_JOBS, resources=run_resources(Settings(home=tmp_path, lake_uri="lake")))
+    fields = release.graph.node_named("slice_release").definition.config_schema.as_field().config_type.fields
+    for name, field in fields.items():
+        assert "Example: " in field.description, name
+    assert {name for name, field in fields.items() if field.is_required} == {"held_slice", "why"}
+    asked = {"held_slice": "2026-11-20T05", "why": "known"}
+    job = definitions.resolve_job_def("release")
+    assert validate_run_config(job, {"ops": {"slice_release": {"config": asked}}})
+    with pytest.raises(DagsterInvalidConfigError, match="held_slice"):
+        validate_run_config(job, {"ops": {"slice_release": {"config": {"why": "known"}}}})
