@@ -35,6 +35,7 @@ def slice_at(day: date | str, hour: int) -> str:
     return f"{day}T{hour:02d}"
 
 
+@lru_cache(maxsize=200_000)
 def slice_start(slice_: str) -> datetime:
     """First moment of a slice. Raises UsageError for text that is not a slice."""
     try:
@@ -50,9 +51,10 @@ def day_of(slice_: str) -> str:
     return slice_[:10]
 
 
-def slices_of_day(day: str) -> list[str]:
+@lru_cache(maxsize=20_000)
+def slices_of_day(day: str) -> tuple[str, ...]:
     """The 24 slices of a day."""
-    return [slice_at(day, hour) for hour in range(24)]
+    return tuple(slice_at(day, hour) for hour in range(24))
 
 
 def slices_between(first: str, last: str) -> list[str]:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from lake.slices import day_of
 
-HOURS_AT_ONCE = 20_000
-"""More than two years. What a portion costs whatever it holds is some seconds."""
+HOURS_AT_ONCE = 50_000
+"""More than five years. What a portion costs whatever it holds is some ten seconds of processor time."""
 
 
 def first_portion(hours: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -41,6 +41,7 @@ Verdicts = Mapping[tuple[str, str], Verdict]
 _BATCH_ROWS = 100_000
 # a commit keeps some 0.6 MB for each date that it writes, and takes the time of many small files
 _DATES_A_COMMIT = 300
+_HOURS_A_DAY = 24
 _SHOWN = 5
 # what a build reads of earlier gold; a publication in between would be undone by a candidate built upon an older one
 _BUILT_UPON = tuple(table.name for table in BUILT_UPON)
@@ -191,7 +192,7 @@ def _whole_dates_apart(hours: Sequence[str]) -> list[Sequence[str]]:
     delta-rs drops the files of a predicate on dates alone and reads none of them, be they damaged.
     """
     counts = Counter(day_of(hour) for hour in hours)
-    is_whole = [counts[day_of(hour)] == len(slices_of_day(day_of(hour))) for hour in hours]
+    is_whole = [counts[day_of(hour)] == _HOURS_A_DAY for hour in hours]
     parts = ([h for h, whole in zip(hours, is_whole, strict=True) if whole is wanted] for wanted in (True, False))
     return [part for part in parts if part]
 

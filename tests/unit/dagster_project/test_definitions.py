@@ -48,6 +48,7 @@ from lake.storage.lease import current_holder, writer_lease
 from lake.tables.gold import GOLD_TABLES, HOURLY
 from lakehouse.cli.commands.backfill import hours_between, runs_over
 from lakehouse.cli.main import run
+from pipeline.gold.dbt_manifest import ensure_manifest, read_manifest
 from runtime.errors import LeaseError, PlatformError, UsageError
 from runtime.process_ids import ProcessId
 from runtime.settings import Settings, load_settings
@@ -480,3 +481,16 @@ def test_a_run_waits_for_the_lease_and_names_its_holder(tmp_path: Path) -> None:
     assert current_holder(home(tmp_path)) is not None
     writer.give_back()
     assert current_holder(home(tmp_path)) is None
+
+
+def test_dbts_project_is_read_once_for_every_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What set-up made is ready to run on the candidate of any home; where it made nothing, dbt has to read itself."""
+    ensure_manifest()
+    read = read_manifest()
+    assert read is not None
+    names = {
+        node.name for node in read.nodes.values() if node.resource_type == "model" and node.database == "candidate"
+    }
+    assert names >= {table.short_name for table in GOLD_TABLES}
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    assert read_manifest() is None
