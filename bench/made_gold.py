@@ -58,6 +58,7 @@ def _make(connection: duckdb.DuckDBPyConnection, fleet: SteadyFleet, days: int) 
             CREATE TABLE {table.short_name} AS SELECT {group},
                 count(*) AS reading_count, count(DISTINCT device_id) AS device_count, max(read_at) AS event_at,
                 event_at AS last_event_at, event_at::DATE AS event_date, hour(event_at)::INT AS event_hour,
+                'UTC' AS zone, event_date::TIMESTAMPTZ AS starts_at, 24.0::DOUBLE AS hours_in_day,
                 min(value) AS value_min, max(value) AS value_max, avg(value) AS value_mean,
                 arg_max(value, read_at) AS value_last,
                 quantile_cont(value, 0.5) AS value_p50, quantile_cont(value, 0.95) AS value_p95

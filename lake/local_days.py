@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-from lake.slices import HOUR, slice_of, slice_start
+from lake.slices import HOUR, day_of, slice_of, slice_start
 from runtime.errors import UsageError
 
 UTC_ZONE = "UTC"
@@ -85,6 +85,24 @@ def local_days(zone: str, first: date, last: date) -> Iterator[LocalDay]:
         found = local_day(zone, first + timedelta(days=number))
         if found is not None:
             yield found
+
+
+def days_touched(zones: Iterable[str], slices: Iterable[str]) -> set[str]:
+    """The days, as 2026-11-20, that some of the hours lie in by one of the zones."""
+    every = set(slices)
+    found: set[str] = set()
+    for zone in set(zones):
+        if zone == UTC_ZONE:
+            found.update(day_of(slice_) for slice_ in every)
+        else:
+            found.update(str(day) for slice_ in every for day in days_of_slice(zone, slice_))
+    return found
+
+
+def days_held(zones: Iterable[str], held: Iterable[str]) -> set[str]:
+    """The days that are among the held slices, or that a held hour lies in by one of the zones."""
+    every = set(held)
+    return days_touched(zones, {s for s in every if "T" in s}) | {s for s in every if s[:1].isdigit() and "T" not in s}
 
 
 def _midnight(zone: str, day: date) -> datetime:

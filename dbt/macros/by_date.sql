@@ -15,11 +15,13 @@
     {%- if existing is not none -%} {%- do adapter.drop_relation(existing) -%} {%- endif -%}
 
     {%- call statement('main') -%}
-        create table {{ target }} as {{ sql | replace(planned_hours(), 'false') }}
+        create table {{ target }} as {{ sql | replace(planned_hours(), 'false') | replace(planned_days(), 'false') }}
     {%- endcall -%}
-    {%- for predicate in date_predicates(config.require('hours')) -%}
+    {%- set local = config.get('is_local', false) and has_zones() -%}
+    {%- set hours = config.require('hours') -%}
+    {%- for predicate, days in (local_predicates(hours) if local else date_predicates(hours)) -%}
         {%- call statement('date_' ~ loop.index) -%}
-            insert into {{ target }} {{ sql | replace(planned_hours(), predicate) }}
+            insert into {{ target }} {{ sql | replace(planned_hours(), predicate) | replace(planned_days(), days) }}
         {%- endcall -%}
     {%- endfor -%}
 
@@ -34,6 +36,47 @@
 {% macro planned_hours() -%}
     (true /* planned hours */)
 {%- endmacro %}
+
+
+{# The predicate of the local days at hand on day_date, for a model that is_local. #}
+{% macro planned_days() -%}
+    (true /* planned days */)
+{%- endmacro %}
+
+
+{# Predicates on hours and on local days, for a local day of `hours` or some that follow each other. #}
+{% macro local_predicates(hours, records_together=2000000) %}
+    {%- set rows = plan_rows("
+        select
+            strftime(day_date, '%Y-%m-%d'),
+            strftime(min(event_date), '%Y-%m-%d'),
+            strftime(max(event_date), '%Y-%m-%d'),
+            sum(record_count)::bigint
+        from (select distinct day_date, event_date, event_hour, record_count from " ~ hours ~ ")
+        group by day_date
+        order by day_date
+    ") -%}
+    {%- set group = namespace(first=none, records=0) -%}
+    {%- set predicates = [] -%}
+    {%- for row in rows -%}
+        {%- if group.first is none -%}
+            {%- set group.first = row -%}
+        {%- endif -%}
+        {%- set group.records = group.records + row[3] -%}
+        {%- set next = none if loop.last else loop.nextitem -%}
+        {%- if next is none or group.records + next[3] > records_together -%}
+            {%- set days = "day_date between date '" ~ group.first[0] ~ "' and date '" ~ row[0] ~ "'" -%}
+            {%- do predicates.append([
+                "(event_date between date '" ~ group.first[1] ~ "' and date '" ~ row[2] ~ "' and (event_date, event_hour) in "
+                ~ "(select event_date, event_hour from " ~ hours ~ " as hours where " ~ days ~ "))",
+                "(" ~ days ~ ")"
+            ]) -%}
+            {%- set group.first = none -%}
+            {%- set group.records = 0 -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(predicates) }}
+{% endmacro %}
 
 
 {# One predicate a date of `hours`, or a group of dates that follow each other and hold few records together. #}
@@ -62,8 +105,11 @@
     {%- endfor -%}
     {%- set predicates = [] -%}
     {%- for dates in groups -%}
-        {%- do predicates.append(predicate_of_date(*dates[0]) if dates | length == 1
-            else predicate_of_dates(dates[0][0], dates[-1][0], hours)) -%}
+        {%- do predicates.append([
+            predicate_of_date(*dates[0]) if dates | length == 1
+            else predicate_of_dates(dates[0][0], dates[-1][0], hours),
+            'true'
+        ]) -%}
     {%- endfor -%}
     {{ return(predicates) }}
 {% endmacro %}

@@ -117,11 +117,13 @@
 {%- endmacro %}
 
 
-{# The hours of which readings are read: those to build, and all of a day that is built. #}
+{# The hours of which readings are read: those to build, and all of a day that is built, of UTC or of any zone. #}
 {% macro hours_with_readings() -%}
     (
         select event_date, event_hour, record_count from plan.slices where has_data
         union
         select event_date, event_hour, record_count from plan.day_hours
+        union
+        select event_date, event_hour, record_count from plan.local_hours
     )
 {%- endmacro %}

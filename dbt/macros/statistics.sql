@@ -16,16 +16,16 @@
   SQL for the sums of readings: rows of `keys` (name to SQL over a row of readings of one device), metric_name, unit and
   the columns of sums_of_metric, but for those in `without`.
 #}
-{% macro metric_sums(keys, without=[]) %}
+{% macro metric_sums(keys, without=[], by_site=none) %}
     {%- set tables = reading_tables() -%}
     {%- set shared = shared_columns(tables) -%}
     {%- if not shared -%}
-    {{ metric_rows(keys, sums_of_metric, tables, without=without + ['last_arrival']) }}
+    {{ metric_rows(keys, sums_of_metric, tables, by_site, without + ['last_arrival']) }}
     {%- else -%}
         {%- set group = keys.keys() | list + ['metric_name', 'unit'] -%}
         with
         parts as (
-            {{ metric_rows(keys, sums_of_metric, tables, without=without) }}
+            {{ metric_rows(keys, sums_of_metric, tables, by_site, without) }}
         )
         select * exclude (last_arrival) from parts where not {{ is_one_of(shared) }}
         union all by name
@@ -42,10 +42,10 @@
 
 
 {#
-  SQL for the percentiles of readings: rows of `keys`, metric_name, unit, value_p50 and value_p95. With by_site rows of
-  readings have site_id.
+  SQL for the percentiles of readings: rows of `keys`, metric_name, unit, value_p50 and value_p95. With by_site (see with_local_day)
+  rows of readings have site_id and day_date.
 #}
-{% macro metric_percentiles(keys, by_site=false) %}
+{% macro metric_percentiles(keys, by_site=none) %}
     {%- set tables = reading_tables() -%}
     {%- set shared = shared_columns(tables) -%}
     {%- set alone = alone_metrics(tables) -%}
@@ -69,7 +69,7 @@
             {{ text_of(metric.metric_name) }} as metric_name,
             {{ text_of(metric.unit) }} as unit,
             "{{ metric.column }}"::double as measured
-        from {{ with_site(table.source) if by_site else table.source }}
+        from {{ with_local_day(table.source, by_site) if by_site else table.source }}
         where {{ planned_hours() }} and "{{ metric.column }}" is not null
         {{ "union all" if not loop.last }}
         {%- endfor %}
@@ -216,10 +216,10 @@
   SQL for rows of `keys`, metric_name, unit and the aggregates of a metric (a macro), but for those in `without`, of tables
   of readings.
 #}
-{% macro metric_rows(keys, aggregates_of, tables, by_site=false, without=[]) %}
+{% macro metric_rows(keys, aggregates_of, tables, by_site=none, without=[]) %}
     {%- set tables = tables | selectattr('metrics') | list -%}
     {%- if not tables -%}
-        {%- set types = {'event_date': 'date', 'event_hour': 'integer', 'minute_number': 'bigint'} -%}
+        {%- set types = {'event_date': 'date', 'day_date': 'date', 'event_hour': 'integer', 'minute_number': 'bigint'} -%}
         {%- set columns = {} -%}
         {%- for name in keys.keys() | list + ['metric_name', 'unit'] -%}
             {%- do columns.update({name: types.get(name, 'varchar')}) -%}
@@ -243,7 +243,7 @@
                 , {{ expression }} as {{ name }}_{{ number }}
                 {%- endfor %}
                 {%- endfor %}
-            from {{ with_site(table.source) if by_site else table.source }}
+            from {{ with_local_day(table.source, by_site) if by_site else table.source }}
             where {{ planned_hours() }}
             group by {% for name in keys %}{{ loop.index }}{{ ", " if not loop.last }}{% endfor %}
         )
@@ -270,13 +270,3 @@
         {%- endfor %}
     {%- endif -%}
 {% endmacro %}
-
-
-{# Readings with the site where their device stood at the start of the hour. #}
-{% macro with_site(source) -%}
-    (
-                select readings.*, coalesce(placements.site_id, 'unknown') as site_id
-                from (select * from {{ source }} where {{ planned_hours() }}) as readings
-                left join placements using (device_id, event_date, event_hour)
-            )
-{%- endmacro %}

@@ -10,7 +10,8 @@ is read with the table, at no cost, and an upgrade that is killed leaves each ta
     2  the description says it, and no engine drops log entries by itself (`KEEP_LOG`); new tables of slices are
        partitioned by date alone (see `slice_files`), and a verdict may be on several slices
     3  hours in which nothing came have no rows in `gold.device_completeness`; `gold.device_silences` states them as
-       ranges; figures by kind stand in tables of their own
+       ranges; figures by kind stand in tables of their own; `gold.site_days` has the zone, the start and the length of
+       its days, null in rows of before: UTC's
 """
 
 import re

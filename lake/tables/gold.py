@@ -69,10 +69,15 @@ SITE_DAYS = gold_table(
             ("site_id", "string", "Where the devices stood at the start of each hour; 'unknown' without one"),
             ("metric_name", "string", "The telemetry's name in its model"),
             ("unit", "string", "Unit of the value columns"),
-            ("day_date", "date", "The UTC day"),
-            ("event_date", "date", "The UTC day, as partition"),
-            ("device_count", "bigint", "Devices with readings"),
+            ("day_date", "date", "The local day of the site's zone"),
+            ("event_date", "date", "The local day, as partition"),
         ),
+        *optional(
+            ("zone", "string", "The time zone of the day; null in a row of before sites had zones, as for UTC"),
+            ("starts_at", "timestamp", "First moment of the day"),
+            ("hours_in_day", "double", "Its length: 24, or 23 or 25 when clocks are set"),
+        ),
+        *required(("device_count", "bigint", "Devices with readings")),
         *_VALUES,
         *_PERCENTILES,
     ),
@@ -81,10 +86,10 @@ SITE_DAYS = gold_table(
     "day",
     adds_up=(
         AddsUp(
-            "agrees_with_device_days",
-            "{observed} metrics of the sites differ from those of the devices",
-            ("metric_name", "unit"),
-            DEVICE_DAYS.name,
+            "agrees_with_local_hours",
+            "{observed} metrics of a site differ from the hours of its local day",
+            ("site_id", "metric_name", "unit"),
+            DEVICE_HOURS.name,
         ),
     ),
 )

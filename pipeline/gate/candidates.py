@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from lake.local_days import UTC_ZONE
 from lake.sql_text import quoted
 from lake.storage.duckdb_connection import connect
 from lake.tables.contracts import Table
@@ -27,7 +28,7 @@ class Plan:
     """What a candidate was built for: hours, whole days, and the version of every input table.
 
     `inputs` are the silver tables, `published` the gold tables of the publication that it was built upon. Of `gone`
-    hours gold is to have no row any more.
+    hours gold is to have no row any more. `zones` are those by which days may be cut.
     """
 
     hours: tuple[str, ...]
@@ -35,6 +36,7 @@ class Plan:
     inputs: Mapping[str, int]
     published: Mapping[str, int]
     gone: tuple[str, ...] = ()
+    zones: tuple[str, ...] = (UTC_ZONE,)
 
     def slices_of(self, table: Table) -> tuple[str, ...]:
         """The slices of a gold table that the candidate holds."""
@@ -61,6 +63,7 @@ def read_plan(connection: duckdb.DuckDBPyConnection) -> Plan:
     hours = connection.sql("SELECT DISTINCT strftime(slice_at, '%Y-%m-%dT%H') FROM candidate.plan.slices").fetchall()
     days = connection.sql("SELECT DISTINCT day_date::VARCHAR FROM candidate.plan.days").fetchall()
     gone = connection.sql("SELECT strftime(slice_at, '%Y-%m-%dT%H') FROM candidate.plan.gone").fetchall()
+    zones = connection.sql("SELECT zone FROM candidate.plan.zones").fetchall()
     versions = dict(connection.sql("SELECT table_name, version FROM candidate.plan.tables").fetchall())
     return Plan(
         tuple(sorted(hour for (hour,) in hours)),
@@ -68,6 +71,7 @@ def read_plan(connection: duckdb.DuckDBPyConnection) -> Plan:
         {name: version for name, version in versions.items() if name.startswith("silver.")},
         {name: version for name, version in versions.items() if name.startswith("gold.")},
         tuple(sorted(hour for (hour,) in gone)),
+        tuple(sorted(zone for (zone,) in zones)),
     )
 
 

@@ -27,6 +27,7 @@ from lake.tables.gold import (
     DEVICES,
     GOLD_TABLES,
     HOURLY,
+    SITE_DAYS,
     SITES,
     UNSLICED,
 )
@@ -35,6 +36,7 @@ from pipeline.gate.candidates import SCHEMA, Plan
 from pipeline.gate.gold_bounds import bounded, create_bounds
 from pipeline.gate.gold_sums import disagreeing, reconciled
 from pipeline.gate.kind_profiles import kind_aggregates, kind_parts
+from pipeline.gate.local_profiles import local_hours_of_days
 from pipeline.gate.profiles import (
     columns_of,
     covering_runs,
@@ -133,7 +135,6 @@ class Gold:
             source = scan(table_uri(self.settings, SILVER_DEVICES.name), self.plan.inputs[SILVER_DEVICES.name])
             yield "held", _from_held("last_event_at")
             yield "registry", f"SELECT 'all' AS slice, count(DISTINCT device_id) AS registry_devices FROM {source}"
-
         if table == SITES:
             yield "registry", self._registry_sites()
         if table == CALENDAR:
@@ -148,6 +149,8 @@ class Gold:
 
     def _finer(self, table: Table, sum_: AddsUp) -> str:
         """The rows of a finer table that those of the planned slices of `table` sum up."""
+        if table == SITE_DAYS:
+            return local_hours_of_days(self.connection, self.settings, self.plan)
         finer = next(each for each in GOLD_TABLES if each.name == sum_.finer)
         if finer.sliced_by == table.sliced_by:
             return f"SELECT * FROM {_planned(finer)}"

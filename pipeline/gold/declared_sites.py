@@ -4,12 +4,12 @@ Belongs here: reading `silver.sites` at a version, and the rows that the plan ha
 `transforms.places`, what a local day is in `lake.local_days`.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from lake.local_days import UTC_ZONE, local_days
-from lake.slices import slice_start
+from lake.local_days import UTC_ZONE, local_day, local_days
+from lake.slices import HOUR, slice_start
 from lake.storage.delta import open_table, read_rows
 from lake.tables.silver import SILVER_SITES
 from runtime.settings import Settings
@@ -33,6 +33,46 @@ def declared_sites(settings: Settings, version: int | None) -> DeclaredSites:
     # a zone that was taken back stays among them: its days have to be built without what they had
     zones = {UTC_ZONE, *(row["zone"] for row in rows if row["zone"])}
     return DeclaredSites(tuple(sites_of(row for row in rows if row["is_current"])), tuple(sorted(zones)))
+
+
+def current_zones(declared: DeclaredSites) -> set[str]:
+    """The zones that days follow now."""
+    return {UTC_ZONE, *(site.zone for site in declared.sites)}
+
+
+def local_hour_rows(
+    declared: DeclaredSites, days: Iterable[str], records: Mapping[str, int]
+) -> Iterator[tuple[object, ...]]:
+    """Rows of the plan's `local_hours`: for each zone the hours with readings that its local days have a part of.
+
+    `records` are the readings by hour. An hour into which a midnight falls stands in both days, and is whole in none.
+    """
+    for zone in sorted(current_zones(declared)):
+        for day in sorted(days):
+            found = local_day(zone, date.fromisoformat(day))
+            for slice_ in () if found is None else found.slices:
+                if found is not None and slice_ in records:
+                    start = slice_start(slice_)
+                    is_whole = found.starts_at <= start and start + HOUR <= found.ends_at
+                    yield (
+                        zone, found.day, found.starts_at, found.ends_at, found.hours, start, start.date(), start.hour,
+                        records[slice_], is_whole,
+                    )  # fmt: skip
+
+
+def is_rebuildable(zones: Iterable[str], day: str, final: str) -> bool:
+    """True when no zone's day of that date has a part before `final`, of which there are no readings any more."""
+    if not final:
+        return True
+    found = [local_day(zone, date.fromisoformat(day)) for zone in zones]
+    first = slice_start(f"{final}T00")
+    return all(each is None or each.starts_at >= first for each in found)
+
+
+def rezoned(before: DeclaredSites, now: DeclaredSites) -> set[str]:
+    """The sites whose days follow another zone than before."""
+    old, new = ({site.site_id: site.zone for site in each.sites} for each in (before, now))
+    return {each for each in {*old, *new} if old.get(each, UTC_ZONE) != new.get(each, UTC_ZONE)}
 
 
 def calendar_rows(declared: DeclaredSites, hours: Collection[str]) -> Iterator[tuple[object, ...]]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from lake.code_version import code_version
+from lake.local_days import days_touched
 from lake.records.publications import Publication, newest
 from lake.records.verdicts import Verdict, latest_failures
 from lake.slices import day_of
@@ -19,12 +20,13 @@ from lake.storage.open_logs import open_logs
 from lake.storage.retention import final_before
 from lake.storage.spark_commits import is_changed_since, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY
-from lake.tables.gold import BUILT_UPON
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
+from lake.tables.gold import BUILT_UPON, DEVICE_MINUTES
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
 from pipeline.gate.judge import Judgement, judge_gold, judge_silver
 from pipeline.gold.carried_hours import hours_that_depend, is_carrying
 from pipeline.gold.damaged_days import check_not_held, damaged_days, with_whole_days
 from pipeline.gold.dbt_process import Dbt, end_dbt, run_dbt, start_dbt
+from pipeline.gold.declared_sites import declared_sites, is_rebuildable
 from pipeline.gold.plan import GoldPlan, write_plan
 from pipeline.gold.portions import Pace, first_portion
 from pipeline.gold.publish import publish
@@ -35,12 +37,18 @@ from pipeline.run import Run
 from pipeline.silver.append import Models
 from runtime.settings import Settings
 
+# a build reads these of what is published: newest values, and the hours and minutes of days that it builds a part of
+_BUILT_UPON = tuple(table.name for table in (*BUILT_UPON, DEVICE_MINUTES))
+# of the hours that are left, which follow those of a portion, more are in no local day that has some of both
+_NEAR_HOURS = 48
+
 
 @dataclass(frozen=True)
 class Basis:
     """What gold is built upon: versions of silver's tables, what is stale in them, the publication before, silences.
 
-    `held` are hours that portions before have judged and held.
+    `held` are hours that portions before have judged and held, `left` some that follow, of portions to come: no day is
+    built of either.
     """
 
     inputs: Mapping[str, int]
@@ -49,6 +57,7 @@ class Basis:
     models: Models
     silences: Sequence[tuple[str, str]] = ()
     held: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -146,8 +155,8 @@ def prepare(run: Run, slices: Sequence[str] | None = None, done: Collection[str]
     for what in damaged.values():
         run.progress(f"{what}; the whole day is built anew")
     hours, stale = with_whole_days(hours, basis.stale, known, damaged)
-    silences = _silences(run.settings, basis.publication, stale)
-    basis = replace(basis, stale=stale, silences=silences, held=frozenset(held.intersection(done)))
+    silences, near = _silences(run.settings, basis.publication, stale), frozenset(left[:_NEAR_HOURS])
+    basis = replace(basis, stale=stale, silences=silences, held=frozenset(held.intersection(done)), left=near)
     run.progress(f"judging {len(hours)} slices of silver")
     with ExitStack() as unless_needed:
         dbt = start_dbt(run.settings)  # loads while silver is judged
@@ -158,7 +167,7 @@ def prepare(run: Run, slices: Sequence[str] | None = None, done: Collection[str]
         passing = [slice_ for slice_ in hours if slice_ not in bad]
         if hours and not passing:
             return Prepared(None, None, judgement.verdicts, basis, hours, left)
-        plan = _plan(passing, bad, basis)
+        plan = _plan(run.settings, passing, bad, basis)
         write_plan(run.settings, plan)
         unless_needed.pop_all()
     return Prepared(plan, dbt, judgement.verdicts, basis, hours, left, damaged)
@@ -209,7 +218,7 @@ def finish(run: Run, prepared: Prepared) -> Outcome:
     if judgement.must_rebuild or (bad and is_carrying(run.models)):
         run.progress("gold candidates without the held slices")
         bad |= {verdict.slice for verdict in silver_held if "T" in verdict.slice}
-        smaller = _plan(passing, bad, prepared.basis)
+        smaller = _plan(settings, passing, bad, prepared.basis)
         write_plan(settings, smaller, keep_built=True)
         run_dbt(settings, start_dbt(settings), run.progress, after_holding=True)
         judgement = judge_gold(run, candidates)
@@ -225,19 +234,25 @@ def finish(run: Run, prepared: Prepared) -> Outcome:
     )
 
 
-def _plan(hours: Sequence[str], held: set[str], basis: Basis) -> GoldPlan:
-    """A day is built from all its hours with records, and only while none of them is held; from none, it is cleared."""
-    held_days = {day_of(slice_) for slice_ in held}
+def _plan(settings: Settings, hours: Sequence[str], held: set[str], basis: Basis) -> GoldPlan:
+    """A day is built from all its hours with records, and only while none of them is held; from none, it is cleared.
+
+    A date names the day of UTC and that of every zone, and all of them are built together. One that hours of several
+    portions lie in is built with the last of those.
+    """
     stale, publication = basis.stale, basis.publication
     with_records, changed = stale.with_records, stale.with_records | stale.emptied | stale.gone
     changed |= stale.carried
-    days = sorted({day_of(slice_) for slice_ in hours if slice_ in changed} - held_days)
-    by_day: dict[str, list[str]] = {day: [] for day in days}
+    zones = declared_sites(settings, basis.inputs.get(SILVER_SITES.name)).zones
+    final = final_before(settings)
+    touched = days_touched(zones, (slice_ for slice_ in hours if slice_ in changed))
+    touched -= days_touched(zones, held | basis.held | basis.left)
+    by_day: dict[str, list[str]] = {day: [] for day in sorted(touched) if is_rebuildable(zones, day, final)}
     for slice_ in sorted(with_records):
         if day_of(slice_) in by_day:
             by_day[day_of(slice_)].append(slice_)
     published = {} if publication is None else publication.tables
-    earlier = {name: published[name] for name in (table.name for table in BUILT_UPON) if name in published}
+    earlier = {name: published[name] for name in _BUILT_UPON if name in published}
     has_data = {slice_: slice_ in with_records for slice_ in hours}
     gone, carried = stale.gone & has_data.keys(), stale.carried & has_data.keys()
     versions = {**basis.inputs, **earlier}

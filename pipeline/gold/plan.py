@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lake.models.catalog import Model
 from lake.models.kind_columns import kind_columns
-from lake.slices import slice_start
+from lake.slices import day_of, slice_start
 from lake.sql_text import quoted
 from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import connect, scan
@@ -25,7 +25,7 @@ from lake.storage.locations import candidate_path, table_uri
 from lake.storage.slice_files import records_by_slice
 from lake.tables.silver import SILVER_SITES
 from pipeline.gold.dbt_process import run_dbt, start_dbt
-from pipeline.gold.declared_sites import calendar_rows, declared_sites
+from pipeline.gold.declared_sites import calendar_rows, declared_sites, local_hour_rows
 from runtime.errors import StepError
 from runtime.private_files import ensure_home
 from runtime.settings import Settings
@@ -45,6 +45,9 @@ PLAN_TABLES = {
     "carry_limit_s INTEGER, maximum DOUBLE, interpolation VARCHAR",
     "models": "model_id VARCHAR, table_name VARCHAR, reporting_interval_s INTEGER, late_after_s INTEGER",
     "sites": "site_id VARCHAR, name VARCHAR, zone VARCHAR, parent_id VARCHAR, path VARCHAR",
+    "zones": "zone VARCHAR",
+    "local_hours": "zone VARCHAR, day_date DATE, starts_at TIMESTAMPTZ, ends_at TIMESTAMPTZ, hours_in_day DOUBLE, "
+    "slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, record_count BIGINT, is_whole BOOLEAN",
     "calendar": "zone VARCHAR, day_date DATE, starts_at TIMESTAMPTZ, ends_at TIMESTAMPTZ, hours_in_day DOUBLE, "
     "is_dst_change BOOLEAN, week_date DATE, month_date DATE",
 }
@@ -142,7 +145,9 @@ def _plan_rows(
             for model in plan.models.values()
         ],
         "sites": [(s.site_id, s.name, s.zone, s.parent_id, s.path) for s in declared.sites],
+        "zones": [(zone,) for zone in declared.zones],
         "calendar": list(calendar_rows(declared, records.keys())),
+        "local_hours": list(local_hour_rows(declared, plan.days, _of_planned_days(plan, records))),
     }
 
 
@@ -154,6 +159,12 @@ def _records(settings: Settings, plan: GoldPlan) -> dict[str, int]:
         for slice_, count in ({} if opened is None else records_by_slice(settings, name, opened)).items():
             records[slice_] = records.get(slice_, 0) + count
     return records
+
+
+def _of_planned_days(plan: GoldPlan, records: Mapping[str, int]) -> dict[str, int]:
+    """The readings that days may be built of: a planned day has the hours that the plan says and no other ones."""
+    hours = {slice_ for slices in plan.days.values() for slice_ in slices}
+    return {slice_: count for slice_, count in records.items() if slice_ in hours or day_of(slice_) not in plan.days}
 
 
 def _hour(slice_: str) -> tuple[object, ...]:

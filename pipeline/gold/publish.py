@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lake.local_days import days_held
 from lake.records import gold_hashes, publications
 from lake.records.publications import Publication
 from lake.records.verdicts import Verdict, held_entry, input_version, latest_failures, verdicts_at
@@ -133,7 +134,8 @@ def _to_publish(plan: Plan, verdicts: Verdicts, held: Sequence[Verdict]) -> tupl
         )
     failing = [verdict for verdict in held if verdict.slice == UNSLICED and (verdict.table, UNSLICED) in unsliced]
     held_slices = {verdict.slice for verdict in held}
-    held_days = {day_of(slice_) for slice_ in held_slices}  # a day with a held hour is held
+    # a day with a held hour is held, whichever zone's day it is
+    held_days = days_held(plan.zones, held_slices)
     hours = [hour for hour in plan.hours if hour not in held_slices]
     days = [day for day in plan.days if day not in held_days]
     if failing or ((plan.hours or plan.days) and not hours and not days):
@@ -144,7 +146,7 @@ def _to_publish(plan: Plan, verdicts: Verdicts, held: Sequence[Verdict]) -> tupl
 
 def _check_basis(plan: Plan, previous: Publication | None) -> None:
     published = dict(previous.tables) if previous else {}
-    expected = {name: published[name] for name in _BUILT_UPON if name in published}
+    expected = {name: published[name] for name in {*_BUILT_UPON, *plan.published} if name in published}
     if dict(plan.published) != expected:
         raise StepError(
             f"The gold candidate was built upon {dict(plan.published) or 'nothing'}, and published is now "

@@ -11,17 +11,19 @@ from deltalake import DeltaTable
 
 from lake.models.catalog import Model
 from lake.records.publications import Publication, newest
-from lake.slices import slices_of_runs
-from lake.storage.delta import open_table
+from lake.slices import slice_of, slices_of_runs
+from lake.storage.delta import open_table, read_rows
 from lake.storage.retention import final_before
 from lake.storage.slice_files import slices_of
 from lake.storage.spark_commits import commits_of, is_changed
 from lake.tables.gold import DEVICE_SILENCES
 from lake.tables.gold_kinds import STATE_HOURS
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
 from pipeline.gold.carried_hours import carried_into_silence, hours_that_depend, unpublished_kinds
+from pipeline.gold.declared_sites import declared_sites, rezoned
 from pipeline.gold.published_hours import published_hours
 from runtime.settings import Settings
+from transforms.registry_changes import merged
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,16 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
             reasons.setdefault(slice_, []).append("no device sent anything in this hour")
     for slice_ in _moved(silver.get(SILVER_DEVICES.name), publication, known):
         reasons.setdefault(slice_, []).append("the registry changed")
+    versions = {name: opened.version() for name, opened in silver.items()}
+    for slice_ in _rezoned(settings, publication, versions, with_records):
+        reasons.setdefault(slice_, []).append("a site has another time zone")
     final = final_before(settings)
     # before the first hour that is left gold may have hours whose records retention has taken out
     first = min((slice_ for slice_ in with_records if slice_ >= final), default="") if final else ""
     left = {s for s in _left(settings, models, publication, with_records, carried, emptied) if s >= first}
     for slice_ in left:
         reasons.setdefault(slice_, ["it has no records any more"])
-    gone, versions = left - carried, {name: opened.version() for name, opened in silver.items()}
+    gone = left - carried
     for slice_ in hours_that_depend(settings, models, publication, versions, reasons.keys(), known):
         reasons[slice_] = ["an hour changed from which it carries a reading"]
     hours = {s: tuple(reasons[s]) for s in sorted(reasons) if s >= final and (s in known or s in gone)}
@@ -148,3 +153,19 @@ def _moved(devices: DeltaTable | None, publication: Publication | None, known: C
         for start, end in commit.metadata.get("intervals", []):
             moved |= {slice_ for slice_ in known if start <= slice_ and (end is None or slice_ <= end)}
     return moved
+
+
+def _rezoned(
+    settings: Settings, publication: Publication | None, versions: Mapping[str, int], with_records: Collection[str]
+) -> set[str]:
+    """Hours in which a device stood at a site whose days follow another zone than in the publication."""
+    name = SILVER_SITES.name
+    if publication is None or versions.get(name) == publication.inputs.get(name):
+        return set()
+    before, now = (declared_sites(settings, each.get(name)) for each in (publication.inputs, versions))
+    sites = rezoned(before, now)
+    devices = open_table(settings, SILVER_DEVICES.name) if sites else None
+    rows = [] if devices is None else read_rows(devices)
+    stays = merged((row["valid_from"], row["valid_to"]) for row in rows if row["site_id"] in sites)
+    spans = [(slice_of(start), None if end is None else slice_of(end)) for start, end in stays]
+    return {s for s in with_records for start, end in spans if start <= s and (end is None or s <= end)}

@@ -15,11 +15,30 @@ from lake.slices import HOUR, day_of, slice_at
 from lake.sql_text import quoted
 from lake.tables.bronze import OF_TELEMETRY
 from lake.tables.contracts import Table
-from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, DEVICE_SILENCES, DEVICES, GOLD_TABLES, PLACES, SITES
+from lake.tables.gold import (
+    CALENDAR,
+    DEVICE_COMPLETENESS,
+    DEVICE_SILENCES,
+    DEVICES,
+    GOLD_TABLES,
+    PLACES,
+    SITE_DAYS,
+    SITES,
+)
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
 from pipeline.proof.lineage_kinds import carried_at, carried_into, metrics_in
 from pipeline.proof.lineage_readings import OFFSET, Models, readings_of
-from pipeline.proof.lineage_sql import Row, columns_of, literal, rows_of, start_of, timestamp, within
+from pipeline.proof.lineage_sql import (
+    Row,
+    columns_of,
+    literal,
+    local_day_of,
+    rows_of,
+    start_of,
+    timestamp,
+    within,
+    within_local_day,
+)
 from runtime.errors import UsageError
 from runtime.settings import Settings
 
@@ -107,6 +126,8 @@ def trace_row(
         row = _one(reader, table, key)
         start = None if table.period is None else start_of(row[table.period.column])
         period = "false" if table.period is None or start is None else within(start, table.period.length)
+        if table == SITE_DAYS:
+            period = within_local_day(row)
         readings = [] if table in PLACES else readings_of(reader, models, row, period, table)
         carried = carried_at(reader, table, row)
         if carried is not None:  # of several of that moment the last
@@ -192,7 +213,9 @@ def _counts_in(table: Table, metrics: Sequence[tuple[str, str]], reading: Row) -
     terms = []
     in_hour = f"event_date = DATE '{reading['event_date']}' AND event_hour = {reading['event_hour']}"
     device = f"device_id = {quoted(reading['device_id'])}"
-    if table.sliced_by is not None:
+    if table == SITE_DAYS:
+        terms.append(local_day_of(reading["event_at"]))
+    elif table.sliced_by is not None:
         terms.append(in_hour if table.sliced_by == "hour" else f"event_date = DATE '{reading['event_date']}'")
     if "device_id" in table.key:
         terms.append(device)

@@ -14,7 +14,7 @@ from lake.sql_text import quoted
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_MINUTES
 from pipeline.proof.lineage_kinds import columns_by_table
-from pipeline.proof.lineage_sql import Row, rows_of, timestamp
+from pipeline.proof.lineage_sql import Row, dates_near, rows_of, timestamp
 from runtime.settings import Settings
 
 Models = Mapping[str, Model]
@@ -35,10 +35,10 @@ def readings_of(reader: Reader, models: Models, row: Row, period: str, table: Ta
         value = f"coalesce({', '.join(columns)})" if columns else "NULL"
         where = period if not columns else f"{period} AND {value} IS NOT NULL"
         if "device_id" not in row:
-            at_site = f"event_date = DATE '{row['event_date']}' AND site_id = {quoted(row['site_id'])}"
-            where += (
-                f" AND (device_id, event_hour) IN (SELECT device_id, event_hour FROM gold.device_hours WHERE {at_site})"
-            )
+            near = " AND ".join(dates_near(row["event_date"]))
+            hour = "device_id, event_date, event_hour"
+            at_site = f"{near} AND coalesce(site_id, 'unknown') = {quoted(row['site_id'])}"
+            where += f" AND ({hour}) IN (SELECT {hour} FROM gold.device_hours WHERE {at_site})"
         else:
             where += f" AND device_id = {quoted(row['device_id'])}"
         named = ", ".join(f'"{each}"' for each in _READING)

@@ -28,6 +28,27 @@ def within(start: datetime, length: timedelta) -> str:
     return f"event_date = DATE '{start.astimezone(UTC).date()}'{hour} AND {moments}"
 
 
+def within_local_day(row: Row) -> str:
+    """SQL for the readings of a row of `gold.site_days`; one of before sites had zones is about the UTC day."""
+    start: datetime = row["starts_at"] or datetime.combine(row["day_date"], datetime.min.time(), UTC)
+    end = start + HOUR * float(row["hours_in_day"] or 24)
+    terms = [*dates_near(row["event_date"]), f"event_at >= {timestamp(start)}", f"event_at < {timestamp(end)}"]
+    return " AND ".join(terms)
+
+
+def local_day_of(moment: datetime) -> str:
+    """SQL for the rows of `gold.site_days` whose day the moment lies in."""
+    start = "coalesce(starts_at, event_date::TIMESTAMPTZ)"
+    length = f"to_microseconds((coalesce(hours_in_day, 24) * {HOUR // timedelta(microseconds=1)})::BIGINT)"
+    at = timestamp(moment)
+    return " AND ".join([*dates_near(moment.astimezone(UTC).date()), f"{start} <= {at}", f"{start} + {length} > {at}"])
+
+
+def dates_near(day: date) -> tuple[str, str]:
+    """SQL for the date and those beside it, which a local day may have a part of; files are skipped by it."""
+    return f"event_date >= DATE '{day - timedelta(days=1)}'", f"event_date <= DATE '{day + timedelta(days=1)}'"
+
+
 def rows_of(reader: Reader, sql: str) -> list[Row]:
     """The rows of one statement, each by its columns' names. Raises QueryError."""
     result = reader.run(reader.statements(sql)[0])

@@ -4,7 +4,7 @@ Belongs here: what is rebuilt, from how much of bronze, and the comparison. The 
 the lake, on a lake of its own in the folder `_verify`; the lake itself is only read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -13,6 +13,7 @@ import duckdb
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from lake.local_days import days_held, days_touched
 from lake.models.kind_columns import kind_columns
 from lake.models.kinds import carried_hours
 from lake.records import gold_hashes
@@ -31,8 +32,9 @@ from lake.storage.spark_commits import append_once, ensure_table, read_table
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.gold import DAILY, DEVICE_SILENCES, GOLD_TABLES, HOURLY, UNSLICED
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
 from pipeline.gate.candidates import SCHEMA, attached
+from pipeline.gold.declared_sites import declared_sites
 from pipeline.gold.plan import GoldPlan, build_candidates
 from pipeline.gold.silences import silences_amid, silent_hours
 from pipeline.gold.stale import silver_versions, stale_slices
@@ -101,7 +103,8 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
         _rebuild_silver(rebuilding, final)
         # what is still to be built is of an earlier publication, as what is held is
         held = {*(str(entry["slice"]) for entry in publication.held), *slices_of_runs(publication.pending)}
-        plan = _plan(beside, ours, held, is_by_hour=DEVICE_SILENCES.name not in publication.tables)
+        zones = declared_sites(settings, publication.inputs.get(SILVER_SITES.name)).zones
+        plan = _plan(beside, ours, (held, zones), is_by_hour=DEVICE_SILENCES.name not in publication.tables)
         progress("gold")
         candidates = build_candidates(beside, plan, progress)
         progress("comparing")
@@ -112,7 +115,7 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
                 for name, version in plan.versions.items()
             ]  # fmt: skip
             gold = [
-                _compare_gold(connection, settings, publication, table, held, _compared_from(table, ours, final))
+                _compare_gold(connection, settings, publication, table, (held, zones, _compared_from(table, ours, final)))
                 for table in GOLD_TABLES
                 if table.kind is None or table.name in publication.tables
             ]  # else it is older than the table
@@ -207,27 +210,34 @@ def _portions(records: Mapping[str, int]) -> Iterator[Sequence[str]]:
         yield portion
 
 
-def _plan(beside: Settings, models: Models, held: set[str], *, is_by_hour: bool) -> GoldPlan:
+def _plan(beside: Settings, models: Models, held_of: tuple[set[str], Collection[str]], *, is_by_hour: bool) -> GoldPlan:
     """All of gold at once, without what was held; silences as ranges, or by hour as earlier publications have them."""
+    held, zones = held_of
     stale = stale_slices(beside, models)
     with_records, carried = stale.with_records, frozenset() if is_by_hour else stale.carried
     hours = (with_records | carried | set(silent_hours(with_records) if is_by_hour else ())) - held
     silences = [] if is_by_hour else silences_amid(with_records)
-    days: dict[str, list[str]] = {}
-    held_days = {day_of(slice_) for slice_ in held}
-    for slice_ in sorted(with_records | carried):
-        if day_of(slice_) not in held_days:
-            days.setdefault(day_of(slice_), []).extend([slice_] if slice_ in with_records else [])
+    touched = days_touched(zones, with_records | carried) - days_held(zones, held)
+    days: dict[str, list[str]] = {day: [] for day in touched}
+    for slice_ in sorted(with_records):
+        if day_of(slice_) in days:
+            days[day_of(slice_)].append(slice_)
     has_data = {slice_: slice_ in with_records for slice_ in hours}
     return GoldPlan(has_data, days, silver_versions(beside, models), models, carried=carried & hours, silences=silences)
 
 
 def _compare_gold(connection: duckdb.DuckDBPyConnection, settings: Settings, publication: Publication, table: Table,
-                  held: set[str], final: str) -> Comparison:  # fmt: skip
-    """A gold table less what is held or final: those rows, and the newest ones a device, may be of an earlier one."""
+                  without: tuple[set[str], Collection[str], str]) -> Comparison:  # fmt: skip
+    """A gold table less what is held or final: those rows, and the newest ones a device, may be of an earlier one.
+
+    `without` are the held slices, the zones by which days are cut, and the first day that is compared.
+    """
+    held, zones, final = without
     if (held or final) and table not in (*HOURLY, *DAILY):
         return Comparison(table.name, left_out=(UNSLICED,))
-    days = sorted({day_of(slice_) for slice_ in held})
+    days = sorted(days_held(zones, held))
+    if final and table in DAILY and len(set(zones)) > 1:
+        days = sorted({*days, final})  # some zone's day of that date began before it
     hours = sorted(held) if table in HOURLY else [hour for day in days for hour in slices_of_day(day)]
     left_out = ([f"all before {final}"] if final else []) + (hours if table in HOURLY else days)
     others = f"NOT ({predicate(hours)})" + (f" AND {_since(final)}" if table in (*HOURLY, *DAILY) else "")

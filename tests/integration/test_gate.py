@@ -418,7 +418,7 @@ GOLD_CASES: list[tuple[str, str, str, Callable[[Candidate], None]]] = [
     (SITES, DAY, "values_are_ordered", change("site_days", value_mean=0.0)),
     (SITES, DAY, "values_are_finite", change("site_days", value_p50=float("nan"))),
     (SITES, DAY, "values_are_in_range", change("site_days", value_min=-50.0)),
-    (SITES, DAY, "agrees_with_device_days", change("site_days", reading_count=61)),
+    (SITES, DAY, "agrees_with_local_hours", change("site_days", reading_count=61)),
     (SILENCES, "all", "keys_are_unique", silent(2)),
     (SILENCES, "all", "required_columns_are_filled", silent(expected_count=None)),
     (SILENCES, "all", "is_silent", silent(hour_at=slice_start(H6))),

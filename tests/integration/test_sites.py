@@ -1,13 +1,21 @@
 """Sites on the real line: declarations from Kafka to published gold."""
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from math import fsum
+from statistics import quantiles
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pytest
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import known_models
 from lake.reading.reader import open_reader
+from lake.records import publications
+from pipeline.gold import portions
 from pipeline.gold.gold_refresh import Outcome, refresh_gold
 from pipeline.proof.lineage import trace_message, trace_row
 from pipeline.proof.lineage_sql import rows_of
@@ -18,6 +26,7 @@ from tests.support.landing import reading, registered, run_tick, send
 from wire.envelope import Message, rfc3339, site_message
 
 SPRING = datetime(2026, 3, 28, tzinfo=UTC)  # the clocks of Berlin go forward on the 29th
+AUTUMN = datetime(2026, 10, 24, 20, tzinfo=UTC)  # and back on the 25th
 Row = tuple[Any, ...]
 
 
@@ -32,11 +41,51 @@ def declared(site: str, minute: int, **attributes: str) -> Message:
     return site_message(site, f"{site}-{minute}", rfc3339(SPRING + timedelta(minutes=minute)), attributes)
 
 
-def readings(device: str, first: datetime, hours: Sequence[int]) -> Iterator[Message]:
-    """A reading at the half past of each hour since `first`, its value the number of the hour."""
-    for hour in hours:
-        moment = first + timedelta(hours=hour, minutes=30)
-        yield reading(device, f"{device}-{rfc3339(moment)}", moment, float(hour))
+@dataclass(frozen=True)
+class Sent:
+    """A reading as it was sent."""
+
+    device: str
+    at: datetime
+    value: float
+
+    def message(self) -> Message:
+        """The message; a reading of the same moment is the same message."""
+        return reading(self.device, f"{self.device}-{rfc3339(self.at)}", self.at, self.value)
+
+
+def readings(device: str, first: datetime, hours: int, minutes: Sequence[int] = (15, 45)) -> list[Sent]:
+    """Readings at some minutes of each hour, their values the number of the hour and a fraction."""
+    moments = [(n, first + timedelta(hours=n, minutes=minute)) for n in range(hours) for minute in minutes]
+    return [Sent(device, at, n + at.minute / 100) for n, at in moments]
+
+
+def oracle(sent: Iterable[Sent], zones: Mapping[str, str]) -> dict[Row, Row]:
+    """(site, local day) -> zone, hours, devices, readings, minimum, maximum, mean and percentiles, in plain Python.
+
+    A device is named like its site. `zones` are those of the sites.
+    """
+    groups: dict[tuple[str, date], list[Sent]] = defaultdict(list)
+    for each in sent:
+        groups[each.device, each.at.astimezone(ZoneInfo(zones[each.device])).date()].append(each)
+    found: dict[Row, Row] = {}
+    for (site, day), group in groups.items():
+        zone = ZoneInfo(zones[site])
+        start, end = (datetime.combine(each, time(), zone) for each in (day, day + timedelta(days=1)))
+        hours = (end.astimezone(UTC) - start.astimezone(UTC)) / timedelta(hours=1)
+        values = [each.value for each in group]
+        cuts = quantiles(values, n=20, method="inclusive") if len(values) > 1 else values * 19
+        exact = (zones[site], start.astimezone(UTC), hours, 1, len(values), min(values), max(values))
+        rounded = (fsum(values) / len(values), cuts[9], cuts[18])
+        found[site, day] = (*exact, *(pytest.approx(each, rel=1e-12) for each in rounded))
+    return found
+
+
+def site_days(settings: Settings) -> dict[Row, Row]:
+    """What is published, in the form of the oracle."""
+    columns = "zone, starts_at, hours_in_day, device_count, reading_count, value_min, value_max, value_mean"
+    sql = f"SELECT site_id, day_date, {columns}, value_p50, value_p95 FROM gold.site_days"
+    return {row[:2]: row[2:] for row in select(settings, f"{sql} WHERE metric_name = 'temperature'")}
 
 
 def refreshed(settings: Settings, spark: SparkSession, messages: Sequence[Message]) -> Outcome | None:
@@ -62,7 +111,7 @@ def test_declared_sites_are_published(settings: Settings, spark: SparkSession) -
         registered("d1", SPRING, site="hall"), registered("d2", SPRING, site="nowhere"),
         declared("plant", 1, name="Plant", zone="Europe/Berlin"), declared("hall", 1, parent_id="plant"),
         declared("moon", 1, zone="Moon/Base"),
-        *readings("d1", SPRING, range(3)),
+        *(each.message() for each in readings("d1", SPRING, 3)),
     ]  # fmt: skip
     outcome = refreshed(settings, spark, messages)
     columns = "site_id, name, zone, parent_id, path, is_declared"
@@ -86,4 +135,60 @@ def test_declared_sites_are_published(settings: Settings, spark: SparkSession) -
     assert_verified(settings, spark, outcome)
     moved = refreshed(settings, spark, [declared("plant", 2, zone="Asia/Kolkata")])
     assert select(settings, "SELECT DISTINCT zone FROM gold.sites WHERE is_declared") == [("Asia/Kolkata",)]
+    assert_verified(settings, spark, moved)
+
+
+def test_days_of_sites_follow_their_zones(
+    settings: Settings, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the setting of clocks both ways, half-hour zones, late data and another zone, the days of sites are what
+    plain Python makes of the readings, whether built bit by bit, in portions that cut local days, or, as `verify` does,
+    at once; a figure is traced to exactly the readings of its local day."""
+    monkeypatch.setattr(portions, "HOURS_AT_ONCE", 24)  # a portion is a day of UTC
+    zones = {"hall": "Europe/Berlin", "delhi": "Asia/Kolkata", "elsewhere": "UTC"}
+    sent = [each for site in zones for each in readings(site, SPRING - timedelta(hours=2), 52)]
+    messages = [
+        *(registered(site, SPRING - timedelta(days=1), site=site) for site in zones),
+        declared("plant", 1, zone="Europe/Berlin"), declared("hall", 1, parent_id="plant"),
+        declared("delhi", 1, zone="Asia/Kolkata"),
+        *(each.message() for each in sent),
+    ]  # fmt: skip
+    outcome = refreshed(settings, spark, messages)
+    # the first two hours are of the 28th in Berlin and in Delhi, which is built with the portion that completes it
+    days = [[each for each in part.slices if "T" not in each] for part in publications.list_all(settings)]
+    assert sorted(days) == [["2026-03-27"], ["2026-03-28"], ["2026-03-29"], ["2026-03-30"]]
+    half = publications.get(settings, 2)
+    assert verify(spark, settings, known_models(settings), half, code_version="").is_same
+    assert_verified(settings, spark, outcome)
+    assert site_days(settings) == oracle(sent, zones)
+    assert site_days(settings)["hall", date(2026, 3, 29)][2:5] == (23.0, 1, 46)
+
+    # the hour from 18:00 UTC is of two days in Delhi; Berlin has late readings of another date than that of UTC
+    late = [
+        *(Sent("delhi", SPRING.replace(hour=18, minute=minute), 80.0 - minute) for minute in (5, 55)),
+        Sent("hall", SPRING.replace(hour=23, minute=5), -9.0),
+        *readings("hall", AUTUMN, 30),
+    ]
+    outcome = refreshed(settings, spark, [each.message() for each in late])
+    assert outcome is not None
+    assert {"2026-03-28", "2026-03-29", "2026-10-24", "2026-10-25", "2026-10-26"} <= set(outcome.days)
+    sent += late
+    assert site_days(settings) == oracle(sent, zones)
+    assert site_days(settings)["hall", date(2026, 10, 25)][2:5] == (25.0, 1, 50)
+    assert_verified(settings, spark, outcome)
+
+    models = known_models(settings)
+    for site, day in (("hall", date(2026, 3, 29)), ("delhi", date(2026, 3, 29)), ("hall", date(2026, 10, 25))):
+        key = {"site_id": site, "day_date": str(day), "metric_name": "temperature"}
+        traced = trace_row(settings, models, "gold.site_days", key)
+        there = [each for each in sent if each.device == site]
+        ours = [e.at for e in there if e.at.astimezone(ZoneInfo(zones[site])).date() == day]
+        assert [row["event_at"] for row in traced.readings] == sorted(ours)
+        assert ("gold.site_days", str(day)) in {(v["table_name"], v["slice"]) for v in traced.verdicts}
+    first = traced.readings[0]
+    up = trace_message(settings, models, first["topic"], first["partition"], first["offset"])
+    assert [row["day_date"] for table, row in up.gold if table == "gold.site_days"] == [date(2026, 10, 25)]
+
+    moved = refreshed(settings, spark, [declared("plant", 2, zone="Asia/Tokyo")])
+    assert site_days(settings) == oracle(sent, zones | {"hall": "Asia/Tokyo"})
     assert_verified(settings, spark, moved)

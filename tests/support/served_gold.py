@@ -37,6 +37,7 @@ def row(table: Table, device: str, at: datetime, value: float) -> dict[str, Any]
         "event_at": at, "last_event_at": at, "event_date": at.date(), "event_hour": at.hour, "reading_count": 60,
         "value_mean": value,
         "value_min": value - 1, "value_max": value + 1, "value_last": value, "value_p50": value, "value_p95": value,
+        "zone": "UTC", "starts_at": at, "hours_in_day": 24.0,
         "device_count": 1, "status": "in_service", "in_service_at": START, "valid_from": START,
         "reporting_interval_s": 60, **dict.fromkeys(_NUMBERS, 60),
     }  # fmt: skip

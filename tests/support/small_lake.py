@@ -172,6 +172,9 @@ class Candidate:
             connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA gold; CREATE SCHEMA plan")
             connection.execute("CREATE TABLE plan.slices (slice_at TIMESTAMPTZ)")
             connection.execute("CREATE TABLE plan.gone (slice_at TIMESTAMPTZ)")
+            connection.execute("CREATE TABLE plan.zones AS SELECT 'UTC' AS zone")
+            connection.execute("CREATE TABLE plan.sites (site_id TEXT, zone TEXT)")
+            self._write_local_hours(connection)
             connection.execute("CREATE TABLE plan.days (day_date DATE)")
             connection.execute("CREATE TABLE plan.tables (table_name TEXT, version BIGINT)")
             for hour in self.hours:
@@ -186,6 +189,20 @@ class Candidate:
                 connection.register("made", arrow_table(table, self.rows.get(table.short_name, ())))
                 connection.execute(f"CREATE TABLE gold.{table.short_name} AS FROM made")
         return self.path
+
+    def _write_local_hours(self, connection: duckdb.DuckDBPyConnection) -> None:
+        hours = sorted({slice_of(r["event_at"]) for r in self.lake.readings})
+        rows = [(day, slice_start(hour)) for day in self.days for hour in hours if day_of(hour) == day]
+        connection.execute(
+            "CREATE TABLE plan.local_hours (zone TEXT, day_date DATE, slice_at TIMESTAMPTZ, event_date DATE, "
+            "event_hour INTEGER, starts_at TIMESTAMPTZ, ends_at TIMESTAMPTZ, is_whole BOOLEAN)"
+        )
+        for day, at in rows:
+            connection.execute(
+                "INSERT INTO plan.local_hours VALUES ('UTC', ?::DATE, ?, ?::DATE, ?, ?::DATE::TIMESTAMPTZ, "
+                "?::DATE::TIMESTAMPTZ + INTERVAL 1 DAY, true)",
+                [day, at, day, at.hour, day, day],
+            )
 
     def _completeness(self, hour: str, readings: list[Row]) -> Row:
         received = sum(slice_of(row["event_at"]) == hour for row in readings)

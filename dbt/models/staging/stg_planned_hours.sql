@@ -17,8 +17,17 @@ day_hours as (
 
 ),
 
+local_hours as (
+
+    select slice_at, event_date, event_hour
+    from {{ plan_table('local_hours', local_hour_columns()) }}
+
+),
+
 final as (
 
+    select slice_at, event_date, event_hour from local_hours
+    union
     select slice_at, event_date, event_hour from slices
     union
     select slice_at, event_date, event_hour from day_hours

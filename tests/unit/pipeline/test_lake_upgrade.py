@@ -15,6 +15,7 @@ from lakehouse.cli.main import run as run_command
 from pipeline.checks import check_format
 from pipeline.gold.stale import stale_slices
 from pipeline.lake_upgrade import tables_behind, upgrade
+from pipeline.proof.lineage_sql import rows_of
 from pipeline.run import Run
 from runtime.errors import FormatError
 from runtime.settings import Settings
@@ -42,12 +43,12 @@ def upgrading(settings: Settings) -> None:
     upgraded(settings)
 
 
-def published(settings: Settings, publication: int) -> dict[str, list[tuple[object, ...]]]:
-    """What readers see of a publication's gold."""
+def published(settings: Settings, publication: int) -> dict[str, list[dict[str, object]]]:
+    """What readers see of a publication's gold: the rows of each table, by their columns' names."""
     with open_reader(settings, known_models(settings), as_of=publication) as reader:
         assert reader.publication is not None
         names = [table.name for table in GOLD_TABLES if table.name in reader.publication.tables]
-        return {name: reader.run(f"SELECT * FROM {name} ORDER BY ALL").fetchall() for name in names}
+        return {name: rows_of(reader, f"SELECT * FROM {name} ORDER BY ALL") for name in names}
 
 
 def test_an_older_lake_is_read_as_it_is_and_brought_up_without_changing_a_figure(old: Settings) -> None:

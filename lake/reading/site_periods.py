@@ -1,0 +1,48 @@
+"""Weeks and months of sites: views over published days.
+
+Belongs here: the SQL of those views and what their columns mean. They have what days add up to: counts, extremes and
+the mean. Percentiles do not add up, so they have none: `gold.site_days` has those of a day.
+"""
+
+from collections.abc import Iterator
+
+from lake.tables.contracts import Column, optional, required
+from lake.tables.gold import CALENDAR, DEVICE_COMPLETENESS, SITE_DAYS
+
+NEEDS = (SITE_DAYS.name, CALENDAR.name, DEVICE_COMPLETENESS.name)
+
+
+def site_periods() -> Iterator[tuple[str, str, tuple[Column, ...]]]:
+    """Name, statement and columns of each view. The calendar has whole years, which cut weeks and no month."""
+    yield _view("gold.site_weeks", "week_date", "The Monday of the week", "7")
+    yield _view("gold.site_months", "month_date", "The first day of the month", "count(*)")
+
+
+def _view(name: str, period: str, says: str, days: str) -> tuple[str, str, tuple[Column, ...]]:
+    statement = f"""CREATE VIEW {name} AS
+        WITH covered AS (
+            SELECT min(hour_at) AS first_at, max(hour_at) + INTERVAL 1 HOUR AS end_at FROM {DEVICE_COMPLETENESS.name}
+        ), periods AS (
+            SELECT zone, {period}, {days} AS days_in_period, min(starts_at) AS starts_at, max(ends_at) AS ends_at
+            FROM {CALENDAR.name} GROUP BY zone, {period}
+        )
+        SELECT d.site_id, d.metric_name, d.unit, {period}, zone, count(*) AS day_count,
+            any_value(p.days_in_period) AS days_in_period,
+            count(*) = any_value(p.days_in_period) AND any_value(p.starts_at >= covered.first_at)
+                AND any_value(p.ends_at <= covered.end_at) AS is_complete,
+            sum(d.reading_count)::BIGINT AS reading_count, min(d.value_min) AS value_min, max(d.value_max) AS value_max,
+            greatest(min(d.value_min), least(max(d.value_max),
+                sum(d.value_mean * d.reading_count) / sum(d.reading_count))) AS value_mean
+        FROM (SELECT * REPLACE (coalesce(zone, 'UTC') AS zone) FROM {SITE_DAYS.name}) AS d
+            JOIN {CALENDAR.name} AS c USING (zone, day_date) JOIN periods AS p USING (zone, {period}), covered
+        GROUP BY d.site_id, d.metric_name, d.unit, {period}, zone"""
+    of_days = {column.name: column for column in SITE_DAYS.columns}
+    columns = (
+        of_days["site_id"], of_days["metric_name"], of_days["unit"],
+        *required((period, "date", says), ("zone", "string", "The time zone of its days"),
+                  ("day_count", "bigint", "Days with readings"), ("days_in_period", "bigint", "Days that it has"),
+                  ("is_complete", "boolean", "True when each day has readings and gold covers all of it")),
+        of_days["reading_count"], of_days["value_min"], of_days["value_max"],
+        *optional(("value_mean", "double", "Arithmetic mean of the readings, to the rounding of the means of days")),
+    )  # fmt: skip
+    return name, statement, columns
