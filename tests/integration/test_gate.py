@@ -35,7 +35,7 @@ from runtime.errors import StepError
 from runtime.settings import Settings
 from tests.support.small_lake import H5, H6, H7, NEXT_DAY, NOW, THERMOSTAT, THERMOSTATS, Candidate, Lake, Row
 
-REJECTED, REGISTRY = "silver.rejected", "silver.devices"
+REJECTED, REGISTRY, DECLARED = "silver.rejected", "silver.devices", "silver.sites"
 DAY = "2026-11-20"
 Found = set[tuple[str, str, str]]
 Good = tuple[Lake, Mapping[str, int], duckdb.DuckDBPyConnection]
@@ -172,6 +172,24 @@ def registry_without_status(lake: Lake) -> None:
     lake.devices[0]["status"] = None
 
 
+def two_current_declarations(lake: Lake) -> None:
+    lake.site("s1")
+    lake.site("s1", zone="Asia/Kolkata")
+
+
+def no_current_declaration(lake: Lake) -> None:
+    lake.site("s1", is_current=False)
+    lake.site("s2")
+
+
+def repeated_declaration(lake: Lake) -> None:
+    lake.sites.append(lake.site("s1", is_current=False) | {"is_current": True})
+
+
+def declaration_without_time(lake: Lake) -> None:
+    lake.site("s1", declared_at=None)
+
+
 SILVER_CASES: list[tuple[Callable[[Lake], None], Found]] = [
     (repeat_message, {(THERMOSTATS, H6, "keys_are_unique")}),
     (repeat_offset, {(THERMOSTATS, H6, "offsets_are_unique"), (REJECTED, H6, "every_record_is_there"),
@@ -193,6 +211,10 @@ SILVER_CASES: list[tuple[Callable[[Lake], None], Found]] = [
     (two_current_records, {(REGISTRY, "all", "one_record_is_current")}),
     (repeated_registry_record, {(REGISTRY, "all", "keys_are_unique")}),
     (registry_without_status, {(REGISTRY, "all", "required_columns_are_filled")}),
+    (two_current_declarations, {(DECLARED, "all", "one_record_is_current")}),
+    (no_current_declaration, {(DECLARED, "all", "one_record_is_current")}),
+    (repeated_declaration, {(DECLARED, "all", "keys_are_unique")}),
+    (declaration_without_time, {(DECLARED, "all", "required_columns_are_filled")}),
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from lake.storage.locations import table_uri
 from lake.tables.bronze import BRONZE_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES
 from runtime.settings import Settings
 
 Row = dict[str, Any]
@@ -43,7 +43,7 @@ def arrow_table(table: Table, rows: Iterable[Row]) -> pa.Table:
 
 @dataclass
 class Lake:
-    """Bronze, silver and the registry in memory, written by `write`."""
+    """Bronze, silver and the registry in memory, written by `write`; sites only once one is declared."""
 
     settings: Settings
     models: Mapping[str, Model] = field(
@@ -53,6 +53,7 @@ class Lake:
     readings: list[Row] = field(default_factory=list)
     rejected: list[Row] = field(default_factory=list)
     devices: list[Row] = field(default_factory=list)
+    sites: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.devices.append(self.device("d1"))
@@ -69,6 +70,15 @@ class Lake:
             "status": "in_service", "in_service_at": in_service_at, "model_id": THERMOSTAT, "site_id": "s1",
             "reporting_interval_s": 60, "topic": "lifecycle", "partition": 0, "offset": 0, "ingest_id": 1,
         }  # fmt: skip
+
+    def site(self, site_id: str, **changes: Any) -> Row:
+        """A declaration of a site; returns the row of silver.sites."""
+        row: Row = {
+            "site_id": site_id, "declared_at": NOW, "is_current": True, "zone": "Europe/Berlin", "topic": "lifecycle",
+            "partition": 0, "offset": 100 + len(self.sites), "ingest_id": 1,
+        } | changes  # fmt: skip
+        self.sites.append(row)
+        return row
 
     def message(self, slice_: str, minute: int, **changes: Any) -> Row:
         """A bronze record measured `minute` minutes into the slice and received a second later."""
@@ -105,7 +115,8 @@ class Lake:
     def write(self) -> dict[str, int]:
         """Write bronze and silver; returns the silver tables' versions."""
         self._overwrite(BRONZE_TELEMETRY, self.bronze)
-        pairs = ((self.reading_table, self.readings), (SILVER_REJECTED, self.rejected), (SILVER_DEVICES, self.devices))
+        pairs = [(self.reading_table, self.readings), (SILVER_REJECTED, self.rejected), (SILVER_DEVICES, self.devices)]
+        pairs += [(SILVER_SITES, self.sites)] if self.sites else []
         return {table.name: self._overwrite(table, rows) for table, rows in pairs}
 
     def version(self, table: str) -> int:
