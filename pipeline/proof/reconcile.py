@@ -124,8 +124,10 @@ def _gold_lines(gold: GoldCounts) -> Iterator[Line]:
         unit = "" if unit == "1" else f" ({unit})"
         yield Line("gold", f"gold.device_hours: readings of {metric}{unit}", in_silver, in_gold)
     yield Line("gold", "gold.device_minutes: readings of all metrics", *gold.all_metrics("gold.device_minutes"))
-    for table in ("gold.device_days", "gold.site_days"):
-        yield Line("gold", f"{table}: readings of all metrics, whole days", *gold.days(table))
+    yield Line("gold", "gold.device_days: readings of all metrics, whole days", *gold.days("gold.device_days"))
+    expected, found, differing = gold.site_days()
+    yield Line("gold", "gold.site_days: readings of all metrics, whole days", expected, found)
+    yield Line("gold", "gold.site_days: local days of a site that count others", 0, differing)
     yield Line("gold", "readings of held hours that are published", 0, gold.published_of_held())
 
 

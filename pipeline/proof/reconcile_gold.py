@@ -14,16 +14,20 @@ import duckdb
 import pyarrow as pa
 
 from device_sim.manifest import ManifestSummary
+from lake.local_days import UTC_ZONE, days_touched
 from lake.models.catalog import Model, silver_tables
 from lake.reading.silent_hours import completeness_source
 from lake.records.publications import Publication
-from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, HOUR_MICROS, day_of, predicate
+from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, HOUR_MICROS, predicate
 from lake.sql_text import quoted
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.tables.gold import DEVICE_COMPLETENESS
+from lake.tables.silver import SILVER_SITES
 from pipeline.gate.profiles import hour_number
+from pipeline.gold.declared_sites import DeclaredSites, current_zones, declared_sites
+from pipeline.proof.reconcile_days import site_days
 from pipeline.proof.reconcile_messages import Difference
 from runtime.settings import Settings
 
@@ -73,12 +77,27 @@ class GoldCounts:
 
     def days(self, table: str) -> tuple[int, int]:
         """Readings in the published hours of days without a held hour, and those that the daily `table` counts."""
-        held = ", ".join(f"DATE {quoted(day)}" for day in sorted({day_of(hour) for hour in self.held_hours}))
+        held = ", ".join(f"DATE {quoted(day)}" for day in sorted(self._held_days()))
         where = f"WHERE event_date NOT IN ({held})" if held else ""
         rows = self._all(f"""
             SELECT coalesce((SELECT sum(reading_count) FROM ({self._gold("gold.device_hours")}) {where}), 0)::BIGINT,
                 coalesce((SELECT sum(reading_count) FROM ({self._gold(table)}) {where}), 0)::BIGINT""")
         return int(rows[0][0]), int(rows[0][1])
+
+    def site_days(self) -> tuple[int, int, int]:
+        """The same of `gold.site_days` by the local days of sites, and how many of those, by metric, differ."""
+        declared = self._declared()
+        finer = "gold.device_hours" if current_zones(declared) == {UTC_ZONE} else "gold.device_minutes"
+        days = self._gold("gold.site_days")
+        return site_days(self.connection, declared, self._gold(finer), days, self._held_days())
+
+    def _declared(self) -> DeclaredSites:
+        inputs = {} if self.published is None else self.published.inputs
+        return declared_sites(self.settings, inputs.get(SILVER_SITES.name))
+
+    def _held_days(self) -> set[str]:
+        """The dates of which gold has no new day: those, of any zone, that a held hour lies in."""
+        return days_touched(self._declared().zones, self.held_hours)
 
     def published_of_held(self) -> int:
         """Readings that `gold.device_hours` counts in held hours, beyond what a publication before has left there."""
@@ -200,7 +219,8 @@ class GoldCounts:
             counts = ", ".join(f"NULL::BIGINT AS {name}" for name in ("reading_count", *COMPLETENESS))
             return (
                 "SELECT NULL::VARCHAR AS device_id, NULL::VARCHAR AS metric_name, NULL::VARCHAR AS unit, "
-                f"NULL::DATE AS event_date, NULL::TIMESTAMPTZ AS hour_at, {counts} WHERE false"
+                "NULL::VARCHAR AS site_id, NULL::DATE AS event_date, NULL::DATE AS day_date, "
+                f"NULL::TIMESTAMPTZ AS minute_at, NULL::TIMESTAMPTZ AS hour_at, {counts} WHERE false"
             )
         pinned = {} if self.published is None else self.published.tables
         source: str = scan(table_uri(self.settings, table), version)
