@@ -144,7 +144,6 @@ def test_days_of_sites_follow_their_zones(
     """Over the setting of clocks both ways, half-hour zones, late data and another zone, the days of sites are what
     plain Python makes of the readings, whether built bit by bit, in portions that cut local days, or, as `verify` does,
     at once; a figure is traced to exactly the readings of its local day."""
-    monkeypatch.setattr(portions, "HOURS_AT_ONCE", 24)  # a portion is a day of UTC
     zones = {"hall": "Europe/Berlin", "delhi": "Asia/Kolkata", "elsewhere": "UTC"}
     sent = [each for site in zones for each in readings(site, SPRING - timedelta(hours=2), 52)]
     messages = [
@@ -153,11 +152,14 @@ def test_days_of_sites_follow_their_zones(
         declared("delhi", 1, zone="Asia/Kolkata"),
         *(each.message() for each in sent),
     ]  # fmt: skip
-    outcome = refreshed(settings, spark, messages)
-    # the first two hours are of the 28th in Berlin and in Delhi, which is built with the portion that completes it
+    with monkeypatch.context() as patched:
+        patched.setattr(portions, "HOURS_AT_ONCE", 30)
+        outcome = refreshed(settings, spark, messages)
+    # the last hours of the 28th are of the 29th in Berlin and in Delhi, which is built with the portion that completes it
+    half = publications.get(settings, 1)
+    assert half.pending == ("2026-03-29T00", "2026-03-30T01")
     days = [[each for each in part.slices if "T" not in each] for part in publications.list_all(settings)]
-    assert sorted(days) == [["2026-03-27"], ["2026-03-28"], ["2026-03-29"], ["2026-03-30"]]
-    half = publications.get(settings, 2)
+    assert sorted(days) == [["2026-03-27", "2026-03-28"], ["2026-03-29", "2026-03-30"]]
     assert verify(spark, settings, known_models(settings), half, code_version="").is_same
     assert_verified(settings, spark, outcome)
     assert site_days(settings) == oracle(sent, zones)
