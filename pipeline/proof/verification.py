@@ -115,7 +115,9 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
                 for name, version in plan.versions.items()
             ]  # fmt: skip
             gold = [
-                _compare_gold(connection, settings, publication, table, (held, zones, _compared_from(table, ours, final)))
+                _compare_gold(
+                    connection, settings, publication, table, (held, zones, _compared_from(table, ours, final))
+                )
                 for table in GOLD_TABLES
                 if table.kind is None or table.name in publication.tables
             ]  # else it is older than the table

@@ -53,6 +53,6 @@ def test_a_day_is_built_when_all_its_hours_are_there(
     monkeypatch.setattr(gold_refresh, "declared_sites", lambda *_: DeclaredSites((), zones))
     hours = HOURS[:5]
     stale = Stale(dict.fromkeys(hours, ("new",)), frozenset({*hours, *elsewhere}))
-    basis = Basis({}, stale, None, {}, elsewhere=frozenset(elsewhere))
+    basis = Basis({}, stale, None, {}, left=frozenset(elsewhere))
     plan = gold_refresh._plan(Settings(tmp_path, str(tmp_path)), hours, set(), basis)
     assert list(plan.days) == days
