@@ -69,7 +69,8 @@ class Notes:
             noted = noted.merge_attributes(metadata={"dagster/column_lineage": self.lineage.of_candidate(name)})
         if layer != "gold":
             return noted
-        noted = noted.merge_attributes(metadata={"dagster/column_lineage": self.lineage.of_gold(_GOLD[name])})
+        lineage, origins = self.lineage.of_gold(_GOLD[name]), self.lineage.as_table(_GOLD[name])
+        noted = noted.merge_attributes(metadata={"dagster/column_lineage": lineage, "column_origins": origins})
         within = timedelta(minutes=self.settings.fresh_within_minutes)
         return noted.replace_attributes(freshness_policy=FreshnessPolicy.time_window(within)) if within else noted
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from dagster import AssetKey, TableColumnDep, TableColumnLineage
+from dagster import (
+    AssetKey,
+    MetadataValue,
+    TableColumn,
+    TableColumnDep,
+    TableColumnLineage,
+    TableRecord,
+    TableSchema,
+)
 
 from lake.models.catalog import Model, silver_tables
 from lake.tables.contracts import Table
@@ -117,6 +125,22 @@ class Lineage:
         """A published table's: each column is its candidate's."""
         key = AssetKey(["candidate", table.short_name])
         return TableColumnLineage({name: [TableColumnDep(key, name)] for name in table.column_names})
+
+    def as_table(self, table: Table) -> MetadataValue:
+        """A published table's columns and what they are made of in silver: the open-source UI shows no lineage."""
+        records = []
+        for name in table.column_names:
+            first = sorted(self._first(table.short_name, name))
+            records.append(TableRecord({"column": name, "made_of": ", ".join(first)}))
+        return MetadataValue.table(records, TableSchema([TableColumn("column"), TableColumn("made_of")]))
+
+    def _first(self, model: str, column: str) -> set[str]:
+        found = set[str]()
+        for dep in self._deps(self.origins.get(model, {}).get(column, ())):
+            layer, name = dep.asset_key.path
+            of = f"{layer}.{name}.{dep.column_name}"
+            found |= self._first(name, dep.column_name) if layer == "candidate" else {of}
+        return found
 
     def _deps(self, made_of: Iterable[str]) -> Iterator[TableColumnDep]:
         for name in made_of:

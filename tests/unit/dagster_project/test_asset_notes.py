@@ -63,6 +63,9 @@ def test_a_mean_comes_from_what_was_measured(graph: AssetGraph) -> None:
     measured = {(m.table.replace(".", "/"), t.column) for m in MODELS.values() for t in m.telemetry if t.is_metric}
     assert ("silver/thermostats", "temperature_degc") in measured
     assert first_origins(graph, "gold/device_hours", "value_mean") == measured
+    shown = graph.get(AssetKey(["gold", "device_hours"])).metadata["column_origins"].records
+    told = {record.data["column"]: str(record.data["made_of"]) for record in shown}
+    assert told["value_mean"].split(", ") == sorted(f"{table.replace('/', '.')}.{name}" for table, name in measured)
     assert first_origins(graph, "gold/devices", "site_id") == {("silver/devices", "site_id")}
     assert first_origins(graph, "gold/device_completeness", "rejected_count") == {("silver/rejected", "reason")}
 
