@@ -1,4 +1,4 @@
-"""The page of ten questions: each has an answer, and it is the one that stands there."""
+"""The page of twelve questions: each has an answer, and it is the one that stands there."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -20,6 +20,7 @@ from lake.tables.gold import (
     DEVICE_MINUTES,
     SITE_DAYS,
 )
+from lake.tables.gold_kinds import COUNTER_DAYS, STATE_DAYS
 from lakehouse.cli.main import cli
 from runtime.settings import Settings
 from tests.support.published_lake import gold_row, publish_rows
@@ -73,8 +74,32 @@ def publish_two_weeks(home: Path) -> Settings:
          "week_date": each.day - timedelta(days=each.day.weekday())}
         for zone in ("UTC", ZONE) for each in local_days(zone, first, last)
     ]  # fmt: skip
+    rows |= {COUNTER_DAYS: energy_days(), STATE_DAYS: state_days()}
     publish_rows(settings, rows)
     return settings
+
+
+def energy_days() -> list[dict[str, Any]]:
+    """The meter grows by 48 kWh on the first day and by 36 on the second, of which a quarter is not covered."""
+    return [
+        gold_row(
+            COUNTER_DAYS, START + timedelta(days=day), 0.0, device_id="m-1", metric_name="energy", unit="kwh",
+            site_id="oslo", increase=increase, covered_s=covered_s, increase_per_h=2.0, reset_count=0,
+            rollover_count=0,
+        )
+        for day, increase, covered_s in ((0, 48.0, 86400.0), (1, 36.0, 64800.0))
+    ]  # fmt: skip
+
+
+def state_days() -> list[dict[str, Any]]:
+    """A day of a pump."""
+    return [
+        gold_row(
+            STATE_DAYS, START, 0.0, device_id="p-1", metric_name="state", unit="1", state=state, duration_s=duration_s,
+            entered_count=entered, is_last=state == "idle", is_carried=False,
+        )
+        for state, duration_s, entered in (("running", 64800.0, 2), ("idle", 21600.0, 3))
+    ]  # fmt: skip
 
 
 def shown(found: Any) -> str:
@@ -93,12 +118,12 @@ def answered(settings: Settings, sql: str) -> str:
 
 
 def test_each_question_has_the_answer_that_stands_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten questions; those in SQL are asked of the lake that the page describes, the last by its command."""
+    """Twelve questions; those in SQL are asked of the lake that the page describes, the last by its command."""
     page = PAGE.read_text()
-    assert page.count("\n## ") >= 10
+    assert page.count("\n## ") >= 12
     settings = publish_two_weeks(tmp_path)
     questions = re.findall(r"```sql\n(.*?)```\n\n((?:\|[^\n]*\n)*)", page, re.DOTALL)
-    assert len(questions) >= 9
+    assert len(questions) >= 11
     for sql, answer in questions:
         assert answered(settings, sql) == answer, sql
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
