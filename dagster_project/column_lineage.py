@@ -33,7 +33,7 @@ from lake.tables.silver import READING_COLUMNS, SILVER_REJECTED, UNSLICED_SILVER
 from pipeline.gold.plan import PLAN_TABLES
 
 READINGS = "silver.readings"
-METRIC, COUNTER, STATE = "value", "counter_value", "state_value"
+METRIC, COUNTER, STATE, GAUGE = "value", "counter_value", "state_value", "gauge_value"
 _PUBLISHED = (DEVICE_HOURS, DEVICE_LATEST, *CARRYING)
 _INPUTS = (READINGS, *(table.name for table in (SILVER_REJECTED, *UNSLICED_SILVER, *_PUBLISHED)))
 _SCAN = re.compile(r"delta_scan\('(\w+)\.(\w+)', version=0\)")
@@ -51,8 +51,8 @@ def write_sample_plan(path: Path) -> None:
         for name in _INPUTS:
             connection.execute("INSERT INTO plan.tables VALUES (?, ?, 0)", [name, name])
         connection.execute("INSERT INTO plan.metrics VALUES (?, 'm', ?, 'value', '1', '')", [READINGS, METRIC])
-        for column, kind in ((COUNTER, "counter"), (STATE, "state")):
-            row = [READINGS, column, column, "1", kind, 3600, None, None]
+        for column, kind in ((COUNTER, "counter"), (STATE, "state"), (GAUGE, "gauge")):
+            row = [READINGS, column, column, "1", kind, 3600, None, None, "h"]
             connection.execute(f"INSERT INTO plan.kinds VALUES ({', '.join('?' for _ in row)})", row)
         # of one model alone a reading's model would be no column but a text
         connection.execute(f"INSERT INTO plan.models VALUES ('m', '{READINGS}', 60, 60), ('n', '{READINGS}', 60, 60)")
@@ -70,7 +70,7 @@ def _schema(models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, dict
     columns: dict[str, Iterable[str]] = {f"candidate.{name}": node["columns"] for name, node in models.items()}
     columns |= {f"plan.{name}": re.findall(r"(\w+) [A-Z]+", text) for name, text in PLAN_TABLES.items()}
     columns |= {table.name: table.column_names for table in (SILVER_REJECTED, *UNSLICED_SILVER, *_PUBLISHED)}
-    columns[READINGS] = [*(column.name for column in READING_COLUMNS), METRIC, COUNTER, STATE]
+    columns[READINGS] = [*(column.name for column in READING_COLUMNS), METRIC, COUNTER, STATE, GAUGE]
     schema: dict[str, dict[str, dict[str, str]]] = {}
     for name, names in columns.items():
         layer, table = name.split(".")
@@ -157,6 +157,7 @@ class Lineage:
             METRIC: {(table, t.column) for table, t in telemetry if t.is_metric},
             COUNTER: {(table, t.column) for table, t in telemetry if t.kind.name == "counter"},
             STATE: {(table, t.column) for table, t in telemetry if t.kind.name == "state"},
+            GAUGE: {(table, t.column) for table, t in telemetry if t.kind.name == "gauge" and t.kind.is_declared},
         }
         of_all = {(table, column) for table in silver_tables(self.models.values())}
         for table, name in sorted(standing.get(column, of_all)):

@@ -150,3 +150,19 @@
         else 0
     end
 {%- endmacro %}
+
+
+{# What a gauge amounts to by hours between two readings: the first one's value goes on, or a straight line leads on. #}
+{% macro area_of(old, new, seconds, is_linear) -%}
+    (case when {{ is_linear }} then {{ old }} / 2 + {{ new }} / 2 else {{ old }} end * {{ seconds }} / 3600)
+{%- endmacro %}
+
+
+{# SQL for the units of integrals by the units of gauges: unit, integral_unit. #}
+{% macro integral_units() -%}
+    (
+        select distinct unit, integral_unit
+        from {{ plan_table('kinds', {'kind': 'varchar', 'unit': 'varchar', 'integral_unit': 'varchar'}) }}
+        where kind = 'gauge'
+    )
+{%- endmacro %}

@@ -100,6 +100,23 @@ KNOWN_SUFFIXES = frozenset(_SUFFIXES.values()) - {NO_UNIT}
 """Every suffix word that a known unit has."""
 
 
+_INTEGRALS = {
+    **{f"{scale}{power}": f"{scale}{power}h" for power in ("w", "va", "var", "a")
+       for scale in ("", "u", "m", "k", "mega", "g")},
+    NO_UNIT: "h", "w_m2": "wh_m2",
+}  # fmt: skip
+
+
+def integral_unit(suffix: str) -> str:
+    """The unit, as a suffix word, of what is measured in `suffix` summed over hours: `kw` -> `kwh`, `m3_h` -> `m3`.
+
+    One without a name of its own is the unit with `_hours`: `degc` -> `degc_hours`.
+    """
+    if suffix in _INTEGRALS:
+        return _INTEGRALS[suffix]
+    return suffix.removesuffix("_h") if suffix.endswith("_h") and suffix in KNOWN_SUFFIXES else f"{suffix}_hours"
+
+
 def is_known(unit: str) -> bool:
     """True when `unit` is the name or DTMI of a unit whose suffix is declared here, or such a suffix, in any case."""
     name = _short_name(unit).lower()

@@ -97,7 +97,50 @@ STATE_DAYS = gold_table(
     kind="state",
 )
 
-KIND_TABLES = (COUNTER_HOURS, COUNTER_DAYS, STATE_HOURS, STATE_DAYS)
+_SPANS = (
+    *required(("integral", "double", "Value by time: of power the energy; see docs/guide/kinds.md"),
+              ("integral_unit", "string", "Unit of integral, that of the value columns by hour: w -> wh, m3_h -> m3"),
+              ("covered_s", "double", "Seconds of integral: between readings not further apart than the carry limit")),
+    *optional(("time_weighted_mean", "double", "integral by hour of covered_s; null when that is 0")),
+    *required(("value_stddev", "double", "Standard deviation of the readings, of all that there are (population)")),
+)  # fmt: skip
+GAUGE_HOURS = gold_table(
+    "gauge_hours",
+    "device, declared gauge, unit and hour with readings",
+    (*METRIC, *required(("hour_at", "timestamp", "Start of the hour")), *EVENT_SLICE, *EXTREMES,
+     *required(("value_first", "double", "Value of the oldest reading of the period")), *LAST,
+     *required(("first_event_at", "timestamp", "event_at of value_first"),
+               ("last_event_at", "timestamp", "event_at of value_last")),
+     *optional(("carried_value", "double", "Value of the newest reading before the hour, within the carry limit"),
+               ("carried_at", "timestamp", "event_at of carried_value")),
+     *_SPANS),
+    (*A_METRIC, "hour_at"),
+    Period("hour_at", HOUR),
+    "hour",
+    adds_up=(OF_SILVER,),
+    kind="gauge",
+)  # fmt: skip
+GAUGE_DAYS = gold_table(
+    "gauge_days",
+    "device, declared gauge, unit and day with readings",
+    (*METRIC, *required(("day_date", "date", "The UTC day")), *EVENT_DATE, *EXTREMES,
+     *required(("value_first", "double", "Value of the oldest reading of the period")), *LAST, *_SPANS),
+    (*A_METRIC, "day_date"),
+    Period("day_date", timedelta(days=1)),
+    "day",
+    adds_up=(
+        AddsUp(
+            "agrees_with_hours",
+            "{observed} days of a device and gauge differ from their hours",
+            A_METRIC,
+            GAUGE_HOURS.name,
+            ("integral", "covered_s"),
+        ),
+    ),
+    kind="gauge",
+)  # fmt: skip
+
+KIND_TABLES = (COUNTER_HOURS, COUNTER_DAYS, STATE_HOURS, STATE_DAYS, GAUGE_HOURS, GAUGE_DAYS)
 """All of these tables."""
-CARRYING = (COUNTER_HOURS, STATE_HOURS)
+CARRYING = (COUNTER_HOURS, STATE_HOURS, GAUGE_HOURS)
 """The tables of hours whose rows begin with a reading of an hour before."""

@@ -7,7 +7,7 @@ are made by stand in docs/guide/kinds.md.
 from collections.abc import Iterator, Mapping
 
 from lake.tables.contracts import Table
-from lake.tables.gold_kinds import COUNTER_DAYS, COUNTER_HOURS, STATE_DAYS, STATE_HOURS
+from lake.tables.gold_kinds import COUNTER_DAYS, COUNTER_HOURS, GAUGE_DAYS, GAUGE_HOURS, STATE_DAYS, STATE_HOURS
 
 _CONTRADICTING = "contradicting"
 # differences of readings are rounded; the largest of them bounds by how much
@@ -35,11 +35,27 @@ _OF_STATE_HOURS = (
     *_OF_STATES,
     "is_carried AND carried_at IS NULL OR carried_at >= hour_at OR last_event_at >= hour_at + INTERVAL 1 HOUR",
 )
+_OF_GAUGES = (
+    "covered_s < 0 OR value_stddev < 0",
+    "(time_weighted_mean IS NULL) <> (covered_s = 0)",
+    f"abs(time_weighted_mean * covered_s / 3600 - integral) > {_SLACK} * greatest(1, covered_s / 3600)",
+    f"value_stddev > (value_max - value_min) / 2 + {_SLACK}",  # no spread is wider than half of all at each end
+    "value_first NOT BETWEEN value_min AND value_max",
+)
+_OF_GAUGE_HOURS = (
+    *_OF_GAUGES,
+    "(carried_value IS NULL) <> (carried_at IS NULL) OR carried_at >= hour_at OR first_event_at > last_event_at",
+    "covered_s > date_diff('microseconds', coalesce(carried_at, first_event_at), last_event_at) / 1e6 + 1e-6",
+    "time_weighted_mean NOT BETWEEN least(value_min, coalesce(carried_value, value_min)) - "
+    f"{_SLACK} AND greatest(value_max, coalesce(carried_value, value_max)) + {_SLACK}",
+)
 _CONDITIONS: Mapping[str, tuple[str, ...]] = {
     COUNTER_HOURS.name: _OF_COUNTER_HOURS,
     COUNTER_DAYS.name: _OF_COUNTERS,
     STATE_HOURS.name: _OF_STATE_HOURS,
     STATE_DAYS.name: _OF_STATES,
+    GAUGE_HOURS.name: _OF_GAUGE_HOURS,
+    GAUGE_DAYS.name: _OF_GAUGES,
 }
 _SECONDS: Mapping[str, int] = {STATE_HOURS.name: 3600, STATE_DAYS.name: 86_400}
 MESSAGES: Mapping[str, str] = {

@@ -35,7 +35,7 @@ _BUILD = (*_OPTIONS, "run")
 
 # the models to build again once hours of a built candidate are held: the ones that are not sliced, and those that may
 # have carried something out of these hours
-_AFTER_HOLDING = ("--select", "stg_published_latest+", "stg_counter_increases+", "stg_state_parts+")
+_AFTER_HOLDING = ("--select", "stg_published_latest+", "stg_counter_increases+", "stg_state_parts+", "stg_gauge_spans+")
 
 _spare: "list[Dbt]" = []
 

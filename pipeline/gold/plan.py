@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lake.models.catalog import Model
 from lake.models.kind_columns import kind_columns
+from lake.models.units import integral_unit
 from lake.slices import day_of, slice_start
 from lake.sql_text import quoted
 from lake.storage.delta import open_table
@@ -42,7 +43,7 @@ PLAN_TABLES = {
     "component_name VARCHAR",
     "held": "event_date DATE, event_hour INTEGER",
     "kinds": "table_name VARCHAR, column_name VARCHAR, metric_name VARCHAR, unit VARCHAR, kind VARCHAR, "
-    "carry_limit_s INTEGER, maximum DOUBLE, interpolation VARCHAR",
+    "carry_limit_s INTEGER, maximum DOUBLE, interpolation VARCHAR, integral_unit VARCHAR",
     "models": "model_id VARCHAR, table_name VARCHAR, reporting_interval_s INTEGER, late_after_s INTEGER",
     "sites": "site_id VARCHAR, name VARCHAR, zone VARCHAR, parent_id VARCHAR, path VARCHAR",
     "zones": "zone VARCHAR",
@@ -196,7 +197,7 @@ def _kind_rows(models: Iterable[Model], existing: Mapping[str, set[str]]) -> lis
     """One row a column of which there are figures by kind."""
     return [
         (each.table, each.column, each.metric_name, each.unit, each.kind.name, each.kind.carry_limit_s,
-         each.kind.maximum, each.kind.interpolation)
+         each.kind.maximum, each.kind.interpolation, integral_unit(each.unit))
         for each in kind_columns(models) if each.column in existing.get(each.table, set())
     ]  # fmt: skip
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from statistics import pstdev
 from typing import Any
 
 import pytest
@@ -14,17 +15,18 @@ from lake.slices import slice_of, slice_start
 from lake.storage.duckdb_connection import connect
 from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
-from lake.tables.gold_kinds import COUNTER_DAYS, COUNTER_HOURS, STATE_DAYS, STATE_HOURS
+from lake.tables.gold_kinds import COUNTER_DAYS, COUNTER_HOURS, GAUGE_DAYS, GAUGE_HOURS, STATE_DAYS, STATE_HOURS
 from pipeline.gate.candidates import read_plan
 from pipeline.gate.gold_profiles import Gold
 from pipeline.gate.suites import gold_suite
 from pipeline.gate.validation import failures_of
 from runtime.settings import Settings
-from tests.support.kinds_oracle import Reading, counter_hours, state_hours
+from tests.support.kinds_oracle import Reading, counter_hours, gauge_hours, state_hours
 from tests.support.small_lake import H5, H6, THERMOSTAT, Candidate, Lake, Row
 
 DAY = "2026-11-20"
 COUNTER, STATE = Kind("counter", 7200, is_declared=True), Kind("state", 7200)
+GAUGE = Kind("gauge", 7200, is_declared=True)
 _METRIC = {"device_id": "d1", "metric_name": "temperature", "unit": "degc", "model_id": THERMOSTAT, "site_id": "s1"}
 Spoil = Callable[[dict[str, list[Row]]], None]
 
@@ -95,6 +97,21 @@ def states(readings: list[Reading]) -> dict[str, list[Row]]:
     return {"state_hours": hours, "state_days": list(days.values())}
 
 
+def gauges(readings: list[Reading]) -> dict[str, list[Row]]:
+    """Right rows of both tables of gauges."""
+    hours = placed(gauge_hours(readings, False, timedelta(hours=2)))
+    for row in hours:
+        ours = [each.at for each in readings if slice_of(each.at) == slice_of(row["hour_at"])]
+        row |= {"first_event_at": min(ours), "last_event_at": max(ours), "integral_unit": "degc_hours"}
+    first, last = hours
+    day = last | {name: first[name] + last[name] for name in ("reading_count", "integral", "covered_s")} | {
+        "day_date": first["hour_at"].date(), "value_min": first["value_min"], "value_first": first["value_first"],
+        "value_stddev": pstdev(each.value for each in readings),
+    }  # fmt: skip
+    day["time_weighted_mean"] = day["integral"] * 3600 / day["covered_s"]
+    return {"gauge_hours": hours, "gauge_days": [day]}
+
+
 def change(table: str, **values: Any) -> Spoil:
     """Other values in the last row of a table; a number that is added to what is there where it is a lambda."""
 
@@ -120,7 +137,7 @@ def failing(home: Path, kind: Kind, figures: Callable[[list[Reading]], dict[str,
     return {slice_: {failure.expectation for failure in each} for slice_, each in found.items()}
 
 
-FIGURES = {"counter": (COUNTER, counters), "state": (STATE, states)}
+FIGURES = {"counter": (COUNTER, counters), "state": (STATE, states), "gauge": (GAUGE, gauges)}
 
 
 @pytest.mark.parametrize("table", [t for t in GOLD_TABLES if t.kind], ids=lambda table: table.short_name)
@@ -149,6 +166,20 @@ CASES = [
     (STATE_DAYS, DAY, "figures_fit_together", change("state_days", entered_count=-1)),
     (STATE_DAYS, DAY, "states_fill_the_time", change("state_days", is_last=False)),
     (STATE_DAYS, DAY, "agrees_with_hours", change("state_days", duration_s=lambda x: x - 1)),
+    (GAUGE_HOURS, H6, "figures_fit_together", change("gauge_hours", integral=lambda x: x + 1)),
+    (
+        GAUGE_HOURS,
+        H6,
+        "figures_fit_together",
+        change("gauge_hours", integral=90.0, time_weighted_mean=90.0, covered_s=3600),
+    ),
+    (GAUGE_HOURS, H6, "figures_fit_together", change("gauge_hours", carried_at=None)),
+    (GAUGE_HOURS, H6, "figures_fit_together", change("gauge_hours", covered_s=0.0)),
+    (GAUGE_HOURS, H6, "figures_fit_together", change("gauge_hours", value_stddev=2.6)),
+    (GAUGE_HOURS, H6, "reconciles_with_silver", change("gauge_hours", reading_count=4)),
+    (GAUGE_HOURS, H6, "has_rows", lambda rows: rows["gauge_hours"].pop()),
+    (GAUGE_DAYS, DAY, "figures_fit_together", change("gauge_days", time_weighted_mean=None)),
+    (GAUGE_DAYS, DAY, "agrees_with_hours", change("gauge_days", integral=lambda x: x + 1)),
 ]
 
 

@@ -5,6 +5,7 @@ what stands in gold after all that must be what the readings that are there come
 """
 
 from datetime import datetime, timedelta
+from statistics import pstdev
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from lake.models.catalog import Model
 from lake.slices import HOUR
 from runtime.settings import Settings
-from tests.support.kinds_oracle import Reading, counter_hours, state_hours
+from tests.support.kinds_oracle import Reading, counter_hours, gauge_hours, state_hours
 from tests.support.kinds_sql import DAY, LIMIT, MAXIMUM, Plant, compiled
 
 # seconds of the day: hours that touch, the last moments of an hour and the first of the next, and both days
@@ -77,6 +78,36 @@ def test_counters_are_as_in_plain_python(built: tuple[Any, Any], history: list[A
         assert row["increase"] == near(sum(each["increase"] for each in ours)), row
         assert row["reset_count"] == sum(each["reset_count"] for each in ours)
         assert row["reading_count"] == sum(each["reading_count"] for each in ours)
+
+
+@pytest.mark.parametrize(("column", "is_linear"), [("level", False), ("flow", True)])
+@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=batches(st.sampled_from(COUNTS)))
+def test_gauges_are_as_in_plain_python(
+    built: tuple[Any, Any], column: str, is_linear: bool, history: list[Any]
+) -> None:
+    """Integral, time-weighted mean and standard deviation, the last value going on or a line, by hour and by day."""
+    plant = Plant(*built, column, "gauge", ("stg_gauge_hours", "stg_gauge_spans"))
+    played(plant, history)
+    expected = gauge_hours(plant.readings, is_linear, LIMIT, plant.held)
+    rows = {(row["device_id"], row["hour_at"]): row for row in plant.rows("lake_gold_gauge_hours")}
+    rows = {key: row for key, row in rows.items() if key[1] not in plant.held}
+    assert rows.keys() == expected.keys()
+    for key, row in rows.items():
+        assert {name: row[name] for name in expected[key]} == {name: near(v) for name, v in expected[key].items()}, key
+        assert row["integral_unit"] == "h"
+    for row in plant.rows("lake_gold_gauge_days"):
+        device, day = row["device_id"], row["day_date"]
+        if day in {hour.date() for hour in plant.held}:
+            continue  # it waits for the held hour
+        ours = [each for (one, hour), each in expected.items() if one == device and hour.date() == day]
+        values = [each.value for each in plant.readings if (each.device, each.at.date()) == (device, day)]
+        covered_s = sum(each["covered_s"] for each in ours)
+        assert row["integral"] == near(sum(each["integral"] for each in ours)), row
+        assert row["covered_s"] == near(covered_s)
+        assert row["time_weighted_mean"] == (near(row["integral"] * 3600 / covered_s) if covered_s else None)
+        assert row["value_stddev"] == near(pstdev(values))
+        assert row["reading_count"] == len(values)
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

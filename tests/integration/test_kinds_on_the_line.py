@@ -28,7 +28,7 @@ from pipeline.proof.lineage_sql import rows_of
 from pipeline.proof.verification import verify
 from pipeline.run import Run
 from runtime.settings import Settings
-from tests.support.kinds_oracle import Reading, counter_hours
+from tests.support.kinds_oracle import Reading, counter_hours, gauge_hours
 from tests.support.kinds_sql import LIMIT, MAXIMUM, MODEL, plant_models
 from tests.support.landing import registered, run_tick, send
 from wire.envelope import Message, TelemetryEnvelope, rfc3339
@@ -39,7 +39,7 @@ KEY = {"device_id": "p", "metric_name": "count", "unit": "1"}
 
 
 def sent(values: Iterable[tuple[int, float]]) -> list[Reading]:
-    """Counts of the device p by second; at 5400 s it says its state too."""
+    """Counts of the device p by second, a gauge with the same value, and at 5400 s its state."""
     return [Reading("p", START + timedelta(seconds=second), second, value) for second, value in values]
 
 
@@ -49,7 +49,9 @@ def messages(readings: Iterable[Reading]) -> list[Message]:
         TelemetryEnvelope(each.device).message(
             f"m{each.offset}",
             rfc3339(each.at),
-            json.dumps({"count": each.value} | ({"mode": "on"} if each.offset == 5400 else {})).encode(),
+            json.dumps(
+                {"count": each.value, "level": each.value} | ({"mode": "on"} if each.offset == 5400 else {})
+            ).encode(),
         )
         for each in readings
     ]
@@ -95,6 +97,12 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
     assert [row["increase"] for row in rows] == [15.0, 25.0, 990.0]
     days = select(settings, "SELECT sum(increase) AS increase, sum(reset_count)::INT AS resets FROM gold.counter_days")
     assert days == [{"increase": 1030.0, "resets": 1}]
+    by_time = gauge_hours([*early, *late], False, LIMIT)
+    gauges = select(settings, "SELECT * FROM gold.gauge_hours ORDER BY hour_at")
+    assert [{name: row[name] for name in by_time["p", row["hour_at"]]} for row in gauges] == [
+        {name: pytest.approx(value) if isinstance(value, float) else value for name, value in row.items()}
+        for row in by_time.values()
+    ]
     of_states = "SELECT event_hour, duration_s, is_carried FROM gold.state_hours ORDER BY hour_at"
     assert [tuple(row.values()) for row in select(settings, of_states)] == [
         (START.hour + 1, 1800.0, False), (START.hour + 2, 3600.0, True), (START.hour + 3, 1800.0, True),

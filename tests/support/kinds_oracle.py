@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
+from statistics import pstdev
 from typing import Any
 
 HOUR = timedelta(hours=1)
@@ -63,6 +64,32 @@ def counter_hours(
             "covered_s": (group[-1].at - series[0].at).total_seconds(),
             "reset_count": sum(reset for _, reset, _ in steps),
             "rollover_count": sum(rollover for _, _, rollover in steps),
+        }  # fmt: skip
+        newest[device] = group[-1]
+    return rows
+
+
+def gauge_hours(
+    readings: Iterable[Reading], is_linear: bool, limit: timedelta, held: Collection[datetime] = ()
+) -> dict[tuple[str, datetime], dict[str, Any]]:
+    """The rows of `gold.gauge_hours` by device and hour."""
+    rows: dict[tuple[str, datetime], dict[str, Any]] = {}
+    newest: dict[str, Reading] = {}
+    for device, hour, group in by_hour(readings, held):
+        series = [each for each in (newest.get(device),) if each is not None and group[0].at - each.at <= limit]
+        carried = series[0] if series else None
+        integral = covered_s = 0.0
+        for old, new in pairwise([*series, *group]):
+            if new.at - old.at <= limit:
+                span_s = (new.at - old.at).total_seconds()
+                covered_s += span_s
+                integral += ((old.value + new.value) / 2 if is_linear else old.value) * span_s / 3600
+        rows[device, hour] = {
+            "reading_count": len(group), "value_first": group[0].value, "value_last": group[-1].value,
+            "carried_value": None if carried is None else carried.value,
+            "carried_at": None if carried is None else carried.at, "integral": integral, "covered_s": covered_s,
+            "time_weighted_mean": integral * 3600 / covered_s if covered_s else None,
+            "value_stddev": pstdev(each.value for each in group),
         }  # fmt: skip
         newest[device] = group[-1]
     return rows

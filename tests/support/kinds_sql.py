@@ -86,7 +86,9 @@ def compiled(settings: Settings) -> tuple[dict[str, str], dict[str, Model]]:
 
 
 def _in_memory(name: str, sql: str) -> str:
-    planned = _BUILT_OR_OF_DAYS if name == "stg_counter_hours" else _BUILT  # as the models' `hours` say
+    planned = (
+        _BUILT_OR_OF_DAYS if name in ("stg_counter_hours", "stg_gauge_hours") else _BUILT
+    )  # as the models' `hours` say
     sql = re.sub(r"delta_scan\('[^']*/(\w+)/(\w+)', version=\d+\)", r"lake_\1_\2", sql)
     return sql.replace("(true /* planned hours */)", planned)
 
@@ -168,7 +170,7 @@ class Plant:
         run("CREATE OR REPLACE TABLE plan.days (day_date DATE)")
         run(f"INSERT INTO plan.days SELECT unnest({sorted(days)}::DATE[])")
         run(f"CREATE OR REPLACE TABLE plan.kinds AS SELECT '{self.kind}' AS kind, '{self.column}' AS metric_name, "
-            "'1' AS unit, 7200 AS carry_limit_s")  # fmt: skip
+            "'1' AS unit, 7200 AS carry_limit_s, 'h' AS integral_unit")  # fmt: skip
         for name, hours in (("slices", slices), ("day_hours", of_days), ("held", sorted(held))):
             run(f"CREATE OR REPLACE TABLE plan.{name} (slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER)")
             for hour in hours:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lake.models.units import KNOWN_SUFFIXES, is_known, snake_case, unit_suffix
+from lake.models.units import KNOWN_SUFFIXES, integral_unit, is_known, snake_case, unit_suffix
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,13 @@ def test_every_suffix_is_sql_safe() -> None:
 def test_snake_case(name: str, expected: str) -> None:
     """Camel case, acronyms and digits split into words as a reader would."""
     assert snake_case(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "integral"),
+    [("w", "wh"), ("kw", "kwh"), ("ma", "mah"), ("kvar", "kvarh"), ("m3_h", "m3"), ("km_h", "km"), ("1", "h"),
+     ("degc", "degc_hours"), ("m3_s", "m3_s_hours"), ("of_h", "of_h_hours")],
+)  # fmt: skip
+def test_the_unit_of_an_integral_over_hours(unit: str, integral: str) -> None:
+    """Power becomes energy and a flow an hour its volume; what has no name is so many hours of the unit."""
+    assert integral_unit(unit) == integral
