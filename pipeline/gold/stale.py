@@ -65,8 +65,11 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     reasons: dict[str, list[str]] = {}
     for table, name in unpublished_kinds(models, publication):
         reasons |= {slice_: [f"{table} is not published yet"] for slice_ in present.get(name, ())}
+    is_lost = False
     for name in sliced:
-        for slice_, why in _touched(name, silver[name], publication, present[name]).items():
+        touched = _touched(name, silver[name], publication, present[name])
+        is_lost = is_lost or not touched.keys() <= set(present[name])
+        for slice_, why in touched.items():
             reasons.setdefault(slice_, []).append(why)
     carried = carried_into_silence(models, present, with_records)
     known = with_records | carried
@@ -85,7 +88,9 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     final = final_before(settings)
     # before the first hour that is left gold may have hours whose records retention has taken out
     first = min((slice_ for slice_ in with_records if slice_ >= final), default="") if final else ""
-    left = {s for s in _left(settings, models, publication, with_records, carried, emptied) if s >= first}
+    left = {
+        s for s in _left(settings, models, publication, with_records, carried, bool(emptied), is_lost) if s >= first
+    }
     for slice_ in left:
         reasons.setdefault(slice_, ["it has no records any more"])
     gone = left - carried
@@ -103,23 +108,23 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
 
 def _left(
     settings: Settings, models: Mapping[str, Model], publication: Publication | None, with_records: Collection[str],
-    carried: Collection[str], emptied: Collection[str],
+    carried: Collection[str], is_emptied: bool, is_lost: bool,
 ) -> set[str]:  # fmt: skip
     """Published hours without records, and those into which no state is carried any more.
 
     Gold is read for them only when hours have lost their records, it goes beyond what is known, or it is of before
-    silences were stated as ranges, and has a row for each of their hours; and for states when a model has changed,
-    which may carry them for a shorter time.
+    silences were stated as ranges, and has a row for each of their hours; and for states when an hour has lost those of
+    one table, from which they may have been carried, or a model has changed, which may carry them for a shorter time.
     """
     if publication is None or not publication.last_slice:
         return set()
     is_by_hour = DEVICE_SILENCES.name not in publication.tables
-    is_less = bool(emptied) or is_by_hour or publication.last_slice > max(with_records, default="")
+    is_less = is_emptied or is_by_hour or publication.last_slice > max(with_records, default="")
     is_other = any(publication.models.get(model_id) != model.digest for model_id, model in models.items())
     found: set[str] = set()
     if is_less:
         found |= published_hours(settings, publication)
-    if is_less or is_other:
+    if is_less or is_lost or is_other:
         found |= published_hours(settings, publication, STATE_HOURS).difference(carried)
     return found.difference(with_records)
 

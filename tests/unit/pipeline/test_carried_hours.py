@@ -145,6 +145,7 @@ def _row(slice_: str) -> Row:
 @given(_STEPS)
 @example([("arrive", 0, 1), ("arrive", 8, 1), ("publish", 0, 0), ("move", 8, 0)])
 @example([("arrive", 0, 1), ("publish", 0, 0), ("refuse", 8, 0)])
+@example([("arrive", 0, 0), ("arrive", 4, 0), ("refuse", 0, 0), ("publish", 0, 0), ("move", 0, 4)])
 def test_states_in_silent_hours_are_those_of_a_full_refresh(steps: list[tuple[str, int, int]]) -> None:
     """Records come late, leave hours, end silences and begin them: hours without any have the states carried into
     them, and no others; then nothing is stale."""
