@@ -88,9 +88,8 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     final = final_before(settings)
     # before the first hour that is left gold may have hours whose records retention has taken out
     first = min((slice_ for slice_ in with_records if slice_ >= final), default="") if final else ""
-    left = {
-        s for s in _left(settings, models, publication, with_records, carried, bool(emptied), is_lost) if s >= first
-    }
+    is_lost = is_lost or _is_other(models, publication)
+    left = {s for s in _left(settings, publication, with_records, carried, bool(emptied), is_lost) if s >= first}
     for slice_ in left:
         reasons.setdefault(slice_, ["it has no records any more"])
     gone = left - carried
@@ -107,8 +106,8 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
 
 
 def _left(
-    settings: Settings, models: Mapping[str, Model], publication: Publication | None, with_records: Collection[str],
-    carried: Collection[str], is_emptied: bool, is_lost: bool,
+    settings: Settings, publication: Publication | None, with_records: Collection[str], carried: Collection[str],
+    is_emptied: bool, is_lost: bool,
 ) -> set[str]:  # fmt: skip
     """Published hours without records, and those into which no state is carried any more.
 
@@ -120,13 +119,18 @@ def _left(
         return set()
     is_by_hour = DEVICE_SILENCES.name not in publication.tables
     is_less = is_emptied or is_by_hour or publication.last_slice > max(with_records, default="")
-    is_other = any(publication.models.get(model_id) != model.digest for model_id, model in models.items())
     found: set[str] = set()
     if is_less:
         found |= published_hours(settings, publication)
-    if is_less or is_lost or is_other:
+    if is_less or is_lost:
         found |= published_hours(settings, publication, STATE_HOURS).difference(carried)
     return found.difference(with_records)
+
+
+def _is_other(models: Mapping[str, Model], publication: Publication | None) -> bool:
+    """True when a model is another than in the publication."""
+    published = {} if publication is None else publication.models
+    return any(published.get(model_id) != model.digest for model_id, model in models.items())
 
 
 def _touched(
