@@ -48,6 +48,7 @@ COMMANDS = {
     "release": "release:release",
     "rules": "rules:rules",
     "actions": "actions:actions",
+    "functions": "functions:functions",
     "hub": "hub:hub",
     "keys": "keys:keys",
     "sharing": "sharing:sharing",
