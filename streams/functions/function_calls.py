@@ -1,7 +1,7 @@
 """Function calls: a function's process, and a call of it within limits of time and memory.
 
 Belongs here: starting, asking, and killing what takes too long or too much. What runs in the process is in
-`function_worker`; how often to try is in `retry_policies`.
+`function_worker`; how often to try is in `declared_functions`.
 """
 
 import base64
