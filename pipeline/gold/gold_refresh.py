@@ -142,8 +142,10 @@ def prepare(run: Run, slices: Sequence[str] | None = None, done: Collection[str]
     basis = _basis(run)
     if SILVER_DEVICES.name not in basis.inputs:
         return None
+    failing = {verdict.slice for verdict in latest_failures(run.settings) if "T" in verdict.slice}
+    basis = replace(basis, stale=basis.stale.with_lost(failing, final_before(run.settings)))
     known = basis.stale.with_records | basis.stale.carried | basis.stale.gone
-    held = {verdict.slice for verdict in latest_failures(run.settings) if verdict.slice in known}
+    held = failing & known
     asked = {*held, *(slice_ for slice_ in slices or () if slice_ in known)}.difference(basis.stale.hours, done)
     # what is held now, or no more, is carried into no later hour, or again
     asked |= hours_that_depend(run.settings, run.models, basis.publication, basis.inputs, asked, known)

@@ -5,7 +5,7 @@ between runs, so nothing can be forgotten: a lost orchestrator database loses no
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deltalake import DeltaTable
 
@@ -31,8 +31,9 @@ class Stale:
     """Slices whose inputs changed after the gold that was built from them, each with the reasons.
 
     `with_records` are all slices of silver that have records now, stale or not, and can be built from bronze. Of the
-    stale ones `emptied` have lost all records that they had, and `gone` are to leave gold: it has them, and silver has
-    no records there. `carried` are all hours amid them without records into which states may be carried, stale or not.
+    stale ones `emptied` have lost all records that they had, and `gone` are to leave gold, or to be known as empty: it
+    has them, or waits for them, and silver has no records there. `carried` are all hours amid them without records into
+    which states may be carried, stale or not.
     """
 
     hours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -40,6 +41,12 @@ class Stale:
     emptied: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
     carried: frozenset[str] = frozenset()
+
+    def with_lost(self, held: Collection[str], final: str) -> "Stale":
+        """The same with those of the `held` hours that have lost all records since: gold is to have no row of them, and
+        until that is judged they hold their day. Hours before `final` stay as they are."""
+        lost = {slice_ for slice_ in held if slice_ >= final} - self.with_records - self.carried
+        return replace(self, gone=self.gone | lost)
 
 
 def silver_versions(settings: Settings, models: Mapping[str, Model]) -> dict[str, int]:
@@ -74,7 +81,8 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     carried = carried_into_silence(models, present, with_records)
     known = with_records | carried
     emptied = reasons.keys() - with_records
-    for slice_ in slices_of_runs(() if publication is None else publication.pending):
+    pending = set(slices_of_runs(() if publication is None else publication.pending))
+    for slice_ in pending:
         reasons.setdefault(slice_, []).append("a longer refresh did not come to it")
     emptied |= reasons.keys() - known
     for slice_ in carried:
@@ -92,7 +100,7 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     left = {s for s in _left(settings, publication, with_records, carried, bool(emptied), is_lost) if s >= first}
     for slice_ in left:
         reasons.setdefault(slice_, ["it has no records any more"])
-    gone = left - carried
+    gone = (left - carried) | (pending - known)  # of those, no date was built before
     for slice_ in hours_that_depend(settings, models, publication, versions, reasons.keys(), known):
         reasons[slice_] = ["an hour changed from which it carries a reading"]
     hours = {s: tuple(reasons[s]) for s in sorted(reasons) if s >= final and (s in known or s in gone)}

@@ -6,7 +6,7 @@ build of everything from the present silver would have.
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from unittest.mock import patch
@@ -117,7 +117,7 @@ class Played:
         )  # fmt: skip
         return int(DeltaTable(uri).version())
 
-    def _record(self, slices: list[str]) -> None:
+    def _record(self, slices: list[str], pending: Sequence[str] = ()) -> None:
         rows = [
             {"device_id": "d", "hour_at": slice_start(hour), "event_date": _day(hour), "event_hour": int(hour[11:])}
             for hour in self.gold
@@ -132,7 +132,7 @@ class Played:
                 published_at=START, tables=tables,
                 inputs=silver_versions(self.settings, {}), slices=tuple(slices), held=(), releases=(),
                 first_slice=min(self.gold, default=""), last_slice=max(self.gold, default=""), models={},
-                code_version="test", run_id="test",
+                code_version="test", run_id="test", pending=tuple(runs_of(pending)),
             ),
         )  # fmt: skip
 
@@ -221,3 +221,17 @@ def test_rows_of_silent_hours_leave_gold_once(tmp_path: Path) -> None:
     played.publish()
     assert set(played.gold) == {SLICES[0], SLICES[2]}
     assert stale_slices(played.settings, {}).hours == {}
+
+
+def test_an_hour_that_was_left_and_lost_its_records_is_known_as_empty(tmp_path: Path) -> None:
+    """A longer refresh did not come to it, and what it had counts in another hour now: its date is built without it."""
+    played = Played(tmp_path)
+    first, left = SLICES[0], SLICES[3]
+    played.arrive(first, first)
+    played.arrive(left, left)
+    played.gold[first] = ([1], 0)
+    played._record([first], pending=[left])
+    played.move(left, first)
+    found = stale_slices(played.settings, {})
+    assert sorted(found.hours) == [first, left]
+    assert found.gone == {left}
