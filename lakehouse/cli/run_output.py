@@ -86,7 +86,7 @@ def _print_tick(summary: "RunSummary") -> None:
 def _print_outcome(summary: "RunSummary") -> None:
     outcome = summary.outcome
     if outcome is None:
-        click.echo("Nothing to publish: gold is up to date.")
+        click.echo("Nothing to publish: gold has all readings that have come.")
         return
     if outcome.publication is not None:
         what = _span(outcome.published) if outcome.published else "the registry"
