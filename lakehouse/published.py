@@ -75,9 +75,8 @@ class OpenLake:
             return PublishedGold(self.settings, publications.get(self.settings, number))
         newest = publications.newest(self.settings)
         if newest is None:
-            raise UsageError(
-                f"{self.settings.lake_uri} has no publication yet: `lakehouse refresh` makes one when readings have come."
-            )
+            where = self.settings.lake_uri
+            raise UsageError(f"{where} has no publication yet: `lakehouse refresh` makes one when readings have come.")
         return PublishedGold(self.settings, newest)
 
     def publications(self) -> list[tuple[int, datetime]]:
