@@ -348,8 +348,8 @@ def test_small_days_are_built_together(settings: Settings) -> None:
     ]
     assert picked(rows_of(settings, "site_days"), "day_date", "reading_count") == [(day.date(), 1) for day in days]
     # which sums are exact, minutes, sums of hours, hours, days, days of sites, what was received and what was refused,
-    # counters and states
-    assert statements(settings) - before == 10
+    # counters, states and gauges
+    assert statements(settings) - before == 11
 
 
 def test_latest_of_a_part_equals_a_full_rebuild(settings: Settings) -> None:
