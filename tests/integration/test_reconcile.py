@@ -61,7 +61,7 @@ class World:
         inputs = self.lake.write()
         self._write_table(BRONZE_LIFECYCLE.name, arrow_table(BRONZE_LIFECYCLE, self.lifecycle))
         for table in GOLD_TABLES:
-            self._write_table(table.name, arrow_table(table, self.gold[table.short_name]))
+            self._write_table(table.name, arrow_table(table, self.gold.get(table.short_name, [])))
         version = input_version(inputs)
         held = [Verdict(THERMOSTATS, hour, version, False, (FAILURE,), 30, "digest", "run", NOW) for hour in self.held]
         record_verdicts(self.settings, held)
