@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import duckdb
 import pytest
 
 from device_sim.corruptions import CORRUPTIONS, Breaker
 from device_sim.payloads import PayloadTemplate
 from lake.models.catalog import BUILT_IN_MODELS, Model, load_models
+from transforms.packed import is_packed
 from wire.envelope import DATASCHEMA, SUBJECT, Message, TelemetryEnvelope
 
 MODELS = load_models([BUILT_IN_MODELS])
@@ -118,3 +120,15 @@ def test_nothing_is_broken_that_cannot_be() -> None:
     assert not breaker.can("out_of_range")
     assert breaker.can("wrong_type")
     assert breaker.can("truncated")
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_no_broken_message_is_a_pack(name: str) -> None:
+    """A list is taken apart into messages, each judged by itself: a broken one would count as a good reading."""
+    broken = CORRUPTIONS[name].apply(_good(), _breaker(THERMOSTAT), ROW)
+    value = broken.value or b""
+    (is_pack,) = duckdb.execute(
+        f"SELECT {is_packed()} FROM (SELECT 'telemetry' AS topic, $value::BLOB AS value, 'text/json' AS content_type)",
+        {"value": value},
+    ).fetchone() or (None,)
+    assert is_pack is False
