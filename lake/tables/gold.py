@@ -8,17 +8,10 @@ from datetime import timedelta
 from lake.slices import HOUR
 from lake.tables.contracts import AddsUp, Period, optional, required
 from lake.tables.gold_kinds import CARRYING, KIND_TABLES
-from lake.tables.gold_parts import A_METRIC, EVENT_DATE, EVENT_SLICE, LAST, METRIC, OF_SILVER, gold_table
+from lake.tables.gold_parts import A_METRIC, EVENT_DATE, EVENT_SLICE, EXTREMES, LAST, METRIC, OF_SILVER, gold_table
 
 _A_MOMENT = timedelta(microseconds=1)
-_VALUES = (
-    *required(("reading_count", "bigint", "Readings in the period")),
-    *required(
-        ("value_min", "double", "Smallest value"),
-        ("value_max", "double", "Largest value"),
-        ("value_mean", "double", "Arithmetic mean"),
-    ),
-)
+_VALUES = (*EXTREMES, *required(("value_mean", "double", "Arithmetic mean")))
 _PERCENTILES = required(
     ("value_p50", "double", "Median, interpolated between readings"),
     ("value_p95", "double", "95th percentile, interpolated between readings"),

@@ -9,6 +9,12 @@ from lake.slices import HOUR
 from lake.tables.contracts import AddsUp, Period, optional, required
 from lake.tables.gold_parts import A_METRIC, EVENT_DATE, EVENT_SLICE, EXTREMES, LAST, METRIC, OF_SILVER, gold_table
 
+_ENDS = (
+    *required(("first_event_at", "timestamp", "event_at of value_first"),
+              ("last_event_at", "timestamp", "event_at of value_last")),
+    *optional(("carried_value", "double", "Value of the newest reading before the hour, within the carry limit"),
+              ("carried_at", "timestamp", "event_at of carried_value")),
+)  # fmt: skip
 _INCREASE = (
     *required(
         ("increase", "double", "How much it has grown since the reading before the period; see docs/guide/kinds.md"),
@@ -29,10 +35,7 @@ COUNTER_HOURS = gold_table(
     "device, counter, unit and hour with readings",
     (*METRIC, *required(("hour_at", "timestamp", "Start of the hour")), *EVENT_SLICE, *EXTREMES,
      *required(("value_first", "double", "Value of the oldest reading of the hour")), *LAST,
-     *required(("first_event_at", "timestamp", "event_at of value_first"),
-               ("last_event_at", "timestamp", "event_at of value_last")),
-     *optional(("carried_value", "double", "Value of the newest reading before the hour, within the carry limit"),
-               ("carried_at", "timestamp", "event_at of carried_value")),
+     *_ENDS,
      *_INCREASE),
     (*A_METRIC, "hour_at"),
     Period("hour_at", HOUR),
@@ -109,10 +112,7 @@ GAUGE_HOURS = gold_table(
     "device, declared gauge, unit and hour with readings",
     (*METRIC, *required(("hour_at", "timestamp", "Start of the hour")), *EVENT_SLICE, *EXTREMES,
      *required(("value_first", "double", "Value of the oldest reading of the period")), *LAST,
-     *required(("first_event_at", "timestamp", "event_at of value_first"),
-               ("last_event_at", "timestamp", "event_at of value_last")),
-     *optional(("carried_value", "double", "Value of the newest reading before the hour, within the carry limit"),
-               ("carried_at", "timestamp", "event_at of carried_value")),
+     *_ENDS,
      *_SPANS),
     (*A_METRIC, "hour_at"),
     Period("hour_at", HOUR),
