@@ -12,8 +12,8 @@ import pandas as pd
 
 from runtime.lean_imports import without
 
-# 2.6 s of CPU instead of 3.8 (2026-11-27, 2 cores): what it would judge on Spark, keep in S3 and say of distributions is
-# not for us, and whoever has these imported already keeps them
+# 2.6 s of CPU instead of 3.8 (2026-11-27, 2 cores): what it would judge on Spark, keep in S3 and say of distributions
+# is not for us, and whoever has these imported already keeps them
 with without("pyspark", "boto3", "botocore", lazy=("scipy.stats",)):
     import great_expectations as gx
     from great_expectations import expectations as gxe
