@@ -5,7 +5,6 @@ Belongs here: the process and its arguments, and further processes on the same p
 
 import argparse
 import logging
-import subprocess
 import sys
 
 import uvloop
@@ -15,9 +14,10 @@ from hub.hub_process import HubOptions, for_worker, run_hub
 from hub.listener import AsgiApp
 from hub.messages.outbox_sender import OutboxSender
 from hub.sessions.hub_parts import HubParts
-from runtime.errors import LakehouseError
+from runtime.errors import LakehouseError, PlatformError
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings, load_settings
+from runtime.siblings import siblings
 
 
 def main(arguments: list[str]) -> int:
@@ -51,14 +51,10 @@ def _serve(settings: Settings, options: HubOptions, others: list[list[str]]) -> 
             senders[0].start()
         return build_app(parts.registry, parts.sessions, settings.hub_folder / "files")
 
-    children = [subprocess.Popen([sys.executable, "-m", "hub", *each]) for each in others]
-    try:
+    with siblings([["-m", "hub", *each] for each in others]) as beside:
         uvloop.run(run_hub(settings, options, make_app))
-    finally:
-        for child in children:
-            child.terminate()
-        for child in children:
-            child.wait()
+    if beside.ended:
+        raise PlatformError(f"Process {beside.ended[0] + 1} of the hub has ended, so it ends as a whole.")
 
 
 def _others(wanted: argparse.Namespace, arguments: list[str]) -> list[list[str]]:

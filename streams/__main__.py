@@ -1,15 +1,20 @@
-"""`python -m streams [actions]`: the hot path of this home, or what is done about its alarms, until told to end.
+"""`python -m streams [actions | I N]`: the hot path of this home, or what is done about its alarms, until told to end.
+
+With I and N the hot path is shared among N processes, of which this is the one with number I, from 0; 0 starts the
+others.
 
 Belongs here: the processes. What they do is in `loop` and in `dispatcher`.
 """
 
 import sys
+from contextlib import nullcontext
 
 from runtime.errors import LakehouseError, PlatformError
 from runtime.kafka.broker import running_broker
 from runtime.settings import load_settings
+from runtime.siblings import Siblings, siblings
 from runtime.signals import asked_to_stop
-from streams.declarations import load_declarations
+from streams.declarations import check_shared, load_declarations
 
 
 def main(arguments: list[str]) -> int:
@@ -25,7 +30,13 @@ def main(arguments: list[str]) -> int:
             else:
                 from streams.loop import LoopOptions, run_loop
 
-                run_loop(settings, bootstrap, declared, LoopOptions(), stop, _tell)
+                instance, instances = map(int, arguments or (0, 1))
+                check_shared(declared, instances)
+                others = [["-m", "streams", str(each), str(instances)] for each in range(1, instances)]
+                with nullcontext(Siblings()) if instance else siblings(others) as beside:
+                    run_loop(settings, bootstrap, declared, LoopOptions(instance, instances), stop, _tell)
+                if beside.ended:
+                    raise PlatformError(f"Process {beside.ended[0]} of the hot path has ended, so it ends as a whole.")
     except (LakehouseError, PlatformError) as error:
         _tell(str(error))
         return 1

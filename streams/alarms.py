@@ -56,6 +56,7 @@ class Alarms:
                 row = {"window_start": _at(result.start_us), "window_end": _at(result.end_us), "is_final": True}
                 row |= {"revision": result.revision, "reading_count": result.revision, "at_us": result.end_us}
                 row |= {"heard_us": int(result.last_received_at.timestamp() * _US)}
+                row |= {"partition": max(each["p"] for each in result.inputs)}
                 by_window.setdefault(result.window.name, []).append({**row, **result.keys, **result.figures})
         for rule in self._rules:
             if rows := by_window.get(rule.over):
@@ -75,14 +76,16 @@ class Alarms:
         width = len(rule.by)
         for row in rows:
             group = dict(zip(rule.by, row[:width], strict=True))
-            at_us, heard_us, holds, clears, seen = row[width:]
+            at_us, heard_us, partition, holds, clears, seen = row[width:]
             key = state_key(rule.name, group)
             self._groups.setdefault(key, (rule, group))
-            before = self._states.get(key, AlarmState(digest=rule.digest))
+            before = self._states.get(key, AlarmState(digest=rule.digest, partition=partition))
             if rule.silence_s:
-                after = heard(rule, before, heard_us)
+                after = heard(rule, replace(before, partition=partition), heard_us)
             else:
-                after = observe(rule, before, Observation(at_us, bool(holds), bool(clears)))
+                after = observe(
+                    rule, replace(before, partition=partition), Observation(at_us, bool(holds), bool(clears))
+                )
             yield from self._changed(key, rule, group, before, after, json.loads(seen))
 
     def _changed(
@@ -109,7 +112,7 @@ def _observations(rule: Rule, source: str) -> str:
     condition = rule.condition or "true"
     clear = rule.clear or f"NOT coalesce(({condition}), false)"
     return f"""
-        SELECT {by}, epoch_us(event_at), epoch_us(received_at), coalesce(({condition}), false),
+        SELECT {by}, epoch_us(event_at), epoch_us(received_at), "partition", coalesce(({condition}), false),
             coalesce(({clear}), false), to_json(struct_pack(device_id, metric_name, unit, value, message_id,
                 "partition", "offset", event_at := strftime(event_at, '%Y-%m-%dT%H:%M:%S.%fZ')))::VARCHAR
         FROM {source} WHERE ({rule.where}) ORDER BY arrival"""
@@ -121,8 +124,8 @@ def _asked_of(connection: duckdb.DuckDBPyConnection, rule: Rule, rows: list[dict
     by = ", ".join(map(quoted_name, rule.by))
     clear = rule.clear or f"NOT coalesce(({rule.condition}), false)"
     found = connection.execute(
-        f"""SELECT {by}, at_us, heard_us, coalesce(({rule.condition or "true"}), false), coalesce(({clear}), false),
-            to_json(results)::VARCHAR FROM results WHERE ({rule.where}) ORDER BY at_us"""
+        f"""SELECT {by}, at_us, heard_us, "partition", coalesce(({rule.condition or "true"}), false),
+            coalesce(({clear}), false), to_json(results)::VARCHAR FROM results WHERE ({rule.where}) ORDER BY at_us"""
     ).fetchall()
     connection.unregister("results")
     return found

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from runtime.errors import LandingZoneError, PlatformError
 from runtime.kafka.clients import client_config
 from streams.kafka_records import place_of
+from wire.hot_topics import WATERMARK
 
 _TIMEOUT_S = 10.0
 _US = 1_000_000
@@ -81,7 +82,7 @@ class HotConsumer:
             else:
                 said = json.loads(each.metadata or "{}")
                 replay = max(low, min(said.get("replay_from", each.offset), each.offset))
-                found[each.partition] = Resumption(each.offset, replay, said.get("watermark_us", 0))
+                found[each.partition] = Resumption(each.offset, replay, said.get(WATERMARK, 0))
                 self.read_from[each.partition] = said.get("read_from", 0)
         self._watermarks = {p: r.watermark_us for p, r in found.items()}
         self.go_to({p: r.replay_from for p, r in found.items()})
@@ -123,7 +124,7 @@ class HotConsumer:
             TopicPartition(
                 self._topic, p, offset,
                 metadata=json.dumps({
-                    "replay_from": min(replay_from.get(p, offset), offset), "watermark_us": watermark_us,
+                    "replay_from": min(replay_from.get(p, offset), offset), WATERMARK: watermark_us,
                     "read_from": self.read_from.get(p, 0),
                 }),
             )

@@ -16,7 +16,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from lake.models.catalog import known_models
 from lake.storage.duckdb_connection import connect
-from runtime.errors import PlatformError
+from runtime.errors import PlatformError, UsageError
 from runtime.kafka.clients import client_config
 from runtime.settings import Settings
 from streams.alarms import Alarms
@@ -31,23 +31,25 @@ from streams.open_windows import OpenWindows
 from streams.output_topics import LATEST, ensure_output_topics
 from streams.whole_topics import WholeTopic, read_states, read_values
 from wire.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC, Message
+from wire.hot_topics import GROUP
 
 _MOST_RECORDS = 5_000
 _TRANSACTION_MS = 60_000
 _COMMIT_S = 30.0
 _REGISTRATION_S = 0.1
+_IDLE_COMMIT_S = 10.0
 _US = 1_000_000
 
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """How a process reads: `partitions` None for all; `instance` tells processes that share partitions apart.
+    """How a process reads: as the one with the number `instance`, from 0, of `instances` that share the partitions.
 
     A batch is what came in `batch_s`. Readings are kept for `correct_s` after their windows are final, for corrections.
     """
 
-    partitions: tuple[int, ...] | None = None
     instance: int = 0
+    instances: int = 1
     batch_s: float = 0.25
     correct_s: int = 600
     skew_s: float = 1.0
@@ -89,18 +91,25 @@ class _Run:
         )
         # before offsets are read: it ends what another process of this name had open
         self._producer.init_transactions(_COMMIT_S)
-        self._consumer = HotConsumer(bootstrap, TELEMETRY_TOPIC, "lakehouse-streams",
+        self._consumer = HotConsumer(bootstrap, TELEMETRY_TOPIC, GROUP,
                                      lambda: time.time_ns() // 1000, int(options.skew_s * _US))  # fmt: skip
-        partitions = options.partitions or tuple(self._consumer.partitions())
+        partitions = self._consumer.partitions()[options.instance :: options.instances]
+        if not partitions:
+            raise UsageError(
+                f"{options.instances} processes share {TELEMETRY_TOPIC}, which has fewer partitions: "
+                f"give --streams-processes {options.instance} or fewer."
+            )
         self._judged = JudgedBatches(connection, known_models(settings), settings.telemetry_types)
         self._registry = HotRegistry(connection, settings)
         self._windows = [
             OpenWindows(connection, number, window, partitions)
             for number, window in enumerate(declared.windows.values())
         ]
-        self._alarms = Alarms(connection, declared.rules.values(), read_states(bootstrap))
+        self._alarms = Alarms(connection, declared.rules.values(), read_states(bootstrap, partitions))
         self._newest = NewestValues(connection, read_values(bootstrap, LATEST))
         self._reach_us = _US * (max((w.reach_s for w in declared.windows.values()), default=60) + options.correct_s)
+        # a rule that minds gaps is to know the last reading before one, also after a restart
+        self._kept_us = max(self._reach_us, _US * max((r.gap_s for r in declared.rules.values()), default=0))
         # when all tables are made: what was planned before one is made is planned anew each time
         self._judged.prepare()
         for window in self._windows:
@@ -109,6 +118,7 @@ class _Run:
         self._lifecycle = WholeTopic(bootstrap, LIFECYCLE_TOPIC, self._registry.next_offset)
         self._registry.add(self._lifecycle.to_the_end())
         self._judged.set_registry(*self._registry.facts())
+        self._committed_at = time.monotonic()
         resumed = self._consumer.begin(partitions)
         self._told_us = min(each.watermark_us for each in resumed.values())
         self._catch_up({partition: each.told_until for partition, each in resumed.items()})
@@ -140,9 +150,10 @@ class _Run:
         watermark_us = max(self._told_us, self._consumer.watermark_us())
         outputs = self._outputs(watermark_us)
         self._told_us = watermark_us
-        self._judged.forget(watermark_us - self._reach_us)
+        self._judged.forget(watermark_us - self._kept_us)
         outputs += [latest_message(reading) for reading in self._newest.update()]
-        if records or outputs:
+        # also when nothing comes: how far everything was read is news to who compares
+        if records or outputs or time.monotonic() - self._committed_at > _IDLE_COMMIT_S:
             self._commit(outputs)
 
     def _outputs(self, watermark_us: int) -> list[Message]:
@@ -171,6 +182,7 @@ class _Run:
         while True:
             try:
                 self._producer.commit_transaction(_COMMIT_S)
+                self._committed_at = time.monotonic()
                 return
             except KafkaException as error:
                 # it is not known whether the broker has it: asking again gives the same answer

@@ -11,7 +11,7 @@ STREAMS, ACTIONS = "streams", "actions"
 
 
 def _start(settings: Settings, chosen: Chosen) -> ProcessRecord:
-    return spawn_python(settings, STREAMS, ["-m", "streams"])
+    return spawn_python(settings, STREAMS, ["-m", "streams", "0", str(chosen.get("streams_processes") or 1)])
 
 
 def _start_actions(settings: Settings, chosen: Chosen) -> ProcessRecord:
@@ -20,10 +20,10 @@ def _start_actions(settings: Settings, chosen: Chosen) -> ProcessRecord:
 
 def _check(settings: Settings, chosen: Chosen) -> None:
     """Windows and rules are right before anything is started."""
-    from streams.declarations import load_declarations
+    from streams.declarations import check_shared, load_declarations
 
     if chosen.get(STREAMS):
-        load_declarations(settings)
+        check_shared(load_declarations(settings), int(chosen.get("streams_processes") or 1))
 
 
 PROGRAMS = (
@@ -32,7 +32,10 @@ PROGRAMS = (
         "Hot path",
         _start,
         uses=("broker",),
-        options=(Option(STREAMS, "Also compute windows, latest values and alarms within seconds."),),
+        options=(
+            Option(STREAMS, "Also compute windows, latest values and alarms within seconds."),
+            Option("streams-processes", "Processes that share the devices of the hot path.", int, 1, 1, 64),
+        ),
         chosen_by=STREAMS,
         check=_check,
     ),

@@ -5,7 +5,7 @@ Belongs here: reading until the end, and what came since. What the records mean 
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -82,11 +82,12 @@ def read_values(bootstrap: str, topic: str) -> list[bytes | str | None]:
     return [record.value() for record in _all_of(bootstrap, topic)]
 
 
-def read_states(bootstrap: str) -> dict[str, AlarmState]:
-    """The states of rules that were kept, by their keys."""
+def read_states(bootstrap: str, partitions: Collection[int]) -> dict[str, AlarmState]:
+    """The states of rules that were kept, by their keys, of groups that were last seen in one of the partitions."""
     records = _all_of(bootstrap, STATE)
     found = {message.key(): message.value() for message in records}
-    return {key.decode(): AlarmState(**json.loads(value)) for key, value in found.items() if key and value}
+    states = {key.decode(): AlarmState(**json.loads(value)) for key, value in found.items() if key and value}
+    return {key: state for key, state in states.items() if state.partition in partitions}
 
 
 def _all_of(bootstrap: str, name: str) -> list[Message]:

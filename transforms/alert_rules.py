@@ -65,6 +65,8 @@ class AlarmState:
     told_us: int = 0
     revision: int = 0
     digest: str = ""
+    partition: int = 0
+    """Where the group was last seen: who reads that partition keeps its state."""
 
 
 def under(rule: Rule, state: AlarmState) -> AlarmState:
@@ -95,8 +97,10 @@ def observe(rule: Rule, state: AlarmState, seen: Observation) -> tuple[AlarmStat
 
 
 def heard(rule: Rule, state: AlarmState, received_us: int) -> tuple[AlarmState, Change | None]:
-    """For a rule on silence: the state after something came."""
-    state = replace(state, last_us=max(state.last_us, received_us))
+    """For a rule on silence: the state after something came; what is read again after a restart is nothing new."""
+    if received_us <= state.last_us:
+        return state, None
+    state = replace(state, last_us=received_us)
     return _cleared(state) if state.phase == "firing" else (state, None)
 
 

@@ -37,7 +37,7 @@ from lake.storage.locations import table_uri
 from lake.tables.gold import DEVICE_MINUTES
 from lake.tables.ops import OPS_HOT_RECONCILIATION
 from pipeline.proof.hot_evidence import Evidence
-from pipeline.proof.hot_topic import read_windows
+from pipeline.proof.hot_topic import reached_us, read_windows
 from pipeline.run import Run
 from runtime.errors import LandingZoneError
 from runtime.settings import Settings
@@ -78,22 +78,23 @@ def reconcile_hot(run: Run, bootstrap: str) -> HotReport:
     said = _said(settings)
     # gold first: what was published later is compared the next time
     published = publications.newest(settings)
+    # and what was told last: the records are then those of all that was read
+    reached = max(reached_us(bootstrap), int(said.get("reached_us", 0)))
     records = read_windows(bootstrap, {int(p): offset for p, offset in said.get("windows", {}).items()})
     with connect(settings) as connection:
         connection.register("told", pa.table({"value": pa.array(records.values, pa.binary())}))
         connection.execute(f"CREATE TABLE new_told AS {_TOLD}")
-        reached_us = _reached(connection, int(said.get("reached_us", 0)))
         hours = _hours(connection, settings, said, published)
         if not hours:
             return HotReport()
         run.progress(f"{len(records.values)} records of the hot path, {len(hours)} hours to compare")
-        _compare(connection, run, published, hours, reached_us)
+        _compare(connection, run, published, hours, reached)
         rows = connection.execute(f"SELECT {_COLUMNS} FROM compared").to_arrow_table().cast(arrow_schema(_TABLE))
         metadata = {
             "step": "hot reconciliation",
             "run_id": run.run_id,
             "windows": {**said.get("windows", {}), **{str(p): offset for p, offset in records.offsets.items()}},
-            "reached_us": reached_us,
+            "reached_us": reached,
             "publication_id": None if published is None else published.publication_id,
         }
         replace(settings, _TABLE, rows.to_reader, predicate(hours), metadata)
@@ -131,13 +132,6 @@ def _said(settings: Settings) -> Mapping[str, Any]:
     return {} if found is None else found[1]
 
 
-def _reached(connection: duckdb.DuckDBPyConnection, before_us: int) -> int:
-    row = connection.execute(
-        "SELECT max(epoch_us((decode(value)::JSON ->> 'as_of')::TIMESTAMPTZ)) FROM told"
-    ).fetchone()
-    return max(before_us, int(row[0])) if row is not None and row[0] is not None else before_us
-
-
 def _hours(connection: duckdb.DuckDBPyConnection, settings: Settings, said: Mapping[str, Any],
            published: Publication | None) -> list[str]:  # fmt: skip
     """The hours to compare: of what was told now, of what waits, and of what was published since."""
@@ -166,7 +160,7 @@ def _before(settings: Settings, version: int | None) -> str:
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, run: Run, published: Publication | None, hours: list[str],
-             reached_us: int) -> None:  # fmt: skip
+             reached: int) -> None:  # fmt: skip
     """Make `compared`, the rows of the hours."""
     evidence = Evidence(connection, run.settings, run.models, published)
     earlier = ", ".join(f"hot_{name} AS {name}" for name in FIGURES)
@@ -179,7 +173,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, run: Run, published: Publica
         QUALIFY row_number() OVER (PARTITION BY device_id, metric_name, unit, minute_us
             ORDER BY reading_count DESC) = 1""")
     connection.execute(f"CREATE TABLE gold AS {_gold(run.settings, published, hours)}")
-    connection.execute(f"CREATE TABLE sides AS {compared('hot', 'gold', str(reached_us))}")
+    connection.execute(f"CREATE TABLE sides AS {compared('hot', 'gold', str(reached))}")
     evidence.gather("sides", hours)
     connection.execute(
         'CREATE TABLE read_from AS SELECT e.key::INTEGER AS "partition", min(e.value) AS first_offset FROM (SELECT '

@@ -1,8 +1,10 @@
-"""The hot path's topic of windows, read on from where it was read before.
+"""The hot path's topic of windows, read on from where it was read before, and how far the hot path has come.
 
-Belongs here: committed records as bytes, by partition and offset. What they say is compared in `hot_reconciliation`.
+Belongs here: committed records as bytes, by partition and offset, and its commits. What they say is compared in
+`hot_reconciliation`.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from ingestion.kafka_offsets import COMMITTED_ONLY
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
-from wire.hot_topics import WINDOWS
+from wire.envelope import TELEMETRY_TOPIC
+from wire.hot_topics import GROUP, WATERMARK, WINDOWS
 
 _TIMEOUT_S = 10.0
 _MOST = 10_000
@@ -52,6 +55,26 @@ def read_windows(bootstrap: str, since: Mapping[int, int]) -> HotRecords:
         raise PlatformError(f"Kafka at {bootstrap} did not answer: {error.args[0]}. Is the broker running?") from error
     finally:
         consumer.close()
+
+
+def reached_us(bootstrap: str) -> int:
+    """The moment, in microseconds since 1970, up to which the hot path has read everything and told what it gave; 0 as
+    long as some partition was never read. What it had told by then is there to be read. Raises PlatformError.
+    """
+    consumer = Consumer(
+        {**client_config(bootstrap), "group.id": GROUP, "isolation.level": COMMITTED_ONLY, "log_level": 0}
+    )
+    try:
+        topic = consumer.list_topics(timeout=_TIMEOUT_S).topics.get(TELEMETRY_TOPIC)
+        if topic is None:
+            return 0
+        asked = [TopicPartition(TELEMETRY_TOPIC, partition) for partition in topic.partitions]
+        found = consumer.committed(asked, timeout=_TIMEOUT_S)
+    except KafkaException as error:
+        raise PlatformError(f"Kafka at {bootstrap} did not answer: {error.args[0]}. Is the broker running?") from error
+    finally:
+        consumer.close()
+    return min((int(json.loads(each.metadata or "{}").get(WATERMARK, 0)) for each in found), default=0)
 
 
 def _to_the_end(consumer: Consumer, open_: set[int]) -> HotRecords:

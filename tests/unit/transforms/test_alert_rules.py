@@ -65,6 +65,15 @@ def test_silence_fires_and_what_comes_clears_it() -> None:
     assert heard(rule, state, 230 * _S)[1] == "cleared"
 
 
+def test_what_is_read_again_ends_no_silence() -> None:
+    """After a restart the readings before the silence are read again: they neither clear the alarm nor count."""
+    rule = Rule("silent", silence_s=60)
+    state, _ = heard(rule, AlarmState(digest=rule.digest), 100 * _S)
+    state, _ = time_passed(rule, state, 160 * _S)
+    for again in (90 * _S, 100 * _S):
+        assert heard(rule, state, again) == (state, None)
+
+
 @pytest.mark.parametrize(("phase", "after"), [("pending", "clear"), ("firing", "firing"), ("clearing", "firing")])
 def test_a_changed_rule_keeps_its_alarms(phase: str, after: str) -> None:
     """What fires goes on firing under the new rule; what was being counted is counted anew."""
