@@ -1,4 +1,4 @@
-"""Commits by Spark: creating tables after their contracts and appending exactly once; and what commits say.
+"""Commits by Spark: keeping tables as their contracts say and appending exactly once; and what commits say.
 
 Belongs here: what makes a write by Spark safe to repeat, and reading back what a commit of bronze or silver said of
 itself, whoever wrote it. Writing by delta-rs is in `delta`; what the rows mean belongs in `transforms`.
@@ -18,8 +18,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lake.slices import slices_of_runs
+from lake.storage import delta
 from lake.storage.delta import LAYOUT_OPERATIONS, open_table
-from lake.storage.format_version import KEEP_LOG, description
+from lake.storage.format_version import KEEP_LOG
 from lake.storage.lease import ensure_held
 from lake.storage.locations import spark_uri
 from lake.tables.contracts import Table
@@ -110,17 +111,7 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
     ensure_held(settings)
     opened = open_table(settings, table.name)
     if opened is None:
-        parts = f"PARTITIONED BY ({', '.join(table.partition_by)})" if table.partition_by else ""
-        properties = {
-            "delta.checkpointInterval": "50",
-            "delta.dataSkippingStatsColumns": ",".join(table.statistics),
-            KEEP_LOG: "false",
-        }
-        pairs = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items() if value)
-        spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {name} ({table.ddl()}) USING DELTA {parts} COMMENT '{description()}' "
-            f"TBLPROPERTIES ({pairs})"
-        )
+        delta.ensure_table(settings, table)  # the first statement to a JVM that has just started takes seconds
         return
     if opened.metadata().configuration.get(KEEP_LOG) != "false":
         spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')")
