@@ -17,9 +17,11 @@ from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
 
 from ingestion.landing_topics import TOPICS, ensure_topics
+from pipeline.gold import dbt_process
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
+from tests.support.warm import ForkedDbts
 
 # how long an example takes says how busy the machine is
 hypothesis_settings.register_profile("unhurried", deadline=None)
@@ -33,6 +35,12 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_dbts() -> None:
+    """A refresh in a test's own process need not wait for the imports of dbt, nor does one of `up`."""
+    dbt_process._spare = ForkedDbts()
 
 
 def _home(folder: Path) -> Settings:

@@ -1,14 +1,16 @@
-"""The command `lakehouse` as a user runs it, against the shared broker and Spark of the tests."""
+"""The command `lakehouse` as a user runs it, against the shared broker and Spark of the tests.
+
+Belongs here: running it in a process that `warm` forks, and reading what it printed.
+"""
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.settings import Settings
+from tests.support.warm import run_command
 
 COMMAND = "import sys; from lakehouse.cli import main; sys.exit(main())"
 _LIMIT_S = 420
@@ -27,14 +29,7 @@ def lakehouse(settings: Settings, *arguments: str, exit_codes: Sequence[int] = (
     """Run a command in the home of `settings`; any other exit code than expected fails the test with the output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LAKEHOUSE_", "AWS_"))}
     environment |= settings.child_environment()
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=_LIMIT_S,
-        check=False,
-    )
+    done = run_command(arguments, environment, _LIMIT_S)
     said = f"lakehouse {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     assert done.returncode in exit_codes, said
     assert "Traceback" not in done.stderr, said

@@ -3,10 +3,9 @@
 Belongs here: points and processes. Product code knows nothing of this: the function at the point is replaced by one
 that calls it and kills. Which points there are belongs in the cases.
 
-The processes are forked from a server that has imported the pipeline, so that a case does not wait for imports.
+The processes are forked by `tests.support.warm`, so that a case does not wait for imports.
 """
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -15,16 +14,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
 from runtime.settings import Settings
+from tests.support.warm import start_apart
 
 _PROJECT = ("lake.", "ingestion.", "pipeline.", "dagster_project.")
 _LIMIT_S = 240
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["pipeline.silver.tick", "pipeline.gold.gold_refresh", "pipeline.gate.validation"])
 
 Step = Callable[[Settings], None]
 
@@ -53,16 +51,9 @@ def run_to(point: Point, step: Step, settings: Settings) -> None:
     assert process.exitcode == expected, f"{point} was not come to"
 
 
-def start_to(point: Point, step: Step, settings: Settings) -> multiprocessing.process.BaseProcess:
+def start_to(point: Point, step: Step, settings: Settings) -> BaseProcess:
     """Begin `step`, armed with `point`, in a process of its own."""
     return start_apart(_step_to, point, step, settings)
-
-
-def start_apart(function: Callable[..., None], *arguments: Any) -> multiprocessing.process.BaseProcess:
-    """Begin a function of a module in a process of its own, which does not outlive this one."""
-    process = _processes.Process(target=function, args=arguments, daemon=True)
-    process.start()
-    return process
 
 
 def _step_to(point: Point, step: Step, settings: Settings) -> None:

@@ -30,9 +30,9 @@ from runtime.spark.connect_server import running_spark
 from runtime.spark.spark_configuration import NAME
 from tests.faults.base import Scene, bounded, run_refresh, tick_on
 from tests.faults.catalogue import Case
-from tests.faults.harness import start_apart
 from tests.faults.invariants import Invariants, seen
 from tests.faults.steps import publishing
+from tests.support.warm import start_apart
 
 Damage = Callable[[Path], None]
 

@@ -21,9 +21,10 @@ from runtime.settings import Settings
 from runtime.spark.connect_server import connect
 from tests.faults.base import Scene
 from tests.faults.catalogue import Case
-from tests.faults.harness import Point, Step, run_to, start_apart
+from tests.faults.harness import Point, Step, run_to
 from tests.faults.invariants import Invariants, seen
 from tests.faults.steps import publishing, refreshing, ticking
+from tests.support.warm import start_apart
 
 DAY = timedelta(days=1)
 _FORGET, _COMPACT = "lake.records.publications.forget", "lake.storage.compaction.compact"

@@ -27,9 +27,10 @@ from runtime.errors import LeaseError
 from runtime.settings import Settings
 from tests.faults.base import Scene
 from tests.faults.catalogue import Case
-from tests.faults.harness import Point, run_to, start_apart, start_to
+from tests.faults.harness import Point, run_to, start_to
 from tests.faults.invariants import Invariants, seen
 from tests.faults.steps import publishing, refreshing
+from tests.support.warm import start_apart
 
 _STEP_S = 3600.0
 

@@ -17,8 +17,8 @@ from pipeline.gold.stale import stale_slices
 from pipeline.proof.lineage_sql import rows_of
 from pipeline.proof.verification import verify
 from runtime.settings import Settings
-from tests.faults.harness import start_apart
 from tests.support.landing import reading, registered, run_tick, send
+from tests.support.warm import start_apart
 
 DAYS = [datetime(2026, 10, 1, 5, 30, tzinfo=UTC) + timedelta(days=3 * number) for number in range(4)]
 HOURS = [slice_of(moment) for moment in DAYS]
