@@ -1,7 +1,7 @@
 """Programs: what `lakehouse up --serve`, `--postgres` and `--reports` keep running.
 
 Belongs here: that they are programs, their ports and addresses. What the API answers is in `serving_app`, what
-PostgreSQL has in `serving.bi`.
+PostgreSQL has in `serving.bi`, what queues do in `serving.queues`.
 """
 
 import http.client
@@ -15,9 +15,10 @@ from runtime.programs import Chosen, Option, Program, spawn_python
 from runtime.settings import Settings
 from serving.access.listening import address_of, listening
 from serving.bi.postgres_server import DATABASE, shown
+from serving.queues.queue_administration import QUEUES
 
 SERVING, POSTGRES, REPORTS = "serving", "postgres", "reports"
-DEFAULT_PORT, _DEFAULT_POSTGRES_PORT = 8080, 5432
+DEFAULT_PORT, _DEFAULT_POSTGRES_PORT, _DEFAULT_QUEUES_PORT = 8080, 5432, 5672
 
 
 def _port(wished: int | None, usual: int, variable: str) -> int:
@@ -65,7 +66,7 @@ def _start_postgres(settings: Settings, chosen: Chosen) -> ProcessRecord:
     return spawn_python(settings, POSTGRES, ["-m", "serving.bi", str(port)], address)
 
 
-def _postgres_accepts(settings: Settings, record: ProcessRecord) -> bool:
+def _accepts(settings: Settings, record: ProcessRecord) -> bool:
     return accepts(urlsplit(record.address).netloc)
 
 
@@ -78,13 +79,18 @@ def _check_reports(settings: Settings, chosen: Chosen) -> None:
         raise UsageError("Reports are mailed once LAKEHOUSE_SMTP and LAKEHOUSE_MAIL_FROM are set.")
 
 
+def _start_queues(settings: Settings, chosen: Chosen) -> ProcessRecord:
+    port = _port(settings.queues_port, _DEFAULT_QUEUES_PORT, "LAKEHOUSE_QUEUES_PORT")
+    return spawn_python(settings, QUEUES, ["-m", "serving.queues", str(port)], f"sb://127.0.0.1:{port}")
+
+
 PROGRAMS = (
     Program(
         SERVING,
         "Dashboard, API, sharing",
         _start,
         _is_ready,
-        options=(Option("serve", "Also serve published gold: a dashboard, the API and Delta Sharing."),),
+        options=(Option("serve", "Also serve published gold, a dashboard, the API and Delta Sharing, and queues."),),
         chosen_by="serve",
         addresses=lambda settings, address: {
             "api": address,
@@ -93,11 +99,12 @@ PROGRAMS = (
         },
         check=_check,
     ),
+    Program(QUEUES, "Queues", _start_queues, _accepts, chosen_by="serve"),
     Program(
         POSTGRES,
         "PostgreSQL copy",
         _start_postgres,
-        _postgres_accepts,
+        _accepts,
         options=(Option(POSTGRES, "Also copy published gold into PostgreSQL, for BI tools."),),
         chosen_by=POSTGRES,
     ),

@@ -13,7 +13,8 @@ from runtime.errors import WireError
 from wire.amqp import error
 from wire.amqp_types import Described, Symbol, Timestamp, Ubyte, Uint, Ulong, decode, encode
 
-_HEADER, _DELIVERY, _ANNOTATIONS, _PROPERTIES, _APPLICATION = 0x70, 0x71, 0x72, 0x73, 0x74
+HEADER, DELIVERY, ANNOTATIONS = 0x70, 0x71, 0x72
+_PROPERTIES, _APPLICATION = 0x73, 0x74
 _DATA, _SEQUENCE, _VALUE, _FOOTER = 0x75, 0x76, 0x77, 0x78
 _HEADER_FIELDS = (
     ("durable", None),
@@ -56,9 +57,9 @@ class AmqpMessage:
         """Its bytes."""
         parts: list[tuple[int, Any]] = []
         if self.header:
-            parts.append((_HEADER, [_typed(self.header.get(name), kind) for name, kind in _HEADER_FIELDS]))
+            parts.append((HEADER, [_typed(self.header.get(name), kind) for name, kind in _HEADER_FIELDS]))
         if self.annotations:
-            parts.append((_ANNOTATIONS, {Symbol(name): value for name, value in self.annotations.items()}))
+            parts.append((ANNOTATIONS, {Symbol(name): value for name, value in self.annotations.items()}))
         if self.properties:
             parts.append((_PROPERTIES, [_typed(self.properties.get(name), kind) for name, kind in _PROPERTY_FIELDS]))
         if self.application:
@@ -83,18 +84,46 @@ def read_message(data: bytes) -> AmqpMessage:
     return message
 
 
+def sections(data: bytes) -> list[tuple[int, bytes]]:
+    """The sections of a message as they stand, each with its code. Raises WireError for bytes that are none."""
+    found, position = [], 0
+    while position < len(data):
+        section, end = decode(data, position)
+        if not isinstance(section, Described) or not isinstance(section.descriptor, int):
+            raise WireError("An AMQP message with a section that is none.")
+        found.append((int(section.descriptor), data[position:end]))
+        position = end
+    return found
+
+
+def front(header: Mapping[str, Any], annotations: Mapping[Any, Any]) -> bytes:
+    """The sections before a message's own, as who passes it on writes them."""
+    named = {Symbol(name): value for name, value in annotations.items()}
+    parts = ((HEADER, [_typed(header.get(name), kind) for name, kind in _HEADER_FIELDS]), (ANNOTATIONS, named))
+    return b"".join(encode(Described(Ulong(code), value)) for code, value in parts)
+
+
+def with_application(content: bytes, added: Mapping[str, Any]) -> bytes:
+    """A message's own sections with application properties added, or changed where they are there."""
+    found = sections(content)
+    before = [data for code, data in found if code < _APPLICATION]
+    known = [decode(data)[0].value for code, data in found if code == _APPLICATION]
+    changed = encode(Described(Ulong(_APPLICATION), {**(known[0] if known else {}), **added}))
+    return b"".join([*before, changed, *(data for code, data in found if code > _APPLICATION)])
+
+
 def _take(message: AmqpMessage, code: int, value: Any) -> None:
-    if code in (_HEADER, _PROPERTIES) and isinstance(value, list):
-        names = _HEADER_FIELDS if code == _HEADER else _PROPERTY_FIELDS
+    if code in (HEADER, _PROPERTIES) and isinstance(value, list):
+        names = _HEADER_FIELDS if code == HEADER else _PROPERTY_FIELDS
         given = {name: each for (name, _), each in zip(names, value, strict=False) if each is not None}
-        (message.header if code == _HEADER else message.properties).update(given)
-    elif code in (_APPLICATION, _ANNOTATIONS) and isinstance(value, Mapping):
+        (message.header if code == HEADER else message.properties).update(given)
+    elif code in (_APPLICATION, ANNOTATIONS) and isinstance(value, Mapping):
         (message.application if code == _APPLICATION else message.annotations).update(value)
     elif code == _DATA and isinstance(value, bytes):
         message.data.append(value)
     elif code in (_SEQUENCE, _VALUE):
         message.value = value
-    elif code not in (_DELIVERY, _FOOTER):
+    elif code not in (DELIVERY, _FOOTER):
         raise WireError(f"An AMQP message with an unknown section {code:#04x}.")
 
 
@@ -108,6 +137,15 @@ ACCEPTED, RELEASED = Described(Ulong(0x24), []), Described(Ulong(0x26), [])
 def rejected(condition: str | None = None, description: str = "") -> Described:
     """The outcome of a delivery that was not taken, with a reason if one is given."""
     return Described(Ulong(0x25), [error(condition, description) if condition else None])
+
+
+def batched(data: bytes) -> list[bytes]:
+    """The messages of a batch, each of which is a data section of it. Raises WireError."""
+    return read_message(data).data
+
+
+BATCH = 0x80013700
+"""The format of a message that is a batch of others."""
 
 
 def outcome_of(state: Any) -> str:

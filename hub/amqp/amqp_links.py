@@ -6,19 +6,20 @@ Belongs here: what a message on each kind of link does. Connections, sessions an
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from hub.hub_errors import HubCode, HubError
 from hub.registry.cloud_queue import CloudMessage
 from hub.sessions.hub_parts import HubParts
 from runtime.errors import LakehouseError, WireError
 from wire import sas
+from wire.amqp_ends import Delivery, Link
 from wire.amqp_message import ACCEPTED, AmqpMessage, outcome_of, rejected
 from wire.amqp_types import Described, Int
 
-CBS = "$cbs"
 _FEEDBACK_S = 0.25
 _FEEDBACK_TYPE = "application/vnd.microsoft.iothub.feedback.json"
 _CONDITIONS = {
@@ -42,15 +43,6 @@ class Rights:
         if not self.tenants:
             raise HubError(HubCode.IotHubUnauthorizedAccess, "No token with the right ServiceConnect has come.")
         return next(iter(self.tenants))
-
-
-class Sender(Protocol):
-    """A link on which we send."""
-
-    credit: int
-
-    def send(self, message: AmqpMessage, settled: Callable[[Any], None] | None) -> None:
-        """Send a message; `settled` is told the peer's outcome."""
 
 
 def put_token(parts: HubParts, rights: Rights, message: AmqpMessage) -> AmqpMessage:
@@ -132,24 +124,30 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-async def send_feedback(parts: HubParts, rights: Rights, link: Sender) -> None:
+async def send_feedback(parts: HubParts, rights: Rights, link: Link) -> None:
     """Send feedback on a link while its peer takes some, until cancelled."""
     tenant = rights.tenant()
     while True:
         await asyncio.sleep(_FEEDBACK_S)
-        if link.credit <= 0:
+        if not link.can_send:
             continue
         batch = await asyncio.wrap_future(parts.registry.take_feedback(tenant))
         if batch is None:
             continue
-        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        link.send(_feedback(batch.records), settled.set_result)
-        outcome = outcome_of(await settled)
+        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        link.send(_feedback(batch.records).encoded(), partial(_hear, told))
+        outcome = outcome_of(await told)
         end = parts.registry.complete_feedback if outcome == "accepted" else parts.registry.abandon_feedback
         try:
             await asyncio.wrap_future(end(tenant, batch.lock_token))
         except HubError as error:
             _log.info("Feedback comes again: %s", error)
+
+
+def _hear(told: asyncio.Future[Any], delivery: Delivery, state: Any) -> None:
+    delivery.settle(state)
+    if not told.done():
+        told.set_result(state)
 
 
 def _feedback(records: Sequence[Mapping[str, Any]]) -> AmqpMessage:

@@ -48,6 +48,7 @@ COMMANDS = {
     "release": "release:release",
     "rules": "rules:rules",
     "actions": "actions:actions",
+    "queues": "queues:queues",
     "functions": "functions:functions",
     "hub": "hub:hub",
     "keys": "keys:keys",

@@ -63,6 +63,9 @@ class ServingSettings:
         int | None,
         Setting("LAKEHOUSE_POSTGRES_PORT", port, "Serving", "port of the home's own PostgreSQL", "5432, or a free one"),
     ] = None
+    queues_port: Annotated[
+        int | None, Setting("LAKEHOUSE_QUEUES_PORT", port, "Serving", "port of the queues", "5672, or a free one")
+    ] = None
     smtp: Annotated[
         str | None,
         Setting(

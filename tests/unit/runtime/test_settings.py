@@ -39,6 +39,7 @@ CUSTOM = {
     "LAKEHOUSE_OIDC_CLAIM": "roles",
     "LAKEHOUSE_POSTGRES": "postgresql://lake@db/lake",
     "LAKEHOUSE_POSTGRES_PORT": "5433",
+    "LAKEHOUSE_QUEUES_PORT": "5673",
     "LAKEHOUSE_SMTP": "smtp://user:secret@mail.example:587",
     "LAKEHOUSE_MAIL_FROM": "lake@example.com",
     "LAKEHOUSE_ACTIONS_SECRET": "secret",
