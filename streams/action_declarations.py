@@ -4,6 +4,7 @@ Belongs here: reading one declaration and saying what is wrong with it. Doing it
 and never stand in a declaration.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +13,21 @@ from urllib.parse import urlsplit
 
 from runtime.errors import UsageError
 
-KINDS = {"webhook": ("url",), "mail": ("to",), "device": ()}
+KINDS = {"webhook": ("url",), "mail": ("to",), "device": (), "queue": ("queue",)}
 """Kind -> what must be said besides; `device` sends to the device of the alarm."""
+
+_QUEUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True)
 class Action:
-    """A declared action. `url` is a webhook's; `to` are a mail's recipients."""
+    """A declared action. `url` is a webhook's; `to` are a mail's recipients; `queue` is one of this home's."""
 
     name: str
     kind: str
     url: str = ""
     to: tuple[str, ...] = ()
+    queue: str = ""
 
 
 def action_of(name: str, said: Mapping[str, Any], path: Path) -> Action:
@@ -40,6 +44,10 @@ def action_of(name: str, said: Mapping[str, Any], path: Path) -> Action:
     if kind == "mail":
         to = said["to"] if isinstance(said["to"], list) else [said["to"]]
         return Action(name, kind, to=tuple(_address(each, where) for each in to))
+    if kind == "queue":
+        if not isinstance(said["queue"], str) or not _QUEUE.fullmatch(said["queue"]):
+            raise UsageError(f"{where} has queue {said['queue']!r}: write the name of a queue, such as alerts.")
+        return Action(name, kind, queue=said["queue"])
     return Action(name, kind)
 
 

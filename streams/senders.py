@@ -1,9 +1,9 @@
-"""Senders: doing an action once, over HTTP, by mail or through the hub.
+"""Senders: doing an action once, over HTTP, by mail, through the hub or into a queue.
 
 Belongs here: one attempt of each kind and whether another is worth it. When it is made is in `action_entries`.
 
 Each attempt carries the key of its entry, so that a receiver can tell a repeat: `Idempotency-Key` of a webhook,
-`Message-ID` of a mail, the message id of a device's message.
+`Message-ID` of a mail, the message id of a device's or a queue's message.
 """
 
 import hashlib
@@ -18,14 +18,19 @@ from ipaddress import ip_network
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from runtime import processes
 from runtime.errors import LakehouseError
+from runtime.private_files import known_key
 from runtime.settings import Settings
 from streams.action_declarations import Action
+from streams.alert_queue import send_to_queue
 from streams.guarded_http import RefusedError, post, signature
+from wire.amqp_message import AmqpMessage
 
 _TIMEOUT_S = 10.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _AGAIN = (408, 425, 429)
+_TOLD = ("rule", "change", "severity", "device_id")
 
 
 class TryAgainError(Exception):
@@ -40,6 +45,8 @@ def send(settings: Settings, action: Action, key: str, alert: Mapping[str, Any])
             _call(settings, action, key, body)
         elif action.kind == "mail":
             _mail(settings, action, key, alert)
+        elif action.kind == "queue":
+            _put_in_queue(settings, action, key, alert, body)
         else:
             _tell_device(settings, key, alert, body)
     except (OSError, http.client.HTTPException, smtplib.SMTPException) as error:
@@ -89,6 +96,25 @@ def _mail(settings: Settings, action: Action, key: str, alert: Mapping[str, Any]
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.send_message(message)
+
+
+def _put_in_queue(settings: Settings, action: Action, key: str, alert: Mapping[str, Any], body: bytes) -> None:
+    """Under the identity of the alert's revision, so that the queue takes it once, whichever actions send it."""
+    record = processes.find(settings, "queues")
+    if record is None:
+        raise TryAgainError("the queues are not served: start them by `lakehouse up --serve`")
+    place = urlsplit(record.address)
+    message = AmqpMessage(
+        body,
+        properties={
+            "message_id": key.removeprefix(f"{action.name}/"),
+            "subject": str(alert.get("rule", "")),
+            "content_type": "application/json",
+        },
+        application={name: str(alert[name]) for name in _TOLD if alert.get(name) is not None},
+    )
+    send_to_queue((place.hostname or "", place.port or 0), known_key(settings.home, "queues"), action.queue, message,
+                  _TIMEOUT_S)  # fmt: skip
 
 
 def _tell_device(settings: Settings, key: str, alert: Mapping[str, Any], body: bytes) -> None:

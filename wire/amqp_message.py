@@ -112,6 +112,14 @@ def with_application(content: bytes, added: Mapping[str, Any]) -> bytes:
     return b"".join([*before, changed, *(data for code, data in found if code > _APPLICATION)])
 
 
+def with_message_id(content: bytes, message_id: str) -> bytes:
+    """A message's own sections with this message id."""
+    found = sections(content)
+    known = [decode(data)[0].value for code, data in found if code == _PROPERTIES]
+    changed = encode(Described(Ulong(_PROPERTIES), [message_id, *(known[0] if known else [])[1:]]))
+    return b"".join([changed, *(data for code, data in found if code != _PROPERTIES)])
+
+
 def _take(message: AmqpMessage, code: int, value: Any) -> None:
     if code in (HEADER, _PROPERTIES) and isinstance(value, list):
         names = _HEADER_FIELDS if code == HEADER else _PROPERTY_FIELDS

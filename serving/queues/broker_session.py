@@ -5,6 +5,8 @@ protocol's order is in `wire.amqp_server`, the queues themselves in `queue_messa
 """
 
 import asyncio
+import logging
+import sqlite3
 import time
 from base64 import b64encode
 from hmac import compare_digest
@@ -35,6 +37,7 @@ from wire.amqp_types import Int, Symbol
 MANAGEMENT = "/$management"
 _OPEN_WITHIN_S = 30.0
 _SESSION_WAIT_MS = 60_000
+_log = logging.getLogger(__name__)
 
 
 class BrokerSession(asyncio.Protocol):
@@ -59,7 +62,10 @@ class BrokerSession(asyncio.Protocol):
         """Bytes have come."""
         self._heard_s = time.monotonic()
         self._broker.speaks(self)
-        self._server.feed(data)
+        try:
+            self._server.feed(data)
+        except sqlite3.Error as error:
+            self.fail(f"the queues could not be written: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
@@ -95,6 +101,7 @@ class BrokerSession(asyncio.Protocol):
 
     def fail(self, reason: str) -> None:
         """Forget what was kept back, and end."""
+        _log.error("Closed a connection: %s", reason)
         self._kept_back.clear()
         self._transport.abort()
 

@@ -4,6 +4,7 @@ Belongs here: the connection string, queues that actions ask for, and sending de
 belongs to the command.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,15 +13,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runtime import processes
-from runtime.errors import PlatformError
+from runtime.errors import PlatformError, UsageError
 from runtime.private_files import home_key
 from runtime.settings import Settings
-from serving.queues.queue_entities import DEAD_LETTERS, EntityOptions, entities, path_of, rules_of
+from serving.queues.queue_entities import DEAD_LETTERS, EntityOptions, create, entities, path_of, rules_of
 from serving.queues.queue_messages import peek
 from serving.queues.queue_store import QueueStore
+from streams.declarations import load_declarations
 from wire.amqp_message import read_message
 
 QUEUES = "queues"
+_log = logging.getLogger(__name__)
 KEY_NAME = "RootManageSharedAccessKey"
 ALERTS = EntityOptions(duplicates_s=7 * 86_400)
 """What a queue is like that an action asks for: an alert that is sent again within a week comes once."""
@@ -40,7 +43,15 @@ def declared_queues(settings: Settings) -> Callable[[QueueStore, str], None]:
     """Makes the queue that is asked for, when an action of this home names it."""
 
     def declared(store: QueueStore, path: str) -> None:
-        return None
+        try:
+            actions = load_declarations(settings).actions.values()
+        except UsageError as error:
+            _log.warning("The declarations of the hot path cannot be read: %s", error)
+            return
+        for action in actions:
+            if action.queue and path_of(action.queue) == path:
+                create(store, action.queue, ALERTS)
+                return
 
     return declared
 

@@ -8,7 +8,6 @@ is kept back until the commit is on disk. So nothing is acknowledged that a kill
 """
 
 import asyncio
-import logging
 import sqlite3
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -21,7 +20,6 @@ from serving.queues.queue_upkeep import is_due, keep_up
 
 TICK_S = 0.25
 _AT_ONCE = 20
-_log = logging.getLogger(__name__)
 
 
 class Outlet(Protocol):
@@ -149,7 +147,6 @@ class Broker:
             work()
             self.store.commit()
         except sqlite3.Error as error:
-            _log.error("The queues could not be written: %s", error)
             self.store.roll_back()
             for peer in tuple(self._speaking):
                 peer.fail(f"the queues could not be written: {error}")

@@ -4,11 +4,13 @@ Belongs here: that, inside a unit of the store, and which message came before. W
 `queue_messages`.
 """
 
+import uuid
+
 from serving.queues.queue_entities import SUBSCRIPTION, TOPIC, Entity, path_of, require, rules_of, subscriptions_of
 from serving.queues.queue_errors import ARGUMENT, NOT_ALLOWED, QueueError
 from serving.queues.queue_filters import takes
 from serving.queues.queue_store import ACTIVE, SCHEDULED, QueueStore
-from wire.amqp_message import ANNOTATIONS, DELIVERY, HEADER, AmqpMessage, read_message, sections
+from wire.amqp_message import ANNOTATIONS, DELIVERY, HEADER, AmqpMessage, read_message, sections, with_message_id
 
 SCHEDULED_AT = "x-opt-scheduled-enqueue-time"
 
@@ -66,14 +68,19 @@ def _put(store: QueueStore, entity: Entity, data: bytes, message: AmqpMessage, a
     expiry = _expiry(entity, message, at_ms or now)
     parts = sections(data)
     message_id = message.properties.get("message_id")
+    content = b"".join(each for code, each in parts if code not in (HEADER, ANNOTATIONS, DELIVERY))
+    if message_id is None:
+        # the client for Node.js settles none that has no id, and gives it none itself
+        message_id = uuid.uuid4().hex
+        content = with_message_id(content, message_id)
     store.db.execute(
         "INSERT INTO messages (queue, number, state, session, message_id, front, content, enqueued_ms, visible_ms, "
         "expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             entity.path, number, ACTIVE if at_ms is None else SCHEDULED, None if session is None else str(session),
-            None if message_id is None else str(message_id),
+            str(message_id),
             b"".join(each for code, each in parts if code in (HEADER, ANNOTATIONS)),
-            b"".join(each for code, each in parts if code not in (HEADER, ANNOTATIONS, DELIVERY)),
+            content,
             now, at_ms, expiry,
         ),
     )  # fmt: skip

@@ -62,7 +62,7 @@ class QueueStore:
     """
 
     def __init__(self, path: Path, clock: Callable[[], int] = wall_ms) -> None:
-        self._clock = clock
+        self._clock, self._is_broken = clock, False
         self.touched: set[str] = set()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -87,18 +87,25 @@ class QueueStore:
         try:
             yield
         except BaseException:
-            self.db.execute("ROLLBACK TO unit")
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK TO unit")
+                self.db.execute("RELEASE unit")
+            else:
+                # a full disk takes back all units since the last commit
+                self._is_broken = True
             raise
-        finally:
-            self.db.execute("RELEASE unit")
+        self.db.execute("RELEASE unit")
 
     def commit(self) -> None:
-        """Put all units since the last commit on disk."""
+        """Put all units since the last commit on disk. Raises sqlite3.Error when they are not, and are forgotten."""
+        if self._is_broken:
+            raise sqlite3.OperationalError("the disk took nothing more")
         if self.db.in_transaction:
             self.db.execute("COMMIT")
 
     def roll_back(self) -> None:
         """Forget all units since the last commit."""
+        self._is_broken = False
         if self.db.in_transaction:
             self.db.execute("ROLLBACK")
 

@@ -10,12 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import Empty
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from lakehouse.cli.main import run
+from runtime import processes
 from runtime.settings import Settings, load_settings
+from serving.programs import PROGRAMS
+from serving.queues.queue_administration import QUEUES, shown_messages
+from serving.queues.queue_entities import find
+from serving.queues.queue_store import opened_store
 from streams import dispatcher
 from streams.action_entries import Entry, read_outbox
 from streams.declarations import load_declarations
@@ -27,6 +33,8 @@ _DECLARED = """
 actions:
   call: {{kind: webhook, url: {url}}}
   lost: {{kind: webhook, url: {url}/lost}}
+  queue: {{kind: queue, queue: alerts}}
+  again: {{kind: queue, queue: alerts}}
 rules:
   too_hot: {{condition: value > 30, actions: [call]}}
 """
@@ -129,6 +137,49 @@ def test_killed_between_sending_and_committing_it_sends_once_more(tmp_path: Path
             raise AssertionError(receiver.requests.get_nowait())
         except Empty:
             pass
+
+
+def test_a_queue_has_each_revision_once(tmp_path: Path, broker: str) -> None:
+    """The queue that an action names is made when it is first sent to; a dispatcher that is killed after it sent, and
+    two actions on one queue, leave one message of a revision there, under the revision's identity; while nobody serves
+    the queues the action waits."""
+    ensure_output_topics(broker)
+    settings = home(tmp_path / "h", broker, "http://127.0.0.1:1")
+    environment = {**os.environ, "LAKEHOUSE_HOME": str(settings.home), "LAKEHOUSE_KAFKA_BOOTSTRAP": broker}
+    process = subprocess.Popen([sys.executable, "-c", _HANGING.format(name="send")], env=environment)
+    time_to_begin(broker)
+    (program,) = (each for each in PROGRAMS if each.name == QUEUES)
+    alert(broker, "queue/d/1", ["queue"])
+    # the first attempt hangs when it has failed, too
+    until(broker, lambda found: "queue/queue/d/1" in found)
+    process.kill()
+    process.wait()
+    with processes.running(settings, QUEUES, lambda: program.start(settings, {})) as record:
+        processes.wait_until_ready(settings, record, lambda: program.is_ready(settings, record), 30)
+        process = subprocess.Popen([sys.executable, "-c", _HANGING.format(name="send")], env=environment)
+        wait_for_messages(settings, 1)
+        process.kill()
+        process.wait()
+        assert read_outbox(broker)["queue/queue/d/1"].state == "waiting"
+        running = Running(settings)
+        alert(broker, "queue/d/2", ["queue", "again"])
+        until(broker, lambda found: {e.state for e in found.values() if "queue/d/" in e.key} == {"sent"})
+        running.end()
+        found = wait_for_messages(settings, 2)
+    assert [each["message_id"] for each in found] == ["queue/d/1", "queue/d/2"]
+    assert json.loads(found[0]["body"])["rule"] == "too_hot"
+
+
+def wait_for_messages(settings: Settings, count: int) -> list[dict[str, Any]]:
+    """The messages of the queue of alerts, once there are so many."""
+    deadline = time.monotonic() + 60
+    while True:
+        with opened_store(settings) as store:
+            found = [] if find(store, "alerts") is None else shown_messages(store, "alerts", 0, 10)
+        if len(found) >= count:
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
 
 
 # sends, and hangs before what came of it is known

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 PACKAGES = {"@microsoft/signalr": "10.0.11"}
+QUEUE_PACKAGES = {"@azure/service-bus": "7.9.5"}
 BROWSER_PACKAGES = {"puppeteer-core": "24.43.1", "axe-core": "4.14.1"}
+_KINDS = {"node": PACKAGES, "queues": QUEUE_PACKAGES, "browser": BROWSER_PACKAGES}
 
 
 def run_script(script: str, *arguments: str, timeout_s: float = 120, packages: Mapping[str, str] = PACKAGES) -> str:
@@ -48,7 +50,8 @@ def _installed(packages: Mapping[str, str]) -> Path:
     """The folder with the packages. Skips the test where Node.js or its registry is missing."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("Node.js is not installed")
-    folder = Path(sys.prefix) / "share" / "lakehouse-tests" / ("node" if packages is PACKAGES else "browser")
+    kind = next(name for name, known in _KINDS.items() if known is packages)
+    folder = Path(sys.prefix) / "share" / "lakehouse-tests" / kind
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{name}@{version}" for name, version in sorted(packages.items())]
     stamp = folder / "installed"

@@ -57,6 +57,11 @@ class QueueServer:
             [sys.executable, "-m", "serving.queues", str(self.port)],
             env=inherited_environment(self.settings.child_environment()),
         )
+        self.await_connections()
+
+    def await_connections(self) -> None:
+        """Of `process`."""
+        assert self.process is not None
         deadline = time.monotonic() + 30
         while not accepts(f"127.0.0.1:{self.port}"):
             assert self.process.poll() is None, "the queues' process has ended"
