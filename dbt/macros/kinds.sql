@@ -63,19 +63,41 @@
 
 {#
   SQL for published rows of a table of hours from which the planned hours may carry: those that are not built now and not
-  held. With with_days all hours of the planned days are built. Only the dates that the carry limit reaches back to are read, by scans of their own where the plan has gaps.
+  held. With with_days all hours of the planned days are built. Only the dates that the carry limit reaches back to are
+  read, also from the hours of local days.
 #}
 {% macro published_before(kind, table_name, columns, with_days=false) %}
     {%- set limits = plan_rows("
         select coalesce(max(carry_limit_s), 0) // 86400 + 1 from plan.kinds where kind = '" ~ kind ~ "' having count(*) > 0
     ") -%}
-    {%- set tables = plan_rows("select uri, version from plan.tables where table_name = '" ~ table_name ~ "'") -%}
+    {%- set dates = "
+        select distinct (event_date - back::integer)::date as event_date
+        from (
+            select event_date from plan.slices
+            union select event_date from plan.day_hours
+            union select event_date from plan.local_hours
+        ), range(" ~ limits[0][0] + 1 ~ ") as days(back)
+    " if limits else none -%}
+    {{ published_of(table_name, columns, dates) }}
+    {%- if with_days %}
+    anti join {{ plan_hours('day_hours') }} as day_hours using (event_date, event_hour)
+    {%- endif %}
+{% endmacro %}
+
+
+{# SQL for published rows of a table of hours of the planned days, but for the hours that are built now or held. #}
+{% macro published_of_days(table_name, columns) %}
+    {{ published_of(table_name, columns, "select day_date as event_date from plan.days") }}
+{% endmacro %}
+
+
+{#
+  SQL for published rows of a table of hours, but for the hours that are built now or held. `dates` is SQL for the dates
+  that are needed, or none; they are read by scans of their own where they have gaps.
+#}
+{% macro published_of(table_name, columns, dates) %}
     {%- set ranges = plan_rows("
-        with needed as (
-            select distinct (event_date - back::integer)::date as event_date
-            from (select event_date from plan.slices union select event_date from plan.day_hours),
-                range(" ~ limits[0][0] + 1 ~ ") as days(back)
-        ),
+        with needed as (" ~ dates ~ "),
         numbered as (
             select event_date, event_date - row_number() over (order by event_date)::integer as stretch
             from needed
@@ -84,41 +106,12 @@
                 using (event_date)
         )
         select min(event_date)::varchar, max(event_date)::varchar from numbered group by stretch order by 1
-    ") if limits and tables else [] -%}
+    ") if dates else [] -%}
+    {%- set published = pinned(table_name, columns) -%}
     select published.*
     from (
         {%- for first, last in ranges %}
-        select {{ columns.keys() | join(', ') }} from {{ scan(tables[0][0], tables[0][1]) }}
-        where event_date between date '{{ first }}' and date '{{ last }}'
-        {{ "union all" if not loop.last }}
-        {%- else %}
-        select * from {{ no_rows(columns) }}
-        {%- endfor %}
-    ) as published
-    anti join {{ plan_hours('slices') }} as slices using (event_date, event_hour)
-    {%- if with_days %}
-    anti join {{ plan_hours('day_hours') }} as day_hours using (event_date, event_hour)
-    {%- endif %}
-    anti join {{ plan_hours('held') }} as held using (event_date, event_hour)
-{% endmacro %}
-
-
-{# SQL for published rows of a table of hours of the planned days, but for the hours that are built now or held. #}
-{% macro published_of_days(table_name, columns) %}
-    {%- set tables = plan_rows("select uri, version from plan.tables where table_name = '" ~ table_name ~ "'") -%}
-    {%- set ranges = plan_rows("
-        with numbered as (
-            select day_date, day_date - row_number() over (order by day_date)::integer as stretch
-            from plan.days
-            anti join (select event_date from plan.slices group by event_date having count(*) = 24) as whole
-                on whole.event_date = day_date
-        )
-        select min(day_date)::varchar, max(day_date)::varchar from numbered group by stretch order by 1
-    ") if tables else [] -%}
-    select published.*
-    from (
-        {%- for first, last in ranges %}
-        select {{ columns.keys() | join(', ') }} from {{ scan(tables[0][0], tables[0][1]) }}
+        select {{ columns.keys() | join(', ') }} from {{ published }}
         where event_date between date '{{ first }}' and date '{{ last }}'
         {{ "union all" if not loop.last }}
         {%- else %}
@@ -128,6 +121,91 @@
     anti join {{ plan_hours('slices') }} as slices using (event_date, event_hour)
     anti join {{ plan_hours('held') }} as held using (event_date, event_hour)
 {% endmacro %}
+
+
+{#
+  The CTEs up to `carried`: the hours with readings of a kind (`readings`, a relation), each with carried_value and
+  carried_at, those of the newest reading before it within the carry limit.
+#}
+{% macro hours_begun(kind, readings) %}
+hours as (
+
+    select *, date_trunc('hour', first_event_at) as hour_at
+    from {{ readings }}
+    anti join {{ plan_hours('held') }} as held using (event_date, event_hour)
+
+),
+
+published as (
+
+    {{ published_before(kind, 'gold.' ~ kind ~ '_hours', {
+        'device_id': 'varchar', 'metric_name': 'varchar', 'unit': 'varchar', 'event_date': 'date',
+        'event_hour': 'integer', 'value_last': 'double', 'last_event_at': 'timestamptz'
+    }, with_days=true) }}
+
+),
+
+edges as (
+
+    select device_id, metric_name, unit, value_last, last_event_at from published
+    union all
+    select device_id, metric_name, unit, value_last, last_event_at from hours
+
+),
+
+paired as (
+
+    select
+        hours.*,
+        edges.value_last as edge_value,
+        edges.last_event_at as edge_at,
+        epoch_us(hours.first_event_at) - epoch_us(edges.last_event_at) <= hours.carry_limit_s * 1000000::bigint as is_near
+    from hours
+    asof left join edges
+        on hours.device_id = edges.device_id
+        and hours.metric_name = edges.metric_name
+        and hours.unit = edges.unit
+        and hours.hour_at > edges.last_event_at
+
+),
+
+carried as (
+
+    select
+        *,
+        case when is_near then edge_value end as carried_value,
+        case when is_near then edge_at end as carried_at
+    from paired
+
+)
+{%- endmacro %}
+
+
+{# What hours of counters and gauges have in common, of the readings of a device, metric and unit. #}
+{% macro readings_of_hour() -%}
+        arg_max(model_id, arrival) as model_id,
+        count(*) as reading_count,
+        arg_min(value, arrival) + 0.0::double as value_first,
+        arg_max(value, arrival) + 0.0::double as value_last,
+        min(event_at) as first_event_at,
+        max(event_at) as last_event_at,
+        max(carry_limit_s) as carry_limit_s
+{%- endmacro %}
+
+
+{# What days of counters and gauges have in common, of their hours. #}
+{% macro hours_of_day() -%}
+        device_id,
+        metric_name,
+        unit,
+        event_date,
+        arg_max(model_id, hour_at) as model_id,
+        max(event_hour) as event_hour,
+        sum(reading_count)::bigint as reading_count,
+        min(value_min) as value_min,
+        max(value_max) as value_max,
+        arg_max(value_last, hour_at) as value_last
+{%- endmacro %}
 
 
 {# True where a fall of a counter from `old` to `new` is a roll-over: there is a maximum, and it fell by more than half. #}

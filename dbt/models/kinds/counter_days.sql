@@ -17,16 +17,7 @@ placements as (
 sums as (
 
     select
-        device_id,
-        metric_name,
-        unit,
-        event_date,
-        arg_max(model_id, hour_at) as model_id,
-        max(event_hour) as event_hour,
-        sum(reading_count)::bigint as reading_count,
-        min(value_min) as value_min,
-        max(value_max) as value_max,
-        arg_max(value_last, hour_at) as value_last,
+        {{ hours_of_day() }},
         list_sum(list(increase order by hour_at)) as increase,
         list_sum(list(covered_s order by hour_at)) as covered_s,
         sum(reset_count)::bigint as reset_count,

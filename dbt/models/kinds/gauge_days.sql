@@ -17,17 +17,8 @@ placements as (
 sums as (
 
     select
-        device_id,
-        metric_name,
-        unit,
-        event_date,
-        arg_max(model_id, hour_at) as model_id,
-        max(event_hour) as event_hour,
-        sum(reading_count)::bigint as reading_count,
-        min(value_min) as value_min,
-        max(value_max) as value_max,
+        {{ hours_of_day() }},
         arg_min(value_first, hour_at) as value_first,
-        arg_max(value_last, hour_at) as value_last,
         list_sum(list(integral order by hour_at)) as integral,
         list_sum(list(covered_s order by hour_at)) as covered_s,
         list_sum(list(mean * reading_count order by hour_at)) / sum(reading_count) as mean,

@@ -43,24 +43,11 @@ rejections as (
 
 ),
 
--- one row per registry record and hour in which it holds; times in microseconds since the device came into service
-held as (
+in_force as (
 
-    select
-        registry.device_id,
-        slices.event_date,
-        slices.event_hour,
-        registry.status,
-        coalesce(registry.reporting_interval_s, models.reporting_interval_s) * 1000000::bigint as interval_us,
-        greatest(epoch_us(registry.valid_from), epoch_us(slices.slice_at)) - epoch_us(registry.in_service_at) as starts_us,
-        least(coalesce(epoch_us(registry.valid_to), 9223372036854775807), epoch_us(slices.slice_at) + 3600000000)
-        - epoch_us(registry.in_service_at) as ends_us
-    from slices
-    inner join registry
-        on registry.valid_from < slices.slice_at + interval 1 hour
-        and coalesce(registry.valid_to, 'infinity'::timestamptz) > slices.slice_at
-    left join models on models.model_id = registry.model_id
-    where registry.status <> 'retired'
+    {{ records_in_force(
+        'slices', ['event_date', 'event_hour'], 'periods.slice_at', '(periods.slice_at + interval 1 hour)'
+    ) }}
 
 ),
 
@@ -70,8 +57,8 @@ due as (
         device_id,
         event_date,
         event_hour,
-        coalesce(sum({{ reporting_times('starts_us', 'ends_us', 'interval_us') }}) filter (where status = 'in_service' and interval_us > 0), 0)::bigint as expected_count
-    from held
+        {{ due_count() }} as expected_count
+    from in_force
     where ends_us > 0
     group by device_id, event_date, event_hour
 

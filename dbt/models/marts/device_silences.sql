@@ -68,26 +68,9 @@ stretches as (
 
 ),
 
--- one row per registry record and stretch in which it holds; times in microseconds since the device came into service
-held as (
+in_force as (
 
-    select
-        stretches.device_id,
-        stretches.hour_at,
-        stretches.until_at,
-        registry.status,
-        registry.in_service_at,
-        coalesce(registry.reporting_interval_s, models.reporting_interval_s) as reporting_interval_s,
-        greatest(epoch_us(registry.valid_from), epoch_us(stretches.hour_at)) - epoch_us(registry.in_service_at) as starts_us,
-        least(coalesce(epoch_us(registry.valid_to), 9223372036854775807), epoch_us(stretches.until_at))
-        - epoch_us(registry.in_service_at) as ends_us
-    from stretches
-    inner join registry
-        on registry.device_id = stretches.device_id
-        and registry.valid_from < stretches.until_at
-        and coalesce(registry.valid_to, 'infinity'::timestamptz) > stretches.hour_at
-    left join models on models.model_id = registry.model_id
-    where registry.status <> 'retired'
+    {{ records_in_force('stretches', ['hour_at', 'until_at'], 'periods.hour_at', 'periods.until_at', of_device=true) }}
 
 ),
 
@@ -97,14 +80,13 @@ due as (
         device_id,
         hour_at,
         until_at,
-        coalesce(sum({{ reporting_times('starts_us', 'ends_us', 'reporting_interval_s * 1000000::bigint') }})
-            filter (where status = 'in_service' and reporting_interval_s > 0), 0)::bigint as expected_count,
+        {{ due_count() }} as expected_count,
         -- of a stretch of several hours there is one record; of several, the hour is the shortest that can be asked for
         case when count(*) = 1 then any_value(in_service_at) filter (where status = 'in_service' and reporting_interval_s > 0) end
             as due_from_at,
         case when count(*) = 1 then any_value(reporting_interval_s) filter (where status = 'in_service' and reporting_interval_s > 0) end
             as reporting_interval_s
-    from held
+    from in_force
     where ends_us > 0
     group by device_id, hour_at, until_at
 

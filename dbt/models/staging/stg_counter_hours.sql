@@ -29,16 +29,10 @@ final as (
         unit,
         event_date,
         event_hour,
-        arg_max(model_id, arrival) as model_id,
-        count(*) as reading_count,
+        {{ readings_of_hour() }},
         min(value) + 0.0::double as value_min,
         max(value) + 0.0::double as value_max,
-        arg_min(value, arrival) + 0.0::double as value_first,
-        arg_max(value, arrival) + 0.0::double as value_last,
-        min(event_at) as first_event_at,
-        max(event_at) as last_event_at,
         max(maximum) as maximum,
-        max(carry_limit_s) as carry_limit_s,
         -- in sorted order, to the same bits whatever order the readings lie in
         coalesce(list_sum(list_sort(
             list({{ correction_of('before', 'value', 'maximum') }}) filter (where value < before)

@@ -1,55 +1,6 @@
 with
 
-hours as (
-
-    select *, date_trunc('hour', first_event_at) as hour_at
-    from {{ ref('stg_counter_hours') }}
-    anti join {{ plan_hours('held') }} as held using (event_date, event_hour)
-
-),
-
-published as (
-
-    {{ published_before('counter', 'gold.counter_hours', {
-        'device_id': 'varchar', 'metric_name': 'varchar', 'unit': 'varchar', 'event_date': 'date',
-        'event_hour': 'integer', 'value_last': 'double', 'last_event_at': 'timestamptz'
-    }, with_days=true) }}
-
-),
-
-edges as (
-
-    select device_id, metric_name, unit, value_last, last_event_at from published
-    union all
-    select device_id, metric_name, unit, value_last, last_event_at from hours
-
-),
-
-paired as (
-
-    select
-        hours.*,
-        edges.value_last as edge_value,
-        edges.last_event_at as edge_at,
-        epoch_us(hours.first_event_at) - epoch_us(edges.last_event_at) <= hours.carry_limit_s * 1000000::bigint as is_near
-    from hours
-    asof left join edges
-        on hours.device_id = edges.device_id
-        and hours.metric_name = edges.metric_name
-        and hours.unit = edges.unit
-        and hours.hour_at > edges.last_event_at
-
-),
-
-carried as (
-
-    select
-        *,
-        case when is_near then edge_value end as carried_value,
-        case when is_near then edge_at end as carried_at
-    from paired
-
-),
+{{ hours_begun('counter', ref('stg_counter_hours')) }},
 
 summed as (
 

@@ -29,15 +29,9 @@ grouped as (
         unit,
         event_date,
         event_hour,
-        arg_max(model_id, arrival) as model_id,
-        count(*) as reading_count,
+        {{ readings_of_hour() }},
         list_sort(list(value)) as ordered,
-        arg_min(value, arrival) + 0.0::double as value_first,
-        arg_max(value, arrival) + 0.0::double as value_last,
-        min(event_at) as first_event_at,
-        max(event_at) as last_event_at,
         bool_or(is_linear) as is_linear,
-        max(carry_limit_s) as carry_limit_s,
         coalesce(list_sum(list_sort(
             list({{ area_of('before', 'value', 'span_s', 'is_linear') }}) filter (where span_s <= carry_limit_s)
         )), 0) as area,

@@ -1,54 +1,11 @@
 with
 
-hours as (
+{{ hours_begun('gauge', ref('stg_gauge_hours')) }},
 
-    select *, date_trunc('hour', first_event_at) as hour_at
-    from {{ ref('stg_gauge_hours') }}
-    anti join {{ plan_hours('held') }} as held using (event_date, event_hour)
+spanned as (
 
-),
-
-published as (
-
-    {{ published_before('gauge', 'gold.gauge_hours', {
-        'device_id': 'varchar', 'metric_name': 'varchar', 'unit': 'varchar', 'event_date': 'date',
-        'event_hour': 'integer', 'value_last': 'double', 'last_event_at': 'timestamptz'
-    }, with_days=true) }}
-
-),
-
-edges as (
-
-    select device_id, metric_name, unit, value_last, last_event_at from published
-    union all
-    select device_id, metric_name, unit, value_last, last_event_at from hours
-
-),
-
-paired as (
-
-    select
-        hours.*,
-        edges.value_last as edge_value,
-        edges.last_event_at as edge_at,
-        (epoch_us(hours.first_event_at) - epoch_us(edges.last_event_at)) / 1e6 as edge_s
-    from hours
-    asof left join edges
-        on hours.device_id = edges.device_id
-        and hours.metric_name = edges.metric_name
-        and hours.unit = edges.unit
-        and hours.hour_at > edges.last_event_at
-
-),
-
-carried as (
-
-    select
-        *,
-        case when edge_s <= carry_limit_s then edge_value end as carried_value,
-        case when edge_s <= carry_limit_s then edge_at end as carried_at,
-        case when edge_s <= carry_limit_s then edge_s else 0 end as carried_s
-    from paired
+    select *, coalesce((epoch_us(first_event_at) - epoch_us(carried_at)) / 1e6, 0) as carried_s
+    from carried
 
 ),
 
@@ -75,7 +32,7 @@ final as (
         spans_s + carried_s as covered_s,
         mean,
         squares
-    from carried
+    from spanned
 
 )
 
