@@ -17,8 +17,9 @@ from lake.models.catalog import (
     silver_tables,
 )
 from lake.models.documents import QUALITY_SUFFIX
+from lake.models.dtdl_quantities import quantities, units
 from lake.models.kind_columns import KindColumn, kind_columns
-from lake.models.kinds import Kind
+from lake.models.kinds import DEFAULT_GAUGE, Kind
 from lake.models.store import add_model, known_catalog
 from lake.models.telemetry import NUMERIC_TYPES
 from lake.tables.contracts import Column
@@ -136,6 +137,22 @@ def test_kinds_reach_the_columns(tmp_path: Path) -> None:
     assert counted.digest != plain.digest
     newer = replace(plain, model_id="dtmi:test:oven;2")
     assert [each.kind.name for each in kind_columns([newer, counted])] == ["state"]  # the newest version says
+
+
+def test_a_semantic_type_makes_no_kind(tmp_path: Path) -> None:
+    """Of whatever quantity a number is, it is a gauge that nobody declared; the quality file makes a counter of it."""
+    families = units(1)
+    contents = [
+        {"@type": ["Telemetry", quantity], "name": quantity, "schema": "double", "unit": families[family][0]}
+        for quantity, family in quantities(1).items()
+    ]
+    meter = interface("dtmi:test:meter;1", *contents)
+    found = load_one(tmp_path, meter)
+    assert {"Energy", "Volume", "Power"} <= {each.name for each in found.telemetry}
+    assert {each.kind for each in found.telemetry} == {DEFAULT_GAUGE}
+    assert kind_columns([found]) == []
+    (counter,) = kind_columns([load_one(tmp_path, meter, {"kinds": {"Energy": "counter"}})])
+    assert (counter.metric_name, counter.unit, counter.kind.name) == ("Energy", "j", "counter")
 
 
 @pytest.mark.parametrize(
