@@ -117,13 +117,19 @@
 {%- endmacro %}
 
 
-{# The hours of which readings are read: those to build, and all of a day that is built, of UTC or of any zone. #}
-{% macro hours_with_readings() -%}
+{#
+  The hours of which readings are read: those to build, and all of a day that is built, of UTC or of any zone; of a kind
+  of telemetry none while nothing is of that kind.
+#}
+{% macro hours_with_readings(kind=none) -%}
     (
-        select event_date, event_hour, record_count from plan.slices where has_data
-        union
-        select event_date, event_hour, record_count from plan.day_hours
-        union
-        select event_date, event_hour, record_count from plan.local_hours
+        select * from (
+            select event_date, event_hour, record_count from plan.slices where has_data
+            union
+            select event_date, event_hour, record_count from plan.day_hours
+            union
+            select event_date, event_hour, record_count from plan.local_hours
+        )
+        {%- if kind %} where {{ has_kind(kind) }} {%- endif %}
     )
 {%- endmacro %}

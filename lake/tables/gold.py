@@ -7,8 +7,18 @@ from datetime import timedelta
 
 from lake.slices import HOUR
 from lake.tables.contracts import AddsUp, Period, optional, required
-from lake.tables.gold_kinds import CARRYING, KIND_TABLES
-from lake.tables.gold_parts import A_METRIC, EVENT_DATE, EVENT_SLICE, EXTREMES, LAST, METRIC, OF_SILVER, gold_table
+from lake.tables.gold_kinds import CARRYING, COUNTER_SITE_DAYS, KIND_TABLES
+from lake.tables.gold_parts import (
+    A_METRIC,
+    EVENT_DATE,
+    EVENT_SLICE,
+    EXTREMES,
+    LAST,
+    METRIC,
+    OF_SILVER,
+    SITE_DAY,
+    gold_table,
+)
 
 _A_MOMENT = timedelta(microseconds=1)
 _VALUES = (*EXTREMES, *required(("value_mean", "double", "Arithmetic mean")))
@@ -58,18 +68,7 @@ SITE_DAYS = gold_table(
     "site_days",
     "site, metric, unit and day with readings",
     (
-        *required(
-            ("site_id", "string", "Where the devices stood at the start of each hour; 'unknown' without one"),
-            ("metric_name", "string", "The telemetry's name in its model"),
-            ("unit", "string", "Unit of the value columns"),
-            ("day_date", "date", "The local day of the site's zone"),
-            ("event_date", "date", "The local day, as partition"),
-        ),
-        *optional(
-            ("zone", "string", "The time zone of the day; null in a row of before sites had zones, as for UTC"),
-            ("starts_at", "timestamp", "First moment of the day"),
-            ("hours_in_day", "double", "Its length: 24, or 23 or 25 when clocks are set"),
-        ),
+        *SITE_DAY,
         *required(("device_count", "bigint", "Devices with readings")),
         *_VALUES,
         *_PERCENTILES,
@@ -214,6 +213,9 @@ GOLD_TABLES = (
 """All tables of gold."""
 BUILT_UPON = (DEVICE_HOURS, DEVICE_LATEST, *CARRYING)
 """The tables of which a build reads what was published before."""
+
+OF_LOCAL_DAYS = (SITE_DAYS, COUNTER_SITE_DAYS)
+"""The tables of days that follow the zone of their site."""
 
 UNSLICED = "all"
 HOURLY = tuple(t for t in GOLD_TABLES if t.sliced_by == "hour")

@@ -7,7 +7,17 @@ from datetime import timedelta
 
 from lake.slices import HOUR
 from lake.tables.contracts import AddsUp, Period, optional, required
-from lake.tables.gold_parts import A_METRIC, EVENT_DATE, EVENT_SLICE, EXTREMES, LAST, METRIC, OF_SILVER, gold_table
+from lake.tables.gold_parts import (
+    A_METRIC,
+    EVENT_DATE,
+    EVENT_SLICE,
+    EXTREMES,
+    LAST,
+    METRIC,
+    OF_SILVER,
+    SITE_DAY,
+    gold_table,
+)
 
 _ENDS = (
     *required(("first_event_at", "timestamp", "event_at of value_first"),
@@ -15,6 +25,13 @@ _ENDS = (
     *optional(("carried_value", "double", "Value of the newest reading before the hour, within the carry limit"),
               ("carried_at", "timestamp", "event_at of carried_value")),
 )  # fmt: skip
+_RATE = (
+    *optional(("increase_per_h", "double", "Its rate, increase by hour of covered_s; null when that is 0")),
+    *required(
+        ("reset_count", "bigint", "Times that it began at 0 again, out of turn"),
+        ("rollover_count", "bigint", "Times that it went over its declared maximum to 0"),
+    ),
+)
 _INCREASE = (
     *required(
         ("increase", "double", "How much it has grown since the reading before the period; see docs/guide/kinds.md"),
@@ -24,11 +41,29 @@ _INCREASE = (
             "Seconds in which it did: from the reading before, or the first, to the last",
         ),
     ),
-    *optional(("increase_per_h", "double", "Its rate, increase by hour of covered_s; null when that is 0")),
-    *required(
-        ("reset_count", "bigint", "Times that it began at 0 again, out of turn"),
-        ("rollover_count", "bigint", "Times that it went over its declared maximum to 0"),
+    *_RATE,
+)
+_COUNTS = ("increase", "covered_s", "reset_count", "rollover_count")
+COUNTER_MINUTES = gold_table(
+    "counter_minutes",
+    "device, counter, unit and minute with readings",
+    (
+        *METRIC,
+        *required(("minute_at", "timestamp", "Start of the minute")),
+        *EVENT_SLICE,
+        *EXTREMES,
+        *LAST,
+        *optional(
+            ("carried_value", "double", "Value of the newest reading before the minute, within the carry limit"),
+            ("carried_at", "timestamp", "event_at of carried_value"),
+        ),
+        *_INCREASE,
     ),
+    (*A_METRIC, "minute_at"),
+    Period("minute_at", timedelta(minutes=1)),
+    "hour",
+    adds_up=(OF_SILVER,),
+    kind="counter",
 )
 COUNTER_HOURS = gold_table(
     "counter_hours",
@@ -40,7 +75,9 @@ COUNTER_HOURS = gold_table(
     (*A_METRIC, "hour_at"),
     Period("hour_at", HOUR),
     "hour",
-    adds_up=(OF_SILVER,),
+    adds_up=(OF_SILVER,
+             AddsUp("agrees_with_minutes", "{observed} hours of a device and counter differ from their minutes",
+                    A_METRIC, COUNTER_MINUTES.name, _COUNTS)),
     kind="counter",
 )  # fmt: skip
 COUNTER_DAYS = gold_table(
@@ -56,7 +93,34 @@ COUNTER_DAYS = gold_table(
             "{observed} days of a device and counter differ from their hours",
             A_METRIC,
             COUNTER_HOURS.name,
-            ("increase", "covered_s", "reset_count", "rollover_count"),
+            _COUNTS,
+        ),
+    ),
+    kind="counter",
+)
+COUNTER_SITE_DAYS = gold_table(
+    "counter_site_days",
+    "site, counter, unit and local day with readings",
+    (
+        *SITE_DAY,
+        *required(
+            ("device_count", "bigint", "Devices with readings"),
+            ("reading_count", "bigint", "Readings in the period"),
+            ("increase", "double", "What its devices have grown by in the hours in which they stood there"),
+            ("covered_s", "double", "Seconds in which any of them did; time that several cover counts once"),
+        ),
+        *_RATE,
+    ),
+    ("site_id", "metric_name", "unit", "day_date"),
+    Period("day_date", timedelta(days=1)),
+    "day",
+    adds_up=(
+        AddsUp(
+            "agrees_with_local_hours",
+            "{observed} counters of a site differ from the hours of its local day",
+            ("site_id", "metric_name", "unit"),
+            COUNTER_HOURS.name,
+            ("increase", "reset_count", "rollover_count"),
         ),
     ),
     kind="counter",
@@ -140,7 +204,9 @@ GAUGE_DAYS = gold_table(
     kind="gauge",
 )  # fmt: skip
 
-KIND_TABLES = (COUNTER_HOURS, COUNTER_DAYS, STATE_HOURS, STATE_DAYS, GAUGE_HOURS, GAUGE_DAYS)
+KIND_TABLES = (
+    COUNTER_MINUTES, COUNTER_HOURS, COUNTER_DAYS, COUNTER_SITE_DAYS, STATE_HOURS, STATE_DAYS, GAUGE_HOURS, GAUGE_DAYS,
+)  # fmt: skip
 """All of these tables."""
 CARRYING = (COUNTER_HOURS, STATE_HOURS, GAUGE_HOURS)
 """The tables of hours whose rows begin with a reading of an hour before."""

@@ -24,6 +24,20 @@ EVENT_DATE = required(("event_date", "date", "UTC date of the period"))
 EVENT_SLICE = (*EVENT_DATE, *required(("event_hour", "int", "UTC hour of the period, 0 to 23")))
 
 
+SITE_DAY = (
+    *required(
+        ("site_id", "string", "Where the devices stood at the start of each hour; 'unknown' without one"),
+        ("metric_name", "string", "The telemetry's name in its model"),
+        ("unit", "string", "Unit of the value columns"),
+        ("day_date", "date", "The local day of the site's zone"),
+        ("event_date", "date", "The local day, as partition"),
+    ),
+    *optional(
+        ("zone", "string", "The time zone of the day; null in a row of before sites had zones, as for UTC"),
+        ("starts_at", "timestamp", "First moment of the day"),
+        ("hours_in_day", "double", "Its length: 24, or 23 or 25 when clocks are set"),
+    ),
+)
 A_METRIC = ("device_id", "metric_name", "unit")
 OF_SILVER = AddsUp(
     "reconciles_with_silver", "readings do not add up to silver's: {observed} too many or too few", A_METRIC

@@ -27,7 +27,7 @@ from lake.tables.gold import (
     DEVICES,
     GOLD_TABLES,
     HOURLY,
-    SITE_DAYS,
+    OF_LOCAL_DAYS,
     SITES,
     UNSLICED,
 )
@@ -149,8 +149,8 @@ class Gold:
 
     def _finer(self, table: Table, sum_: AddsUp) -> str:
         """The rows of a finer table that those of the planned slices of `table` sum up."""
-        if table == SITE_DAYS:
-            return local_hours_of_days(self.connection, self.settings, self.plan)
+        if table in OF_LOCAL_DAYS:
+            return local_hours_of_days(self.connection, self.settings, self.plan, table, sum_)
         finer = next(each for each in GOLD_TABLES if each.name == sum_.finer)
         if finer.sliced_by == table.sliced_by:
             return f"SELECT * FROM {_planned(finer)}"

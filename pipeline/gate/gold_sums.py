@@ -26,9 +26,10 @@ def disagreeing(parts: str, sum_: AddsUp, has_extremes: bool) -> str:
     """SQL that counts by slice the keys at which `rows` differ from the sum of `parts` (the finer table)."""
     key = ", ".join(sum_.by)
     sums = "".join(f", sum({name}) AS {name}" for name in sum_.sums)
-    # sums of doubles depend on their order by their last bits
+    # sums of doubles depend on their order by their last bits, differences by those of what is subtracted
+    size = "1e-12 * greatest(abs(whole.low), abs(whole.high))" if has_extremes else "0"
     differing = "".join(
-        f" OR abs(whole.{name} - parts.{name}) > 1e-9 * greatest(1, abs(whole.{name}))" for name in sum_.sums
+        f" OR abs(whole.{name} - parts.{name}) > 1e-9 * greatest(1, abs(whole.{name})) + {size}" for name in sum_.sums
     )
     low, high = ("min(value_min)", "max(value_max)") if has_extremes else ("NULL", "NULL")
 

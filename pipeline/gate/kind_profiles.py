@@ -7,16 +7,36 @@ are made by stand in docs/guide/kinds.md.
 from collections.abc import Iterator, Mapping
 
 from lake.tables.contracts import Table
-from lake.tables.gold_kinds import COUNTER_DAYS, COUNTER_HOURS, GAUGE_DAYS, GAUGE_HOURS, STATE_DAYS, STATE_HOURS
+from lake.tables.gold_kinds import (
+    COUNTER_DAYS,
+    COUNTER_HOURS,
+    COUNTER_MINUTES,
+    COUNTER_SITE_DAYS,
+    GAUGE_DAYS,
+    GAUGE_HOURS,
+    STATE_DAYS,
+    STATE_HOURS,
+)
 
 _CONTRADICTING = "contradicting"
 # differences of readings are rounded; the largest of them bounds by how much
 _SLACK = "1e-9 * greatest(1, abs(value_min), abs(value_max))"
-_OF_COUNTERS = (
+_OF_INCREASES = (
     "increase < 0 OR covered_s < 0 OR reset_count < 0 OR rollover_count < 0",
     "reset_count + rollover_count > reading_count",
     "(increase_per_h IS NULL) <> (covered_s = 0)",
-    f"abs(increase_per_h * covered_s / 3600 - increase) > {_SLACK}",
+)
+_OF_COUNTERS = (*_OF_INCREASES, f"abs(increase_per_h * covered_s / 3600 - increase) > {_SLACK}")
+_OF_COUNTER_MINUTES = (
+    *_OF_COUNTERS,
+    "(carried_value IS NULL) <> (carried_at IS NULL) OR carried_at >= minute_at + INTERVAL 1 MINUTE",
+    "covered_s > date_diff('microseconds', coalesce(carried_at, minute_at), minute_at + INTERVAL 1 MINUTE) / 1e6",
+    f"reset_count + rollover_count = 0 AND abs(increase - (value_last - carried_value)) > {_SLACK}",
+    f"reset_count + rollover_count = 0 AND increase + {_SLACK} < value_max - value_min",
+)
+_OF_COUNTER_SITE_DAYS = (
+    *_OF_INCREASES,
+    "abs(increase_per_h * covered_s / 3600 - increase) > 1e-9 * greatest(1, increase) OR NOT isfinite(increase)",
 )
 _OF_COUNTER_HOURS = (
     *_OF_COUNTERS,
@@ -50,8 +70,10 @@ _OF_GAUGE_HOURS = (
     f"{_SLACK} AND greatest(value_max, coalesce(carried_value, value_max)) + {_SLACK}",
 )
 _CONDITIONS: Mapping[str, tuple[str, ...]] = {
+    COUNTER_MINUTES.name: _OF_COUNTER_MINUTES,
     COUNTER_HOURS.name: _OF_COUNTER_HOURS,
     COUNTER_DAYS.name: _OF_COUNTERS,
+    COUNTER_SITE_DAYS.name: _OF_COUNTER_SITE_DAYS,
     STATE_HOURS.name: _OF_STATE_HOURS,
     STATE_DAYS.name: _OF_STATES,
     GAUGE_HOURS.name: _OF_GAUGE_HOURS,

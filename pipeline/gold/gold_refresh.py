@@ -21,6 +21,7 @@ from lake.storage.retention import final_before
 from lake.storage.spark_commits import is_changed_since, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY
 from lake.tables.gold import BUILT_UPON, DEVICE_MINUTES
+from lake.tables.gold_kinds import COUNTER_MINUTES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
 from pipeline.gate.judge import Judgement, judge_gold, judge_silver
 from pipeline.gold.carried_hours import hours_that_depend, is_carrying
@@ -38,7 +39,7 @@ from pipeline.silver.append import Models
 from runtime.settings import Settings
 
 # a build reads these of what is published: newest values, and the hours and minutes of days that it builds a part of
-_BUILT_UPON = tuple(table.name for table in (*BUILT_UPON, DEVICE_MINUTES))
+_BUILT_UPON = tuple(table.name for table in (*BUILT_UPON, DEVICE_MINUTES, COUNTER_MINUTES))
 # of the hours that are left, which follow those of a portion, more are in no local day that has some of both
 _NEAR_HOURS = 48
 

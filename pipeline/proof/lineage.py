@@ -21,12 +21,12 @@ from lake.tables.gold import (
     DEVICE_SILENCES,
     DEVICES,
     GOLD_TABLES,
+    OF_LOCAL_DAYS,
     PLACES,
-    SITE_DAYS,
     SITES,
 )
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
-from pipeline.proof.lineage_kinds import carried_at, carried_into, metrics_in
+from pipeline.proof.lineage_kinds import carried_in, carried_into, metrics_in
 from pipeline.proof.lineage_readings import OFFSET, Models, readings_of
 from pipeline.proof.lineage_sql import (
     Row,
@@ -126,12 +126,11 @@ def trace_row(
         row = _one(reader, table, key)
         start = None if table.period is None else start_of(row[table.period.column])
         period = "false" if table.period is None or start is None else within(start, table.period.length)
-        if table == SITE_DAYS:
+        if table in OF_LOCAL_DAYS:
             period = within_local_day(row)
         readings = [] if table in PLACES else readings_of(reader, models, row, period, table)
-        carried = carried_at(reader, table, row)
-        if carried is not None:  # of several of that moment the last
-            readings = [*readings_of(reader, models, row, within(carried, _A_MOMENT), table)[-1:], *readings]
+        for series, carried in reversed(carried_in(reader, table, row)):  # of several of that moment the last
+            readings = [*readings_of(reader, models, series, within(carried, _A_MOMENT), table)[-1:], *readings]
         refused: list[Row] = []
         registry = _registry(reader, table, row)
         if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
@@ -213,7 +212,7 @@ def _counts_in(table: Table, metrics: Sequence[tuple[str, str]], reading: Row) -
     terms = []
     in_hour = f"event_date = DATE '{reading['event_date']}' AND event_hour = {reading['event_hour']}"
     device = f"device_id = {quoted(reading['device_id'])}"
-    if table == SITE_DAYS:
+    if table in OF_LOCAL_DAYS:
         terms.append(local_day_of(reading["event_at"]))
     elif table.sliced_by is not None:
         terms.append(in_hour if table.sliced_by == "hour" else f"event_date = DATE '{reading['event_date']}'")

@@ -9,10 +9,13 @@ from datetime import datetime
 from lake.models.catalog import Model
 from lake.models.kind_columns import kind_columns
 from lake.reading.reader import Reader
+from lake.slices import HOUR
 from lake.sql_text import quoted
 from lake.tables.contracts import Table
-from lake.tables.gold_kinds import CARRYING
-from pipeline.proof.lineage_sql import Row, rows_of, timestamp
+from lake.tables.gold import OF_LOCAL_DAYS
+from lake.tables.gold_kinds import CARRYING, COUNTER_MINUTES
+from lake.tables.gold_parts import A_METRIC
+from pipeline.proof.lineage_sql import Row, dates_near, rows_of, timestamp
 
 
 def metrics_in(models: Mapping[str, Model], table: Table, reading: Row) -> list[tuple[str, str]]:
@@ -44,23 +47,34 @@ def columns_by_table(models: Mapping[str, Model], row: Row, kind: str | None) ->
     return tables
 
 
-def carried_at(reader: Reader, table: Table, row: Row) -> datetime | None:
-    """When the reading was measured that a row begins with, one of an hour before; None without one."""
-    if "carried_at" in row or table.kind is None:
-        return row.get("carried_at")
-    hours = next(each for each in CARRYING if each.kind == table.kind)
+def carried_in(reader: Reader, table: Table, row: Row) -> list[tuple[Row, datetime]]:
+    """The readings that a row begins with, ones of before its period: each as device, metric and unit, and when it was
+    measured. Of a row of a site that is one a device."""
+    if table.kind is None:
+        return []
+    if "carried_at" in row:
+        return [] if row["carried_at"] is None else [(row, row["carried_at"])]
+    finer = next(each for each in CARRYING if each.kind == table.kind)
+    at, in_day = "hour_at", f"event_date = DATE '{row['event_date']}'"
+    if table in OF_LOCAL_DAYS:  # a midnight may cut an hour, and no minute
+        finer, at = COUNTER_MINUTES, "minute_at"
+        start: datetime = row["starts_at"]
+        end = start + HOUR * float(row["hours_in_day"])
+        in_day = " AND ".join([
+            *dates_near(row["event_date"]), f"minute_at >= {timestamp(start)}", f"minute_at < {timestamp(end)}",
+            f"coalesce(site_id, 'unknown') = {quoted(row['site_id'])}",
+        ])  # fmt: skip
     found = rows_of(
         reader,
-        f"SELECT first(carried_at ORDER BY hour_at) AS carried_at FROM {hours.name} "
-        f"WHERE event_date = DATE '{row['event_date']}' AND {_same_metric(row)}",
+        f"SELECT device_id, metric_name, unit, first(carried_at ORDER BY {at}) AS carried_at FROM {finer.name} "
+        f"WHERE {in_day} AND {_same_metric(row)} GROUP BY ALL ORDER BY ALL",
     )
-    at: datetime | None = found[0]["carried_at"]
-    return at
+    return [(each, each["carried_at"]) for each in found if each["carried_at"] is not None]
 
 
 def carried_into(reader: Reader, table: Table, metrics: list[tuple[str, str]], reading: Row) -> list[Row]:
-    """The rows of hours that begin with a reading of an hour before."""
-    if table not in CARRYING or not metrics:
+    """The rows of hours and minutes that begin with a reading of before."""
+    if "carried_at" not in table.column_names or not metrics:
         return []
     names = ", ".join(f"({quoted(name)}, {quoted(unit)})" for name, unit in metrics)
     return rows_of(
@@ -72,4 +86,4 @@ def carried_into(reader: Reader, table: Table, metrics: list[tuple[str, str]], r
 
 
 def _same_metric(row: Row) -> str:
-    return " AND ".join(f"{name} = {quoted(row[name])}" for name in ("device_id", "metric_name", "unit"))
+    return " AND ".join(f"{name} = {quoted(row[name])}" for name in A_METRIC if name in row)

@@ -128,6 +128,10 @@ def _gold_lines(gold: GoldCounts) -> Iterator[Line]:
     expected, found, differing = gold.site_days()
     yield Line("gold", "gold.site_days: readings of all metrics, whole days", expected, found)
     yield Line("gold", "gold.site_days: local days of a site that count others", 0, differing)
+    yield Line("gold", "gold.counter_minutes: readings of counters", *gold.counter_minutes())
+    expected, found, differing = gold.counter_site_days()
+    yield Line("gold", "gold.counter_site_days: readings of counters, whole days", expected, found)
+    yield Line("gold", "gold.counter_site_days: local days of a site that count others", 0, differing)
     yield Line("gold", "readings of held hours that are published", 0, gold.published_of_held())
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from device_sim.manifest import ManifestSummary
 from lake.local_days import UTC_ZONE, days_touched
 from lake.models.catalog import Model, silver_tables
+from lake.models.kind_columns import kind_columns
 from lake.reading.silent_hours import completeness_source
 from lake.records.publications import Publication
 from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, HOUR_MICROS, predicate
@@ -90,6 +91,27 @@ class GoldCounts:
         finer = "gold.device_hours" if current_zones(declared) == {UTC_ZONE} else "gold.device_minutes"
         days = self._gold("gold.site_days")
         return site_days(self.connection, declared, self._gold(finer), days, self._held_days())
+
+    def counter_minutes(self) -> tuple[int, int]:
+        """Readings of counters outside of held hours: in silver, and counted in `gold.counter_minutes`."""
+        columns: dict[str, list[str]] = {}
+        for each in kind_columns(self.models.values()):
+            if each.kind.name == "counter":
+                columns.setdefault(each.table, []).append(f'count("{each.column}")')
+        where = f"WHERE NOT ({predicate(self.held_hours)})" if self.held_hours else ""
+        expected = 0
+        for name, counts in columns.items():
+            version = version_of(self.settings, name)
+            if version is not None:
+                source = scan(table_uri(self.settings, name), version)
+                expected += int(self._all(f"SELECT {' + '.join(counts)} FROM {source} {where}")[0][0])
+        minutes = self._gold("gold.counter_minutes")
+        return expected, int(self._all(f"SELECT coalesce(sum(reading_count), 0)::BIGINT FROM ({minutes})")[0][0])
+
+    def counter_site_days(self) -> tuple[int, int, int]:
+        """As `site_days`, of `gold.counter_site_days` by the minutes of counters."""
+        minutes, days = self._gold("gold.counter_minutes"), self._gold("gold.counter_site_days")
+        return site_days(self.connection, self._declared(), minutes, days, self._held_days())
 
     def _declared(self) -> DeclaredSites:
         inputs = {} if self.published is None else self.published.inputs
@@ -228,7 +250,9 @@ class GoldCounts:
             source = completeness_source(
                 self.settings, pinned, lambda name: scan(table_uri(self.settings, name), pinned[name])
             )
-        is_hourly = table.split(".")[1] in ("device_hours", "device_minutes", "device_completeness")
+        is_hourly = table.split(".")[1] in (
+            "device_hours", "device_minutes", "device_completeness", "counter_minutes",
+        )  # fmt: skip
         if not self.held_hours or with_held or not is_hourly:
             return f"SELECT * FROM {source}"
         return f"SELECT * FROM {source} WHERE NOT ({predicate(self.held_hours)})"

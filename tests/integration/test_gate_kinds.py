@@ -15,13 +15,22 @@ from lake.slices import slice_of, slice_start
 from lake.storage.duckdb_connection import connect
 from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
-from lake.tables.gold_kinds import COUNTER_DAYS, COUNTER_HOURS, GAUGE_DAYS, GAUGE_HOURS, STATE_DAYS, STATE_HOURS
+from lake.tables.gold_kinds import (
+    COUNTER_DAYS,
+    COUNTER_HOURS,
+    COUNTER_MINUTES,
+    COUNTER_SITE_DAYS,
+    GAUGE_DAYS,
+    GAUGE_HOURS,
+    STATE_DAYS,
+    STATE_HOURS,
+)
 from pipeline.gate.candidates import read_plan
 from pipeline.gate.gold_profiles import Gold
 from pipeline.gate.suites import gold_suite
 from pipeline.gate.validation import failures_of
 from runtime.settings import Settings
-from tests.support.kinds_oracle import Reading, counter_hours, gauge_hours, state_hours
+from tests.support.kinds_oracle import Reading, counter_hours, counter_minutes, counter_steps, gauge_hours, state_hours
 from tests.support.small_lake import H5, H6, THERMOSTAT, Candidate, Lake, Row
 
 DAY = "2026-11-20"
@@ -64,7 +73,7 @@ def placed(rows: Mapping[Any, Row]) -> list[Row]:
 
 
 def counters(readings: list[Reading]) -> dict[str, list[Row]]:
-    """Right rows of both tables of counters."""
+    """Right rows of the tables of counters."""
     hours = placed(counter_hours(readings, None, timedelta(hours=2)))
     for row in hours:
         ours = [each.at for each in readings if slice_of(each.at) == slice_of(row["hour_at"])]
@@ -76,7 +85,12 @@ def counters(readings: list[Reading]) -> dict[str, list[Row]]:
         "day_date": first["hour_at"].date(), "value_min": first["value_min"],
     }  # fmt: skip
     day["increase_per_h"] = day["increase"] * 3600 / day["covered_s"]
-    return {"counter_hours": hours, "counter_days": [day]}
+    minutes = placed(counter_minutes(counter_steps(readings, None, timedelta(hours=2))))
+    for row in minutes:
+        row |= {"minute_at": row["hour_at"], "value_min": row["value_last"], "value_max": row["value_last"],
+                "increase_per_h": row["increase"] * 3600 / row["covered_s"] if row["covered_s"] else None}  # fmt: skip
+    site = day | {"starts_at": slice_start(f"{DAY}T00"), "hours_in_day": 24.0, "zone": "UTC", "device_count": 1}
+    return {"counter_minutes": minutes, "counter_hours": hours, "counter_days": [day], "counter_site_days": [site]}
 
 
 def states(readings: list[Reading]) -> dict[str, list[Row]]:
@@ -147,6 +161,17 @@ def test_right_figures_pass(tmp_path: Path, table: Table) -> None:
 
 
 CASES = [
+    (COUNTER_MINUTES, H6, "figures_fit_together", change("counter_minutes", increase=lambda x: x + 1)),
+    (COUNTER_MINUTES, H6, "figures_fit_together", change("counter_minutes", carried_at=None)),
+    (COUNTER_MINUTES, H6, "figures_fit_together", change("counter_minutes", covered_s=9000.0)),
+    (COUNTER_MINUTES, H6, "reconciles_with_silver", change("counter_minutes", reading_count=2)),
+    (COUNTER_MINUTES, H6, "has_rows", lambda rows: rows["counter_minutes"].__delitem__(slice(3, None))),
+    (COUNTER_HOURS, H6, "agrees_with_minutes", change("counter_minutes", increase=lambda x: x + 1)),
+    (COUNTER_HOURS, H6, "agrees_with_minutes", change("counter_minutes", reset_count=1)),
+    (COUNTER_SITE_DAYS, DAY, "agrees_with_local_hours", change("counter_site_days", increase=lambda x: x + 1)),
+    (COUNTER_SITE_DAYS, DAY, "agrees_with_local_hours", change("counter_hours", reset_count=1)),
+    (COUNTER_SITE_DAYS, DAY, "figures_fit_together", change("counter_site_days", increase_per_h=None)),
+    (COUNTER_SITE_DAYS, DAY, "figures_fit_together", change("counter_site_days", covered_s=lambda x: x + 60)),
     (COUNTER_HOURS, H6, "figures_fit_together", change("counter_hours", increase=lambda x: x + 1)),
     (COUNTER_HOURS, H6, "figures_fit_together", change("counter_hours", increase=-1.0)),
     (COUNTER_HOURS, H6, "figures_fit_together", change("counter_hours", carried_at=None)),

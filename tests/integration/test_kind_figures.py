@@ -16,12 +16,21 @@ from hypothesis import strategies as st
 from lake.models.catalog import Model
 from lake.slices import HOUR
 from runtime.settings import Settings
-from tests.support.kinds_oracle import Reading, counter_hours, gauge_hours, state_hours
-from tests.support.kinds_sql import DAY, LIMIT, MAXIMUM, Plant, compiled
+from tests.support.kinds_oracle import (
+    Reading,
+    counter_hours,
+    counter_minutes,
+    counter_site_days,
+    counter_steps,
+    gauge_hours,
+    state_hours,
+)
+from tests.support.kinds_sql import DAY, LIMIT, MAXIMUM, ZONES, Plant, compiled
 
 # seconds of the day: hours that touch, the last moments of an hour and the first of the next, and both days
 MOMENTS = [
-    -7201, -3600, -1, 0, 1, 1800, 3599, 3600, 3601, 7199, 7200, 9000, 10800, 10801, 14400, 18000, 21599, 21600, 30000,
+    -7201, -3601, -3600, -1, 0, 1, 1800, 3599, 3600, 3601, 7199, 7200, 8999, 9000, 9001, 9059, 9060, 10800, 10801,
+    14400, 18000, 21599, 21600, 30000,
 ]  # fmt: skip
 COUNTS = (0.0, 1.0, 10.0, 499.0, 501.0, 990.0, 1000.0, -3.0, 0.1)
 HELD = st.sets(st.sampled_from([DAY + hour * HOUR for hour in (-1, 0, 1, 2, 3)]), max_size=2)
@@ -56,12 +65,15 @@ def near(value: Any) -> Any:
     return pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
 
 
+COUNTERS = ("stg_counter_hours", "stg_counter_increases", "stg_counter_minutes", "stg_minute_increases")
+
+
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches(st.sampled_from(COUNTS)))
 @example([([("a", 0, 10.0), ("a", 3601, 990.0)], set()), ([("a", 3599, 1.0)], set())])
 def test_counters_are_as_in_plain_python(built: tuple[Any, Any], history: list[Any]) -> None:
     """Increase, resets, roll-overs and what is carried in, by hour and by day."""
-    plant = Plant(*built, "count", "counter", ("stg_counter_hours", "stg_counter_increases"))
+    plant = Plant(*built, "count", "counter", COUNTERS)
     played(plant, history)
     expected = counter_hours(plant.readings, MAXIMUM, LIMIT, plant.held)
     rows = {(row["device_id"], row["hour_at"]): row for row in plant.rows("lake_gold_counter_hours")}
@@ -73,11 +85,46 @@ def test_counters_are_as_in_plain_python(built: tuple[Any, Any], history: list[A
     for row in plant.rows("lake_gold_counter_days"):
         day = row["day_date"]
         ours = [each for (device, hour), each in expected.items() if device == row["device_id"] and hour.date() == day]
-        if day in {hour.date() for hour in plant.held}:
-            continue  # it waits for the held hour
+        if day in plant.waiting:
+            continue
         assert row["increase"] == near(sum(each["increase"] for each in ours)), row
         assert row["reset_count"] == sum(each["reset_count"] for each in ours)
         assert row["reading_count"] == sum(each["reading_count"] for each in ours)
+
+
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches(st.sampled_from(COUNTS)), st.sampled_from([-3, 0, 2, 3, 9]), st.sampled_from([*ZONES, None]))
+@example([([("a", 7200, 1.0), ("a", 8999, 4.0), ("a", 9000, 990.0), ("b", 9060, 5.0)], set())], 9, "oslo")
+@example([([("a", 8999, 1.0), ("a", 14400, 4.0)], set()), ([("a", 9001, 2.0)], set())], 3, None)
+def test_counters_by_minute_and_by_site_are_as_in_plain_python(
+    built: tuple[Any, Any], history: list[Any], moves_at: int, moves_to: str | None
+) -> None:
+    """Increases of minutes, and of the local days of sites, of which one has 25 hours and begins amid one; a device
+    moves from a site to another or to none."""
+
+    def site_of(device: str, hour: datetime) -> str | None:
+        return moves_to if device == "a" and hour >= DAY + moves_at * HOUR else "johns"
+
+    plant = Plant(*built, "count", "counter", COUNTERS, site_of)
+    played(plant, history)
+    steps = counter_steps(plant.readings, MAXIMUM, LIMIT, plant.held)
+    minutes = counter_minutes(steps)
+    rows = {(row["device_id"], row["minute_at"]): row for row in plant.rows("lake_gold_counter_minutes")}
+    rows = {key: row for key, row in rows.items() if key[1].replace(minute=0) not in plant.held}
+    assert rows.keys() == minutes.keys()
+    for key, row in rows.items():
+        assert {name: row[name] for name in minutes[key]} == {name: near(v) for name, v in minutes[key].items()}, key
+        assert row["site_id"] == site_of(key[0], key[1].replace(minute=0))
+    expected = {k: v for k, v in counter_site_days(steps, site_of, ZONES).items() if k[1] not in plant.waiting}
+    days = {(row["site_id"], row["day_date"]): row for row in plant.rows("lake_gold_counter_site_days")}
+    days = {key: row for key, row in days.items() if key[1] not in plant.waiting}
+    assert days.keys() == expected.keys()
+    for (site, day), row in days.items():
+        figures = expected[site, day]
+        assert {name: row[name] for name in figures} == {name: near(v) for name, v in figures.items()}, (site, day)
+        rate = near(row["increase"] * 3600 / row["covered_s"]) if row["covered_s"] else None
+        assert row["increase_per_h"] == rate
+        assert row["hours_in_day"] == (25 if (site, day) == ("johns", DAY.date()) else 24)
 
 
 @pytest.mark.parametrize(("column", "is_linear"), [("level", False), ("flow", True)])
@@ -98,8 +145,8 @@ def test_gauges_are_as_in_plain_python(
         assert row["integral_unit"] == "h"
     for row in plant.rows("lake_gold_gauge_days"):
         device, day = row["device_id"], row["day_date"]
-        if day in {hour.date() for hour in plant.held}:
-            continue  # it waits for the held hour
+        if day in plant.waiting:
+            continue
         ours = [each for (one, hour), each in expected.items() if one == device and hour.date() == day]
         values = [each.value for each in plant.readings if (each.device, each.at.date()) == (device, day)]
         covered_s = sum(each["covered_s"] for each in ours)
@@ -126,7 +173,7 @@ def test_states_are_as_in_plain_python(built: tuple[Any, Any], history: list[Any
     assert rows.keys() == expected.keys()
     for key, row in rows.items():
         assert {name: row[name] for name in expected[key]} == {name: near(v) for name, v in expected[key].items()}, key
-    held_days = {hour.date() for hour in plant.held}
+    held_days = plant.waiting
     days = {(row["device_id"], row["day_date"], row["state"]): row for row in plant.rows("lake_gold_state_days")}
     assert {key for key in days if key[1] not in held_days} == {
         (device, hour.date(), state) for device, hour, state in expected if hour.date() not in held_days

@@ -28,7 +28,7 @@ from pipeline.proof.lineage_sql import rows_of
 from pipeline.proof.verification import verify
 from pipeline.run import Run
 from runtime.settings import Settings
-from tests.support.kinds_oracle import Reading, counter_hours, gauge_hours
+from tests.support.kinds_oracle import Reading, counter_hours, counter_minutes, counter_steps, gauge_hours
 from tests.support.kinds_sql import LIMIT, MAXIMUM, MODEL, plant_models
 from tests.support.landing import registered, run_tick, send
 from wire.envelope import Message, TelemetryEnvelope, rfc3339
@@ -97,6 +97,11 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
     assert [row["increase"] for row in rows] == [15.0, 25.0, 990.0]
     days = select(settings, "SELECT sum(increase) AS increase, sum(reset_count)::INT AS resets FROM gold.counter_days")
     assert days == [{"increase": 1030.0, "resets": 1}]
+    by_minute = counter_minutes(counter_steps([*early, *late], MAXIMUM, LIMIT))
+    minutes = select(settings, "SELECT * FROM gold.counter_minutes ORDER BY minute_at")
+    assert [{name: row[name] for name in by_minute["p", row["minute_at"]]} for row in minutes] == [*by_minute.values()]
+    sites = select(settings, "SELECT * FROM gold.counter_site_days")
+    assert [(row["increase"], row["reset_count"], row["device_count"]) for row in sites] == [(1030.0, 1, 1)]
     by_time = gauge_hours([*early, *late], False, LIMIT)
     gauges = select(settings, "SELECT * FROM gold.gauge_hours ORDER BY hour_at")
     assert [{name: row[name] for name in by_time["p", row["hour_at"]]} for row in gauges] == [
@@ -114,12 +119,21 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
     models = known_models(settings)
     traced = trace_row(settings, models, "counter_hours", KEY | {"hour_at": rows[1]["hour_at"].isoformat()})
     assert [each["value"] for each in traced.readings] == [25.0, 50.0]
+    minute = trace_row(settings, models, "counter_minutes", KEY | {"minute_at": minutes[2]["minute_at"].isoformat()})
+    assert [each["value"] for each in minute.readings] == [20.0, 25.0]
+    of_site = {"site_id": sites[0]["site_id"], "metric_name": "count", "unit": "1"}
+    day = trace_row(settings, models, "counter_site_days", of_site | {"day_date": str(START.date())})
+    assert [each["value"] for each in day.readings] == [10.0, 20.0, 25.0, 50.0, 5.0, 990.0]
     assert {each["table_name"] for each in traced.verdicts} >= {"gold.counter_hours", "silver.plants"}
     carried = traced.readings[0]
     up = trace_message(settings, models, carried["topic"], carried["partition"], carried["offset"])
     assert [row["hour_at"] for table, row in up.gold if table == "gold.counter_hours"] == [
         rows[0]["hour_at"], rows[1]["hour_at"],
     ]  # fmt: skip
+    assert [row["minute_at"] for table, row in up.gold if table == "gold.counter_minutes"] == [
+        minutes[2]["minute_at"], minutes[3]["minute_at"],
+    ]  # fmt: skip
+    assert sites[0] in [row for table, row in up.gold if table == "gold.counter_site_days"]
 
     publication = publications.newest(settings)
     assert publication is not None

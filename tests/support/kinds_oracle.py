@@ -3,12 +3,13 @@
 Belongs here: the rules of docs/guide/kinds.md, written again and in another way than in SQL.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby, pairwise
 from statistics import pstdev
 from typing import Any
+from zoneinfo import ZoneInfo
 
 HOUR = timedelta(hours=1)
 
@@ -67,6 +68,76 @@ def counter_hours(
         }  # fmt: skip
         newest[device] = group[-1]
     return rows
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a reading of a counter adds: its increase since `since`, the reading before it, or its own moment."""
+
+    reading: Reading
+    since: datetime
+    before: float | None
+    increase: float
+    reset: int
+    rollover: int
+
+
+def counter_steps(
+    readings: Iterable[Reading], maximum: float | None, limit: timedelta, held: Collection[datetime] = ()
+) -> list[Step]:
+    """A step a reading, in order of device and time, but for those of held hours."""
+    steps: list[Step] = []
+    for _, group in groupby(sorted(each for each in readings if each.hour not in held), key=lambda each: each.device):
+        before: Reading | None = None
+        for each in group:
+            if before is None or each.at - before.at > limit:
+                steps.append(Step(each, each.at, None, 0.0, 0, 0))
+            else:
+                steps.append(Step(each, before.at, before.value, *step_of(before.value, each.value, maximum)))
+            before = each
+    return steps
+
+
+def counter_minutes(steps: Iterable[Step]) -> dict[tuple[str, datetime], dict[str, Any]]:
+    """The rows of `gold.counter_minutes` by device and minute."""
+    rows: dict[tuple[str, datetime], dict[str, Any]] = {}
+    for step in steps:
+        row = rows.setdefault((step.reading.device, step.reading.at.replace(second=0, microsecond=0)), {
+            "reading_count": 0, "increase": 0.0, "covered_s": 0.0, "reset_count": 0, "rollover_count": 0,
+            "carried_value": step.before, "carried_at": None if step.before is None else step.since,
+        })  # fmt: skip
+        _add_step(row, step)
+        row["covered_s"] += (step.reading.at - step.since).total_seconds()
+        row["value_last"] = step.reading.value
+    return rows
+
+
+def counter_site_days(
+    steps: Iterable[Step], site_of: Callable[[str, datetime], str | None], zones: Mapping[str, str]
+) -> dict[tuple[str, date], dict[str, Any]]:
+    """The rows of `gold.counter_site_days` by site and local day."""
+    rows: dict[tuple[str, date], dict[str, Any]] = {}
+    spans: dict[tuple[str, date], list[tuple[datetime, datetime]]] = {}
+    devices: dict[tuple[str, date], set[str]] = {}
+    for step in steps:
+        site = site_of(step.reading.device, step.reading.hour) or "unknown"
+        key = (site, step.reading.at.astimezone(ZoneInfo(zones.get(site, "UTC"))).date())
+        row = rows.setdefault(key, {"reading_count": 0, "increase": 0.0, "reset_count": 0, "rollover_count": 0})
+        _add_step(row, step)
+        spans.setdefault(key, []).append((step.since, step.reading.at))
+        devices.setdefault(key, set()).add(step.reading.device)
+    for key, row in rows.items():
+        # second by second: readings come at whole ones
+        seconds = {s for start, end in spans[key] for s in range(int(start.timestamp()), int(end.timestamp()))}
+        row |= {"covered_s": float(len(seconds)), "device_count": len(devices[key])}
+    return rows
+
+
+def _add_step(row: dict[str, Any], step: Step) -> None:
+    row["reading_count"] += 1
+    row["increase"] += step.increase
+    row["reset_count"] += step.reset
+    row["rollover_count"] += step.rollover
 
 
 def gauge_hours(

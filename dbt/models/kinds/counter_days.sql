@@ -43,7 +43,7 @@ final as (
         sums.value_last,
         sums.increase,
         sums.covered_s,
-        case when sums.covered_s > 0 then sums.increase * 3600 / sums.covered_s end as increase_per_h,
+        {{ rate_of('sums.increase', 'sums.covered_s') }} as increase_per_h,
         sums.reset_count,
         sums.rollover_count
     from sums

@@ -36,7 +36,7 @@ final as (
         increases.carried_at,
         increases.increase,
         increases.covered_s,
-        case when increases.covered_s > 0 then increases.increase * 3600 / increases.covered_s end as increase_per_h,
+        {{ rate_of('increases.increase', 'increases.covered_s') }} as increase_per_h,
         increases.reset_count,
         increases.rollover_count
     from increases

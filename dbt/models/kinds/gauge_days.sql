@@ -58,7 +58,7 @@ final as (
         squared.integral,
         units.integral_unit,
         squared.covered_s,
-        case when squared.covered_s > 0 then squared.integral * 3600 / squared.covered_s end as time_weighted_mean,
+        {{ rate_of('squared.integral', 'squared.covered_s') }} as time_weighted_mean,
         sqrt(squared.squares / squared.reading_count) as value_stddev
     from squared
     inner join {{ integral_units() }} as units using (unit)

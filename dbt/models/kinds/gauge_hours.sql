@@ -37,7 +37,7 @@ final as (
         spans.integral,
         units.integral_unit,
         spans.covered_s,
-        case when spans.covered_s > 0 then spans.integral * 3600 / spans.covered_s end as time_weighted_mean,
+        {{ rate_of('spans.integral', 'spans.covered_s') }} as time_weighted_mean,
         sqrt(spans.squares / spans.reading_count) as value_stddev
     from spans
     inner join {{ integral_units() }} as units using (unit)

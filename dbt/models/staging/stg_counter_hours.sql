@@ -1,4 +1,4 @@
-{{ config(materialized='by_date', hours=hours_with_readings()) }}
+{{ config(materialized='by_date', hours=hours_with_readings('counter')) }}
 {%- do reading_lineage() %}
 
 with
@@ -32,13 +32,7 @@ final as (
         {{ readings_of_hour() }},
         min(value) + 0.0::double as value_min,
         max(value) + 0.0::double as value_max,
-        max(maximum) as maximum,
-        -- in sorted order, to the same bits whatever order the readings lie in
-        coalesce(list_sum(list_sort(
-            list({{ correction_of('before', 'value', 'maximum') }}) filter (where value < before)
-        )), 0) as corrections,
-        count(*) filter (where value < before) as fall_count,
-        count(*) filter (where {{ is_rollover('before', 'value', 'maximum') }}) as rollover_count
+        {{ falls_of_steps() }}
     from steps
     group by device_id, metric_name, unit, event_date, event_hour
 

@@ -1,4 +1,4 @@
-{{ config(materialized='by_date', hours=hours_with_readings()) }}
+{{ config(materialized='by_date', hours=hours_with_readings('gauge')) }}
 {%- do reading_lineage() %}
 
 with

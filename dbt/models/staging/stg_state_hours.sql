@@ -1,4 +1,4 @@
-{{ config(materialized='by_date', hours='(select * from plan.slices where has_data)') }}
+{{ config(materialized='by_date', hours='(select * from plan.slices where has_data and ' ~ has_kind('state') ~ ')') }}
 {%- do reading_lineage() %}
 
 with
