@@ -1,4 +1,4 @@
-"""The page of twelve questions: each has an answer, and it is the one that stands there."""
+"""The page of fourteen questions: each has an answer, and it is the one that stands there."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -20,7 +20,7 @@ from lake.tables.gold import (
     DEVICE_MINUTES,
     SITE_DAYS,
 )
-from lake.tables.gold_kinds import COUNTER_DAYS, STATE_DAYS
+from lake.tables.gold_kinds import COUNTER_DAYS, COUNTER_SITE_DAYS, GAUGE_DAYS, STATE_DAYS
 from lakehouse.cli.main import cli
 from runtime.settings import Settings
 from tests.support.published_lake import gold_row, publish_rows
@@ -74,7 +74,8 @@ def publish_two_weeks(home: Path) -> Settings:
          "week_date": each.day - timedelta(days=each.day.weekday())}
         for zone in ("UTC", ZONE) for each in local_days(zone, first, last)
     ]  # fmt: skip
-    rows |= {COUNTER_DAYS: energy_days(), STATE_DAYS: state_days()}
+    rows |= {COUNTER_DAYS: energy_days(), COUNTER_SITE_DAYS: site_energy(), GAUGE_DAYS: power_days()}
+    rows |= {STATE_DAYS: state_days()}
     publish_rows(settings, rows)
     return settings
 
@@ -88,6 +89,27 @@ def energy_days() -> list[dict[str, Any]]:
             rollover_count=0,
         )
         for day, increase, covered_s in ((0, 48.0, 86400.0), (1, 36.0, 64800.0))
+    ]  # fmt: skip
+
+
+def site_energy() -> list[dict[str, Any]]:
+    """A local day of the meter's site."""
+    return [
+        gold_row(
+            COUNTER_SITE_DAYS, START + timedelta(days=1), 0.0, metric_name="energy", unit="kwh", site_id="oslo",
+            increase=37.5, covered_s=67500.0, increase_per_h=2.0, reset_count=0, rollover_count=0, device_count=1,
+            zone=ZONE, starts_at=START + timedelta(hours=23), hours_in_day=24.0,
+        )
+    ]  # fmt: skip
+
+
+def power_days() -> list[dict[str, Any]]:
+    """A day of the meter's power."""
+    return [
+        gold_row(
+            GAUGE_DAYS, START, 0.0, device_id="m-1", metric_name="power", unit="w", site_id="oslo", integral=48000.0,
+            integral_unit="wh", covered_s=86400.0, time_weighted_mean=2000.0, value_stddev=0.0, value_first=2000.0,
+        )
     ]  # fmt: skip
 
 
@@ -118,12 +140,12 @@ def answered(settings: Settings, sql: str) -> str:
 
 
 def test_each_question_has_the_answer_that_stands_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve questions; those in SQL are asked of the lake that the page describes, the last by its command."""
+    """Fourteen questions; those in SQL are asked of the lake that the page describes, the last by its command."""
     page = PAGE.read_text()
-    assert page.count("\n## ") >= 12
+    assert page.count("\n## ") >= 14
     settings = publish_two_weeks(tmp_path)
     questions = re.findall(r"```sql\n(.*?)```\n\n((?:\|[^\n]*\n)*)", page, re.DOTALL)
-    assert len(questions) >= 11
+    assert len(questions) >= 13
     for sql, answer in questions:
         assert answered(settings, sql) == answer, sql
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
