@@ -121,6 +121,7 @@ def release(settings: Settings, slice_: str, why: str, who: str, now: datetime) 
     """Let a held slice pass in spite of its failures; returns the releases, which are stored as verdicts.
 
     A release stands for what was found: it carries on to later input versions as long as the same failures are found.
+    The caller holds the lease: what a run finds is settled when this looks, and is not judged anew meanwhile.
     Raises UsageError when the slice is not held, when no reason is given, or when what it failed can never be released.
     """
     if not why.strip():

@@ -14,7 +14,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from lake.records.verdicts import release
-from runtime.errors import LakehouseError
+from lake.storage.lease import writer_lease
+from runtime.errors import LakehouseError, LeaseError
 from runtime.settings import Settings
 from serving.access.api_keys import ApiKeys
 from serving.access.doors import Caller, Doors
@@ -27,6 +28,7 @@ from serving.problems import Problem
 from serving.push.news import News
 from serving.snapshots import Snapshots
 
+_LEASE_WAIT_S = 5.0
 _Work = Callable[[Request], Any]
 
 
@@ -107,6 +109,10 @@ class Dashboard:
         forget(response)
         return response
 
+    def _let_pass(self, slice_: str, why: str, who: str) -> None:
+        with writer_lease(self._settings, "release", _LEASE_WAIT_S):
+            release(self._settings, slice_, why, who, datetime.now(UTC))
+
     async def _release(self, request: Request) -> Response:
         """Let a held slice pass; the next refresh publishes it."""
         fields = await form_of(request)
@@ -114,9 +120,10 @@ class Dashboard:
         if caller.sites is not None:
             raise Problem(403, "Not allowed", "A held slice concerns every site, and this key sees some only.")
         slice_, why = fields.get("slice", ""), fields.get("why", "")
-        now = datetime.now(UTC)
         try:
-            await run_in_threadpool(release, self._settings, slice_, why, caller.key.name, now)
+            await run_in_threadpool(self._let_pass, slice_, why, caller.key.name)
+        except LeaseError as error:
+            raise Problem(503, "Not released yet", str(error), {"Retry-After": "30"}) from error
         except LakehouseError as error:
             raise Problem(400, "Not released", str(error)) from error
         return RedirectResponse("/held", 303, HEADERS)

@@ -11,6 +11,7 @@ import pytest
 
 from hub.administration import create_device, opened_registry
 from lake.records.verdicts import latest_failures
+from lake.storage.lease import writer_lease
 from lake.tables.gold import DEVICE_LATEST, DEVICES
 from runtime.settings import Settings, load_settings
 from serving.access.api_keys import ApiKeys
@@ -143,6 +144,17 @@ def test_a_form_counts_from_our_own_page_only(browser: Browser) -> None:
     assert browser.post("/sign-in", None, {"key": browser.keys["all"]}, "null")[0] == 403
     assert browser.post("/sign-out", "operator", {"token": "x"})[0] == 403
     assert browser.get("/v1/devices", "all", Origin="http://127.0.0.1:1")[0] == 401
+    assert [verdict.slice for verdict in latest_failures(browser.settings)] == [HELD]
+
+
+def test_a_release_waits_for_who_writes(browser: Browser) -> None:
+    """While a run holds the lake's lease the page says who does, and nothing is released: the run may be judging the
+    slice anew."""
+    fields = {"slice": HELD, "why": "looked at", "token": browser.token("operator")}
+    with writer_lease(browser.settings, "tick"):
+        status, headers, page = browser.post("/held/release", "operator", fields)
+    assert (status, headers["Retry-After"]) == (503, "30")
+    assert "tick" in page
     assert [verdict.slice for verdict in latest_failures(browser.settings)] == [HELD]
 
 

@@ -24,17 +24,18 @@ def release(slice_: str, why: str, by: str | None, later: bool) -> int:
       lakehouse release 2026-11-20T05 --why "the sensor was being replaced"
     """
     from lake.records.verdicts import release as let_pass
+    from lake.storage.lease import LEASE_WAIT_S, writer_lease
+    from lakehouse.cli.run_output import HELD, print_held, shown_progress
     from runtime.settings import load_settings
 
     settings = load_settings()
-    released = let_pass(settings, slice_, why, by or getpass.getuser(), datetime.now(UTC))
+    with shown_progress() as progress, writer_lease(settings, "release", LEASE_WAIT_S, tell=progress):
+        released = let_pass(settings, slice_, why, by or getpass.getuser(), datetime.now(UTC))
     tables = ", ".join(sorted({verdict.table for verdict in released}))
     click.echo(f"Released {slice_} in {tables}, by {released[0].released_by}: {why}")
     if later:
         click.echo("`lakehouse refresh` publishes it.")
         return 0
-
-    from lakehouse.cli.run_output import HELD, print_held, shown_progress
 
     with shown_progress() as progress:
         progress("Starting")
