@@ -16,6 +16,7 @@ from runtime.settings import Settings
 from streams.action_declarations import Action, action_of
 from streams.expressions import check_expression
 from transforms.alert_rules import Rule
+from transforms.minute_features import SCORES
 from transforms.windows import KEYS, OPEN_COLUMNS, Window
 
 BUILT_IN = Path(__file__).parent / "built_in"
@@ -53,7 +54,7 @@ def load_declarations(settings: Settings) -> Declarations:
             rules |= document.get("rules", {})
             actions |= {name: action_of(name, said, path) for name, said in document.get("actions", {}).items()}
             origins |= dict.fromkeys(document.get("rules", {}), path)
-    found = {name: _rule(name, said, windows, origins[name]) for name, said in rules.items()}
+    found = {name: _rule(name, said, {**windows, SCORES.name: SCORES}, origins[name]) for name, said in rules.items()}
     for rule in found.values():
         if unknown := sorted(set(rule.actions) - set(actions)):
             known = ", ".join(sorted(actions)) or "none"
@@ -89,6 +90,8 @@ def _document(path: Path) -> Mapping[str, Any]:
 def _window(name: str, said: Mapping[str, Any], path: Path) -> Window:
     where = f"the window {name} in {path}"
     _check_names(said, {f.name for f in fields(Window)} - {"name", "origin"}, where)
+    if name == SCORES.name:
+        raise UsageError(f"{where} is called as the scores of a model, which rules may be over: give another name.")
     kind = said.get("kind", "tumbling")
     if kind not in _KINDS:
         raise UsageError(f"{where} has kind {kind!r}: give one of {', '.join(_KINDS)}.")

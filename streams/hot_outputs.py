@@ -1,7 +1,8 @@
 """Hot outputs: results as messages, CloudEvents in Kafka's binary mode.
 
-Belongs here: names, keys and fields of what goes to `latest`, `windows`, `alerts` and the state of rules. Each says
-that it is provisional: no gate has passed it. An identity follows from the content: a result told twice is a repeat.
+Belongs here: names, keys and fields of what goes to `latest`, `windows`, `scores`, `alerts` and the state of rules.
+Each says that it is provisional: no gate has passed it. An identity follows from the content: a result told twice
+is a repeat.
 """
 
 import json
@@ -11,11 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from streams.open_windows import WindowResult
-from streams.output_topics import ALERTS, LATEST, STATE, WINDOWS
+from streams.output_topics import ALERTS, LATEST, SCORES, STATE, WINDOWS
+from transforms import minute_features
 from transforms.alert_rules import AlarmState, Change, Rule
 from wire.envelope import CONTENT_TYPE, ID, SOURCE, SPECVERSION, TIME, TYPE, Message, rfc3339
 
 LATEST_TYPE, WINDOW_TYPE, ALERT_TYPE = "lakehouse.latest", "lakehouse.window", "lakehouse.alert"
+SCORE_TYPE = "lakehouse.score"
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,10 @@ def window_message(result: WindowResult, asof: AsOf) -> Message:
         "read_from": asof.read_from,
     }
     identity = f"{place}/{result.revision}{'/final' if result.is_final else ''}"
-    event = _Event(WINDOW_TYPE, f"/streams/{result.window.name}", identity, rfc3339(result.last_received_at))
-    return _message(WINDOWS, keys[0], event, body)
+    is_score = result.window.name == minute_features.SCORES.name
+    type_ = SCORE_TYPE if is_score else WINDOW_TYPE
+    event = _Event(type_, f"/streams/{result.window.name}", identity, rfc3339(result.last_received_at))
+    return _message(SCORES if is_score else WINDOWS, keys[0], event, body)
 
 
 def latest_message(row: Mapping[str, Any]) -> Message:

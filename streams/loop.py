@@ -29,6 +29,7 @@ from streams.kafka_records import place_of
 from streams.newest_values import NewestValues
 from streams.open_windows import OpenWindows
 from streams.output_topics import LATEST, ensure_output_topics
+from streams.scoring.scores import Scores
 from streams.whole_topics import WholeTopic, read_states, read_values
 from wire.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC, Message
 from wire.hot_topics import GROUP
@@ -106,6 +107,7 @@ class _Run:
             for number, window in enumerate(declared.windows.values())
         ]
         self._alarms = Alarms(connection, declared.rules.values(), read_states(bootstrap, partitions))
+        self._scores = Scores(settings, declared.windows)
         self._newest = NewestValues(connection, read_values(bootstrap, LATEST))
         self._reach_us = _US * (max((w.reach_s for w in declared.windows.values()), default=60) + options.correct_s)
         # a rule that minds gaps is to know the last reading before one, also after a restart
@@ -160,6 +162,7 @@ class _Run:
         """What the readings that were taken, and the time that has passed, change in windows and alarms."""
         kept_from_us = self._told_us - self._reach_us
         results = [r for window in self._windows for r in window.update(watermark_us, self._told_us, kept_from_us)]
+        results += self._scores.of(results)
         asof = AsOf(watermark_us, self._reach_us, self._consumer.read_from)
         return [
             *(window_message(result, asof) for result in results),

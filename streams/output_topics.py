@@ -13,18 +13,19 @@ from runtime.kafka.clients import client_config
 from wire import hot_topics
 
 LATEST, WINDOWS, ALERTS = hot_topics.LATEST, hot_topics.WINDOWS, hot_topics.ALERTS
-STATE, ACTIONS = hot_topics.STATE, hot_topics.ACTIONS
+STATE, ACTIONS, SCORES = hot_topics.STATE, hot_topics.ACTIONS, hot_topics.SCORES
 _DAY_MS = 24 * 60 * 60 * 1000
 # newest a key for ever, or all for some days
 _CONFIGURATIONS = {
     LATEST: {"cleanup.policy": "compact"},
     WINDOWS: {"retention.ms": str(2 * _DAY_MS)},
+    SCORES: {"retention.ms": str(2 * _DAY_MS)},
     ALERTS: {"retention.ms": str(30 * _DAY_MS)},
     STATE: {"cleanup.policy": "compact"},
     # the newest of each entry, and that for as long as alerts are kept
     ACTIONS: {"cleanup.policy": "compact,delete", "retention.ms": str(30 * _DAY_MS)},
 }
-_PARTITIONS = {LATEST: 1, WINDOWS: 8, ALERTS: 1, STATE: 1, ACTIONS: 1}
+_PARTITIONS = {LATEST: 1, WINDOWS: 8, SCORES: 8, ALERTS: 1, STATE: 1, ACTIONS: 1}
 _TIMEOUT_S = 10.0
 
 

@@ -9,3 +9,4 @@ WATERMARK = "watermark_us"
 """In the metadata of a commit: the moment, in microseconds since 1970, up to which everything was read and told."""
 
 LATEST, WINDOWS, ALERTS, STATE, ACTIONS = "latest", "windows", "alerts", "streams-state", "actions"
+SCORES = "scores"

@@ -50,6 +50,7 @@ COMMANDS = {
     "actions": "actions:actions",
     "queues": "queues:queues",
     "functions": "functions:functions",
+    "ml": "ml:ml",
     "hub": "hub:hub",
     "keys": "keys:keys",
     "sharing": "sharing:sharing",

@@ -1,0 +1,142 @@
+"""Scores on a real broker, loop, Spark and dbt: from training to a score of a message, by the features of training."""
+
+import json
+import math
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from confluent_kafka import Consumer, TopicPartition
+from pyspark.sql import SparkSession
+
+from lake.models.catalog import known_models
+from lake.storage.delta import version_of
+from lake.storage.duckdb_connection import connect, scan
+from lake.storage.locations import table_uri
+from lakehouse.cli.commands.ml import ml
+from pipeline.gold.gold_refresh import refresh_gold
+from pipeline.run import Run
+from runtime.settings import Settings
+from streams.declarations import load_declarations
+from streams.loop import LoopOptions, run_loop
+from streams.output_topics import ALERTS, SCORES, ensure_output_topics
+from streams.scoring.model_store import USUAL, models_folder
+from tests.support.labelled_minutes import Series, days_before, labelled_minutes, publish_minutes
+from tests.support.landing import reading, registered, run_tick, send
+from transforms.minute_features import FEATURES, MINUTE_COLUMNS, features_of
+
+_WAIT_S = 150
+_DECLARED = """
+rules:
+  odd: {over: scores, by: [device_id], condition: is_unusual AND level > 3}
+windows:
+  device_minutes:
+    size_s: 60
+    lateness_s: 1
+    select: {value_min: min(value), value_max: max(value), value_mean: avg(value),
+             value_last: 'arg_max(value, arrival)'}
+"""
+SERIES = Series(days_before(datetime.now(UTC), 3), 3, devices=2)
+GOOD, ODD = SERIES.names()
+
+
+def told_in(bootstrap: str, topic: str, count: int) -> list[dict[str, Any]]:
+    """The first committed records of a topic."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "isolation.level": "read_committed",
+                         "log_level": 0})  # fmt: skip
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+    found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + _WAIT_S
+    while len(found) < count:
+        assert time.monotonic() < deadline, found
+        message = consumer.poll(1.0)
+        if message is not None and message.error() is None:
+            found.append(json.loads(message.value() or b""))
+    consumer.close()
+    return found
+
+
+def run_ml(home: Settings, *arguments: str) -> str:
+    """What the command prints for a home."""
+    done = CliRunner(env={"LAKEHOUSE_HOME": str(home.home)}).invoke(ml, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def trained_elsewhere(settings: Settings) -> None:
+    """A version that another home trained on published minutes of the same devices; it is listed, not yet in use."""
+    other = Settings(home=settings.home / "other", lake_uri=str(settings.home / "other" / "lake"))
+    publish_minutes(other, labelled_minutes(SERIES))
+    assert "Version 1" in run_ml(other, "train", "temperature")
+    shutil.copytree(models_folder(other), models_folder(settings))
+    assert json.loads(run_ml(settings, "list", "--json"))["is_promoted"] is False
+
+
+def usual_now(settings: Settings, device: str) -> float:
+    """What the model takes for the mean of a device at this hour."""
+    with connect(settings) as connection:
+        found = connection.execute(
+            f"""SELECT usual_mean FROM read_parquet('{models_folder(settings) / "1" / USUAL}')
+            WHERE device_id = ? AND hour_number = ?""",
+            [device, datetime.now(UTC).hour],
+        ).fetchall()
+    return float(found[0][0])
+
+
+def features_by_gold(settings: Settings, minute: datetime) -> dict[str, dict[str, Any]]:
+    """What training would see of a minute of published gold, by device."""
+    version = version_of(settings, "gold.device_minutes")
+    assert version is not None
+    usual = f"read_parquet('{models_folder(settings) / '1' / USUAL}')"
+    source = scan(table_uri(settings, "gold.device_minutes"), version)
+    minutes = f"""(SELECT {", ".join(MINUTE_COLUMNS)} FROM {source} WHERE metric_name = 'temperature'
+        AND minute_at = TIMESTAMPTZ '{minute.isoformat()}')"""
+    with connect(settings) as connection:
+        rows = connection.execute(features_of(minutes, usual)).to_arrow_table().to_pylist()
+    return {row["device_id"]: row for row in rows}
+
+
+@pytest.mark.timeout(600)
+def test_a_message_is_scored_by_the_features_of_training(spark: SparkSession, settings: Settings) -> None:
+    """A promoted version scores the final minutes of two devices, finds the odd one, and a rule over scores fires. Of
+    the same messages, gold gives the features that were scored; they follow from one declaration."""
+    bootstrap = settings.kafka_bootstrap or ""
+    (settings.home / "streams").mkdir(parents=True)
+    (settings.home / "streams" / "own.yml").write_text(_DECLARED)
+    trained_elsewhere(settings)
+    assert "Version 1 is in use" in run_ml(settings, "promote", "1")
+    ensure_output_topics(bootstrap)
+    send(bootstrap, [registered(device, SERIES.start) for device in (GOOD, ODD)])
+    minute = datetime.fromtimestamp((datetime.now(UTC).timestamp() + 5) // 60 * 60, UTC)
+    usual = {device: usual_now(settings, device) for device in (GOOD, ODD)}
+    stop = Event()
+    arguments = (settings, bootstrap, load_declarations(settings), LoopOptions(), stop)
+    told: list[str] = []
+    loop = Thread(target=run_loop, args=(*arguments, told.append))
+    loop.start()
+    try:
+        shifts = [-0.7, 0.3, 1 / 7, -0.2, 0.8, 0.1]
+        send(bootstrap, [reading(device, f"{n}", minute + timedelta(seconds=n), usual[device] + shift + more)
+                         for device, more in ((GOOD, 0.0), (ODD, 5.0)) for n, shift in enumerate(shifts)])  # fmt: skip
+        run_tick(spark, settings)
+        scores = {row["device_id"]: row for row in told_in(bootstrap, SCORES, 2)}
+        (fired,) = told_in(bootstrap, ALERTS, 1)
+    finally:
+        stop.set()
+        loop.join(_WAIT_S)
+    assert told == []
+    assert {device: row["is_unusual"] for device, row in scores.items()} == {GOOD: False, ODD: True}
+    assert {(row["model_version"], row["publication"], row["is_final"]) for row in scores.values()} == {(1, 1, True)}
+    assert (fired["rule"], fired["change"], fired["device_id"]) == ("odd", "fired", ODD)
+    refresh_gold(Run(settings, known_models(settings), "test", datetime.now(UTC)))
+    gold = features_by_gold(settings, minute)
+    assert set(gold) == {GOOD, ODD}
+    for device, row in gold.items():
+        assert row["reading_count"] == scores[device]["reading_count"] == 6
+        for name in FEATURES:
+            assert math.isclose(row[name], scores[device][name], rel_tol=1e-6, abs_tol=1e-6), (device, name)
