@@ -47,7 +47,8 @@ def _running(folder: Path, name: str, command: list[str], port: int, variables: 
     # `env -i`: neither the keys of whoever runs the tests nor those of the lakehouse
     kept = {
         "PATH": os.environ["PATH"], "HOME": str(folder), "JAVA_HOME": str(java_home), "SPARK_HOME": str(spark_home),
-        "SPARK_LOCAL_DIRS": str(folder / "scratch"), "SPARK_DAEMON_MEMORY": "256m", **variables,
+        "SPARK_LOCAL_DIRS": str(folder / "scratch"), "SPARK_DAEMON_MEMORY": "256m",
+        "JDK_JAVA_OPTIONS": os.environ.get("JDK_JAVA_OPTIONS", ""), **variables,
     }  # fmt: skip
     words = ["env", "-i", *(f"{variable}={value}" for variable, value in kept.items())]
     record = processes.spawn(
