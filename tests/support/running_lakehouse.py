@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.warm import run_command
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
 READY = "Ctrl-C stops all of it."
@@ -39,10 +41,8 @@ class Lakehouse:
         self.environment = ours | {"LAKEHOUSE_HOME": str(home), "PYTHONPATH": str(ROOT), "LAKEHOUSE_SPARK_MEMORY": "1g"}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            [*COMMAND, *arguments], env=self.environment, capture_output=True, text=True, timeout=_START_S
-        )
+        """Run a command to its end, in a process that has what it imports."""
+        return run_command(arguments, self.environment, _START_S)
 
     def up(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `up` in the foreground and wait until it says that all answers."""
