@@ -38,10 +38,12 @@ class Settings(
 ):
     """Where this lakehouse lives and what it talks to, section by section, in the order of the page.
 
-    In set-up's rehearsal (`is_rehearsal`, never from the environment) programs write down which classes they load.
+    Never from the environment: in set-up's rehearsal (`is_rehearsal`) programs write down which classes they load, and
+    one that is started for little work (`is_brief`) does not optimise itself for more.
     """
 
     is_rehearsal: bool = field(default=False, kw_only=True)
+    is_brief: bool = field(default=False, kw_only=True)
 
     @property
     def hub_database_url(self) -> str:

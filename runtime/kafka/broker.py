@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from runtime import processes
 from runtime.errors import PlatformError
-from runtime.java import class_archives
+from runtime.java import class_archives, compilers
 from runtime.java.jars import ensure, jar_folder
 from runtime.java.jvm import find_java
 from runtime.kafka.clients import client_config
@@ -42,6 +42,13 @@ def running_broker(settings: Settings) -> Iterator[str]:
         return
     with processes.running(settings, NAME, lambda: start(settings)) as record:
         yield record.address
+
+
+def stored_bytes(settings: Settings, topic: str) -> int | None:
+    """What the embedded broker has of a topic on disk, running or not; None when the broker is elsewhere."""
+    if settings.kafka_address is not None:
+        return None
+    return sum(log.stat().st_size for log in (settings.home / "kafka" / "data").glob(f"{topic}-*/*.log"))
 
 
 def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
@@ -104,6 +111,7 @@ def _java(settings: Settings, *, is_broker: bool = False) -> list[str]:
     return [
         str(java),
         *(class_archives.options(settings, NAME, java, jars) if is_broker else []),
+        *compilers.options(settings),
         "-Xms128m",  # a small home needs no more
         f"-Xmx{_HEAP}",
         "-XX:+UseSerialGC",

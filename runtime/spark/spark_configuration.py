@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from runtime.errors import UsageError
-from runtime.java import class_archives
+from runtime.java import class_archives, compilers
 from runtime.java.jvm import find_java
 from runtime.private_files import home_key
 from runtime.settings import Settings
@@ -33,7 +33,7 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
     work = settings.work_folder
     java = find_java(settings.java_home)
     jvm_options = [f"-Duser.timezone=UTC -Dderby.system.home={work / 'derby'}", *_jvm_options(cores)]
-    jvm_options += class_archives.options(settings, NAME, java, jars)
+    jvm_options += [*class_archives.options(settings, NAME, java, jars), *compilers.options(settings)]
     values = {
         "spark.master": settings.spark,
         "spark.driver.memory": settings.spark_memory,

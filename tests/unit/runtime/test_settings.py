@@ -63,7 +63,7 @@ def test_a_child_comes_to_the_same_settings(tmp_path: Path) -> None:
 
 def test_every_field_is_a_setting_but_the_rehearsal_s() -> None:
     """A field that is added is read, known and described, or it would be none."""
-    assert {each.name for each in fields(Settings)} - set(SETTINGS) == {"is_rehearsal"}
+    assert {each.name for each in fields(Settings)} - set(SETTINGS) == {"is_rehearsal", "is_brief"}
     assert set(CUSTOM) <= set(KNOWN_VARIABLES)
     assert all(f"| `{setting.variable}` |" in settings_markdown() for setting in SETTINGS.values())
 
@@ -71,7 +71,7 @@ def test_every_field_is_a_setting_but_the_rehearsal_s() -> None:
 def test_the_defaults_shown_are_the_defaults() -> None:
     """The page does not call a default what it is not."""
     defaults = {each.name: each.default for each in fields(Settings) if isinstance(each.default, int | str)}
-    del defaults["is_rehearsal"]
+    del defaults["is_rehearsal"], defaults["is_brief"]
     assert {name: SETTINGS[name].shown.strip("`") for name in defaults} == {n: str(v) for n, v in defaults.items()}
 
 

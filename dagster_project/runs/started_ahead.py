@@ -1,0 +1,57 @@
+"""What a run needs, started before it asks: Kafka and Spark side by side, and an import while they start.
+
+Belongs here: that they start together. What a run asks for and when it gives it back is in `resources`, which finds
+what runs or waits for it; starting belongs in `runtime`.
+
+One after the other leaves a core idle while a JVM loads: the first refresh of a home waits for both, and for nobody.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from importlib import import_module
+from threading import Event, Thread
+
+from runtime import processes
+from runtime.errors import LakehouseError
+from runtime.kafka.broker import running_broker, stored_bytes
+from runtime.settings import Settings
+from runtime.signals import interruptible_children, sigterm_as_exit
+from runtime.spark.connect_server import running_spark
+from runtime.spark.spark_configuration import NAME as SPARK
+from wire.envelope import TELEMETRY_TOPIC
+
+_LITTLE_BYTES = 16_000_000  # some 200,000 messages, packed as producers send them
+
+
+@contextmanager
+def started_ahead(settings: Settings, meanwhile: Sequence[str] = ()) -> Iterator[None]:
+    """Start the home's Kafka and Spark unless they run, import the modules `meanwhile`; end both side by side.
+
+    Nothing is done where Spark runs already: then there is nothing to wait for, and the modules may not be needed.
+    """
+    if settings.spark.startswith("sc://") or processes.find(settings, SPARK) is not None:
+        yield
+        return
+    is_over, stored = Event(), stored_bytes(settings, TELEMETRY_TOPIC)
+    ours = replace(settings, is_brief=stored is not None and stored <= _LITTLE_BYTES)
+
+    def keep(running: Callable[[Settings], AbstractContextManager[str]]) -> None:
+        with suppress(LakehouseError), running(ours):  # why one does not start is told when the run asks for it
+            is_over.wait()
+
+    threads = [Thread(target=keep, args=(running,)) for running in (running_broker, running_spark)]
+    with sigterm_as_exit():
+        try:
+            with interruptible_children():
+                for thread in threads:
+                    thread.start()
+                # what lean imports hide from other threads is nothing that these two import
+                for name in meanwhile:
+                    import_module(name)
+            yield
+        finally:
+            is_over.set()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()

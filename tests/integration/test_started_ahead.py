@@ -1,0 +1,39 @@
+"""Kafka and Spark that are started before a run asks for them, on the real ones."""
+
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from dagster_project.runs.started_ahead import started_ahead
+from runtime.kafka.broker import running_broker
+from runtime.processes import running_processes
+from runtime.settings import Settings
+from runtime.spark.connect_server import running_spark
+
+_QUICK = "-XX:TieredStopAtLevel=1"
+
+
+def _running(home: Settings) -> dict[str, int]:
+    return {record.name: record.pid for record in running_processes(home)}
+
+
+def test_both_start_together_are_what_the_block_finds_and_end_with_it(tmp_path: Path) -> None:
+    """Spark has begun before Kafka answers, neither to be optimised, as nothing waits to be read; who asks gets these
+    two, which outlive his asking and not the block."""
+    home = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"), spark="local[2]")
+    with started_ahead(home, ["pipeline.gate.validation"]):
+        assert "pipeline.gate.validation" in sys.modules
+        with running_broker(home):
+            answered_at = time.time()
+            with running_spark(home):
+                asked = _running(home)
+        assert asked.keys() == {"broker", "spark"}
+        assert psutil.Process(asked["spark"]).create_time() < answered_at
+        assert all(_QUICK in psutil.Process(pid).cmdline() for pid in asked.values())
+        assert _running(home) == asked
+        with started_ahead(home):  # as another command's
+            pass
+        assert _running(home) == asked
+    assert _running(home) == {}
