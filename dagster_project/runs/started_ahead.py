@@ -21,7 +21,8 @@ from runtime.spark.connect_server import running_spark
 from runtime.spark.spark_configuration import NAME as SPARK
 from wire.envelope import TELEMETRY_TOPIC
 
-_LITTLE_BYTES = 16_000_000  # some 200,000 messages, packed as producers send them
+# some 300,000 replayed readings of 53 bytes: were a message to take thrice its 7 µs, that would be less than is saved
+_LITTLE_BYTES = 16_000_000
 
 
 @contextmanager
