@@ -20,6 +20,7 @@ from serving.access.doors import Doors
 from serving.api.api_app import api_routes
 from serving.dashboard.dashboard_app import Dashboard
 from serving.hot.hot_values import HotValues
+from serving.mails.mail_app import MailServer
 from serving.problems import Problem, on_problem, problem_response
 from serving.push.news import News
 from serving.push.news_sources import HotNews, watch_publications
@@ -37,6 +38,7 @@ def build_app(settings: Settings) -> Starlette:
     routes = [
         *api_routes(settings, doors, snapshots, hot),
         *SharingServer(settings, doors, snapshots).routes(),
+        *MailServer(settings, doors).routes(),
         *PushServer(doors, news).routes(),
         *Dashboard(settings, doors, snapshots, hot, news).routes(),
     ]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from runtime.errors import UsageError
 
-VERBS = ("read", "share", "release")
-"""`read`: the API and the dashboard; `share`: the sharing server; `release`: publish a held slice."""
+VERBS = ("read", "share", "release", "mail")
+"""`read`: the API and the dashboard; `share`: the sharing server; `release`: publish a held slice; `mail`: send one."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def keys() -> None:
     multiple=True,
     required=True,
     metavar="VERB[:site=NAME|:tenant=NAME]",
-    help="What it may do: read, share or release; for one site, or for the sites of a tenant. May be given again.",
+    help="What it may do: read, share, release, mail; for one site, or the sites of a tenant. May be given again.",
 )
 @click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0.01, 1e5), help="Requests a second.")
 @click.option("--days", type=click.IntRange(1, 36_500), help="It expires after so many days [default: never].")
