@@ -32,6 +32,8 @@ _USAGE = """CREATE TABLE IF NOT EXISTS key_usage (
     key_id TEXT NOT NULL, day TEXT NOT NULL, request_count INTEGER NOT NULL, refused_count INTEGER NOT NULL,
     PRIMARY KEY (key_id, day)
 )"""
+# who asked by a token of the identity provider has no row among the keys
+_USERS = "CREATE TABLE IF NOT EXISTS oidc_users (key_id TEXT PRIMARY KEY, name TEXT NOT NULL)"
 _VERIFIERS = "CREATE TABLE IF NOT EXISTS postgres_verifiers (key_id TEXT PRIMARY KEY, verifier TEXT NOT NULL)"
 
 
@@ -85,9 +87,11 @@ class ApiKeys:
             database.execute("UPDATE api_keys SET expires_at = ? WHERE key_id = ?", [ends_at.isoformat(), old.key_id])
             return _insert(database, replace(old, created_at=now))
 
-    def count_requests(self, day: date, counts: Mapping[str, tuple[int, int]]) -> None:
-        """Add requests of a day: by key, how many it made and how many of those were refused."""
+    def count_requests(self, day: date, counts: Mapping[str, tuple[int, int]], users: Mapping[str, str]) -> None:
+        """Add requests of a day: by key, how many it made and how many of those were refused; `users` are the names of
+        those who have none, but a token of the identity provider."""
         with self._opened() as database:
+            database.executemany("INSERT OR REPLACE INTO oidc_users VALUES (?, ?)", list(users.items()))
             database.executemany(
                 "INSERT INTO key_usage VALUES (?, ?, ?, ?) ON CONFLICT (key_id, day) DO UPDATE SET"
                 " request_count = request_count + excluded.request_count,"
@@ -96,11 +100,12 @@ class ApiKeys:
             )
 
     def usage_since(self, first: date) -> list[dict[str, Any]]:
-        """Requests by key and UTC day from a day on: key_id, name, day, request_count, refused_count."""
+        """Requests by key or user and UTC day from a day on: key_id, name, day, request_count, refused_count."""
         with self._opened() as database:
             found = database.execute(
-                "SELECT key_id, name, day, request_count, refused_count FROM key_usage JOIN api_keys USING (key_id)"
-                " WHERE day >= ? ORDER BY day, name, key_id",
+                "SELECT u.key_id, coalesce(k.name, o.name, '') AS name, day, request_count, refused_count"
+                " FROM key_usage AS u LEFT JOIN api_keys AS k USING (key_id) LEFT JOIN oidc_users AS o USING (key_id)"
+                " WHERE day >= ? ORDER BY day, 2, u.key_id",
                 [first.isoformat()],
             )
             return [dict(row) for row in found]
@@ -158,6 +163,7 @@ class ApiKeys:
             database.execute(_SCHEMA)
             database.execute(_VERIFIERS)
             database.execute(_USAGE)
+            database.execute(_USERS)
             database.execute("BEGIN")
             yield database
             database.execute("COMMIT")

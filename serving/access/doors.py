@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from runtime.errors import UsageError
 from runtime.settings import Settings
 from serving.access.api_keys import PREFIX, ApiKey, ApiKeys
-from serving.access.oidc_tokens import OidcTokens
+from serving.access.oidc_tokens import OIDC_PREFIX, OidcTokens
 from serving.access.provider_keys import ProviderKeys
 from serving.access.tenant_sites import TenantSites, load_tenants
 from serving.access.token_buckets import TokenBuckets
@@ -48,6 +48,7 @@ class Doors:
         self._counting = threading.Lock()
         self._asked: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
+        self._users: dict[str, str] = {}
 
     def admit(self, request: HTTPConnection, verb: str) -> Caller:
         """The caller, when his key holds, may do `verb`, and does not ask too often. Raises Problem."""
@@ -66,18 +67,22 @@ class Doors:
         return caller
 
     def note_usage(self, now: datetime) -> None:
-        """Store how often each key asked since the last time."""
+        """Store how often each key, and each user of the identity provider, asked since the last time."""
         with self._counting:
             counts = {key_id: (number, self._refused[key_id]) for key_id, number in self._asked.items()}
+            users = dict(self._users)
             self._asked.clear()
             self._refused.clear()
+            self._users.clear()
         if counts:
-            self._keys.count_requests(now.date(), counts)
+            self._keys.count_requests(now.date(), counts, users)
 
     def _count(self, key: ApiKey, *, is_refused: bool) -> None:
         with self._counting:
             self._asked[key.key_id] += 1
             self._refused[key.key_id] += is_refused
+            if key.key_id.startswith(OIDC_PREFIX):
+                self._users[key.key_id] = key.name
 
     def _let_in(self, key: ApiKey, verb: str) -> Caller:
         wait_s = self._buckets.take(key.key_id, key.requests_a_second, self._clock_s())

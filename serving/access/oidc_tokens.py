@@ -20,6 +20,8 @@ from serving.access.scopes import Grant, Scopes, parse_scopes
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA")
 """Signatures by a private key alone: who can check a token cannot make one."""
+OIDC_PREFIX = "oidc-"
+"""What the id of a user begins with, where a key has one of its own."""
 _LEEWAY_S = 30
 _LONGEST = 16_384
 _REQUESTS_A_SECOND = 50.0
@@ -41,7 +43,7 @@ class OidcTokens:
             return None
         said = f"{claims['iss']}\n{claims['sub']}"
         return ApiKey(
-            key_id=f"oidc-{hashlib.sha256(said.encode()).hexdigest()[:12]}",
+            key_id=f"{OIDC_PREFIX}{hashlib.sha256(said.encode()).hexdigest()[:12]}",
             name=str(claims["sub"]),
             scopes=scopes_of(claims.get(self._settings.oidc_claim)),
             requests_a_second=_REQUESTS_A_SECOND,

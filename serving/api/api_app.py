@@ -4,7 +4,7 @@ Belongs here: the order of the steps, the same for every route. Questions are in
 `gold_routes` and those beside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -36,10 +36,12 @@ from serving.problems import Problem
 from serving.snapshots import Snapshots
 
 
-def api_routes(settings: Settings, doors: Doors, snapshots: Snapshots, hot: HotValues) -> list[Route]:
-    """Starlette's routes of `/v1`, and the page that says what they are."""
+def api_routes(
+    settings: Settings, doors: Doors, snapshots: Snapshots, hot: HotValues, older: Sequence[DeclaredRoute] = ()
+) -> list[Route]:
+    """Starlette's routes of `/v1`, and the page that says what they are; `older` are routes on their way out."""
     kept = KeptAnswers()
-    every = (*PUBLICATION_ROUTES, *ROUTES, *trace_routes(settings), *HOT_ROUTES)
+    every = (*PUBLICATION_ROUTES, *ROUTES, *trace_routes(settings), *HOT_ROUTES, *older)
     page = openapi(every)
 
     async def describe(_: Request) -> Response:
@@ -56,9 +58,18 @@ def api_routes(settings: Settings, doors: Doors, snapshots: Snapshots, hot: HotV
 
 
 def _endpoint(route: DeclaredRoute, doors: Doors, answering: Callable[..., Response]) -> Callable[..., Any]:
+    said = {} if route.retirement is None else route.retirement.headers()
+
     async def endpoint(request: Request) -> Response:
-        caller = await run_in_threadpool(doors.admit, request, route.verb)
-        return await run_in_threadpool(answering, route, request, caller)
+        try:
+            caller = await run_in_threadpool(doors.admit, request, route.verb)
+            answer: Response = await run_in_threadpool(answering, route, request, caller)
+        except Problem as problem:
+            problem.headers.update(said)
+            raise
+        more = [answer.headers["Link"]] if "Link" in answer.headers else []
+        answer.headers.update({**said, **({"Link": ", ".join([*more, said["Link"]])} if said and more else {})})
+        return answer
 
     return endpoint
 

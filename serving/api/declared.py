@@ -6,6 +6,7 @@ Belongs here: parameters and how their texts become values. What a route answers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from email.utils import format_datetime
 from typing import Any, Literal
 
 from starlette.requests import Request
@@ -78,10 +79,28 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Retirement:
+    """When a route was deprecated, when it ends, and the path of what takes its place."""
+
+    deprecated_at: datetime
+    sunset_at: datetime
+    successor: str
+
+    def headers(self) -> dict[str, str]:
+        """What each answer of the route says: RFC 9745, RFC 8594 and RFC 5829."""
+        return {
+            "Deprecation": f"@{int(self.deprecated_at.timestamp())}",
+            "Sunset": format_datetime(self.sunset_at.astimezone(UTC), usegmt=True),
+            "Link": f'<{self.successor}>; rel="successor-version"',
+        }
+
+
+@dataclass(frozen=True)
 class DeclaredRoute:
     """A route: GET `path`. `handler` gets the request's values by name, with the caller and the snapshot.
 
-    One that `is_hot` asks what the hot path tells, in place of a snapshot; what it answers is no publication's.
+    One with a `retirement` says so in each answer, until it is gone. One that `is_hot` asks what the hot path tells, in
+    place of a snapshot; what it answers is no publication's.
     """
 
     path: str
@@ -92,6 +111,7 @@ class DeclaredRoute:
     verb: str = "read"
     columns: tuple[str, ...] = ()
     is_hot: bool = False
+    retirement: Retirement | None = None
 
 
 def values_of(request: Request, parameters: tuple[Parameter, ...]) -> Mapping[str, Any]:

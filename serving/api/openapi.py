@@ -80,6 +80,7 @@ def _operation(route: DeclaredRoute) -> dict[str, Any]:
     return {
         "operationId": route.name,
         "summary": route.says.strip(),
+        **({"deprecated": True} if route.retirement is not None else {}),
         "parameters": [_parameter(parameter) for parameter in route.parameters],
         "responses": {
             "200": {"description": "Rows.", "content": rows | others},

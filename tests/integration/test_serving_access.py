@@ -22,6 +22,7 @@ from runtime.ports import free_port
 from runtime.programs import addresses
 from runtime.settings import load_settings
 from runtime.supervisor import start_all, stop_all
+from serving.access.api_keys import ApiKeys
 from serving.programs import PROGRAMS
 from tests.support.served_gold import publish, rows_of
 
@@ -108,3 +109,7 @@ def test_a_user_of_the_provider_reads_by_tls(tmp_path: Path, provider: str) -> N
             plain.getresponse()
     finally:
         stop_all(settings, ours)
+    # who has no key here is counted by the name that his token has; what does not hold is nobody's
+    (used,) = ApiKeys(settings).usage_since(datetime.now(UTC).date() - timedelta(days=1))
+    assert (used["name"], used["request_count"], used["refused_count"]) == ("ada", 3, 1)
+    assert used["key_id"].startswith("oidc-")

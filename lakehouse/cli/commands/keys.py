@@ -139,7 +139,9 @@ def rotate(name_or_id: str, overlap_hours: float, as_json: bool) -> None:
 @click.option("--days", default=7, show_default=True, type=click.IntRange(1, 36_500), help="So many UTC days back.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def usage(days: int, as_json: bool) -> None:
-    """Say how often each key asked, by UTC day; a running server notes it every few seconds.
+    """Say how often each key, and each user of the identity provider, asked by UTC day.
+
+    A running server notes it every few seconds.
 
     \b
     Examples:
