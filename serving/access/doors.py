@@ -55,7 +55,7 @@ class Doors:
         text = key_of(request)
         if text is None:
             raise Problem(401, "No key", "Send your key as `Authorization: Bearer lh_…` or `X-Api-Key: lh_…`.")
-        key = self._recognised(text)
+        key = self.recognised(text)
         if key is None:
             raise Problem(401, "Unknown key", "This key is not known, was revoked or has expired.")
         try:
@@ -93,7 +93,8 @@ class Doors:
             raise Problem(403, "Not allowed", f"This key has no scope for {verb}.")
         return Caller(key, key.scopes.sites(verb, self._tenant_sites()))
 
-    def _recognised(self, text: str) -> ApiKey | None:
+    def recognised(self, text: str) -> ApiKey | None:
+        """Whose key, or token, it is; None when it does not hold."""
         now_s = self._clock_s()
         kept = self._known.get(text)
         if kept is None or now_s - kept[0] > _KEPT_S:

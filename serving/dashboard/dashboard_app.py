@@ -17,11 +17,10 @@ from lake.records.verdicts import release
 from lake.storage.lease import writer_lease
 from runtime.errors import LakehouseError, LeaseError
 from runtime.settings import Settings
-from serving.access.api_keys import ApiKeys
 from serving.access.doors import Caller, Doors
 from serving.dashboard.page_frame import HEADERS, Frame
 from serving.dashboard.pages import Page, Pages
-from serving.dashboard.sessions import forget, form_of, local_path, remember
+from serving.dashboard.sessions import LONGEST_KEY, forget, form_of, local_path, remember
 from serving.dashboard.static_files import StaticFiles
 from serving.hot.hot_values import HotValues
 from serving.problems import Problem
@@ -37,7 +36,6 @@ class Dashboard:
 
     def __init__(self, settings: Settings, doors: Doors, snapshots: Snapshots, hot: HotValues, news: News) -> None:
         self._settings, self._doors, self._snapshots = settings, doors, snapshots
-        self._keys = ApiKeys(settings)
         self._files = StaticFiles()
         self._frame = Frame(self._files, hot)
         self._pages = Pages(settings, hot, news)
@@ -90,15 +88,18 @@ class Dashboard:
         return work
 
     async def _sign_in_page(self, request: Request) -> Response:
-        values = {"next": local_path(request.query_params.get("next", "/")), "is_wrong": False}
-        return self._frame.page(request, "sign_in.html", values)
+        return self._signing_in(request, local_path(request.query_params.get("next", "/")))
+
+    def _signing_in(self, request: Request, target: str, *, is_wrong: bool = False) -> Response:
+        values = {"next": target, "is_wrong": is_wrong, "takes_tokens": self._settings.oidc_issuer is not None}
+        return self._frame.page(request, "sign_in.html", values, status=401 if is_wrong else 200)
 
     async def _sign_in(self, request: Request) -> Response:
         fields = await form_of(request, needs_token=False)
         key, target = fields.get("key", "").strip(), local_path(fields.get("next", "/"))
-        found = await run_in_threadpool(self._keys.recognised, key, datetime.now(UTC))
+        found = await run_in_threadpool(self._doors.recognised, key) if len(key) <= LONGEST_KEY else None
         if found is None:
-            return self._frame.page(request, "sign_in.html", {"next": target, "is_wrong": True}, status=401)
+            return self._signing_in(request, target, is_wrong=True)
         response = RedirectResponse(target, 303, HEADERS)
         remember(request, response, key)
         return response

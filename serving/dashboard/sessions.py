@@ -1,10 +1,10 @@
-"""Sessions: a browser that signed in with an API key.
+"""Sessions: a browser that signed in with an API key, or a token of the identity provider.
 
 Belongs here: the cookie, and telling a form of ours from another site's. What the key may do is in `access`.
 
-The cookie is the key itself: it ends when the key is revoked, and outlives a restart. Scripts cannot read it, and other
-sites cannot have it sent (SameSite=Strict, and `doors.is_of_our_pages`). A form carries a token besides, made from the
-key, which only a page of ours could have told.
+The cookie is the key itself: it ends when the key is revoked or the token expires, and outlives a restart. Scripts
+cannot read it, and other sites cannot have it sent (SameSite=Strict, and `doors.is_of_our_pages`). A form carries a
+token besides, made from the key, which only a page of ours could have told.
 """
 
 import hmac
@@ -16,6 +16,8 @@ from starlette.responses import Response
 from serving.access.doors import COOKIE, is_of_our_pages
 from serving.problems import Problem
 
+LONGEST_KEY = 3800
+"""Browsers keep no cookie of more than some 4,000 bytes, and say nothing."""
 _LASTS_S = 12 * 3600
 _LARGEST = 64 * 1024
 

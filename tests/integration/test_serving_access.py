@@ -3,11 +3,9 @@
 import http.client
 import json
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc import jwt
-from joserfc.jwk import RSAKey
 
 from runtime.ports import free_port
 from runtime.programs import addresses
@@ -24,25 +20,8 @@ from runtime.settings import load_settings
 from runtime.supervisor import start_all, stop_all
 from serving.access.api_keys import ApiKeys
 from serving.programs import PROGRAMS
+from tests.support.identity_provider import providing, token_of
 from tests.support.served_gold import publish, rows_of
-
-KEY = RSAKey.generate_key(2048, {"kid": "one"})
-
-
-class Provider(BaseHTTPRequestHandler):
-    """Discovery and keys of an identity provider."""
-
-    def do_GET(self) -> None:  # http.server's own name
-        """What any of them answers."""
-        issuer = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
-        body = {"/.well-known/openid-configuration": {"issuer": issuer, "jwks_uri": f"{issuer}/keys"},
-                "/keys": {"keys": [KEY.as_dict(private=False)]}}[self.path]  # fmt: skip
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -63,11 +42,8 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def provider() -> Iterator[str]:
     """The issuer's address."""
-    server = HTTPServer(("127.0.0.1", 0), Provider)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with providing() as issuer:
+        yield issuer
 
 
 def test_a_user_of_the_provider_reads_by_tls(tmp_path: Path, provider: str) -> None:
@@ -84,8 +60,7 @@ def test_a_user_of_the_provider_reads_by_tls(tmp_path: Path, provider: str) -> N
     ours = [program for program in PROGRAMS if program.name == "serving"]
 
     def ask(claims: dict[str, Any]) -> tuple[int, Any]:
-        said = {"iss": provider, "aud": "lakehouse", "sub": "ada", "exp": int(time.time()) + 60} | claims
-        token = jwt.encode({"alg": "RS256", "kid": "one"}, said, KEY)
+        token = token_of(provider, claims)
         trusted = ssl.create_default_context(cafile=str(certificate))
         connection = http.client.HTTPSConnection("localhost", port, timeout=30, context=trusted)
         connection.request("GET", "/v1/devices", headers={"Authorization": f"Bearer {token}"})
