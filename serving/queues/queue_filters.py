@@ -27,7 +27,7 @@ SYSTEM = {
     "replytosessionid": "reply_to_group_id",
 }  # fmt: skip
 """Service Bus's names of system properties, to AMQP's."""
-_LONGEST = 1024
+_LONGEST, _DEEPEST = 1024, 100
 _COMPARED: dict[type[exp.Expression], Callable[[Any, Any], Any]] = {
     exp.EQ: operator.eq, exp.NEQ: operator.ne, exp.GT: operator.gt, exp.GTE: operator.ge, exp.LT: operator.lt,
     exp.LTE: operator.le,
@@ -46,6 +46,10 @@ def check_filter(given: Mapping[str, Any]) -> None:
         _parsed(given["sql"])
     elif set(given) != {"correlation"} or not isinstance(given["correlation"], Mapping) or not given["correlation"]:
         raise QueueError(ARGUMENT, "A filter is a SQL expression, or names properties with the values that they have.")
+    for name in given.get("correlation", ()):
+        scope, _, rest = name.rpartition(".")
+        if scope.lower() == "sys" and rest.lower() not in SYSTEM:
+            raise QueueError(ARGUMENT, f"The filter names {name!r}, and there is no such property of the system.")
 
 
 def takes(given: Mapping[str, Any], message: AmqpMessage) -> bool:
@@ -72,9 +76,14 @@ def _parsed(text: str) -> Any:
     plain = re.sub(r"\bexists\s*\(\s*([\w.]+)\s*\)", r"(\1 IS NOT NULL)", text, flags=re.IGNORECASE)
     try:
         tree = sqlglot.parse_one(plain)
-    except SqlglotError as error:
-        raise QueueError(ARGUMENT, f"The filter {text!r} cannot be read: {str(error).splitlines()[0]}") from error
-    for node in tree.walk():
+        nodes = list(tree.walk())
+        deepest = max(node.depth for node in nodes)
+    except (SqlglotError, RecursionError) as error:
+        said = str(error).splitlines()[0]
+        raise QueueError(ARGUMENT, f"The filter {text!r} cannot be read: {said}") from error
+    if deepest > _DEEPEST:
+        raise QueueError(ARGUMENT, f"The filter {text!r} is nested deeper than {_DEEPEST}.")
+    for node in nodes:
         _check(node, text)
     return tree
 

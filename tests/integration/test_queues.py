@@ -22,6 +22,12 @@ from azure.servicebus.exceptions import (
 )
 
 from lakehouse.cli.main import run
+from runtime.ports import free_port
+from runtime.programs import addresses
+from runtime.settings import load_settings
+from runtime.supervisor import start_all, stop_all
+from serving.programs import PROGRAMS
+from serving.queues.queue_administration import QUEUES
 from tests.support.queue_server import QueueServer
 
 DEAD = ServiceBusSubQueue.DEAD_LETTER
@@ -135,6 +141,17 @@ def test_dead_letters_have_a_reason_and_poison_becomes_one(client: ServiceBusCli
         assert (str(letter), letter.dead_letter_reason) == ("worse", "MaxDeliveryCountExceeded")
         dead.complete_message(letter)
         assert receiver.peek_messages(5) == []
+
+
+def test_what_its_receiver_never_settles_is_poison(client: ServiceBusClient, server: QueueServer) -> None:
+    """A receiver that hangs on a message each time leaves it under its lock; it becomes a dead letter by time alone."""
+    queue = server.create("hanging", lock_s=0.5, most_deliveries=1)
+    send(client, queue, "worst")
+    with client.get_queue_receiver(queue) as receiver, client.get_queue_receiver(queue, sub_queue=DEAD) as dead:
+        receiver.receive_messages(1, max_wait_time=5)
+        (letter,) = dead.receive_messages(1, max_wait_time=10)
+        assert (str(letter), letter.dead_letter_reason) == ("worst", "MaxDeliveryCountExceeded")
+        dead.complete_message(letter)
 
 
 def test_what_is_deferred_is_received_by_its_number(client: ServiceBusClient, server: QueueServer) -> None:
@@ -327,3 +344,22 @@ def test_an_operator_sees_to_queues_beside_the_process(
     assert run(["queues", "delete", "by_hand"]) == 0
     with pytest.raises(MessagingEntityNotFoundError), client.get_queue_sender("by_hand"):
         pass
+
+
+def test_up_serves_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The program of the room is started by `--serve` and found by its address; the command's connection string is one
+    that the client takes."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    settings = load_settings({"LAKEHOUSE_HOME": str(tmp_path), "LAKEHOUSE_QUEUES_PORT": str(free_port())})
+    ours = [program for program in PROGRAMS if program.name == QUEUES]
+    assert run(["queues", "connection"]) == 1
+    assert run(["queues", "create", "orders"]) == 0
+    try:
+        start_all(settings, ours, {"serve": True}, lambda _: None)
+        assert addresses(settings, ours) == {"queues": f"sb://127.0.0.1:{settings.queues_port}"}
+        capsys.readouterr()
+        assert run(["queues", "connection"]) == 0
+        with ServiceBusClient.from_connection_string(capsys.readouterr().out.strip()) as ours_too:
+            send(ours_too, "orders", "one")
+    finally:
+        stop_all(settings, ours)
