@@ -45,11 +45,17 @@ def fill(spark: SparkSession, settings: Settings, fleet: SteadyFleet, first_hour
 
     The first call registers the devices too. Calls follow one another without a gap.
     """
+    count = fill_bronze(spark, settings, fleet, first_hour, hours)
+    fill_silver(spark, Run(settings, known_models(settings), "bench", datetime.now(UTC)))
+    return count
+
+
+def fill_bronze(spark: SparkSession, settings: Settings, fleet: SteadyFleet, first_hour: int, hours: int) -> int:
+    """As `fill`, to bronze only."""
     first, last = fleet.readings(first_hour), fleet.readings(first_hour + hours)
     if first == 0:
         _append(spark, settings, "lifecycle", _registrations(spark, fleet), fleet.devices, fleet.devices)
     _append(spark, settings, "telemetry", _readings(spark, fleet, first, last), last - first, last)
-    fill_silver(spark, Run(settings, known_models(settings), "bench", datetime.now(UTC)))
     return last - first
 
 

@@ -77,6 +77,13 @@ def spark_address(text: str) -> str:
     return text
 
 
+def engine_name(text: str) -> str:
+    """Where silver is judged."""
+    if text not in {"auto", "here", "spark"}:
+        raise ValueError("give auto, here or spark.")
+    return text
+
+
 def lake_uri(text: str) -> str:
     """A folder, or a place on S3."""
     if "://" in text and not re.fullmatch(r"s3://[^/]+(/.*)?", text):

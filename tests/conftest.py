@@ -18,6 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
 
 from ingestion.landing_topics import TOPICS, ensure_topics
+from pipeline.engines import Engine
 from pipeline.gold import dbt_process
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings
@@ -80,12 +81,25 @@ def spark(spark_address: str) -> Iterator[SparkSession]:
     session.stop()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that is marked `every_engine` runs once on each engine that can judge silver."""
+    is_marked = metafunc.definition.get_closest_marker("every_engine") is not None
+    if is_marked and "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", list(Engine))
+
+
 @pytest.fixture
-def settings(tmp_path: Path, broker: str, spark_address: str) -> Settings:
+def engine() -> str:
+    """Which engine judges silver."""
+    return "here"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, broker: str, spark_address: str, engine: str) -> Settings:
     """A fresh lakehouse: an empty home and lake, empty topics, the shared broker and Spark."""
     empty_topics(broker)
     home = tmp_path / "home"
-    return Settings(home=home, lake_uri=str(home / "lake"), kafka_bootstrap=broker, spark=spark_address)
+    return Settings(home=home, lake_uri=str(home / "lake"), kafka_bootstrap=broker, spark=spark_address, engine=engine)
 
 
 def empty_topics(bootstrap: str) -> None:

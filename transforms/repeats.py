@@ -16,6 +16,14 @@ COLUMNS = f"{', '.join(KEYS)}, {_ORDER}, payload_digest"
 """What a pool of valid records has of each."""
 
 
+def identity_hash(source: str, message_id: str, measured_at: str) -> str:
+    """SQL for the hash of an identity, of whatever table, in any columns that hold it: the same on each machine.
+
+    Records that differ in it repeat nothing of each other.
+    """
+    return f"(hash({source}, {message_id}, {measured_at}) >> 1)::BIGINT"
+
+
 def repeated_hashes(pool: Relation) -> Query:
     """SQL for the hashes of identities that come more than once in `pool`.
 

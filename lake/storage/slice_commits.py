@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import RemoveAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from lake.slices import predicate
 from lake.storage.delta import HOOKS, Rows, require_table
@@ -36,13 +36,14 @@ class NewRows:
     """What a commit brings, and what it says of itself, as commits by Spark do (see `spark_commits`).
 
     `records` are rows by slice, of which the files are cut. `closing` is an application and its transaction's version,
-    recorded with the commit.
+    recorded with the commit. `files` are more rows, in files that others wrote below the table's folder.
     """
 
     rows: Rows
     metadata: Mapping[str, Any]
     records: Mapping[str, int] = field(default_factory=dict)
     closing: tuple[str, int] | None = None
+    files: Sequence[AddAction] = ()
 
 
 def append_once(settings: Settings, table: Table, new: NewRows) -> None:
@@ -130,7 +131,7 @@ def _commit_files(
         added = write_files(settings, table, rows, partition_by, new.records)
         ensure_held(settings)
         opened.create_write_transaction(
-            [*removed, *added],
+            [*removed, *new.files, *added],
             "append",  # so it is called, with or without removed files
             opened.schema(),
             partition_by,

@@ -8,36 +8,44 @@ last, so its progress is the tick's; a table that a killed tick had already comm
 leaves out of that table what it has.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import duckdb
-from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import Model, silver_tables
-from lake.slices import HOUR_MICROS, hours_by_date, predicate, runs_of, slice_start
-from lake.sql_text import Query, Relation, relation
+from lake.slices import HOUR_MICROS, predicate, runs_of, slice_start
+from lake.sql_text import Query, Relation
 from lake.storage.applications import App
-from lake.storage.delta import Rows, open_table, require_table
-from lake.storage.duckdb_connection import scan
-from lake.storage.locations import table_uri
+from lake.storage.delta import Rows
 from lake.storage.open_logs import open_logs
 from lake.storage.retention import final_before
+from lake.storage.skipping import DataFile
 from lake.storage.slice_commits import NewRows, append_once, replace_once
 from lake.storage.spark_commits import ensure_table, progress_of
 from lake.tables.bronze import BRONZE_TELEMETRY, OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, UNSLICED_SILVER
-from pipeline.silver.judging import FINAL, Count, arrow_rows, counts, judging, refuse_repeats, take
+from pipeline.engines import Engine, engine_for
+from pipeline.silver.apart import Written, judge_apart
+from pipeline.silver.bronze_portions import hour_files, new_files, new_portions, slice_portions
+from pipeline.silver.judging import (
+    FINAL,
+    Count,
+    arrow_rows,
+    counts,
+    judge_telemetry,
+    judging,
+    records_of,
+    refuse_repeats,
+)
+from pipeline.silver.stored import columns_as_they_stand, earlier_readings, in_slices, newest_rows
 from pipeline.silver.unpacking import unpack
 from runtime.settings import Settings
 from transforms.device_history import judging_facts
-from transforms.payload import payloads_of
-from transforms.readings import judged_telemetry, readings, rejected
-from transforms.repeats import COLUMNS, IDENTITY
-from transforms.strict_payload import Judgement, judge
+from transforms.readings import readings, rejected
 
 Models = Mapping[str, Model]
 
@@ -51,10 +59,10 @@ class SilverReport:
     slices: list[str] = field(default_factory=list)
 
 
-def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
+def append_new(settings: Settings, models: Models, run_id: str, spark: SparkSession | None = None) -> SilverReport:
     """Judge all bronze telemetry that silver does not have yet and append it, each record to one table, once.
 
-    The tables are there (see `ensure_silver`).
+    The tables are there (see `ensure_silver`). Without `spark` it is judged here.
     """
     tables = silver_tables(models.values())
     done = progress_of(settings, SILVER_REJECTED.name, App.TELEMETRY)
@@ -63,14 +71,22 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
         return SilverReport()
     with judging(settings) as connection:
         unpack(connection, settings, done, target, run_id)
-        every = newest_rows(settings, BRONZE_TELEMETRY.name)
-        new = Query(f"SELECT * FROM {every} WHERE ingest_id > {done} AND ingest_id <= {target}")
-        _judge(connection, settings, models, new)
-        touched = _slices_by_table(counts(connection, Relation("judged")))
-        refuse_repeats(connection, _earlier_readings(connection, settings, tables, touched, done))
+        engine = _engine(settings, spark, new_files(settings, done, target))
+        written = Written()
+        if spark is not None and engine is Engine.SPARK:
+            portions = new_portions(connection, settings, tables, done, target)
+            written = judge_apart(spark, connection, settings, models, portions)
+        else:
+            every = newest_rows(settings, BRONZE_TELEMETRY.name)
+            new = f"ingest_id > {done} AND ingest_id <= {target}"
+            _judge(connection, settings, models, Query(f"SELECT * FROM {every} WHERE {new}"))
+        here = counts(connection, Relation("judged"))
+        refuse_repeats(connection, earlier_readings(connection, settings, tables, _slices_by_table(here), done))
+        touched = _slices_by_table([*written.counts, *here])
         final = counts(connection, FINAL)
-        report = _report(final)
-        metadata = {"step": "tick", "ingest_id": target, "run_id": run_id}
+        report = _report([*written.counts, *final])
+        metadata = {"step": "tick", "ingest_id": target, "run_id": run_id, "engine": engine}
+        closing = (App.TELEMETRY, target)
         for table in tables.values():
             slices = touched.get(table.name, [])
             if slices:
@@ -78,13 +94,25 @@ def append_new(settings: Settings, models: Models, run_id: str) -> SilverReport:
                 ours = readings(Relation(f"(FROM {FINAL} WHERE ingest_id > {reached})"), table, models)
                 said = metadata | {"slices": runs_of(slices)}
                 rows = _as_it_stands(connection, settings, table, ours)
-                append_once(settings, table, NewRows(rows, said, _records(final, table.name), (App.TELEMETRY, target)))
+                files = written.files.get(table.name, [])
+                append_once(settings, table, NewRows(rows, said, records_of(final, table.name), closing, files))
         # closes the tick, so it is written even when nothing was rejected
         refused_in = touched.get(None, []) if not report.rejected else report.slices
         said = metadata | {"slices": runs_of(refused_in)}
         rows = partial(arrow_rows, connection, rejected(FINAL))
-        append_once(settings, SILVER_REJECTED, NewRows(rows, said, _records(final, None), (App.TELEMETRY, target)))
+        files = written.files.get(SILVER_REJECTED.name, [])
+        append_once(settings, SILVER_REJECTED, NewRows(rows, said, records_of(final, None), closing, files))
     return report
+
+
+def _engine(settings: Settings, spark: SparkSession | None, files: Sequence[DataFile]) -> Engine:
+    """The engine for what files of bronze hold; here where there is nothing, or no Spark."""
+    return engine_for(settings, sum(file.records for file in files)) if spark is not None and files else Engine.HERE
+
+
+def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Models, bronze: Query) -> None:
+    facts = judging_facts(newest_rows(settings, SILVER_DEVICES.name))
+    judge_telemetry(connection, settings, models, facts, bronze)
 
 
 @open_logs()
@@ -102,32 +130,35 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         return SilverReport()
     tables = ensure_silver(spark, settings, models)
     done = progress_of(settings, SILVER_REJECTED.name, App.TELEMETRY)
-    hours = [int(slice_start(slice_).timestamp()) // 3600 for slice_ in slices]
+    hours = _hours(slices)
+    engine = _engine(settings, spark, hour_files(settings, hours, ("measured_hour", "received_hour")))
     with judging(settings) as connection:
-        _judge(connection, settings, models, _of_hours(settings, hours, hours, done))
-        # a wrong clock's reading counts where it was received, yet its first may have come in another hour
-        elsewhere = connection.execute(
-            f"""SELECT DISTINCT epoch_us(measured_at) // {HOUR_MICROS} FROM judged
-            WHERE ({predicate(slices)}) AND clock_status <> 'ok' AND measured_at IS NOT NULL"""
-        ).fetchall()
-        others = sorted({row[0] for row in elsewhere} - set(hours))
-        if others:
-            _judge(connection, settings, models, _of_hours(settings, hours + others, hours, done))
+        written = Written()
+        if engine is Engine.SPARK:
+            written = judge_apart(
+                spark, connection, settings, models, slice_portions(connection, settings, slices, done)
+            )
+        else:
+            _judge_hours(connection, settings, models, slices, done)
         refuse_repeats(connection, None)
         final = counts(connection, FINAL, predicate(slices))
-        report = _report(final)
+        report = _report([*written.counts, *final])
         ours = Relation(f"(FROM {FINAL} WHERE {predicate(slices)})")
-        said = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id}
+        said = {"step": "rebuild", "slices": runs_of(slices), "run_id": run_id, "engine": engine}
         for table in tables.values():
             rows = _as_it_stands(connection, settings, table, readings(ours, table, models))
-            replace_once(settings, table, NewRows(rows, said, _records(final, table.name)), slices)
+            files = written.files.get(table.name, [])
+            new = NewRows(rows, said, records_of(final, table.name), files=files)
+            replace_once(settings, table, new, slices)
         # lifecycle records are not judged by slices: theirs stay
         kept = " UNION ALL ".join(
             f"SELECT * FROM {newest_rows(settings, SILVER_REJECTED.name)} WHERE {where} AND NOT ({OF_TELEMETRY})"
-            for where in _in_slices(slices)
+            for where in in_slices(slices)
         )
         rows = _as_it_stands(connection, settings, SILVER_REJECTED, f"{rejected(ours)} UNION ALL BY NAME {kept}")
-        replace_once(settings, SILVER_REJECTED, NewRows(rows, said, _records(final, None), closing), slices)
+        files = written.files.get(SILVER_REJECTED.name, [])
+        new = NewRows(rows, said, records_of(final, None), closing, files)
+        replace_once(settings, SILVER_REJECTED, new, slices)
     return report
 
 
@@ -139,33 +170,29 @@ def ensure_silver(spark: SparkSession, settings: Settings, models: Models) -> di
     return tables
 
 
-def newest_rows(settings: Settings, table: str) -> Relation:
-    """What stands behind FROM for a table as it is now, which must be there."""
-    return scan(table_uri(settings, table), require_table(settings, table).version())
-
-
-def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Models, bronze: Query) -> None:
-    """Judge the bronze rows of a query."""
-    shapes = payloads_of(models.values())
-
-    def closely(value: bytes | None, shape: int | None) -> Judgement:
-        return judge(value, None if shape is None else shapes[shape])
-
-    connection.execute(f"CREATE OR REPLACE TABLE facts AS {judging_facts(newest_rows(settings, SILVER_DEVICES.name))}")
-    types = settings.telemetry_types
-    take(connection, judged_telemetry(relation(bronze), Relation("facts"), models, types), closely)
-
-
 def _as_it_stands(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, rows: str) -> Rows:
-    """The rows of a query in the columns that a table has, those that only earlier models had as null."""
-    opened = open_table(settings, table.name)
-    names = table.column_names if opened is None else [field.name for field in opened.schema().fields]
-    columns = {name: f'"{name}"' for name in names}
-    if set(names) != set(table.column_names):
-        stands = connection.sql(f"FROM {newest_rows(settings, table.name)}")
-        types = dict(zip(stands.columns, stands.types, strict=True))
-        columns |= {name: f'NULL::{types[name]} AS "{name}"' for name in set(names) - set(table.column_names)}
-    return partial(arrow_rows, connection, f"SELECT {', '.join(columns.values())} FROM ({rows})")
+    """The rows of a query in the columns that a table has."""
+    return partial(arrow_rows, connection, f"SELECT {columns_as_they_stand(connection, settings, table)} FROM ({rows})")
+
+
+def _hours(slices: Sequence[str]) -> list[int]:
+    return [int(slice_start(slice_).timestamp()) // 3600 for slice_ in slices]
+
+
+def _judge_hours(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, models: Models, slices: Sequence[str], done: int
+) -> None:
+    """Judge what was measured or received in slices, and what records there may repeat."""
+    hours = _hours(slices)
+    _judge(connection, settings, models, _of_hours(settings, hours, hours, done))
+    # a wrong clock's reading counts where it was received, yet its first may have come in another hour
+    elsewhere = connection.execute(
+        f"""SELECT DISTINCT epoch_us(measured_at) // {HOUR_MICROS} FROM judged
+        WHERE ({predicate(slices)}) AND clock_status <> 'ok' AND measured_at IS NOT NULL"""
+    ).fetchall()
+    others = sorted({row[0] for row in elsewhere} - set(hours))
+    if others:
+        _judge(connection, settings, models, _of_hours(settings, hours + others, hours, done))
 
 
 def _of_hours(settings: Settings, measured: Sequence[int], received: Sequence[int], done: int) -> Query:
@@ -190,68 +217,6 @@ def _slices_by_table(found: list[Count]) -> dict[str | None, list[str]]:
     for each in found:
         touched.setdefault(each.name, set()).add(each.slice)
     return {name: sorted(slices) for name, slices in touched.items()}
-
-
-def _earlier_readings(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    tables: Mapping[str, Table],
-    touched: Mapping[str | None, list[str]],
-    done: int,
-) -> Query | None:
-    """SQL for the readings of earlier ticks that the new ones may repeat: those of the touched slices, where a repeat
-    with a good clock lies, and those with a wrong clock at the same times, which may be parked in any slice."""
-    parts: list[str] = []
-    for name in tables:
-        opened = open_table(settings, name) if done >= 0 and name in touched else None
-        if opened is None or opened.version() == 0:
-            continue
-        ours = f"table_name = '{name}' AND reason IS NULL"
-        first, last = connection.execute(
-            f"SELECT epoch_us(min(measured_at)), epoch_us(max(measured_at)) FROM judged WHERE {ours}"
-        ).fetchall()[0]
-        source = scan(table_uri(settings, name), opened.version())
-        for where in _near(touched[name], _has_parked(opened)):
-            parts.append(
-                f"""SELECT {COLUMNS} FROM (SELECT *, '{name}' AS table_name FROM {source}
-                    WHERE {where} AND ingest_id <= {done}
-                        AND measured_at BETWEEN make_timestamptz({first}) AND make_timestamptz({last})) e
-                SEMI JOIN (FROM judged WHERE {ours}) USING ({", ".join(IDENTITY)})"""
-            )
-    return Query(" UNION ALL ".join(parts)) if parts else None
-
-
-def _near(slices: Sequence[str], has_parked: bool) -> Iterator[str]:
-    """Predicates of scans that together read what may be repeated."""
-    yield from _in_slices(slices)
-    for parked in ("clock_status < 'ok'", "clock_status > 'ok'") if has_parked else ():
-        yield f"{parked} AND NOT ({predicate(slices)})"
-
-
-def _has_parked(opened: DeltaTable) -> bool:
-    """False when the log shows that no file has a reading with a wrong clock, which spares reading it twice more."""
-    files = opened.get_add_actions(flatten=True)
-    if not {"min.clock_status", "max.clock_status"} <= set(files.schema.names):
-        return True
-    limits = [*files["min.clock_status"].to_pylist(), *files["max.clock_status"].to_pylist()]
-    return any(each != "ok" for each in limits)
-
-
-def _in_slices(slices: Sequence[str]) -> Iterator[str]:
-    """Predicates of scans that together read these slices; each compares with constants, to skip files."""
-    for day, hours in hours_by_date(slices).items():
-        listed = ", ".join(map(str, hours))
-        within = f"event_hour BETWEEN {hours[0]} AND {hours[-1]} AND event_hour IN ({listed})"
-        yield f"event_date = DATE '{day}' AND {within}"
-
-
-def _records(found: list[Count], name: str | None) -> dict[str, int]:
-    """Rows of each slice that come to a reading table, or to `silver.rejected` (None)."""
-    records: dict[str, int] = {}
-    for each in found:
-        if (each.name if each.reason is None else None) == name:
-            records[each.slice] = records.get(each.slice, 0) + each.records
-    return records
 
 
 def _report(found: list[Count]) -> SilverReport:

@@ -24,8 +24,9 @@ from lake.storage.slice_commits import NewRows, append_once, replace_once
 from lake.storage.spark_commits import commits_after, progress_of
 from lake.tables.bronze import BRONZE_LIFECYCLE, OF_TELEMETRY
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES
-from pipeline.silver.append import Models, newest_rows, rebuild_slices
+from pipeline.silver.append import Models, rebuild_slices
 from pipeline.silver.judging import FINAL, arrow_rows, counts, judging, refuse_repeats, take
+from pipeline.silver.stored import newest_rows
 from runtime.settings import Settings
 from transforms.clock import is_plausible
 from transforms.device_history import device_history, judge_event, judged_lifecycle

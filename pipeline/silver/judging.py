@@ -8,18 +8,23 @@ Memory is bounded: what does not fit lies in the work folder until the connectio
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from lake.sql_text import Query, Relation, quoted
+from lake.models.catalog import Model
+from lake.sql_text import Query, Relation, quoted, relation
 from lake.storage.duckdb_connection import connect
 from runtime.settings import Settings
 from transforms.closer_look import CLOSER, Judge, looked_at
+from transforms.payload import payloads_of
+from transforms.readings import judged_telemetry
 from transforms.repeats import COLUMNS, repeated_hashes, repeats
+from transforms.strict_payload import Judgement, judge
 
 FINAL = Relation("final")
 """The view of all records after `refuse_repeats`: `reason` null for those that silver takes."""
@@ -45,13 +50,34 @@ def judging(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     folder = settings.work_folder / "judging"
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     folder.mkdir(parents=True)
-    with connect(settings) as connection:
-        memory_mb = max(_MEMORY_MB, _A_CORE_MB * (os.cpu_count() or 1))
+    with judging_in(settings, folder) as connection:
+        yield connection
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def judging_in(settings: Settings, folder: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """As `judging`, with what does not fit into memory in `folder`; `threads` None takes all cores."""
+    with connect(settings, threads=threads) as connection:
+        memory_mb = max(_MEMORY_MB, _A_CORE_MB * (threads or os.cpu_count() or 1))
         connection.execute(f"SET memory_limit = '{memory_mb}MB'; SET temp_directory = {quoted(str(folder))}")
         # rows come to silver in any order, and keeping theirs would hold back whole row groups
         connection.execute("SET preserve_insertion_order = false")
         yield connection
-    shutil.rmtree(folder, ignore_errors=True)
+
+
+def judge_telemetry(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, models: Mapping[str, Model], facts: Query, bronze: Query
+) -> None:
+    """Judge the bronze rows of a query, knowing of the devices the `facts` of `device_history`."""
+    shapes = payloads_of(models.values())
+
+    def closely(value: bytes | None, shape: int | None) -> Judgement:
+        return judge(value, None if shape is None else shapes[shape])
+
+    connection.execute(f"CREATE OR REPLACE TABLE facts AS {facts}")
+    types = settings.telemetry_types
+    take(connection, judged_telemetry(relation(bronze), Relation("facts"), models, types), closely)
 
 
 def take(connection: duckdb.DuckDBPyConnection, query: Query, judge: Judge) -> None:
@@ -99,6 +125,15 @@ def counts(connection: duckdb.DuckDBPyConnection, judged: Relation, where: str =
         FROM {judged} WHERE {where} GROUP BY ALL"""
     ).fetchall()
     return [Count(*row) for row in rows]
+
+
+def records_of(found: Iterable[Count], name: str | None) -> dict[str, int]:
+    """Rows of each slice that come to a reading table, or to `silver.rejected` (None)."""
+    records: dict[str, int] = {}
+    for each in found:
+        if (each.name if each.reason is None else None) == name:
+            records[each.slice] = records.get(each.slice, 0) + each.records
+    return records
 
 
 def arrow_rows(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:

@@ -74,7 +74,7 @@ def fill_silver(spark: SparkSession, run: Run) -> TickReport:
     ensure_silver(spark, settings, models)
     changed = update_registry(settings, models, run_id)
     run.progress("silver readings")
-    report = append_new(settings, models, run_id)
+    report = append_new(settings, models, run_id, spark)
     anew = judge_anew(spark, settings, models, run_id)
     of_new_models = judge_new_models(spark, settings, models, run_id)
     slices = sorted({*report.slices, *anew, *of_new_models})

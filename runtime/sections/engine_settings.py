@@ -11,6 +11,7 @@ from runtime.kafka.clients import address_of
 from runtime.variables import (
     Setting,
     absolute_path,
+    engine_name,
     host,
     hosts,
     memory_size,
@@ -87,6 +88,14 @@ class SparkSettings:
             "file of AWS credentials on each of a cluster's machines, where these have no role", "their environment",
         ),
     ] = None  # fmt: skip
+    engine: Annotated[
+        str,
+        Setting(
+            "LAKEHOUSE_ENGINE", engine_name, "Spark",
+            "where silver is judged: `here`, on `spark`'s executors, or `auto`: there when they are a cluster's and it "
+            "is a million records or more", "`here`",
+        ),
+    ] = "here"  # fmt: skip
     java_home: Annotated[
         Path | None, Setting("JAVA_HOME", Path, "Spark", "Java for Spark and Kafka", "what set-up has found")
     ] = None

@@ -17,6 +17,7 @@ CUSTOM = {
     "LAKEHOUSE_SPARK_DRIVER_HOST": "driver.example",
     "LAKEHOUSE_SPARK_PYTHON": "/opt/python/bin/python",
     "LAKEHOUSE_SPARK_CREDENTIALS": "/etc/lakehouse/credentials",
+    "LAKEHOUSE_ENGINE": "spark",
     "JAVA_HOME": "/opt/java",
     "LAKEHOUSE_UI_PORT": "4000",
     "LAKEHOUSE_FRESH_WITHIN_MINUTES": "90",
