@@ -1,6 +1,7 @@
 """Models: trained on published minutes, stored once, and scoring what is unusual."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 from runtime.errors import PlatformError, UsageError
 from runtime.settings import Settings
+from streams.checks import check_model
 from streams.declarations import load_declarations
 from streams.hot_outputs import SCORE_TYPE, AsOf, window_message
 from streams.open_windows import WindowResult
@@ -102,6 +104,7 @@ def test_a_result_is_scored_by_what_is_promoted_now(trained: Settings) -> None:
     final = results_of(trained, labelled_minutes(Series(START, 1)).slice(0, 3))
     assert scores.of(final) == []
     promote(trained, 1)
+    assert check_model(trained).found == "version 1"
     card = list_versions(trained)[0]
     first = [json.loads(window_message(each, ASOF).value) for each in scores.of(final)]
     assert [(row["model_version"], row["model_digest"], row["publication"]) for row in first] == [
@@ -148,8 +151,6 @@ def _cut(settings: Settings, name: str, change: Callable[[bytes], bytes]) -> Non
 @pytest.mark.parametrize("name", ["model.onnx", "usual.parquet", "card.json"])
 def test_a_version_that_was_changed_is_refused(tmp_path: Path, trained: Settings, name: str) -> None:
     """It is neither promoted nor used: the hot path says so once and goes on without scores."""
-    import shutil
-
     settings = Settings(home=tmp_path, lake_uri=trained.lake_uri)
     shutil.copytree(models_folder(trained), models_folder(settings))
     promote(settings, 1)
@@ -162,6 +163,10 @@ def test_a_version_that_was_changed_is_refused(tmp_path: Path, trained: Settings
     assert (scores.of(final), scores.of(final)) == ([], [])
     assert len(told) == 1
     assert "train another version" in told[0]
+    finding = check_model(settings)
+    assert (finding.is_ok, "train another version" in finding.found) == (False, True)
+    promote(settings, None)
+    assert check_model(settings).is_ok
 
 
 def test_other_minutes_than_golds_are_not_scored(tmp_path: Path) -> None:
