@@ -16,7 +16,7 @@ import pytest
 from runtime.errors import PlatformError, UsageError
 from runtime.settings import Settings
 from streams.checks import check_model
-from streams.declarations import load_declarations
+from streams.declarations import BUILT_IN, load_declarations
 from streams.hot_outputs import SCORE_TYPE, AsOf, window_message
 from streams.open_windows import WindowResult
 from streams.scoring import ml_extra
@@ -169,15 +169,24 @@ def test_a_version_that_was_changed_is_refused(tmp_path: Path, trained: Settings
     assert check_model(settings).is_ok
 
 
-def test_other_minutes_than_golds_are_not_scored(tmp_path: Path) -> None:
-    """A home's own device_minutes of another length is refused: the model would see figures that gold has not."""
+@pytest.mark.parametrize(
+    ("change", "by"),
+    [("size_s: 60", "size_s: 20"), ("max(value)", "max(value) + 1"), ("lateness_s: 30", "where: value > 0"), ("", "")],
+)
+def test_other_minutes_than_golds_are_not_scored(tmp_path: Path, change: str, by: str) -> None:
+    """A home's own device_minutes of another length, figure or filter is refused: the model would see figures that gold
+    has not. The same window under another file name is not."""
     settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
-    check_minutes(load_declarations(settings).windows)
     (tmp_path / "streams").mkdir()
-    declared = "windows:\n  device_minutes: {size_s: 20, select: {value_min: min(value)}}\n"
-    (tmp_path / "streams" / "own.yml").write_text(declared)
+    declared = (BUILT_IN / "windows.yml").read_text()
+    assert change in declared
+    (tmp_path / "streams" / "own.yml").write_text(declared.replace(change, by, 1) if change else declared)
+    windows = load_declarations(settings).windows
+    if not change:
+        check_minutes(windows)
+        return
     with pytest.raises(UsageError, match="has not the minutes of gold"):
-        check_minutes(load_declarations(settings).windows)
+        check_minutes(windows)
 
 
 @pytest.mark.parametrize(
