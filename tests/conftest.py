@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,8 @@ def pytest_configure() -> None:
     """What every process of a test inherits, in each xdist worker too.
 
     A shell without job control starts what runs in the background with Ctrl-C ignored; tests interrupt commands, so
-    that is undone. A JVM of a test ends before what it would compile a second time, and better, is of use: Spark's
-    start and first ticks take 13 s of CPU so, and 29 with the optimising compiler.
+    that is undone. The JVM of a single test ends before what it would compile a second time, and better, is of use: a
+    Spark that has just started and its first ticks take 13 s of CPU so, and 29 with the optimising compiler.
     """
     os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -68,8 +69,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def spark_address(shared_folder: Path) -> Iterator[str]:
-    """Address of a running Spark Connect server; the last worker that uses it stops it."""
-    with running_spark(_home(shared_folder / "spark")) as address:
+    """Address of a running Spark Connect server; the last worker that uses it stops it.
+
+    It lives through all the tests, so it alone has the optimising compiler.
+    """
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("JDK_JAVA_OPTIONS")
+            address = stack.enter_context(running_spark(_home(shared_folder / "spark")))
         yield address
 
 
