@@ -37,6 +37,14 @@ def proxy(server: S3Server) -> Iterator[Proxy]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def spark_on_s3(server: S3Server, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Spark of these cases' own, which alone knows of this server."""
+    settings = replace(server.settings(tmp_path_factory.mktemp("spark"), "spark"), aws_endpoint_url=proxy.endpoint)
+    with running_spark(settings) as address:
+        yield address
+
+
 def in_a_bucket(scene: Scene, server: S3Server, proxy: Proxy) -> Scene:
     """The scene with its lake in a bucket that is reached through the proxy."""
     on_s3 = server.settings(scene.settings.home, f"bucket-{abs(hash(scene.settings.home)):x}")
@@ -59,12 +67,11 @@ def published_through(rule: Rule, scene: Scene, invariants: Invariants, proxy: P
     invariants.hold(scene.settings, scene.manifest)
 
 
-def ticked_through(rule: Rule, scene: Scene, invariants: Invariants, proxy: Proxy) -> None:
-    """A tick by a Spark of the case's own, which alone knows of this server; then another one."""
-    with running_spark(scene.settings) as address:
-        with proxy.spoiling(rule), suppress(PySparkException):
-            tick_on(address, scene.settings)
-        tick_on(address, scene.settings)
+def ticked_through(rule: Rule, scene: Scene, invariants: Invariants, proxy: Proxy, spark: str) -> None:
+    """A tick on the Spark at an address; then another one."""
+    with proxy.spoiling(rule), suppress(PySparkException):
+        tick_on(spark, scene.settings)
+    tick_on(spark, scene.settings)
     run_refresh(scene.settings)
     invariants.hold(scene.settings, scene.manifest)
 
@@ -84,9 +91,9 @@ OF_A_PUBLICATION = (
     ),
     Case(
         "S3 is slow",
-        "each answer comes 0.2 s late",
+        "each third answer comes 0.2 s late",
         "the step takes longer, or fails and readers see the publication before",
-        partial(published_through, Rule("slow", every=1)),
+        partial(published_through, Rule("slow", every=3)),
     ),
     Case(
         "S3 loses the answer to a gold commit",
@@ -128,6 +135,8 @@ def test_of_a_publication(
 
 
 @pytest.mark.parametrize("case", OF_A_TICK, ids=str)
-def test_of_a_tick(case: Case, half: Scene, home: Path, invariants: Invariants, server: S3Server, proxy: Proxy) -> None:
+def test_of_a_tick(
+    case: Case, half: Scene, home: Path, invariants: Invariants, server: S3Server, proxy: Proxy, spark_on_s3: str
+) -> None:
     """What the case says holds, of messages that are waiting for a lake in a bucket."""
-    case.prove(in_a_bucket(half.copy(home), server, proxy), invariants, proxy)
+    case.prove(in_a_bucket(half.copy(home), server, proxy), invariants, proxy, spark_on_s3)
