@@ -54,7 +54,7 @@ def test_a_token_signs_in(dashboard: Dashboard) -> None:
     assert status == 303
     assert f"lh_key={token}" in headers["Set-Cookie"]
     assert "HttpOnly" in headers["Set-Cookie"]
-    assert "d3" in ask("/", token)[2]
+    assert "/devices/d3" in ask("/", token)[2]
     for wrong in (
         token_of("http://evil.example", {"scope": "read"}),
         token_of(issuer, {"scope": "read", "x": "x" * 4000}),
@@ -74,8 +74,8 @@ def test_its_scopes_say_what_it_may(dashboard: Dashboard) -> None:
     """A user of one site sees that alone; one without the scope releases nothing; a release bears the user's name."""
     settings, issuer, ask = dashboard
     north = ask("/", token_of(issuer, {"scope": "read:site=north"}))[2]
-    assert "d1" in north
-    assert "d3" not in north
+    assert "/devices/d1" in north
+    assert "/devices/d3" not in north
     for scope, expected in (("read", 403), ("read release", 303)):
         token = token_of(issuer, {"scope": scope})
         form = ask("/", token)[2].split('name="token" value="')[1].split('"')[0]
