@@ -241,8 +241,10 @@ def test_competing_receivers_share_a_queue(client: ServiceBusClient, server: Que
     with client.get_queue_receiver(queue) as one, client.get_queue_receiver(queue) as two:
         got: list[list[str]] = [[], []]
         while len(got[0]) + len(got[1]) < 100:
-            for receiver, mine in zip((one, two), got, strict=True):
-                for message in receiver.receive_messages(10, max_wait_time=1):
+            # both hold what they received before either settles
+            held = [receiver.receive_messages(10, max_wait_time=1) for receiver in (one, two)]
+            for receiver, mine, messages in zip((one, two), got, held, strict=True):
+                for message in messages:
                     mine.append(str(message))
                     receiver.complete_message(message)
     assert sorted(got[0] + got[1], key=int) == [str(number) for number in range(100)]
