@@ -10,6 +10,7 @@ learns it here within 30 seconds.
 import json
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 from pyspark.errors import PySparkException
@@ -26,11 +27,15 @@ from runtime.spark.connect_server import reason_of
 
 LIMIT_S = 25.0
 _TAG = "lakehouse-probe"
+_able: weakref.WeakKeyDictionary[SparkSession, set[tuple[str, str]]] = weakref.WeakKeyDictionary()
+"""Which lakes and Kafkas the executors of a session have read."""
 
 
 def check_executors(spark: SparkSession, settings: Settings, bootstrap: str, topic: str) -> None:
-    """Let an executor run a task, read a file of the lake and a record of `topic`. Raises PlatformError within
-    `LIMIT_S`, with what to mend; does nothing where Spark is no cluster of ours."""
+    """Let an executor run a task and, the first time in a session, read a file of the lake and a record of `topic`.
+
+    Raises PlatformError within `LIMIT_S`, with what to mend; does nothing where Spark is no cluster of ours.
+    """
     if not settings.spark.startswith("spark://"):
         return
     deadline = time.monotonic() + LIMIT_S
@@ -40,6 +45,9 @@ def check_executors(spark: SparkSession, settings: Settings, bootstrap: str, top
         f"No executor of {settings.spark} runs a task: are workers registered there with memory to spare, and do they "
         f"reach this machine at {here}?",
     )  # fmt: skip
+    able = _able.setdefault(spark, set())
+    if (settings.lake_uri, bootstrap) in able:
+        return
     ensure_table(spark, settings, BRONZE_LIFECYCLE)
     first_commit = f"{spark_uri(settings, BRONZE_LIFECYCLE.name)}/_delta_log/{0:020}.json"
     _ask(
@@ -53,6 +61,7 @@ def check_executors(spark: SparkSession, settings: Settings, bootstrap: str, top
         f"Executors of {settings.spark} cannot read Kafka at {bootstrap}: each machine must reach the addresses that "
         "the brokers advertise.",
     )  # fmt: skip
+    able.add((settings.lake_uri, bootstrap))
 
 
 def _read_newest(spark: SparkSession, bootstrap: str, topic: str) -> None:
