@@ -25,6 +25,7 @@ BENCHES = {
     "history": "history",
     "query": "query",
     "freshness": "freshness",
+    "cluster": "cluster",
     "driver": "driver",
     "hub": "hub",
     "serving": "serving",
