@@ -54,6 +54,8 @@ integration: setup ## the tests with a real Kafka, Spark, dbt, Dagster and S3 se
 
 bench: setup ## side-by-side measurements, results in bench/results; QUICK=1 does all of it small
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/bench.txt
+	@test -x .venv/quix/bin/python || $(UV) venv -q --python $(BIN)/python .venv/quix
+	@$(UV) pip install -q --python .venv/quix/bin/python --require-hashes -r requirements/quix.txt
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(NAMES)
 
 docs: .venv/.packages ## the pages of docs/ as a site in site/, every link checked
@@ -72,7 +74,7 @@ soak: setup ## random faults under load for MINUTES (30), from SEED, then the in
 	@$(BIN)/python -m tests.support.soak $(MINUTES) $(SEED)
 
 requirements: .venv/.packages ## pin the newest versions that requirements/*.in allow
-	@for name in uv base dev bench docs mutants; do \
+	@for name in uv base dev bench quix docs mutants; do \
 		echo "Resolving requirements/$$name.in ..."; \
 		(cd requirements && ../$(UV) pip compile -q --upgrade --universal --python-version 3.11 --no-strip-extras \
 			--generate-hashes --no-header $$name.in -o $$name.txt); \

@@ -28,6 +28,7 @@ BENCHES = {
     "cluster": "cluster",
     "driver": "driver",
     "hub": "hub",
+    "streams": "streams",
     "serving": "serving",
 }
 

@@ -27,6 +27,9 @@ _CONFIGURATIONS = {
 }
 _PARTITIONS = {LATEST: 1, WINDOWS: 8, SCORES: 8, ALERTS: 1, STATE: 1, ACTIONS: 1}
 _TIMEOUT_S = 10.0
+# a broker on a busy machine, or a cluster that is electing, has taken more than 10 s
+_LEADERS_S = 60.0
+_ASK_S = 5.0
 
 
 def ensure_output_topics(bootstrap: str) -> None:
@@ -54,10 +57,10 @@ def _await_leaders(admin: AdminClient) -> None:
     """Wait until the broker answers for every partition: of a topic just made it says for a moment that it does not."""
     newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     asked = {TopicPartition(name, p): newest for name, count in _PARTITIONS.items() for p in range(count)}
-    deadline = time.monotonic() + _TIMEOUT_S
+    deadline = time.monotonic() + _LEADERS_S
     while True:
         try:
-            for answer in admin.list_offsets(asked, request_timeout=_TIMEOUT_S).values():
+            for answer in admin.list_offsets(asked, request_timeout=_ASK_S).values():
                 answer.result()
             return
         except KafkaException as error:
