@@ -5,9 +5,9 @@ test holds both together. What a record means is judged in `transforms`.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import Message
 
 from lake.tables.bronze import BRONZE_TELEMETRY
@@ -16,6 +16,9 @@ from wire.times import moment_of_rfc3339
 
 _HEADERS = {name: name for name in ATTRIBUTES} | {CONTENT_TYPE: "content_type"}
 _TIME = pa.timestamp("us", tz="UTC")
+_PLAIN = (
+    r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.([0-9]{3}|[0-9]{6}))?Z\z"
+)
 _SCHEMA = pa.schema(
     [
         ("topic", pa.string()),
@@ -42,22 +45,22 @@ FROM_RECORDS = f"""
 
 def record_columns(messages: Sequence[Message], ingest_id: int = 0) -> pa.Table:
     """The records with what bronze has of them, but for columns that SQL adds (see FROM_RECORDS)."""
-    columns: dict[str, list[object]] = {name: [] for name in _SCHEMA.names}
-    for message in messages:
-        key = message.key()
-        raw = key.encode() if isinstance(key, str) else key
-        columns["topic"].append(message.topic())
-        columns["partition"].append(message.partition())
-        columns["offset"].append(message.offset())
-        columns["ingest_id"].append(ingest_id)
-        columns["received_at"].append(datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC))
-        columns["key"].append(raw)
-        columns["value"].append(message.value())
-        found = dict(message.headers() or [])  # of headers with one name the last
-        for header, column in _HEADERS.items():
-            columns[column].append(_text(found.get(header)))
-        columns["device_id"].append(_text(raw))
-        columns["measured_at"].append(moment_of_rfc3339(_text(found.get(TIME)) or ""))
+    headers = [dict(message.headers() or ()) for message in messages]  # of headers with one name the last
+    keys = pa.array([message.key() for message in messages], pa.binary())
+    milliseconds = pa.array([message.timestamp()[1] for message in messages], pa.int64())
+    texts = {column: texts_of([found.get(header) for found in headers]) for header, column in _HEADERS.items()}
+    columns = {
+        "topic": [message.topic() for message in messages],
+        "partition": [message.partition() for message in messages],
+        "offset": [message.offset() for message in messages],
+        "ingest_id": [ingest_id] * len(messages),
+        "received_at": pc.multiply(milliseconds, 1000).cast(_TIME),
+        "key": keys,
+        "value": [message.value() for message in messages],
+        **texts,
+        "device_id": texts_of(keys),
+        "measured_at": moments_of(texts[_HEADERS[TIME]]),
+    }
     return pa.table(columns, _SCHEMA)
 
 
@@ -69,11 +72,27 @@ def place_of(message: Message) -> tuple[int, int]:
     return partition, offset
 
 
-def _text(value: bytes | str | None) -> str | None:
-    """None also for what is not UTF-8."""
-    if value is None or isinstance(value, str):
-        return value
+def texts_of(values: pa.Array | Sequence[bytes | str | None]) -> pa.Array:
+    """Bytes as texts; null also for what is not UTF-8."""
+    found = pa.array(values, pa.binary())
     try:
-        return value.decode()
+        return found.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([_text(value) for value in found.to_pylist()], pa.string())
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
     except UnicodeDecodeError:
         return None
+
+
+def moments_of(texts: pa.Array) -> pa.Array:
+    """`moment_of_rfc3339` of each text; when all are spelt as most are, Arrow reads them in a hundredth of the time."""
+    if pc.all(pc.match_substring_regex(texts, _PLAIN)).as_py() is not False:
+        try:
+            return texts.cast(_TIME)
+        except pa.ArrowInvalid:  # there is no such day
+            pass
+    return pa.array([moment_of_rfc3339(text or "") for text in texts.to_pylist()], _TIME)
