@@ -54,6 +54,7 @@ from pipeline.maintenance import every_table
 from pipeline.proof.verification import lake_beside
 from pipeline.run import Run
 from pipeline.silver.tick import fill_silver, ingest
+from runtime.errors import StepError
 from runtime.settings import Settings
 from runtime.spark.connect_server import SCRATCH  # what a running Spark keeps there goes when it ends
 
@@ -61,6 +62,7 @@ _KAFKA_STAYS = (
     f"Kafka still has the device's messages, {TELEMETRY} up to {TELEMETRY_RETENTION_DAYS} days and {LIFECYCLE} up to "
     f"{LIFECYCLE_RETENTION_DAYS}. Bronze goes on behind them and does not read them again."
 )
+_SHOWN = 5
 _OF_DEVICES = tuple(table for table in GOLD_TABLES if "device_id" in table.column_names)
 
 
@@ -119,6 +121,18 @@ def erase(
         erasure.finished_at = None if erasure.scan["naming"] else clock().isoformat()
         erasures.save(settings, erasure)
     return erasure
+
+
+def refuse_if_named(done: Erasure) -> None:
+    """Raises StepError, which does not name the device, when files still do."""
+    naming = done.scan["naming"]
+    if naming:
+        more = f" and {len(naming) - _SHOWN} more" if len(naming) > _SHOWN else ""
+        raise StepError(
+            f"The device's rows are erased, and {len(naming)} files still name it: {', '.join(naming[:_SHOWN])}{more}. "
+            "Payloads of other devices may mention it. The certificate stays open: take those records or files out and "
+            "run this again."
+        )
 
 
 def scan_files(settings: Settings, mentions: Mentions) -> dict[str, object]:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runtime.errors import StepError, UsageError
+from runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from lake.records.erasures import Erasure
     from runtime.settings import Settings
-
-_SHOWN = 5
 
 
 @click.command()
@@ -39,6 +37,7 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
     Example:
       lakehouse erase pump-0001 --why "sold; request 4711" --yes
     """
+    from pipeline.erasure.removal import refuse_if_named
     from runtime.settings import load_settings
 
     settings = load_settings()
@@ -47,7 +46,7 @@ def erase(device: str, why: str, by: str | None, yes: bool, purge_kafka: bool | 
     if not yes:
         click.confirm(f"Erase {device} and withdraw all earlier publications? This cannot be undone.", abort=True)
     done = _erased(settings, device, by or getpass.getuser(), why, purge_kafka)
-    _refuse_if_named(device, done)
+    refuse_if_named(done)
     _print(settings, done)
 
 
@@ -83,18 +82,6 @@ def _erased(settings: "Settings", device: str, by: str, why: str, purge_kafka: b
                 spark.stop()
 
 
-def _refuse_if_named(device: str, done: "Erasure") -> None:
-    """Raises StepError when files still name the device."""
-    naming = done.scan["naming"]
-    if naming:
-        more = f" and {len(naming) - _SHOWN} more" if len(naming) > _SHOWN else ""
-        raise StepError(
-            f"The rows of {device} are erased, and {len(naming)} files still name it: {', '.join(naming[:_SHOWN])}"
-            f"{more}. Payloads of other devices may mention it. The certificate stays open: take those records or "
-            "files out and run this again."
-        )
-
-
 def _print(settings: "Settings", done: "Erasure") -> None:
     rows = sum(figures["rows_removed"] for figures in done.tables.values())
     click.echo(f"Erased: {rows:,} rows in {len(done.tables)} tables, {len(done.files):,} files deleted.")
@@ -103,6 +90,6 @@ def _print(settings: "Settings", done: "Erasure") -> None:
         click.echo(f"Publication {done.publication} is without it; {len(done.withdrawn)} earlier ones are withdrawn.")
     if done.not_rebuilt:
         days = ", ".join(done.not_rebuilt)
-        click.echo(f"gold.site_days still counts it in {days}: held hours, or hours of which bronze lost its records.")
+        click.echo(f"Days of sites still count it in {days}: held hours, or hours of which bronze lost its records.")
     click.echo(f"Kafka: {done.kafka}")
     click.echo(f"Certificate: {settings.lake_uri}/{done.path}")

@@ -6,7 +6,7 @@ import pytest
 from dagster import Definitions, validate_run_config
 from dagster._core.errors import DagsterInvalidConfigError
 
-from dagster_project.operator_jobs import OPERATOR_JOBS, release
+from dagster_project.operator_jobs import OPERATOR_JOBS, erase, release
 from dagster_project.resources import run_resources
 from runtime.settings import Settings
 
@@ -23,3 +23,17 @@ def test_every_field_says_what_it_is(tmp_path: Path) -> None:
     assert validate_run_config(job, {"ops": {"slice_release": {"config": asked}}})
     with pytest.raises(DagsterInvalidConfigError, match="held_slice"):
         validate_run_config(job, {"ops": {"slice_release": {"config": {"why": "known"}}}})
+
+
+def test_an_erasure_asks_for_the_device_and_is_typed(tmp_path: Path) -> None:
+    """Only the device is required; a word in the place of a yes or no is refused before anything runs."""
+    definitions = Definitions(jobs=OPERATOR_JOBS, resources=run_resources(Settings(home=tmp_path, lake_uri="lake")))
+    fields = erase.graph.node_named("device_erasure").definition.config_schema.as_field().config_type.fields
+    assert {name for name, field in fields.items() if field.is_required} == {"device"}
+    assert all(field.description for field in fields.values())
+    job = definitions.resolve_job_def("erase")
+    assert validate_run_config(job, {"ops": {"device_erasure": {"config": {"device": "d", "cannot_be_undone": True}}}})
+    with pytest.raises(DagsterInvalidConfigError, match="cannot_be_undone"):
+        validate_run_config(
+            job, {"ops": {"device_erasure": {"config": {"device": "d", "cannot_be_undone": "certainly"}}}}
+        )
