@@ -41,6 +41,7 @@ def erase_rows(
 
     Raises UsageError when there are none, and none were taken out before.
     """
+    # PySpark 4.2 takes the result for one of the process's active session, so there may be no other than `spark`
     records = _records(spark, settings, device_id).localCheckpoint(eager=True)
     records.createOrReplaceTempView(_RECORDS)
     rows = {
