@@ -1,8 +1,8 @@
 """Erasure: the rows of a device leave every layer, every old version, file and log, and a scan proves it.
 
 Belongs here: the order of the steps. Certificates are in `lake.records.erasures`, what names a device in
-`pipeline.erasure.mentions`, old files in `lake.storage.log_files`; taking the rows out of the tables that Spark
-writes is in `pipeline.erasure.rows`.
+`pipeline.erasure.mentions`, old files in `lake.storage.log_files`, those of the home in `pipeline.erasure.home_files`;
+taking the rows out of the tables that Spark writes is in `pipeline.erasure.rows`.
 
 The order keeps readers on a whole publication, and lets a killed erasure be gone on with by running it again:
 
@@ -17,7 +17,6 @@ The order keeps readers on a whole publication, and lets a killed erasure be gon
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -42,11 +41,12 @@ from lake.storage.delta import (
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.lake_files import LakeFiles
 from lake.storage.lease import ensure_held, writer_lease
-from lake.storage.locations import candidate_path, table_uri
+from lake.storage.locations import table_uri
 from lake.storage.log_files import checkpoint, superseded
 from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
 from lake.tables.ops import OPS_HOT_RECONCILIATION, OPS_PUBLICATIONS, OPS_VERDICTS
+from pipeline.erasure.home_files import clean_home, home_files
 from pipeline.erasure.mentions import Mentions
 from pipeline.erasure.rows import erase_rows
 from pipeline.gold.gold_refresh import publish_stale
@@ -56,7 +56,6 @@ from pipeline.run import Run
 from pipeline.silver.tick import fill_silver, ingest
 from runtime.errors import StepError
 from runtime.settings import Settings
-from runtime.spark.connect_server import SCRATCH  # what a running Spark keeps there goes when it ends
 
 _KAFKA_STAYS = (
     f"Kafka still has the device's messages, {TELEMETRY} up to {TELEMETRY_RETENTION_DAYS} days and {LIFECYCLE} up to "
@@ -115,7 +114,7 @@ def erase(
             _delete_history(settings, table, published, erasure)
         erasure.kafka = _purge(settings, bootstrap) if purges_kafka else _KAFKA_STAYS
         progress("work files and logs")
-        _clean_home(settings, mentions)
+        clean_home(settings, mentions)
         progress("reading every file that is left")
         erasure.scan = scan_files(settings, mentions)
         erasure.finished_at = None if erasure.scan["naming"] else clock().isoformat()
@@ -136,7 +135,7 @@ def refuse_if_named(done: Erasure) -> None:
 
 
 def scan_files(settings: Settings, mentions: Mentions) -> dict[str, object]:
-    """Read every file of the lake, and of the home's work and logs; says how many, and which name the device."""
+    """Read every file of the lake, and of the home's work, logs and models; says how many, and which name the device."""
     files = LakeFiles(settings)
     count, size, naming = 0, 0, []
     for file in files.under():
@@ -144,7 +143,7 @@ def scan_files(settings: Settings, mentions: Mentions) -> dict[str, object]:
         count, size = count + 1, size + len(data)
         if mentions.in_file(file.name, data):
             naming.append(file.path)
-    for path in _home_files(settings):
+    for path in home_files(settings):
         data = path.read_bytes()
         count, size = count + 1, size + len(data)
         if mentions.in_file(path.name, data):
@@ -271,23 +270,6 @@ def _delete_history(settings: Settings, table: Table, published: Publication | N
     figures["version_after"] = opened.version()
     erasures.save(settings, erasure)
     files.delete(file.path for file in old)
-
-
-def _clean_home(settings: Settings, mentions: Mentions) -> None:
-    """The candidate goes, and in texts that name the device asterisks take the id's place; nothing else moves."""
-    for suffix in ("", ".wal"):
-        candidate_path(settings).with_name(candidate_path(settings).name + suffix).unlink(missing_ok=True)
-    for path in _home_files(settings):
-        data = path.read_bytes()
-        if mentions.in_bytes(data):
-            with path.open("r+b") as file:  # a program may be appending to it
-                file.write(mentions.masked(data))
-
-
-def _home_files(settings: Settings) -> list[Path]:
-    folders = (settings.work_folder, settings.log_folder)
-    found = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [path for path in found if not any(part.startswith(SCRATCH) for part in path.parts)]
 
 
 def _purge(settings: Settings, bootstrap: str) -> str:

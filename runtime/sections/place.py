@@ -46,6 +46,11 @@ class Place:
         return self.home / "logs"
 
     @property
+    def ml_folder(self) -> Path:
+        """Versions of scoring models."""
+        return self.home / "ml"
+
+    @property
     def work_folder(self) -> Path:
         """Scratch files that may be deleted whenever nothing runs."""
         return self.home / "work"

@@ -52,7 +52,7 @@ class ModelCard:
 
 def models_folder(settings: Settings) -> Path:
     """Where a home's model versions are."""
-    return settings.home / "ml"
+    return settings.ml_folder
 
 
 def add_version(settings: Settings, card: ModelCard, files: Mapping[str, bytes]) -> ModelCard:

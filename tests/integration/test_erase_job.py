@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult
 from pyspark.sql import SparkSession
@@ -18,8 +21,10 @@ from pipeline.gold.gold_refresh import refresh_gold
 from pipeline.proof.lineage_sql import rows_of
 from pipeline.proof.verification import verify
 from pipeline.run import Run
+from runtime.errors import PlatformError
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect
+from streams.scoring.model_store import USUAL, ModelCard, add_version, list_versions, read_version
 from tests.support.landing import reading, registered, run_tick, send
 
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
@@ -36,6 +41,16 @@ def failure(result: ExecuteInProcessResult) -> str:
     """What the run says of why it failed."""
     (event,) = [each for each in result.all_events if each.is_step_failure]
     return str(event.step_failure_data.user_failure_data.description)
+
+
+def trained(settings: Settings, device: str) -> int:
+    """A version of a scoring model that knows what is usual of the device; what else it has does not matter."""
+    usual = pa.BufferOutputStream()
+    pq.write_table(pa.table({"device_id": [device], "usual": [21.5]}), usual)
+    values = dict.fromkeys(("trained_at", "features_digest", "first_minute", "last_minute"), "")
+    counts = dict.fromkeys(("version", "publication", "minute_count", "device_count", "threshold"), 1)
+    lists: dict[str, Any] = {"metrics": (), "features": {}, "measured": {}, "libraries": {}, "files": {}}
+    return add_version(settings, ModelCard(**values, **counts, **lists), {USUAL: usual.getvalue().to_pybytes()}).version
 
 
 def naming(folder: Path) -> list[str]:
@@ -58,6 +73,8 @@ def test_a_device_is_erased_from_the_launchpad(settings: Settings, spark: SparkS
     run_tick(spark, settings)
     models = known_models(settings)
     refresh_gold(Run(settings, models, "test", datetime.now(UTC)))
+    model = trained(settings, ERASED)
+    others = trained(settings, OTHER)
     spark.stop()  # a run of Dagster has one session, and PySpark mistakes one of two in a process for the other
     asked = {"device": ERASED, "why": f"{ERASED} was sold", "by": "ada"}
 
@@ -78,7 +95,11 @@ def test_a_device_is_erased_from_the_launchpad(settings: Settings, spark: SparkS
         assert run is not None
         assert run.is_success
         assert run.run_config["ops"]["device_erasure"]["config"]["device"] == "[erased]"
-    assert naming(settings.dagster_home) == []
+    assert naming(settings.dagster_home) == naming(settings.ml_folder) == []
+    assert [each.version for each in list_versions(settings)] == [model, others]
+    assert read_version(settings, others)
+    with pytest.raises(PlatformError, match="train another"):
+        read_version(settings, model)
 
     (certificate,) = erasures.list_all(settings)
     assert certificate.is_of(ERASED)
