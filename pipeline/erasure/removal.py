@@ -135,7 +135,7 @@ def refuse_if_named(done: Erasure) -> None:
 
 
 def scan_files(settings: Settings, mentions: Mentions) -> dict[str, object]:
-    """Read every file of the lake, and of the home's work, logs and models; says how many, and which name the device."""
+    """Read every file of the lake, and of the home's work, logs and models; how many, and which name the device."""
     files = LakeFiles(settings)
     count, size, naming = 0, 0, []
     for file in files.under():
