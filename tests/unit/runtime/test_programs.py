@@ -38,7 +38,7 @@ def test_the_project_s_own_programs_go_in_this_order() -> None:
         ["code-server", "broker", "spark"], ["webserver", "run-server"], ["daemon"],
     ]  # fmt: skip
     assert names(list(waves_to_stop(programs))) == [
-        ["webserver", "daemon", "hub", "streams", "actions", "serving", "postgres", "reports", "simulator"],
+        ["webserver", "daemon", "hub", "streams", "actions", "serving", "queues", "postgres", "reports", "simulator"],
         ["code-server", "run-server"],
         ["broker", "spark"],
     ]  # fmt: skip
