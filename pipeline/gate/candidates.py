@@ -50,12 +50,23 @@ def attached(settings: Settings, candidates: Path) -> Iterator[duckdb.DuckDBPyCo
         raise StepError(f"There is no gold candidate at {candidates}: build gold first (lakehouse refresh).")
     connection = connect(settings)
     try:
-        connection.execute(f"ATTACH {quoted(str(candidates))} AS candidate (READ_ONLY)")
+        _attach(connection, candidates)
         yield connection
     except duckdb.IOException as error:
-        raise StepError(f"The gold candidate {candidates} cannot be read: {error}. Build gold again.") from error
+        raise _unreadable(candidates, error) from error
     finally:
         connection.close()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, candidates: Path) -> None:
+    try:
+        connection.execute(f"ATTACH {quoted(str(candidates))} AS candidate (READ_ONLY)")
+    except duckdb.Error as error:  # such as for a log that was left by a disk that was full in the end
+        raise _unreadable(candidates, error) from error
+
+
+def _unreadable(candidates: Path, error: duckdb.Error) -> StepError:
+    return StepError(f"The gold candidate {candidates} cannot be read: {error}. Build gold again.")
 
 
 def read_plan(connection: duckdb.DuckDBPyConnection) -> Plan:

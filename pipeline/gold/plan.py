@@ -111,6 +111,8 @@ def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) 
             connection.execute(f"ATTACH {quoted(str(path))} AS candidate")
         except duckdb.IOException as error:
             raise StepError(f"The gold candidate {path} is in use: wait for the other build. ({error})") from error
+        except duckdb.Error as error:
+            raise StepError(f"The gold candidate {path} cannot be read: {error}. Build gold again.") from error
         connection.execute("CREATE SCHEMA IF NOT EXISTS candidate.plan")
         for name, columns in PLAN_TABLES.items():
             connection.execute(f"CREATE OR REPLACE TABLE candidate.plan.{name} ({columns})")

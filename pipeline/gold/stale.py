@@ -21,6 +21,7 @@ from lake.tables.gold_kinds import STATE_HOURS
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
 from pipeline.gold.carried_hours import carried_into_silence, hours_that_depend, unpublished_kinds
 from pipeline.gold.declared_sites import declared_sites, rezoned
+from pipeline.gold.model_changes import hours_of_other_models
 from pipeline.gold.published_hours import published_hours
 from runtime.settings import Settings
 from transforms.registry_changes import merged
@@ -100,6 +101,9 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     left = {s for s in _left(settings, publication, with_records, carried, bool(emptied), is_lost) if s >= first}
     for slice_ in left:
         reasons.setdefault(slice_, ["it has no records any more"])
+    if publication is not None:
+        for slice_ in hours_of_other_models(models, publication, reasons.keys(), known):
+            reasons[slice_] = ["a model was another, and a day of it is built again"]
     gone = (left - carried) | (pending - known)  # of those, no date was built before
     for slice_ in hours_that_depend(settings, models, publication, versions, reasons.keys(), known):
         reasons[slice_] = ["an hour changed from which it carries a reading"]

@@ -150,3 +150,45 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
     pq.write_table(table, file)
     result = verify(spark, settings, models, publication, code_version="")
     assert [each.table for each in result.comparisons if not each.is_same] == ["gold.counter_hours"]
+
+
+@pytest.mark.timeout(600)
+def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, settings: Settings) -> None:
+    """Hours of a day that were published before its counter was declared are built again with the day, those of other
+    days are not; of such a day late data is held until somebody backfills it."""
+    assert settings.kafka_bootstrap is not None
+    plant_models(settings.models_folder, {})
+    day_before = sent([(-3 * 86400, 1.0), (-3 * 86400 + 3600, 2.0)])
+    early = sent([(60, 10.0), (3600 + 60, 50.0)])
+    send(
+        settings.kafka_bootstrap, [registered("p", START - timedelta(days=4), MODEL), *messages([*day_before, *early])]
+    )
+    refreshed(spark, settings)
+    assert select(settings, "SELECT * FROM gold.counter_hours") == []
+
+    plant_models(settings.models_folder)
+    late = sent([(2 * 3600, 60.0)])
+    send(settings.kafka_bootstrap, messages(late))
+    outcome = refreshed(spark, settings)
+    assert outcome.published == [H0, H1, H2]
+    expected = counter_hours([*early, *late], MAXIMUM, LIMIT)
+    rows = select(settings, "SELECT * FROM gold.counter_hours ORDER BY hour_at")
+    assert [{name: row[name] for name in expected["p", row["hour_at"]]} for row in rows] == list(expected.values())
+
+    later = sent([(-3 * 86400 + 7200, 3.0)])
+    send(settings.kafka_bootstrap, messages(later))
+    run_tick(spark, settings)
+    run = Run(settings, known_models(settings), "test", datetime.now(UTC))
+    outcome = refresh_gold(run)
+    assert outcome is not None
+    assert {verdict.table for verdict in outcome.held} == {
+        "gold.counter_days",
+        "gold.counter_site_days",
+        "gold.gauge_days",
+    }
+    refresh_gold(run, [slice_of(START + timedelta(days=-3, hours=hour)) for hour in range(3)])
+    assert select(settings, "SELECT count(*)::INT AS hours FROM gold.counter_hours") == [{"hours": 6}]
+    models, publication = known_models(settings), publications.newest(settings)
+    assert publication is not None
+    assert [each.table for each in verify(spark, settings, models, publication, code_version="").comparisons
+            if not each.is_same] == []  # fmt: skip

@@ -63,11 +63,11 @@ _PLANNED = {
 }  # as the models' `hours` say
 
 
-def plant_models(folder: Path) -> dict[str, Model]:
-    """The model, written into a folder of models."""
+def plant_models(folder: Path, quality: Mapping[str, Any] = _QUALITY) -> dict[str, Model]:
+    """The model with what a quality file says of it, written into a folder of models."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plant.json").write_text(json.dumps(_INTERFACE))
-    (folder / "plant.quality.json").write_text(json.dumps(_QUALITY))
+    (folder / "plant.quality.json").write_text(json.dumps(quality))
     return load_models([folder])
 
 
