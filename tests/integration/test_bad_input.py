@@ -10,6 +10,8 @@ from runtime.settings import Settings
 from tests.support.landing import reading, registered, rows, run_tick, send
 from wire.envelope import DATASCHEMA, ID, SOURCE, SPECVERSION, SUBJECT, TIME, TYPE, Message, rfc3339, with_header
 
+pytestmark = pytest.mark.every_engine
+
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
 GOOD = b'{"temperature":21.5,"humidity":40.5}'
 

@@ -1,21 +1,28 @@
 """Bronze on a cluster's executors: a master, a worker without the driver's variables, a lake on S3."""
 
+import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ingestion.landing_topics import ensure_topics
+from lake.storage.lake_files import LakeFiles
+from pipeline.silver import bronze_portions
 from runtime.errors import PlatformError
+from runtime.process_ids import has_ended
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
 from tests.conftest import empty_topics
 from tests.support.landing import reading, registered, rows, run_tick, send
 from tests.support.s3server import ACCESS_KEY, SECRET_KEY, running_s3_server
-from tests.support.spark_cluster import running_master, running_worker
+from tests.support.spark_cluster import kill_with_children, running_master, running_worker
 
 AT = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -56,6 +63,57 @@ def test_a_cluster_takes_a_tick_when_its_machines_have_keys(home: Settings, tmp_
     assert rows(home, "silver.thermostats", "SELECT message_id FROM t") == [("m1",)]
     for folder in (home.home, tmp_path / "worker"):
         assert not [path for path in folder.rglob("*") if path.is_file() and SECRET_KEY.encode() in path.read_bytes()]
+
+
+def test_a_worker_that_is_killed_in_a_tick_changes_no_row(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silver is judged on two workers, of which one dies in the midst; every row is as this machine judges it, and no
+    file that the dead one left behind counts."""
+    monkeypatch.setattr(bronze_portions, "RECORDS_A_TASK", 1)
+    assert home.kafka_address is not None
+    ensure_topics(home.kafka_address)
+    Path(str(home.spark_credentials)).write_text(
+        f"[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
+    )
+    project = str(Path(bronze_portions.__file__).parents[2])
+    cluster = replace(home, engine="spark", lake_uri=f"{home.lake_uri}-spark", spark_python=sys.executable)
+    here = replace(home, engine="here", lake_uri=f"{home.lake_uri}-here")
+    with running_spark(cluster) as server, running_worker(home.spark, tmp_path / "b", {"PYTHONPATH": project}):
+        spark = connect(server)
+        with running_worker(home.spark, tmp_path / "a", {"PYTHONPATH": project}) as victim:
+            send(home.kafka_address, [registered("d1", AT)])
+            for number in range(3):
+                moments = [AT + timedelta(seconds=20 * number + second) for second in range(20)]
+                messages = [reading("d1", f"k{moment:%S}", moment) for moment in moments]
+                send(home.kafka_address, [*messages, *messages[:2], reading("d1", "k00", AT)])
+                is_last = number == 2
+                with _killing(victim, cluster) if is_last else nullcontext():
+                    ours = run_tick(spark, cluster)
+                assert run_tick(spark, here) == ours
+            assert has_ended(victim)
+    for table in ("silver.thermostats", "silver.rejected"):
+        assert rows(cluster, table) == rows(here, table) != []
+
+
+@contextmanager
+def _killing(victim: psutil.Process, settings: Settings) -> Iterator[None]:
+    """Kill a worker as soon as the tick in the block has handed something to its tasks."""
+    lake, is_over = LakeFiles(settings), threading.Event()
+
+    def kill() -> None:
+        while not lake.under("silver/rejected/staging"):
+            if is_over.wait(0.02):  # S3 tells nobody what comes
+                return
+        kill_with_children(victim)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _is_told(work: object, sentence: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
@@ -12,6 +13,8 @@ from pipeline.run import Run
 from runtime.settings import Settings
 from tests.support.landing import THERMOSTAT, reading, registered, rows, run_tick, send
 from wire.envelope import UPDATED, TelemetryEnvelope, lifecycle_message, rfc3339
+
+pytestmark = pytest.mark.every_engine
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 IDS = (

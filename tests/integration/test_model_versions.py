@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import known_models
@@ -14,6 +15,8 @@ from pipeline.run import Run
 from runtime.settings import Settings
 from tests.support.landing import registered, rows, run_tick, send
 from wire.envelope import TelemetryEnvelope, rfc3339
+
+pytestmark = pytest.mark.every_engine
 
 START = (datetime.now(UTC) - timedelta(days=1)).replace(hour=5, minute=0, second=0, microsecond=0)
 FIRST, SECOND = "dtmi:test:boiler;1", "dtmi:test:boiler;2"

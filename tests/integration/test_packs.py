@@ -16,6 +16,8 @@ from runtime.settings import Settings
 from tests.support.landing import THERMOSTAT, reading, registered, rows, run_tick, send
 from wire.envelope import CONTENT_TYPE, TELEMETRY_TOPIC, TIME, TYPE, Message, rfc3339, source_of, with_header
 
+pytestmark = pytest.mark.every_engine
+
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pyspark
 
 from runtime import processes
@@ -28,18 +29,26 @@ def running_master(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running_worker(master: str, folder: Path, variables: Mapping[str, str] | None = None) -> Iterator[None]:
-    """A worker with one core, a folder and variables of its own, stopped at the end of the block."""
+def running_worker(master: str, folder: Path, variables: Mapping[str, str] | None = None) -> Iterator[psutil.Process]:
+    """A worker with one core, a folder and variables of its own, stopped at the end of the block; its process."""
     port = free_port()
     arguments = ["--host", _HOST, "--port", str(port), "--webui-port", str(free_port()), "--cores", "1"]
     arguments += ["--memory", "1g", "--work-dir", str(folder / "work"), master]
     command = ["org.apache.spark.deploy.worker.Worker", *arguments]
-    with _running(folder, "worker", command, port, variables or {}):
-        yield
+    with _running(folder, "worker", command, port, variables or {}) as process:
+        yield process
+
+
+def kill_with_children(process: psutil.Process) -> None:
+    """End a worker as a machine ends: its executors and their Pythons at once, without a word."""
+    for each in (process, *process.children(recursive=True)):
+        each.kill()
 
 
 @contextmanager
-def _running(folder: Path, name: str, command: list[str], port: int, variables: Mapping[str, str]) -> Iterator[None]:
+def _running(
+    folder: Path, name: str, command: list[str], port: int, variables: Mapping[str, str]
+) -> Iterator[psutil.Process]:
     folder.mkdir(parents=True, exist_ok=True)
     owner = Settings(home=folder, lake_uri=str(folder))
     spark_home = Path(pyspark.__path__[0])
@@ -57,4 +66,4 @@ def _running(folder: Path, name: str, command: list[str], port: int, variables: 
     with ExitStack() as stack:
         stack.callback(processes.stop, owner, name)
         processes.wait_until_ready(owner, record, lambda: is_port_open(_HOST, port), 60)
-        yield
+        yield psutil.Process(record.process.pid)
