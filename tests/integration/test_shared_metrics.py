@@ -27,8 +27,6 @@ from runtime.settings import Settings
 from tests.support.landing import THERMOSTAT, registered, run_tick, send
 from wire.envelope import UPDATED, Message, TelemetryEnvelope, lifecycle_message, rfc3339
 
-pytestmark = pytest.mark.every_engine
-
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
 ALPHA, BETA = "dtmi:example:alpha;1", "dtmi:example:beta;1"
 KEYS = ("metric_name", "unit")

@@ -19,8 +19,6 @@ from pipeline.run import Run
 from runtime.settings import Settings
 from tests.support.landing import reading, registered, run_tick, send
 
-pytestmark = pytest.mark.every_engine
-
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
 HELD_HOUR = f"{START + timedelta(hours=2):%Y-%m-%dT%H}"
 
