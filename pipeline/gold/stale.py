@@ -83,17 +83,14 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
     known = with_records | carried
     emptied = reasons.keys() - with_records
     pending = set(slices_of_runs(() if publication is None else publication.pending))
-    for slice_ in pending:
-        reasons.setdefault(slice_, []).append("a longer refresh did not come to it")
+    _add(reasons, pending, "a longer refresh did not come to it")
     emptied |= reasons.keys() - known
     for slice_ in carried:
         if publication is None or slice_ > publication.last_slice:  # known since then, by later records
             reasons.setdefault(slice_, []).append("no device sent anything in this hour")
-    for slice_ in _moved(silver.get(SILVER_DEVICES.name), publication, known):
-        reasons.setdefault(slice_, []).append("the registry changed")
+    _add(reasons, _moved(silver.get(SILVER_DEVICES.name), publication, known), "the registry changed")
     versions = {name: opened.version() for name, opened in silver.items()}
-    for slice_ in _rezoned(settings, publication, versions, with_records):
-        reasons.setdefault(slice_, []).append("a site has another time zone")
+    _add(reasons, _rezoned(settings, publication, versions, with_records), "a site has another time zone")
     final = final_before(settings)
     # before the first hour that is left gold may have hours whose records retention has taken out
     first = min((slice_ for slice_ in with_records if slice_ >= final), default="") if final else ""
@@ -115,6 +112,11 @@ def stale_slices(settings: Settings, models: Mapping[str, Model]) -> Stale:
         frozenset(gone & hours.keys()),
         frozenset(slice_ for slice_ in carried if slice_ >= final),
     )
+
+
+def _add(reasons: dict[str, list[str]], slices: Collection[str], why: str) -> None:
+    for slice_ in slices:
+        reasons.setdefault(slice_, []).append(why)
 
 
 def _left(
