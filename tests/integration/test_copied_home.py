@@ -59,6 +59,8 @@ def test_a_home_copied_while_it_runs_is_brought_up_beside_it(original: Lakehouse
     assert str(copied.home) in up.stdout
     verified = copied.run("verify", str(has))
     assert verified.returncode == 0, verified.stdout
+    sent = copied.run("simulate", "--devices", "2", "--hours", "1")  # at the time of the copy nothing may have waited
+    assert sent.returncode == 0, sent.stderr
     wait_for(lambda: _newest(copied) > has, _WITHIN_S, lambda: copied.run("status").stdout)
 
     assert original.run("up").stdout.startswith("It is running already.")

@@ -11,6 +11,7 @@ from runtime.kafka.broker import running_broker
 from runtime.processes import running_processes
 from runtime.settings import Settings
 from runtime.spark.connect_server import running_spark
+from tests.support.running_lakehouse import wait_for
 
 _QUICK = "-XX:TieredStopAtLevel=1"
 
@@ -19,12 +20,21 @@ def _running(home: Settings) -> dict[str, int]:
     return {record.name: record.pid for record in running_processes(home)}
 
 
+def _have_begun(home: Settings) -> bool:
+    """Both JVMs are there, whether they answer or not; who asks before that may be the one that starts them."""
+    commands = [" ".join(each.cmdline()) for each in psutil.Process().children(recursive=True)]
+    return all(
+        any(name in each and str(home.home) in each for each in commands) for name in ("kafka.Kafka", "SparkConnect")
+    )
+
+
 def test_both_start_together_are_what_the_block_finds_and_end_with_it(tmp_path: Path) -> None:
     """Spark has begun before Kafka answers, neither to be optimised, as nothing waits to be read; who asks gets these
     two, which outlive his asking and not the block."""
     home = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"), spark="local[2]")
     with started_ahead(home, ["pipeline.gate.validation"]):
         assert "pipeline.gate.validation" in sys.modules
+        wait_for(lambda: _have_begun(home), 60, lambda: "they have not begun")
         with running_broker(home):
             answered_at = time.time()
             with running_spark(home):
