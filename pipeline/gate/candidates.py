@@ -53,7 +53,7 @@ def attached(settings: Settings, candidates: Path) -> Iterator[duckdb.DuckDBPyCo
         _attach(connection, candidates)
         yield connection
     except duckdb.IOException as error:
-        raise _unreadable(candidates, error) from error
+        raise unreadable(candidates, error) from error
     finally:
         connection.close()
 
@@ -62,10 +62,11 @@ def _attach(connection: duckdb.DuckDBPyConnection, candidates: Path) -> None:
     try:
         connection.execute(f"ATTACH {quoted(str(candidates))} AS candidate (READ_ONLY)")
     except duckdb.Error as error:  # such as for a log that was left by a disk that was full in the end
-        raise _unreadable(candidates, error) from error
+        raise unreadable(candidates, error) from error
 
 
-def _unreadable(candidates: Path, error: duckdb.Error) -> StepError:
+def unreadable(candidates: Path, error: duckdb.Error) -> StepError:
+    """What is said of a candidate database that DuckDB does not open."""
     return StepError(f"The gold candidate {candidates} cannot be read: {error}. Build gold again.")
 
 

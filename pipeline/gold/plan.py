@@ -25,6 +25,7 @@ from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import candidate_path, table_uri
 from lake.storage.slice_files import records_by_slice
 from lake.tables.silver import SILVER_SITES
+from pipeline.gate.candidates import unreadable
 from pipeline.gold.dbt_process import run_dbt, start_dbt
 from pipeline.gold.declared_sites import calendar_rows, declared_sites, local_hour_rows
 from runtime.errors import StepError
@@ -112,7 +113,7 @@ def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) 
         except duckdb.IOException as error:
             raise StepError(f"The gold candidate {path} is in use: wait for the other build. ({error})") from error
         except duckdb.Error as error:
-            raise StepError(f"The gold candidate {path} cannot be read: {error}. Build gold again.") from error
+            raise unreadable(path, error) from error
         connection.execute("CREATE SCHEMA IF NOT EXISTS candidate.plan")
         for name, columns in PLAN_TABLES.items():
             connection.execute(f"CREATE OR REPLACE TABLE candidate.plan.{name} ({columns})")
