@@ -22,6 +22,7 @@ from lake.storage.locations import table_uri
 from pipeline.run import Run
 from pipeline.silver.tick import fill_silver
 from runtime import processes
+from runtime.process_family import ask_each, family
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
 from runtime.spark.spark_configuration import NAME
@@ -73,7 +74,6 @@ def _used_s(settings: Settings) -> float:
     """Processor time of this process and of all that belongs to Spark, until now."""
     server = processes.find(settings, NAME)
     assert server is not None
-    root = psutil.Process(server.pid)
-    times = [each.cpu_times() for each in (root, *root.children(recursive=True))]
+    times = ask_each(family(server.pid), psutil.Process.cpu_times).values()
     own = psutil.Process().cpu_times()
     return own.user + own.system + sum(t.user + t.system + t.children_user + t.children_system for t in times)

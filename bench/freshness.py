@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
 
-import psutil
-
 from bench.harness import COMMAND, DifferenceError, Result, Times
 from device_sim.producer import MessageProducer
 from ingestion.kafka_offsets import broker_offsets
@@ -23,6 +21,7 @@ from lake.records.publications import newest
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import table_uri
 from runtime.kafka.broker import NAME as BROKER
+from runtime.process_family import ask_each, command_line, processes_of
 from runtime.processes import find
 from runtime.settings import Settings
 from wire.envelope import REGISTERED, TELEMETRY_TOPIC, TelemetryEnvelope, lifecycle_message, rfc3339
@@ -129,18 +128,13 @@ def _sent(bootstrap: str) -> int:
 def _memory_mb(settings: Settings) -> dict[str, int]:
     """MB of each program of the home; a page that several share is divided (Linux's proportional set size)."""
     programs: dict[str, int] = {}
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("LAKEHOUSE_HOME") == str(settings.home):
-                memory = process.memory_full_info()
-                name = _program(process.cmdline())
-                programs[name] = programs.get(name, 0) + getattr(memory, "pss", memory.rss) // 2**20
-        except psutil.Error:
-            continue
+    found = ask_each(processes_of(settings.home), lambda each: (command_line(each), each.memory_full_info()))
+    for command, memory in found.values():
+        name = _program(command)
+        programs[name] = programs.get(name, 0) + getattr(memory, "pss", memory.rss) // 2**20
     return programs
 
 
-def _program(command: list[str]) -> str:
+def _program(line: str) -> str:
     """What users call the program that a command line starts."""
-    line = " ".join(command)
     return next((name for part, name in _PROGRAMS.items() if part in line), "others")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import psutil
+from runtime.process_family import ask_each, family
 
 LIMIT_MB = 8 * 1024
 """No bench may take more."""
@@ -44,11 +44,4 @@ def peak_memory() -> Iterator[Peak]:
 
 def resident_mb() -> int:
     """MB of this process and all that descend from it; a page that several share counts for each."""
-    resident = 0
-    here = psutil.Process()
-    for process in [here, *here.children(recursive=True)]:
-        try:
-            resident += process.memory_info().rss
-        except psutil.Error:  # it has ended meanwhile
-            continue
-    return resident // 2**20
+    return sum(ask_each(family(), lambda each: each.memory_info().rss).values()) // 2**20

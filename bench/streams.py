@@ -30,6 +30,7 @@ from device_sim.producer import MessageProducer
 from ingestion.landing_topics import ensure_topics
 from runtime.errors import PlatformError
 from runtime.kafka.broker import running_broker
+from runtime.process_family import family, kill_all
 from runtime.settings import Settings
 from streams.output_topics import WINDOWS, ensure_output_topics
 from wire.envelope import REGISTERED, Message, TelemetryEnvelope, lifecycle_message, rfc3339
@@ -142,9 +143,7 @@ def _running(landing: Landing, command: Sequence[str]) -> Iterator[psutil.Proces
         if process.poll() is not None:
             raise PlatformError(f"{command} ended by itself: {log.read_text()[-2000:]}")
     finally:
-        for member in _family(process.pid):
-            member.kill()
-        process.kill()
+        kill_all(family(process.pid))
         process.wait()
 
 
@@ -157,17 +156,17 @@ def _backlog(landing: Landing, command: Sequence[str], count: int) -> float:
         landing.send(landing.messages(_WARM, now - timedelta(minutes=8), timedelta(milliseconds=20)))
         _close(landing, now - timedelta(minutes=7))
         told.await_total(_WARM)
-        family = [process, *_family(process.pid)]
-        for member in family:
+        members = family(process.pid)
+        for member in members:
             member.suspend()
         step = timedelta(seconds=240) / count
         landing.send(landing.messages(count, now - timedelta(minutes=6), step))
         _close(landing, now)
-        before = _cpu_s(family)
-        for member in reversed(family):
+        before = _cpu_s(members)
+        for member in reversed(members):
             member.resume()
         told.await_total(_WARM + count)
-        return _cpu_s(family) - before
+        return _cpu_s(members) - before
 
 
 def _close(landing: Landing, moment: datetime) -> None:
@@ -261,9 +260,5 @@ class _Told:
                 del waiting[:new]
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True) if psutil.pid_exists(pid) else []
-
-
-def _cpu_s(family: Sequence[psutil.Process]) -> float:
-    return sum(sum(each.cpu_times()[:2]) for each in family)
+def _cpu_s(members: Sequence[psutil.Process]) -> float:
+    return sum(sum(each.cpu_times()[:2]) for each in members)

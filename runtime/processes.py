@@ -21,6 +21,7 @@ import psutil
 
 from runtime.errors import PlatformError
 from runtime.private_files import ensure_home
+from runtime.process_family import ask_each, family, kill_all
 from runtime.process_ids import ProcessId, has_ended
 from runtime.process_records import ProcessRecord as ProcessRecord
 from runtime.process_records import record_path as record_path
@@ -236,21 +237,13 @@ def _members(session: int) -> list[psutil.Process]:
 
 
 def _end(record: ProcessRecord, timeout_s: float) -> None:
-    try:
-        process = psutil.Process(record.pid)
-        family = [*process.children(recursive=True), process]
-        process.terminate()
-    except psutil.NoSuchProcess:
+    members = family(record.pid)
+    if not ask_each(members[:1], psutil.Process.terminate):
         return
     child = _children.pop(record.pid, None)
-    _await_end([process], timeout_s)
-    for member in family:
-        if not has_ended(member):
-            try:
-                member.kill()
-            except psutil.NoSuchProcess:
-                continue
-    _await_end(family, _KILL_S)
+    _await_end(members[:1], timeout_s)
+    kill_all(reversed(members))
+    _await_end(members, _KILL_S)
     if child is not None:
         child.poll()
 

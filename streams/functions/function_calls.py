@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from runtime.process_family import family, kill_all
 from runtime.settings import inherited_environment
 from streams.functions.frames import read_frame, send_frame
 
@@ -151,14 +152,5 @@ class FunctionProcess:
 
 
 def _kill_family(process: subprocess.Popen[bytes]) -> None:
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
-    process.kill()
-    for member in family:
-        try:
-            member.kill()
-        except psutil.NoSuchProcess:
-            continue
+    kill_all(family(process.pid))
     process.wait()

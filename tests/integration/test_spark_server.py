@@ -4,7 +4,6 @@ import datetime
 import threading
 from pathlib import Path
 
-import psutil
 import pytest
 from confluent_kafka import Producer
 from pyspark.errors import PySparkException
@@ -13,6 +12,7 @@ from pyspark.sql import SparkSession
 from ingestion.landing_topics import TELEMETRY
 from runtime import processes
 from runtime.errors import PlatformError
+from runtime.process_family import ask_each, command_line, family
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
 from runtime.spark.spark_configuration import NAME
@@ -107,7 +107,8 @@ def test_who_has_no_key_runs_nothing(tmp_path: Path) -> None:
         record = processes.find(home, NAME)
         assert record is not None
         assert key not in record.address
-        family = [psutil.Process(record.pid), *psutil.Process(record.pid).children(recursive=True)]
-        assert not [process.pid for process in family if key in " ".join(process.cmdline())]
+        commands = ask_each(family(record.pid), command_line).values()
+        assert any("SparkConnect" in command for command in commands)
+        assert not [command for command in commands if key in command]
     kept = [path for path in home.home.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
     assert kept == [home.home / "keys" / NAME]

@@ -8,6 +8,7 @@ import psutil
 
 from dagster_project.runs.started_ahead import started_ahead
 from runtime.kafka.broker import running_broker
+from runtime.process_family import ask_each, command_line, family
 from runtime.processes import running_processes
 from runtime.settings import Settings
 from runtime.spark.connect_server import running_spark
@@ -22,7 +23,7 @@ def _running(home: Settings) -> dict[str, int]:
 
 def _have_begun(home: Settings) -> bool:
     """Both JVMs are there, whether they answer or not; who asks before that may be the one that starts them."""
-    commands = [" ".join(each.cmdline()) for each in psutil.Process().children(recursive=True)]
+    commands = ask_each(family(), command_line).values()
     return all(
         any(name in each and str(home.home) in each for each in commands) for name in ("kafka.Kafka", "SparkConnect")
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from runtime.process_family import family, kill_all
 from streams.output_topics import ALERTS, WINDOWS
 from tests.support.streams_faults import DECLARED, DEVICES, Trial, committed, end, trial
 
@@ -44,8 +45,7 @@ def test_processes_share_devices_end_together_and_hand_over(tmp_path: Path) -> N
         two = found.run("-m", "streams", "0", "2")
         found.send(40)
         found.await_all(two)
-        for process in (*psutil.Process(two.pid).children(), psutil.Process(two.pid)):
-            process.kill()
+        kill_all(reversed(family(two.pid)))
         two.wait(60)
 
         found.send(40)

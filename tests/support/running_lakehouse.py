@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from runtime.process_family import ask_each, command_line, processes_of
 from tests.support.warm import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,14 +70,8 @@ class Lakehouse:
 
     def processes(self) -> list[str]:
         """Every process that has this home in its environment."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("LAKEHOUSE_HOME") == str(self.home):
-                    found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
-            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-                continue
-        return found
+        commands = ask_each(processes_of(self.home), command_line)
+        return [f"{process.pid} {command[:200]}" for process, command in commands.items()]
 
 
 def wait_for(is_so: Callable[[], bool], seconds: float, otherwise: Callable[[], object]) -> None:

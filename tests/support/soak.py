@@ -20,11 +20,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
-
 from dagster_project.runs.instance import open_instance
 from dagster_project.runs.under_way import run_processes
 from runtime.ports import free_port
+from runtime.process_family import ask_each, kill_all, processes_of
 from runtime.processes import find
 from runtime.settings import Settings
 from tests.faults.invariants import Invariants
@@ -125,8 +124,7 @@ class Soak:
                 found = run_processes(instance)
             if found:
                 time.sleep(self.chance.uniform(0, 10))
-                with suppress(psutil.NoSuchProcess):
-                    found[0].kill()
+                kill_all(found[:1])
                 return
             time.sleep(0.2)
         raise ViolationError(f"Dagster's daemon has started no run in {_RUN_AWAITED_S} s under load")
@@ -159,23 +157,12 @@ class Soak:
             *((f"{name} killed", lambda name=name: self.kill_program(name)) for name in kill_names),
         )
 
-    def processes(self) -> list[psutil.Process]:
-        """Every process of this home."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get("LAKEHOUSE_HOME") == str(self.home):
-                    found.append(process)
-        return found
-
     def sample(self) -> Sample:
         """Look at all of them, and say what is there."""
-        memory, files, count = 0, 0, 0
-        for process in self.processes():
-            with suppress(psutil.Error):
-                memory, files, count = memory + process.memory_info().rss, files + process.num_fds(), count + 1
+        used = ask_each(processes_of(self.home), lambda each: (each.memory_info().rss, each.num_fds())).values()
+        memory, files = sum(each[0] for each in used), sum(each[1] for each in used)
         work = sum(1 for path in self.settings.work_folder.rglob("*") if path.is_file())
-        self.samples.append(Sample(memory // 2**20, count, files, work))
+        self.samples.append(Sample(memory // 2**20, len(used), files, work))
         return self.samples[-1]
 
     def check_readers(self) -> None:

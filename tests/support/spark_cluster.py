@@ -14,6 +14,7 @@ import pyspark
 from runtime import processes
 from runtime.java.jvm import find_java
 from runtime.ports import free_port, is_port_open
+from runtime.process_family import family, kill_all
 from runtime.settings import Settings
 
 _HOST = "127.0.0.1"
@@ -41,8 +42,7 @@ def running_worker(master: str, folder: Path, variables: Mapping[str, str] | Non
 
 def kill_with_children(process: psutil.Process) -> None:
     """End a worker as a machine ends: its executors and their Pythons at once, without a word."""
-    for each in (process, *process.children(recursive=True)):
-        each.kill()
+    kill_all(family(process.pid))
 
 
 @contextmanager
