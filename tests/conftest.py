@@ -113,11 +113,11 @@ def empty_topics(bootstrap: str) -> None:
     """Delete and declare the topics anew."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     names = {topic.name for topic in TOPICS}
-    existing = sorted(names & set(admin.list_topics(timeout=10).topics))
-    for deletion in (admin.delete_topics(existing, operation_timeout=10) if existing else {}).values():
+    existing = sorted(names & set(admin.list_topics(timeout=60).topics))
+    for deletion in (admin.delete_topics(existing, operation_timeout=60) if existing else {}).values():
         deletion.result()
-    deadline = time.monotonic() + 10
-    while names & set(admin.list_topics(timeout=10).topics):
+    deadline = time.monotonic() + 60
+    while names & set(admin.list_topics(timeout=60).topics):
         assert time.monotonic() < deadline, "the broker still shows deleted topics"
         time.sleep(0.02)
     ensure_topics(bootstrap)

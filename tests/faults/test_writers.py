@@ -54,7 +54,7 @@ def two_at_once(scene: Scene, invariants: Invariants) -> None:
     waiting.start()
     process.resume()
     waiting.join(200)
-    first.join(10)
+    first.join(60)
     assert first.exitcode == 0
     assert [p.run_id for p in publications.list_all(settings)][1:] == ["refresh", "second"]
     invariants.hold(settings, scene.manifest)

@@ -92,7 +92,7 @@ def test_each_revision_is_acted_on_once_and_what_fails_again(
         until(broker, lambda found: "call/too_hot/d/1" in found and found["call/too_hot/d/1"].attempts > 0)
         alert(broker, "too_hot/d/2", ["call"])
         found = until(broker, lambda found: {e.state for e in found.values()} == {"sent", "dead"})
-        keys = [receiver.requests.get(timeout=5)[0]["Idempotency-Key"] for _ in range(3)]
+        keys = [receiver.requests.get(timeout=60)[0]["Idempotency-Key"] for _ in range(3)]
         assert sorted({key: keys.count(key) for key in keys}.values()) == [1, 2]
         (dead,) = (key for key, entry in found.items() if entry.state == "dead")
         assert "404" in found[dead].error
@@ -102,12 +102,12 @@ def test_each_revision_is_acted_on_once_and_what_fails_again(
         assert run(["actions", "retry", "no such"]) == 2
         assert run(["actions", "retry", dead]) == 0
         until(broker, lambda found: {e.state for e in found.values()} == {"sent"})
-        assert receiver.requests.get(timeout=5)[0]["Idempotency-Key"] == dead
+        assert receiver.requests.get(timeout=60)[0]["Idempotency-Key"] == dead
         running.end()
         running = Running(settings)
         alert(broker, "too_hot/d/3", ["call"])
         until(broker, lambda found: "call/too_hot/d/3" in found and found["call/too_hot/d/3"].state == "sent")
-        assert receiver.requests.get(timeout=5)[0]["Idempotency-Key"] == "call/too_hot/d/3"
+        assert receiver.requests.get(timeout=60)[0]["Idempotency-Key"] == "call/too_hot/d/3"
         running.end()
         assert receiver.requests.empty()
 
@@ -132,7 +132,7 @@ def test_killed_between_sending_and_committing_it_sends_once_more(tmp_path: Path
         until(broker, lambda found: found["call/kill/d/1"].state == "sent")
         running.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
-        assert receiver.requests.get(timeout=5)[0]["Idempotency-Key"] == "call/kill/d/1"
+        assert receiver.requests.get(timeout=60)[0]["Idempotency-Key"] == "call/kill/d/1"
         try:
             raise AssertionError(receiver.requests.get_nowait())
         except Empty:
@@ -201,7 +201,7 @@ def time_to_begin(broker: str) -> None:
     while True:
         assert time.monotonic() < deadline
         try:
-            if consumer.committed([TopicPartition(ALERTS, 0)], timeout=10)[0].offset >= 0:
+            if consumer.committed([TopicPartition(ALERTS, 0)], timeout=60)[0].offset >= 0:
                 return consumer.close()
         except KafkaException:  # the broker has no coordinator for the group yet
             time.sleep(0.1)

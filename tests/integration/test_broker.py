@@ -98,7 +98,7 @@ def test_topics_are_as_declared(broker: str) -> None:
     ensure_topics(broker)
     ensure_topics(broker)
     admin = AdminClient({"bootstrap.servers": broker})
-    topics = admin.list_topics(timeout=10).topics
+    topics = admin.list_topics(timeout=60).topics
     assert (len(topics[TELEMETRY].partitions), len(topics[LIFECYCLE].partitions)) == (8, 1)
     assert _configuration(admin, TELEMETRY) == ("LogAppendTime", str(7 * 86_400_000), "4194304")
     assert _configuration(admin, LIFECYCLE) == ("LogAppendTime", str(30 * 86_400_000), "4194304")
@@ -111,7 +111,7 @@ def test_a_topic_of_ours_is_brought_to_its_declaration(broker: str, home: Settin
     ensure_topics(broker, (Topic("grows", 1, 1),), made=made)
     ensure_topics(broker, (Topic("grows", 3, 2),), made=made)
     admin = AdminClient({"bootstrap.servers": broker})
-    assert len(admin.list_topics(timeout=10).topics["grows"].partitions) == 3
+    assert len(admin.list_topics(timeout=60).topics["grows"].partitions) == 3
     assert _configuration(admin, "grows")[1] == str(2 * 86_400_000)
     with pytest.raises(LandingZoneError, match="grows has 3 partitions where 2 are declared"):
         ensure_topics(broker, (Topic("grows", 2, 2),), made=made)
@@ -125,15 +125,15 @@ def test_a_topic_of_another_is_left_as_it_is(broker: str, home: Settings) -> Non
     admin.create_topics([NewTopic("users", 1, 1)])["users"].result()
     ensure_topics(broker, (Topic("again", 1, 1),), made=made_by(ours))
     assert made_by(ours).has(topic_id(broker, "again"))
-    admin.delete_topics(["again"], operation_timeout=10)["again"].result()
+    admin.delete_topics(["again"], operation_timeout=60)["again"].result()
     admin.create_topics([NewTopic("again", 1, 1)])["again"].result()
     assert not made_by(ours).has(topic_id(broker, "again"))
     before = [_configuration(admin, name) for name in ("users", "again")]
     ensure_topics(broker, (Topic("users", 3, 2), Topic("again", 3, 2)), made=made_by(ours))
     assert [_configuration(admin, name) for name in ("users", "again")] == before
-    assert len(admin.list_topics(timeout=10).topics["users"].partitions) == 1
+    assert len(admin.list_topics(timeout=60).topics["users"].partitions) == 1
     ensure_topics(broker, (Topic("users", 3, 2),), made=made_by(home))
-    assert len(admin.list_topics(timeout=10).topics["users"].partitions) == 3
+    assert len(admin.list_topics(timeout=60).topics["users"].partitions) == 3
 
 
 def test_silent_broker_is_named() -> None:

@@ -115,11 +115,11 @@ def until(found: Callable[[], Any]) -> Any:
 
 def values(bootstrap: str, topic: str) -> list[str]:
     """The values of the committed records of a topic; none when there is no topic."""
-    if topic not in AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics:
+    if topic not in AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=60).topics:
         return []
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "all", "isolation.level": "read_committed",
                          "enable.partition.eof": True, "log_level": 0})  # fmt: skip
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
     consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
     open_, found = set(partitions), []
     while open_:

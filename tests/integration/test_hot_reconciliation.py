@@ -39,7 +39,7 @@ def told_of(bootstrap: str, device: str, start: datetime, *, is_final: bool) -> 
     """A record of a device's minute, as soon as it is told."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "isolation.level": "read_committed",
                          "log_level": 0})  # fmt: skip
-    partitions = consumer.list_topics(WINDOWS, timeout=10).topics[WINDOWS].partitions
+    partitions = consumer.list_topics(WINDOWS, timeout=60).topics[WINDOWS].partitions
     consumer.assign([TopicPartition(WINDOWS, p, 0) for p in partitions])
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:

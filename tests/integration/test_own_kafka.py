@@ -25,16 +25,16 @@ def theirs(settings: Settings) -> Iterator[Settings]:
     """A fresh lakehouse on topics that a user has made with settings of their own."""
     assert settings.kafka_bootstrap is not None
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
-    for deletion in admin.delete_topics(["telemetry", "lifecycle"], operation_timeout=10).values():
+    for deletion in admin.delete_topics(["telemetry", "lifecycle"], operation_timeout=60).values():
         deletion.result()
     topics = [NewTopic("telemetry", 3, 1, config=SETTINGS), NewTopic("lifecycle", 1, 1, config=COMPACTED)]
-    deadline = time.monotonic() + 10
-    while {"telemetry", "lifecycle"} & set(admin.list_topics(timeout=10).topics):
+    deadline = time.monotonic() + 60
+    while {"telemetry", "lifecycle"} & set(admin.list_topics(timeout=60).topics):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     for creation in admin.create_topics(topics).values():
         creation.result()
-    while not {"telemetry", "lifecycle"} <= set(admin.list_topics(timeout=10).topics):
+    while not {"telemetry", "lifecycle"} <= set(admin.list_topics(timeout=60).topics):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     yield settings

@@ -67,9 +67,9 @@ def ends(bootstrap: str) -> dict[tuple[str, int], int]:
     """The end offset of each partition."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test"})
     try:
-        topics = consumer.list_topics(timeout=10).topics
+        topics = consumer.list_topics(timeout=60).topics
         places = [(name, p) for name in ("lifecycle", "telemetry") for p in sorted(topics[name].partitions)]
-        return {(t, p): consumer.get_watermark_offsets(TopicPartition(t, p), timeout=10)[1] for t, p in places}
+        return {(t, p): consumer.get_watermark_offsets(TopicPartition(t, p), timeout=60)[1] for t, p in places}
     finally:
         consumer.close()
 
@@ -214,7 +214,7 @@ def test_what_the_broker_refuses_is_known_by_number(broker: str) -> None:
     """A message that is not acknowledged is counted, the ones beside it arrive."""
     admin = AdminClient({"bootstrap.servers": broker})
     topic = NewTopic("narrow", num_partitions=1, config={"max.message.bytes": "1000"})
-    admin.create_topics([topic], operation_timeout=10)["narrow"].result()
+    admin.create_topics([topic], operation_timeout=60)["narrow"].result()
     try:
         producer = MessageProducer(broker)
         producer.send(WireMessage("narrow", b"d", [], b"small"))
@@ -224,7 +224,7 @@ def test_what_the_broker_refuses_is_known_by_number(broker: str) -> None:
         with pytest.raises(PlatformError, match="1 messages were not taken"):
             producer.check()
     finally:
-        admin.delete_topics(["narrow"], operation_timeout=10)["narrow"].result()
+        admin.delete_topics(["narrow"], operation_timeout=60)["narrow"].result()
 
 
 def test_a_refused_message_fails_the_run_and_is_not_in_the_manifest(

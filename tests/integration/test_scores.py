@@ -51,7 +51,7 @@ def told_of(bootstrap: str, topic: str, count: int, devices: Collection[str]) ->
     """The first committed records of a topic that are of these devices."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "isolation.level": "read_committed",
                          "log_level": 0})  # fmt: skip
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
     consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
     found: list[dict[str, Any]] = []
     deadline = time.monotonic() + _WAIT_S

@@ -84,7 +84,7 @@ def test_a_mail_reaches_each_recipient(clients: dict[str, Any], mailbox: tuple[M
     asked.attachment = Attachment("YSxiCjEsMgo=", "rows.csv", "text/csv", "attachment")
     answer = clients["mail"].send(asked)
     assert answer.status_code == 202
-    got = [mailbox[0].mails.get(timeout=10) for _ in range(3)]
+    got = [mailbox[0].mails.get(timeout=60) for _ in range(3)]
     assert [(sender, to) for sender, to, _ in got] == [(FROM, f"{n}@example.com") for n in ("ada", "bob", "eve")]
     message = got[0][2]
     assert answer.headers["X-Message-Id"] in message["Message-ID"]

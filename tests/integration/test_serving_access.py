@@ -78,7 +78,7 @@ def test_a_user_of_the_provider_reads_by_tls(tmp_path: Path, provider: str) -> N
         assert ask({"scope": "openid"})[0] == 403
         assert ask({"scope": "read", "aud": "another"})[0] == 401
         assert ask({"scope": "read", "exp": int(time.time()) - 60})[0] == 401
-        plain = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        plain = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         plain.request("GET", "/healthz")
         with pytest.raises((http.client.HTTPException, OSError)):
             plain.getresponse()

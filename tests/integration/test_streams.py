@@ -69,10 +69,10 @@ class Results:
         self._consumer = Consumer(
             {"bootstrap.servers": bootstrap, "group.id": "test", "isolation.level": "read_committed", "log_level": 0}
         )
-        partitions = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        partitions = self._consumer.list_topics(topic, timeout=60).topics[topic].partitions
         ends = [TopicPartition(topic, p) for p in partitions]
         for each in ends:
-            each.offset = self._consumer.get_watermark_offsets(each, timeout=10)[1]
+            each.offset = self._consumer.get_watermark_offsets(each, timeout=60)[1]
         self._consumer.assign(ends)
 
     def until(self, is_enough: Any) -> list[dict[str, Any]]:

@@ -146,10 +146,10 @@ def every_record(bootstrap: str, topics: Sequence[str] = ("telemetry", "lifecycl
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"test-{os.getpid()}", "log_level": 0})
     found: list[Record] = []
     try:
-        metadata = consumer.list_topics(timeout=10).topics
+        metadata = consumer.list_topics(timeout=60).topics
         for topic in topics:
             places = [TopicPartition(topic, p) for p in metadata[topic].partitions]
-            ends = {p.partition: consumer.get_watermark_offsets(p, timeout=10) for p in places}
+            ends = {p.partition: consumer.get_watermark_offsets(p, timeout=60) for p in places}
             todo = {p: end for p, (start, end) in ends.items() if end > start}
             consumer.assign([TopicPartition(topic, p, ends[p][0]) for p in todo])
             while todo:

@@ -72,13 +72,13 @@ class QueueServer:
         """As a power cut."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self) -> None:
         """As `down` does it."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            assert self.process.wait(10) == 0
+            assert self.process.wait(60) == 0
 
     def client(self, **options: object) -> ServiceBusClient:
         """The unmodified client."""

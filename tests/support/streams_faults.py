@@ -222,7 +222,7 @@ def end(process: Process) -> None:
 def has_open_transaction(bootstrap: str) -> bool:
     """True when records lie in the windows or latest values that no reader of committed ones may see yet."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    topics = admin.list_topics(timeout=10).topics
+    topics = admin.list_topics(timeout=60).topics
     asked = [TopicPartition(name, p) for name in (WINDOWS, LATEST) for p in topics[name].partitions]
     ends = []
     for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED):
@@ -235,7 +235,7 @@ def committed(bootstrap: str, topic: str) -> list[tuple[str, dict[str, Any]]]:
     """All committed records of a topic to its present end, with their identities."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "all", "isolation.level": "read_committed",
                          "enable.partition.eof": True, "log_level": 0})  # fmt: skip
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
     consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
     open_, found = set(partitions), []
     while open_:

@@ -69,9 +69,9 @@ def _feedback(hub: TestHub, key: str | None = None) -> list[dict[str, str]]:
     auth = authentication.SASTokenAuth(
         hub.address, f"amqps://{hub.address}", token, expires_in=timedelta(hours=1), verify=str(hub.root)
     )
-    client = uamqp.ReceiveClient(f"amqps://{hub.address}/messages/serviceBound/feedback", auth=auth, timeout=10_000)
+    client = uamqp.ReceiveClient(f"amqps://{hub.address}/messages/serviceBound/feedback", auth=auth, timeout=60_000)
     try:
-        batch = client.receive_message_batch(max_batch_size=1, timeout=10_000)
+        batch = client.receive_message_batch(max_batch_size=1, timeout=60_000)
         found = [record for message in batch for record in json.loads(b"".join(message.get_data()))]
         for message in batch:
             message.accept()

@@ -134,7 +134,7 @@ def test_a_writer_waits_for_the_lease_and_says_so(settings: Settings) -> None:
         process.stdin.close()
 
     with writer_lease(settings, "patient", wait_s=30, tell=tell):
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert len(told) == 1
     assert f"process {process.pid}" in told[0]
 
@@ -345,13 +345,13 @@ def test_a_renewal_that_fails_ends_neither_the_renewer_nor_goes_unseen(
     with writer_lease(settings, "first", pace=Pace(0.05, 0.1)):  # every commit confirms anew
         away.is_away = True
         for _ in range(5):
-            assert away.asked.acquire(timeout=10)
+            assert away.asked.acquire(timeout=60)
         with pytest.raises(LeaseError, match="the store is away"):
             ensure_held(settings)
         away.is_away = False
         ensure_held(settings)
         for _ in range(5):
-            assert away.asked.acquire(timeout=10)
+            assert away.asked.acquire(timeout=60)
         ensure_held(settings)
 
 

@@ -135,7 +135,7 @@ def test_questions_do_not_wait_for_a_copy(settings: Settings, monkeypatch: pytes
     begun, copy = Event(), Keeper._copy
 
     def late(self: Keeper, table: Table, version: int, source: str) -> str | None:
-        begun.wait(5)
+        begun.wait(60)
         return copy(self, table, version, source)
 
     monkeypatch.setattr(Keeper, "_copy", late)

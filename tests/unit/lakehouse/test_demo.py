@@ -236,7 +236,7 @@ def test_what_starts_in_the_background_is_left_at_the_end() -> None:
         seen.append("left")
 
     with in_background(manager()) as future:
-        assert future.result(timeout=5) == "address"
+        assert future.result(timeout=60) == "address"
         assert seen == ["entered"]
     assert seen == ["entered", "left"]
 
@@ -250,7 +250,7 @@ def test_what_fails_in_the_background_fails_where_it_is_asked_for() -> None:
         yield ""
 
     with pytest.raises(PlatformError, match="no Java"), in_background(manager()) as future:
-        future.result(timeout=5)
+        future.result(timeout=60)
 
 
 def test_each_step_ends_with_its_seconds(capsys: pytest.CaptureFixture[str]) -> None:
