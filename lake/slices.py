@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
+from lake.sql_text import Expression
 from runtime.errors import UsageError
 
 HOUR = timedelta(hours=1)
@@ -115,7 +116,7 @@ def hours_by_date(slices: Iterable[str]) -> dict[date, list[int]]:
     return dates
 
 
-def predicate(slices: Iterable[str]) -> str:
+def predicate(slices: Iterable[str]) -> Expression:
     """SQL over `event_date` and `event_hour` that selects exactly these slices; `false` for none.
 
     Dates with the same hours share a term, so that a month of whole days stays a short text.
@@ -130,4 +131,4 @@ def predicate(slices: Iterable[str]) -> str:
         if len(day_hours) < 24:
             term += f" AND event_hour IN ({', '.join(map(str, day_hours))})"
         terms.append(f"({term})")
-    return " OR ".join(terms) or "false"
+    return Expression(" OR ".join(terms) or "false")

@@ -1,11 +1,14 @@
 """SQL text: values as SQL spells them, for DuckDB and delta-rs where a parameter cannot stand, and what a text is.
 
-Belongs here: quoting, and telling a query from what stands behind FROM. Which SQL is asked stands where it is asked;
+Belongs here: quoting, and telling an expression, a query and
+what stands behind FROM from each other. Which SQL is asked stands where it is asked;
 Spark spells texts otherwise.
 """
 
 from typing import NewType
 
+Expression = NewType("Expression", str)
+"""What has a value in each row: a column, a literal, a condition, a figure of several rows."""
 Query = NewType("Query", str)
 """A whole SELECT, with its WITH."""
 Relation = NewType("Relation", str)

@@ -17,7 +17,7 @@ from lake.reading.series_macros import SCALAR_MACROS, series_macro
 from lake.reading.silent_hours import completeness_source
 from lake.records import publications
 from lake.records.publications import Publication
-from lake.sql_text import quoted
+from lake.sql_text import Expression, quoted
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import table_uri
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, DEVICES
@@ -57,7 +57,7 @@ class Snapshot:
             if table.name in publication.tables:
                 name = f"{table.short_name.removeprefix('device_')}_series"
                 self._connection.execute(series_macro(table, table.name, name))
-                seen = f"(FROM {table.name} WHERE {seen_by(table, 'sites')})"
+                seen = f"(FROM {table.name} WHERE {seen_by(table, Expression('sites'))})"
                 self._connection.execute(series_macro(table, seen, f"seen_{name}", "sites"))
         # where what does not fit in memory goes must lie inside what may be written, and nothing may
         self._connection.execute(f"SET allowed_directories = [{quoted(settings.lake_uri + '/')}]")

@@ -15,9 +15,10 @@ from typing import Any
 
 import duckdb
 
-from lake.sql_text import quoted_name
+from lake.sql_text import Query, Relation, quoted_name
 from transforms.windows import OPEN_COLUMNS, Window, each_reading, figures, sessions, touched
 
+_OPEN, _NEW = Relation("open_readings"), Relation("new_readings")
 _US = 1_000_000
 
 
@@ -61,7 +62,7 @@ class OpenWindows:
 
     def prepare(self) -> None:
         """Plan the statements; as with `JudgedBatches.prepare`, this comes when all tables are made."""
-        touch = f"INSERT INTO {self._changed} {touched(self.window, 'new_readings')}"
+        touch = f"INSERT INTO {self._changed} {touched(self.window, _NEW)}"
         self._connection.execute(f"PREPARE touch_{self._number} AS {touch}")
         self._connection.execute(f"PREPARE {self._asked} AS {self._question(self._partitions)}")
 
@@ -107,12 +108,12 @@ class OpenWindows:
     def _is_final(self, end_us: int, watermark_us: int) -> bool:
         return end_us + self.window.lateness_s * _US <= watermark_us
 
-    def _question(self, partitions: Sequence[int]) -> str:
+    def _question(self, partitions: Sequence[int]) -> Query:
         if self.window.kind == "session":
             by = ", ".join(map(quoted_name, self.window.by))
-            keys = f"(SELECT DISTINCT {by} FROM {self._changed})"
-            return sessions(self.window, "open_readings", keys, partitions)
+            keys = Relation(f"(SELECT DISTINCT {by} FROM {self._changed})")
+            return sessions(self.window, _OPEN, keys, partitions)
         if self.window.kind == "each":
-            return each_reading(self.window, "open_readings", "new_readings")
+            return each_reading(self.window, _OPEN, _NEW)
         # a window that changed and is due stands there twice
-        return figures(self.window, "open_readings", f"(SELECT DISTINCT * FROM {self._changed})", partitions)
+        return figures(self.window, _OPEN, Relation(f"(SELECT DISTINCT * FROM {self._changed})"), partitions)

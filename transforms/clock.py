@@ -18,6 +18,7 @@ Times are compared and cut as microseconds since 1970: with a time zone DuckDB g
 from datetime import UTC, datetime
 
 from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
+from lake.sql_text import Expression
 
 _S = 1_000_000
 _HOUR = 3600 * _S
@@ -29,41 +30,41 @@ def _first_of(year: int) -> int:
     return int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * _S
 
 
-def is_plausible(moment: str) -> str:
+def is_plausible(moment: Expression) -> Expression:
     """True for a time that a clock could show; false for null."""
     first, end = _first_of(FIRST_PLAUSIBLE_YEAR), _first_of(FIRST_IMPLAUSIBLE_YEAR)
-    return f"coalesce(epoch_us({moment}) >= {first} AND epoch_us({moment}) < {end}, false)"
+    return Expression(f"coalesce(epoch_us({moment}) >= {first} AND epoch_us({moment}) < {end}, false)")
 
 
-def is_wrong_unit(measured: str, received: str) -> str:
+def is_wrong_unit(measured: Expression, received: Expression) -> Expression:
     """True for a time in 1970 that would be that of its reception in a unit a thousand or a million times larger."""
     earliest, latest = f"(epoch_us({received}) - {_UNIT_SLACK})", f"(epoch_us({received}) + {CLOCK_AHEAD_S * _S})"
     thousand, million = (
         f"epoch_us({measured}) BETWEEN {earliest} / {factor} AND {latest} / {factor}" for factor in (1_000, 1_000_000)
     )
-    return f"coalesce({thousand} OR {million}, false)"
+    return Expression(f"coalesce({thousand} OR {million}, false)")
 
 
-def clock_status(measured: str, received: str, in_service_at: str) -> str:
+def clock_status(measured: Expression, received: Expression, in_service_at: Expression) -> Expression:
     """`clock_status`; `in_service_at` is null for a device that the registry does not know."""
-    return f"""CASE
+    return Expression(f"""CASE
         WHEN NOT {is_plausible(measured)} THEN
             CASE WHEN {is_wrong_unit(measured, received)} THEN 'wrong_unit' ELSE 'ok' END
         WHEN epoch_us({measured}) > epoch_us({received}) + {CLOCK_AHEAD_S * _S} THEN 'ahead'
         WHEN {measured} < {in_service_at} THEN 'behind'
-        ELSE 'ok' END"""
+        ELSE 'ok' END""")
 
 
-def event_at(status: str, measured: str, received: str) -> str:
+def event_at(status: Expression, measured: Expression, received: Expression) -> Expression:
     """`event_at`, from the status above."""
-    return f"CASE WHEN {status} = 'ok' AND {is_plausible(measured)} THEN {measured} ELSE {received} END"
+    return Expression(f"CASE WHEN {status} = 'ok' AND {is_plausible(measured)} THEN {measured} ELSE {received} END")
 
 
-def event_date(moment: str) -> str:
+def event_date(moment: Expression) -> Expression:
     """The UTC date of `event_at`."""
-    return f"make_timestamp(epoch_us({moment}))::DATE"
+    return Expression(f"make_timestamp(epoch_us({moment}))::DATE")
 
 
-def event_hour(moment: str) -> str:
+def event_hour(moment: Expression) -> Expression:
     """The UTC hour of `event_at`, 0 to 23."""
-    return f"(epoch_us({moment}) // {_HOUR} % 24)::INTEGER"
+    return Expression(f"(epoch_us({moment}) // {_HOUR} % 24)::INTEGER")

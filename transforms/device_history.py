@@ -7,7 +7,7 @@ which they take effect, not by arrival, so an event that comes late lands where 
 
 import json
 
-from lake.sql_text import Query, Relation, quoted
+from lake.sql_text import Expression, Query, Relation, quoted
 from lake.tables.silver import SILVER_DEVICES, SILVER_SITES
 from transforms.clock import event_date, event_hour, is_wrong_unit
 from transforms.envelope_rules import DIGEST, envelope_rules
@@ -26,12 +26,13 @@ def judged_lifecycle(bronze: Relation) -> Query:
 
     The others are for `judge_event`.
     """
-    rules = envelope_rules([*LIFECYCLE_TYPES, SITE_DECLARED], is_wrong_unit("measured_at", "received_at"))
+    received, broken = Expression("received_at"), Expression("broken")
+    rules = envelope_rules([*LIFECYCLE_TYPES, SITE_DECLARED], is_wrong_unit(Expression("measured_at"), received))
     # a lifecycle record counts when it arrived: its own time may lie years back by right
     return Query(f"""
         SELECT topic, "partition", "offset", ingest_id, received_at, received_at AS event_at,
-            {event_date("received_at")} AS event_date, {event_hour("received_at")} AS event_hour, 'ok' AS clock_status,
-            {reason_of(rules, "broken")} AS reason, {detail_of(rules, "broken")} AS detail,
+            {event_date(received)} AS event_date, {event_hour(received)} AS event_hour, 'ok' AS clock_status,
+            {reason_of(rules, broken)} AS reason, {detail_of(rules, broken)} AS detail,
             device_id, NULL::VARCHAR AS model_id, ce_type, ce_source AS source, ce_id AS message_id, measured_at,
             {DIGEST} AS payload_digest,
             CASE ce_type WHEN {quoted(SITE_DECLARED)} THEN {quoted(SILVER_SITES.name)}

@@ -6,7 +6,7 @@ Belongs here: the rules that need only bronze columns, the registry and the list
 from collections.abc import Iterable, Mapping
 
 from lake.models.catalog import Model
-from lake.sql_text import Query, Relation, quoted
+from lake.sql_text import Expression, Query, Relation, quoted
 from transforms.clock import clock_status, event_at, event_date, event_hour, is_plausible
 from transforms.packed import is_packed
 from transforms.reasons import Reason
@@ -14,27 +14,29 @@ from transforms.rules import Rule, detail_of, first_broken, listed, reason_of, s
 from wire.envelope import TELEMETRY_TYPE
 
 _REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type")
+_MEASURED, _RECEIVED = Expression("measured_at"), Expression("received_at")
 # what two payloads of the same identity are compared by; the same on every machine and in every version
 DIGEST = "(md5_number(value) >> 65)::BIGINT"
 
 
-def envelope_rules(known_types: Iterable[str], wrong_unit: str) -> list[Rule]:
+def envelope_rules(known_types: Iterable[str], wrong_unit: Expression) -> list[Rule]:
     """The rules on the Kafka key, the CloudEvents attributes and the time; the same for every topic.
 
     `wrong_unit` is true for an implausible time that says what was meant.
     """
     is_absent = {name: f"(coalesce({name}, '') = '')" for name in _REQUIRED}
     absent = ", ".join(f"CASE WHEN {condition} THEN {quoted(name)} END" for name, condition in is_absent.items())
+    no_device = Expression("coalesce(device_id, '') = ''")
+    told = Expression(f"'ce_time is ' || {shown(Expression('ce_time'))}")
+    foreign = Expression(f"'unknown ce_type ' || {shown(Expression('ce_type'))}")
+    implausible = Expression(f"NOT {is_plausible(_MEASURED)} AND NOT ({wrong_unit})")
+    lacking = Expression(" OR ".join(is_absent.values()))
     return [
-        Rule("coalesce(device_id, '') = ''", Reason.MISSING_DEVICE, "'the Kafka key is missing, empty or not UTF-8'"),
-        Rule(" OR ".join(is_absent.values()), Reason.BAD_ENVELOPE, f"'missing: ' || concat_ws(', ', {absent})"),
-        Rule(_is_other_type(known_types), Reason.BAD_ENVELOPE, f"'unknown ce_type ' || {shown('ce_type')}"),
-        Rule("measured_at IS NULL", Reason.BAD_TIME, f"'ce_time is ' || {shown('ce_time')}"),
-        Rule(
-            f"NOT {is_plausible('measured_at')} AND NOT ({wrong_unit})",
-            Reason.IMPLAUSIBLE_TIME,
-            f"'ce_time is ' || {shown('ce_time')}",
-        ),
+        Rule(no_device, Reason.MISSING_DEVICE, Expression("'the Kafka key is missing, empty or not UTF-8'")),
+        Rule(lacking, Reason.BAD_ENVELOPE, Expression(f"'missing: ' || concat_ws(', ', {absent})")),
+        Rule(_is_other_type(known_types), Reason.BAD_ENVELOPE, foreign),
+        Rule(Expression(f"{_MEASURED} IS NULL"), Reason.BAD_TIME, told),
+        Rule(implausible, Reason.IMPLAUSIBLE_TIME, told),
     ]
 
 
@@ -47,10 +49,12 @@ def judged_envelopes(
     `facts` are those of `device_history.judging_facts`. Adds `source`, `message_id`, `component_name`, `model_id`,
     `clock_status`, `event_at`, `event_date`, `event_hour`, `payload_digest`.
     """
-    of_envelope = envelope_rules([TELEMETRY_TYPE, *types], "clock_status = 'wrong_unit'")
-    unpacked = Rule(is_packed(), Reason.UNPACKED, "'its messages stand under topic ' || topic || '#1 and on'")
+    of_envelope = envelope_rules([TELEMETRY_TYPE, *types], Expression("clock_status = 'wrong_unit'"))
+    where = Expression("'its messages stand under topic ' || topic || '#1 and on'")
+    unpacked = Rule(is_packed(), Reason.UNPACKED, where)
     rules = [unpacked, *of_envelope, *_device_rules(models)]
-    status = clock_status("measured_at", "received_at", "in_service_at")
+    status = clock_status(_MEASURED, _RECEIVED, Expression("in_service_at"))
+    broken, counts_at = Expression("broken"), Expression("event_at")
     # most devices have had one model
     registry_model = """CASE WHEN len(models) < 2 THEN models[1].model_id ELSE coalesce(
         list_filter(models, lambda m: m.valid_from <= measured_at)[-1].model_id, models[1].model_id) END"""
@@ -60,34 +64,41 @@ def judged_envelopes(
                 ce_source AS source, ce_id AS message_id, nullif(ce_subject, '') AS component_name,
                 coalesce(ce_dataschema, {registry_model}) AS model_id, {DIGEST} AS payload_digest
             FROM {bronze} b LEFT JOIN {facts} f ON b.device_id = f.registered_id),
-        timed AS (SELECT *, {event_at("clock_status", "measured_at", "received_at")} AS event_at FROM known),
+        timed AS (SELECT *, {event_at(Expression("clock_status"), _MEASURED, _RECEIVED)} AS event_at FROM known),
         sliced AS (
             SELECT *, {first_broken(rules)} AS broken,
-                {event_date("event_at")} AS event_date, {event_hour("event_at")} AS event_hour
+                {event_date(counts_at)} AS event_date, {event_hour(counts_at)} AS event_hour
             FROM timed)
-        SELECT *, {reason_of(rules, "broken")} AS reason, {detail_of(rules, "broken")} AS detail FROM sliced""")
+        SELECT *, {reason_of(rules, broken)} AS reason, {detail_of(rules, broken)} AS detail FROM sliced""")
 
 
-def _is_other_type(known: Iterable[str]) -> str:
+def _is_other_type(known: Iterable[str]) -> Expression:
     names = list(known)
     other = [f"ce_type NOT IN {listed(name for name in names if not name.endswith('*'))}"]
     other += [f"NOT starts_with(ce_type, {quoted(name[:-1])})" for name in names if name.endswith("*")]
-    return " AND ".join(other)
+    return Expression(" AND ".join(other))
 
 
 def _device_rules(models: Mapping[str, Model]) -> list[Rule]:
+    model = Expression("model_id")
     components = {f"{m.model_id} {t.component}" for m in models.values() for t in m.telemetry if t.component}
     return [
-        Rule("registered_id IS NULL", Reason.UNKNOWN_DEVICE, f"'not in the registry: ' || {shown('device_id')}"),
         Rule(
-            f"coalesce(model_id NOT IN {listed(models)}, true)",
-            Reason.UNKNOWN_MODEL,
-            f"'no declared model: ' || {shown('model_id')}",
+            Expression("registered_id IS NULL"),
+            Reason.UNKNOWN_DEVICE,
+            Expression(f"'not in the registry: ' || {shown(Expression('device_id'))}"),
         ),
         Rule(
-            f"component_name IS NOT NULL AND coalesce((model_id || ' ' || component_name) NOT IN "
-            f"{listed(components)}, true)",
+            Expression(f"coalesce(model_id NOT IN {listed(models)}, true)"),
+            Reason.UNKNOWN_MODEL,
+            Expression(f"'no declared model: ' || {shown(model)}"),
+        ),
+        Rule(
+            Expression(
+                "component_name IS NOT NULL AND coalesce((model_id || ' ' || component_name) NOT IN "
+                f"{listed(components)}, true)"
+            ),
             Reason.UNKNOWN_COMPONENT,
-            f"{shown('model_id')} || ' has no component ' || {shown('component_name')}",
+            Expression(f"{shown(model)} || ' has no component ' || {shown(Expression('component_name'))}"),
         ),
     ]

@@ -17,6 +17,8 @@ And the figures must come out: gold's readings, less those that the hot path can
 it counted, give the hot figure to the last one. Otherwise the minute is unexplained, whatever may be said of it.
 """
 
+from lake.sql_text import Query, Relation
+
 FIGURES = ("reading_count", "value_min", "value_max", "value_mean", "value_last")
 CAUSES = ("late", "before", "registry", "clock", "repeat")
 UNEXPLAINED = "unexplained"
@@ -31,7 +33,7 @@ CANDIDATES = """device_id VARCHAR, metric_name VARCHAR, unit VARCHAR, "partition
 """The columns of a reading, or of a repeat, whose `first_offset` is that of the reading that it repeats."""
 
 
-def compared(hot: str, gold: str, reached_us: str) -> str:
+def compared(hot: Relation, gold: Relation, reached_us: int) -> Query:
     """SQL for the minutes of either side: key, `hot_…` and `gold_…` figures, `closed_us`, `agrees`, `is_closed`.
 
     `hot` has key, figures, closed_us, inputs, read_from; `gold` key and figures. `reached_us` is the moment up to which
@@ -40,15 +42,15 @@ def compared(hot: str, gold: str, reached_us: str) -> str:
     """
     sides = ", ".join(f"h.{name} AS hot_{name}, g.{name} AS gold_{name}" for name in FIGURES)
     same = " AND ".join(_same(f"hot_{name}", f"gold_{name}") for name in FIGURES)
-    return f"""
+    return Query(f"""
         SELECT *, coalesce({same}, false) AS agrees FROM (
             SELECT {_KEY}, {sides}, inputs, read_from, coalesce(closed_us, minute_us + open_us) AS closed_us,
                 coalesce(closed_us, minute_us + open_us) <= {reached_us} AS is_closed
             FROM {hot} h FULL JOIN {gold} g USING ({_KEY}), (SELECT max(closed_us - minute_us) AS open_us FROM {hot})
-            WHERE h.reading_count IS NOT NULL OR minute_us + open_us <= {reached_us})"""
+            WHERE h.reading_count IS NOT NULL OR minute_us + open_us <= {reached_us})""")
 
 
-def explained(differing: str, candidates: str, events: str, read_from: str) -> str:
+def explained(differing: Relation, candidates: Relation, events: Relation, read_from: Relation) -> Query:
     """SQL for the `cause` and `detail` of minutes that differ, by key.
 
     `candidates` has the columns of CANDIDATES; `events` when the first and the last lifecycle event of a device were
@@ -56,7 +58,7 @@ def explained(differing: str, candidates: str, events: str, read_from: str) -> s
     first_offset).
     """
     places, facts = _places(differing), _facts(differing, candidates, events, read_from)
-    return f"""
+    return Query(f"""
         WITH places AS ({places}), facts AS ({facts}),
         told AS (SELECT *, {_cause()} AS cause FROM facts),
         variants AS (SELECT * FROM (VALUES (0, false, false, false), (1, true, false, false), (2, false, true, false),
@@ -83,19 +85,19 @@ def explained(differing: str, candidates: str, events: str, read_from: str) -> s
             coalesce(arg_min(detail, variant) FILTER (WHERE is_proved), 'hot ' || coalesce(any_value(hot_reading_count),
                 0) || ' readings, gold ' || coalesce(any_value(gold_reading_count), 0) || '; by the lake the hot path '
                 || 'should have ' || coalesce(arg_min(reading_count, variant), 0)) AS detail
-        FROM found GROUP BY {_KEY}"""
+        FROM found GROUP BY {_KEY}""")
 
 
-def _places(differing: str) -> str:
+def _places(differing: Relation) -> Query:
     """The span of offsets of each partition that a hot figure holds."""
-    return f"""
+    return Query(f"""
         SELECT {_KEY}, e.key::INTEGER AS "partition", e.value[1] AS low, e.value[2] AS high
-        FROM (SELECT {_KEY}, unnest(map_entries(inputs::JSON::MAP(VARCHAR, BIGINT[]))) AS e FROM {differing})"""
+        FROM (SELECT {_KEY}, unnest(map_entries(inputs::JSON::MAP(VARCHAR, BIGINT[]))) AS e FROM {differing})""")
 
 
-def _facts(differing: str, candidates: str, events: str, read_from: str) -> str:
+def _facts(differing: Relation, candidates: Relation, events: Relation, read_from: Relation) -> Query:
     """What each reading shows."""
-    return f"""
+    return Query(f"""
         SELECT d.*, c.*  EXCLUDE (device_id, metric_name, unit),
             NOT is_repeat AND event_us // {_MINUTE_US} * {_MINUTE_US} = d.minute_us AS in_gold,
             coalesce(c."offset" BETWEEN p.low AND p.high, false) AS in_range,
@@ -111,7 +113,7 @@ def _facts(differing: str, candidates: str, events: str, read_from: str) -> str:
         LEFT JOIN {events} v ON v.device_id = d.device_id
         LEFT JOIN {read_from} f ON f."partition" = c."partition"
         WHERE event_us // {_MINUTE_US} * {_MINUTE_US} = d.minute_us OR coalesce(c."offset" BETWEEN p.low AND p.high,
-            false)"""
+            false)""")
 
 
 def _cause() -> str:

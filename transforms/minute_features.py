@@ -9,6 +9,7 @@ day, robustly: medians, and median deviations as scale, which some bad minutes d
 
 import hashlib
 
+from lake.sql_text import Query, Relation
 from transforms.windows import Window
 
 MINUTE_COLUMNS = {
@@ -57,21 +58,21 @@ SCORES = Window(
 _MOST = 50.0
 
 
-def features_of(minutes: str, usual: str) -> str:
+def features_of(minutes: Relation, usual: Relation) -> Query:
     """SQL for the features of minutes, with all columns of both; a minute for which nothing is usual has no row."""
     features = ", ".join(
         f"least({_MOST}, greatest(-{_MOST}, {sql}))::FLOAT AS {name}" for name, sql in FEATURES.items()
     )
-    return f"""
+    return Query(f"""
         SELECT *, {features}
         FROM (SELECT *, {_HOUR} AS hour_number FROM {minutes}) m
-        JOIN {usual} u USING ({", ".join(USUAL_KEY)})"""
+        JOIN {usual} u USING ({", ".join(USUAL_KEY)})""")
 
 
-def usual_of(minutes: str) -> str:
+def usual_of(minutes: Relation) -> Query:
     """SQL for USUAL_COLUMNS, what is usual by the given minutes."""
     by = "device_id, metric_name, unit"
-    return f"""
+    return Query(f"""
         WITH hourly AS (SELECT {by}, {_HOUR} AS hour_number, median(value_mean) AS usual_mean, count(*) AS minute_count
                         FROM {minutes} GROUP BY ALL),
         residuals AS (SELECT m.*, m.value_mean - h.usual_mean AS residual, value_max - value_min AS span
@@ -82,9 +83,11 @@ def usual_of(minutes: str) -> str:
                    FROM residuals GROUP BY ALL)
         SELECT {by}, hour_number, usual_mean, greatest(mean_scale, least_scale) AS usual_scale, usual_range,
             greatest(span_scale, least_scale) AS range_scale, minute_count
-        FROM hourly JOIN scales USING ({by}) ORDER BY ALL"""
+        FROM hourly JOIN scales USING ({by}) ORDER BY ALL""")
 
 
 def features_digest() -> str:
     """What tells one declaration of features from another."""
-    return hashlib.sha256(f"{features_of('m', 'u')}{usual_of('m')}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{features_of(Relation('m'), Relation('u'))}{usual_of(Relation('m'))}".encode()).hexdigest()[
+        :16
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from lake.sql_text import Expression
 from lake.tables.bronze import BRONZE_TELEMETRY
 from wire.envelope import ATTRIBUTES, rfc3339
 from wire.packs import Part, unpack
@@ -15,7 +16,7 @@ from wire.times import moment_of_rfc3339
 _TYPES = ("application/cloudevents", "application/senml", "application/sensml")
 
 
-def is_packed() -> str:
+def is_packed() -> Expression:
     """True for a record that is a pack by its content type, or as its payload begins like a list; false for others, and
     for the messages of packs."""
     # payloads are compared as bytes, so that an ordinary one costs two comparisons
@@ -24,7 +25,7 @@ def is_packed() -> str:
     list_behind_space = f"(value < '!'::BLOB AND starts_with(ltrim(TRY(decode(value)), {space}), '['))"
     by_type = " OR ".join(f"starts_with(lower(content_type), '{each}')" for each in _TYPES)
     is_pack = f"coalesce({by_type}, false) OR coalesce({list_begins} OR {list_behind_space}, false)"
-    return f"(topic = '{BRONZE_TELEMETRY.short_name}' AND ({is_pack}))"
+    return Expression(f"(topic = '{BRONZE_TELEMETRY.short_name}' AND ({is_pack}))")
 
 
 def messages_of(pack: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

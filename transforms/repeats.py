@@ -6,7 +6,7 @@ bronze recorded, so ticks and a rebuild keep the same one. The others are `dupli
 else `conflict`.
 """
 
-from lake.sql_text import Query, Relation
+from lake.sql_text import Expression, Query, Relation
 from transforms.reasons import Reason
 
 IDENTITY = ("source", "message_id", "measured_at")
@@ -16,12 +16,12 @@ COLUMNS = f"{', '.join(KEYS)}, {_ORDER}, payload_digest"
 """What a pool of valid records has of each."""
 
 
-def identity_hash(source: str, message_id: str, measured_at: str) -> str:
+def identity_hash(source: Expression, message_id: Expression, measured_at: Expression) -> Expression:
     """SQL for the hash of an identity, of whatever table, in any columns that hold it: the same on each machine.
 
     Records that differ in it repeat nothing of each other.
     """
-    return f"(hash({source}, {message_id}, {measured_at}) >> 1)::BIGINT"
+    return Expression(f"(hash({source}, {message_id}, {measured_at}) >> 1)::BIGINT")
 
 
 def repeated_hashes(pool: Relation) -> Query:

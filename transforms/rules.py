@@ -6,7 +6,7 @@ Belongs here: the shape of a rule and its place among others. The rules themselv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lake.sql_text import quoted
+from lake.sql_text import Expression, quoted
 from transforms.reasons import Reason
 
 
@@ -14,30 +14,30 @@ from transforms.reasons import Reason
 class Rule:
     """What refuses a record: a condition (null counts as false), the reason, and SQL for the detail in words."""
 
-    condition: str
+    condition: Expression
     reason: Reason
-    detail: str
+    detail: Expression
 
 
-def first_broken(rules: Sequence[Rule]) -> str:
+def first_broken(rules: Sequence[Rule]) -> Expression:
     """SQL for the number of the first rule that a record breaks, from 0; null when it breaks none."""
     cases = " ".join(f"WHEN {rule.condition} THEN {number}" for number, rule in enumerate(rules))
-    return f"CASE {cases} END"
+    return Expression(f"CASE {cases} END")
 
 
-def reason_of(rules: Sequence[Rule], number: str) -> str:
+def reason_of(rules: Sequence[Rule], number: Expression) -> Expression:
     """SQL for the reason code of the rule of that number; null for null."""
     return _chosen(number, (quoted(rule.reason.value) for rule in rules))
 
 
-def detail_of(rules: Sequence[Rule], number: str) -> str:
+def detail_of(rules: Sequence[Rule], number: Expression) -> Expression:
     """SQL for the detail of the rule of that number; null for null."""
     return _chosen(number, (rule.detail for rule in rules))
 
 
-def shown(expression: str) -> str:
+def shown(expression: Expression) -> Expression:
     """SQL for a value from outside as it may stand in a detail: cut short, nulls named."""
-    return f"coalesce(left({expression}::VARCHAR, 80), 'nothing')"
+    return Expression(f"coalesce(left({expression}::VARCHAR, 80), 'nothing')")
 
 
 def listed(texts: Iterable[str]) -> str:
@@ -45,6 +45,6 @@ def listed(texts: Iterable[str]) -> str:
     return f"({', '.join(map(quoted, sorted(texts))) or 'NULL'})"
 
 
-def _chosen(number: str, values: Iterable[str]) -> str:
+def _chosen(number: Expression, values: Iterable[str]) -> Expression:
     cases = " ".join(f"WHEN {place} THEN {value}" for place, value in enumerate(values))
-    return f"CASE {number} {cases} END"
+    return Expression(f"CASE {number} {cases} END")

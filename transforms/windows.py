@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lake.sql_text import quoted_name
+from lake.sql_text import Expression, Query, Relation, quoted_name
 
 OPEN_COLUMNS = {
     "device_id": "VARCHAR",
@@ -67,25 +67,25 @@ class Window:
         return self.size_s + self.gap_s + self.lateness_s
 
 
-def starts_of(window: Window) -> str:
+def starts_of(window: Window) -> Expression:
     """SQL for the list of starts, in microseconds since 1970, of the windows that a reading lies in."""
     at = "epoch_us(event_at)"
     size = window.size_s * 1_000_000
     if window.kind != "hopping":
-        return f"[({at} // {size}) * {size}]"
+        return Expression(f"[({at} // {size}) * {size}]")
     every = window.every_s * 1_000_000
-    return f"range(({at} // {every}) * {every}, {at} - {size}, -{every})"
+    return Expression(f"range(({at} // {every}) * {every}, {at} - {size}, -{every})")
 
 
-def touched(window: Window, readings: str) -> str:
+def touched(window: Window, readings: Relation) -> Query:
     """SQL for the keys and starts of the windows in which `readings`, what may stand behind FROM, lie."""
-    return (
+    return Query(
         f"SELECT DISTINCT {_keys(window.by)}, unnest({starts_of(window)}) AS start_us "
         f"FROM {readings} WHERE ({window.where})"
     )
 
 
-def figures(window: Window, readings: str, starts: str, partitions: Sequence[int]) -> str:
+def figures(window: Window, readings: Relation, starts: Relation, partitions: Sequence[int]) -> Query:
     """SQL for the figures of the windows in `starts` (keys and start_us), from all readings at hand.
 
     A row a window: keys, start_us, end_us, reading_count, offsets a partition, newest event and reception, and what the
@@ -97,15 +97,15 @@ def figures(window: Window, readings: str, starts: str, partitions: Sequence[int
     keys = "".join(f"r.{quoted_name(k)}, " for k in window.by)
     deadline = f"s.start_us + {size + window.lateness_s * 1_000_000}"
     in_time = f" AND epoch_us(r.received_at) <= {deadline}" if window.late == "drop" else ""
-    return f"""
+    return Query(f"""
         SELECT {_keys(window.by)}, start_us, start_us + {size} AS end_us, {_counts(partitions)}, {selected}
         FROM (SELECT {keys}s.start_us, r.* EXCLUDE ({_keys(window.by)})
               FROM {starts} s JOIN (SELECT * FROM {readings} WHERE ({window.where})) r
                 ON {on} AND epoch_us(r.event_at) >= s.start_us AND epoch_us(r.event_at) < s.start_us + {size}{in_time})
-        GROUP BY {_keys(window.by)}, start_us"""
+        GROUP BY {_keys(window.by)}, start_us""")
 
 
-def sessions(window: Window, readings: str, keys: str, partitions: Sequence[int]) -> str:
+def sessions(window: Window, readings: Relation, keys: Relation, partitions: Sequence[int]) -> Query:
     """SQL for the sessions of the `keys` (a relation of the key columns), as `figures`; `end_us` is gap_s after the
     last reading.
 
@@ -114,7 +114,7 @@ def sessions(window: Window, readings: str, keys: str, partitions: Sequence[int]
     gap, size = window.gap_s * 1_000_000, window.size_s * 1_000_000
     by = _keys(window.by)
     selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
-    return f"""
+    return Query(f"""
         WITH ours AS (SELECT r.* FROM {readings} r SEMI JOIN {keys} USING ({by}) WHERE ({window.where})),
         marked AS (SELECT *, epoch_us(event_at) - lag(epoch_us(event_at)) OVER w AS since
                    FROM ours WINDOW w AS (PARTITION BY {by} ORDER BY arrival)),
@@ -124,14 +124,14 @@ def sessions(window: Window, readings: str, keys: str, partitions: Sequence[int]
                 FROM numbered)
         SELECT {by}, min(epoch_us(event_at)) AS start_us, max(epoch_us(event_at)) + {gap} AS end_us,
             {_counts(partitions)}, {selected}
-        FROM cut GROUP BY {by}, run, part"""
+        FROM cut GROUP BY {by}, run, part""")
 
 
-def each_reading(window: Window, readings: str, new: str) -> str:
+def each_reading(window: Window, readings: Relation, new: Relation) -> Query:
     """SQL for a row each of the readings `new`, with `previous_value`, `previous_at`, `is_first` in its `size_s`."""
     by, size = _keys(window.by), window.size_s * 1_000_000
     selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
-    return f"""
+    return Query(f"""
         WITH near AS (SELECT r.* FROM {readings} r SEMI JOIN {new} USING ({by}) WHERE ({window.where})),
         placed AS (SELECT *, lag(value) OVER w AS previous_value, lag(event_at) OVER w AS previous_at,
                        row_number() OVER w = 1 AS is_first, (epoch_us(event_at) // {size}) * {size} AS start_us
@@ -139,7 +139,7 @@ def each_reading(window: Window, readings: str, new: str) -> str:
         SELECT {by}, epoch_us(event_at) AS start_us, epoch_us(event_at) AS end_us, 1::BIGINT AS reading_count,
             [struct_pack(p := "partition", low := "offset", high := "offset")] AS inputs,
             event_at AS last_event_at, received_at AS last_received_at, {selected}
-        FROM placed SEMI JOIN {new} USING ("partition", "offset", metric_name, unit)"""
+        FROM placed SEMI JOIN {new} USING ("partition", "offset", metric_name, unit)""")
 
 
 def _counts(partitions: Sequence[int]) -> str:

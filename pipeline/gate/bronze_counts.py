@@ -7,6 +7,7 @@ Belongs here: that one query. It is independent: it reads bronze itself and appl
 from collections.abc import Sequence
 
 from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, HOUR_MICROS
+from lake.sql_text import Query, Relation
 from pipeline.gate.profiles import covering_runs
 
 # not hash(partition, offset), which is the two hashes joined by XOR: over all pairs of some of each that comes to 0
@@ -18,14 +19,14 @@ _TIME_COUNTS = f"""coalesce(measured_at >= TIMESTAMPTZ '{FIRST_PLAUSIBLE_YEAR}-0
                     AND (in_service_at IS NULL OR measured_at >= in_service_at), false)"""
 
 
-def bronze_counts(bronze: str, devices: str, slices: Sequence[str], progress: int) -> str:
+def bronze_counts(bronze: Relation, devices: Relation, slices: Sequence[str], progress: int) -> Query:
     """Bronze telemetry by slice and its device's table: `records` that belong there, and all that was `received`.
 
     `bronze` and `devices` are what to read from, `progress` the last `ingest_id` that counts. It wants the tables
     `judged_slices` and `table_names`.
     """
     # the join on the device is what costs, so each record comes once, and is added up by both of its hours
-    return f"""
+    return Query(f"""
             WITH near AS ({" UNION ALL ".join(_near(bronze, slices, progress))}),
             timed AS (
                 SELECT *, epoch_us(measured_at) // {HOUR_MICROS} AS measured,
@@ -49,10 +50,10 @@ def bronze_counts(bronze: str, devices: str, slices: Sequence[str], progress: in
                 coalesce(sum(records) FILTER (WHERE received = hour_number), 0)::BIGINT AS received
             FROM counted LEFT JOIN table_names USING (model_id)
                 JOIN judged_slices ON hour_number = belongs OR hour_number = received
-            GROUP BY slice, table_name"""
+            GROUP BY slice, table_name""")
 
 
-def _near(bronze: str, slices: Sequence[str], progress: int) -> list[str]:
+def _near(bronze: Relation, slices: Sequence[str], progress: int) -> list[Query]:
     """Queries of the records that may count in the slices, `is_received` when they were received in them.
 
     A record whose time counts lies in its measured_hour, and was received at most CLOCK_AHEAD_S earlier, which
@@ -68,8 +69,9 @@ def _near(bronze: str, slices: Sequence[str], progress: int) -> list[str]:
             (False, f"{about} AND received_hour > {last}"),
             (False, f"{about} AND received_hour >= {first - slack} AND received_hour < {first}"),
         ):
-            queries.append(
+            query = Query(
                 f'SELECT device_id, measured_at, received_at, "partition", "offset", {first} AS first, {last} AS last, '
                 f"{is_received} AS is_received FROM {bronze} WHERE ingest_id <= {progress} AND {where}"
             )
+            queries.append(query)
     return queries

@@ -14,7 +14,7 @@ import duckdb
 
 from lake.models.catalog import Model
 from lake.slices import slices_of_day
-from lake.sql_text import quoted
+from lake.sql_text import Query, quoted, relation
 from lake.tables.contracts import Table
 from pipeline.gate.candidates import Plan
 from pipeline.gate.profiles import covering_runs, window_scan
@@ -52,19 +52,19 @@ def create_bounds(
     )
 
 
-def bounded(table: Table, source: str) -> str:
+def bounded(table: Table, source: Query) -> Query:
     """SQL for the rows of `source`, those of a gold table, with `minimum` and `maximum` where it has values."""
     if "metric_name" not in table.column_names:
         return source
     if "model_id" not in table.column_names:
-        return f"{source} LEFT JOIN ({_WIDEST}) USING (metric_name, unit)"
-    return f"""
+        return Query(f"SELECT * FROM {relation(source)} LEFT JOIN ({_WIDEST}) USING (metric_name, unit)")
+    return Query(f"""
         SELECT found.*,
             CASE WHEN mixed.device_id IS NULL THEN own.minimum ELSE widest.minimum END AS minimum,
             CASE WHEN mixed.device_id IS NULL THEN own.maximum ELSE widest.maximum END AS maximum
-        FROM ({source}) AS found LEFT JOIN bounds AS own USING (model_id, metric_name, unit)
+        FROM {relation(source)} AS found LEFT JOIN bounds AS own USING (model_id, metric_name, unit)
             LEFT JOIN ({_WIDEST}) AS widest USING (metric_name, unit)
-            LEFT JOIN mixed_devices AS mixed ON mixed.device_id = found.device_id"""
+            LEFT JOIN mixed_devices AS mixed ON mixed.device_id = found.device_id""")
 
 
 def tables_that_share(models: Iterable[Model]) -> list[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 from lake.models.catalog import Model, silver_tables
 from lake.models.kind_columns import kind_columns
 from lake.slices import HOUR_MICROS, slices_of_day
-from lake.sql_text import quoted
+from lake.sql_text import Expression, Query, Relation, quoted, relation
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.tables.contracts import AddsUp, Table
@@ -108,54 +108,56 @@ class Gold:
             frame["is_empty"] = ((frame["rows"] == 0) & (frame["source_rows"] > 0)).astype(int)
         return frame
 
-    def _parts(self, table: Table) -> Iterator[tuple[str, str]]:
+    def _parts(self, table: Table) -> Iterator[tuple[str, Query]]:
         """What a table's profile has beside its declared part: CTE name and SQL, each by `slice`."""
         is_counted = any(sum_.finer is None for sum_ in table.adds_up)
         for sum_ in table.adds_up:
             if sum_.finer is None:
                 ours = "is_metric" if table.kind is None else f"kind = {quoted(table.kind)}"
-                measured = f"(SELECT * FROM silver_metrics WHERE {ours})"
-                yield "source", f"SELECT slice, sum(readings) AS source_rows FROM {measured} GROUP BY slice"
+                measured = relation(Query(f"SELECT * FROM silver_metrics WHERE {ours}"))
+                yield "source", Query(f"SELECT slice, sum(readings) AS source_rows FROM {measured} GROUP BY slice")
                 yield "reconciled", reconciled(measured)
             else:
                 differing = disagreeing(self._finer(table, sum_), sum_, "value_min" in table.column_names)
-                yield "agreed", f"SELECT slice, disagreeing FROM ({differing})" if is_counted else differing
+                alone = Query(f"SELECT slice, disagreeing FROM {relation(differing)}")
+                yield "agreed", alone if is_counted else differing
         yield from kind_parts(table)
         if table == DEVICE_COMPLETENESS:
-            yield "source", "SELECT slice, sum(readings) AS source_rows FROM silver_readings GROUP BY slice"
+            yield "source", Query("SELECT slice, sum(readings) AS source_rows FROM silver_readings GROUP BY slice")
         if table == DEVICE_SILENCES:
             yield "inside", _HEARD
         if table == DEVICE_LATEST:
-            yield "held", _from_held("event_at")
+            yield "held", _from_held(Expression("event_at"))
             if self.plan.hours:
                 yield "covered", _BEHIND
             else:
-                yield "covered", f"SELECT {quoted(UNSLICED)} AS slice, 0 AS behind"
+                yield "covered", Query(f"SELECT {quoted(UNSLICED)} AS slice, 0 AS behind")
         if table == DEVICES:
             source = scan(table_uri(self.settings, SILVER_DEVICES.name), self.plan.inputs[SILVER_DEVICES.name])
-            yield "held", _from_held("last_event_at")
-            yield "registry", f"SELECT 'all' AS slice, count(DISTINCT device_id) AS registry_devices FROM {source}"
+            yield "held", _from_held(Expression("last_event_at"))
+            counted = f"count(DISTINCT device_id) AS registry_devices FROM {source}"
+            yield "registry", Query(f"SELECT {quoted(UNSLICED)} AS slice, {counted}")
         if table == SITES:
             yield "registry", self._registry_sites()
         if table == CALENDAR:
             yield "days", _BROKEN_DAYS
 
-    def _registry_sites(self) -> str:
+    def _registry_sites(self) -> Query:
         """Counts the sites that are declared or that a record of a device names."""
         tables = [table.name for table in UNSLICED_SILVER if table.name in self.plan.inputs]
         sources = [scan(table_uri(self.settings, name), self.plan.inputs[name]) for name in tables]
         sites = " UNION ALL ".join(f"SELECT site_id FROM {source}" for source in sources)
-        return f"SELECT {quoted(UNSLICED)} AS slice, count(DISTINCT site_id) AS registry_sites FROM ({sites})"
+        return Query(f"SELECT {quoted(UNSLICED)} AS slice, count(DISTINCT site_id) AS registry_sites FROM ({sites})")
 
-    def _finer(self, table: Table, sum_: AddsUp) -> str:
+    def _finer(self, table: Table, sum_: AddsUp) -> Query:
         """The rows of a finer table that those of the planned slices of `table` sum up."""
         if table in OF_LOCAL_DAYS:
             return local_hours_of_days(self.connection, self.settings, self.plan, table, sum_)
         finer = next(each for each in GOLD_TABLES if each.name == sum_.finer)
         if finer.sliced_by == table.sliced_by:
-            return f"SELECT * FROM {_planned(finer)}"
+            return Query(f"SELECT * FROM {_planned(finer)}")
         assert finer in BUILT_UPON, f"{table.name} adds up over {finer.name}, of which builds know no earlier rows"
-        return " UNION ALL ".join(self._hours_of_days(finer, sum_))
+        return Query(" UNION ALL ".join(self._hours_of_days(finer, sum_)))
 
     def _hours_of_days(self, finer: Table, sum_: AddsUp) -> Iterator[str]:
         """The hours that the planned days consist of: those of the candidate, else those published."""
@@ -199,19 +201,19 @@ class Gold:
             )
 
 
-def _rows(table: Table) -> str:
+def _rows(table: Table) -> Query:
     """A candidate table's rows with their `slice`, and with bounds where it has values."""
-    return bounded(table, f"SELECT * FROM {_planned(table)}")
+    return bounded(table, Query(f"SELECT * FROM {_planned(table)}"))
 
 
-def _planned(table: Table) -> str:
+def _planned(table: Table) -> Relation:
     """FROM clause for the rows of a candidate table that lie in the plan, with their `slice`."""
     name = f"{SCHEMA}.{table.short_name}"
     if table in HOURLY:
-        return f"{name} JOIN judged_slices USING (event_date, event_hour)"
+        return Relation(f"{name} JOIN judged_slices USING (event_date, event_hour)")
     if table in DAILY:
-        return f"{name} JOIN judged_days USING (event_date)"
-    return f"(SELECT *, {quoted(UNSLICED)} AS slice FROM {name})"
+        return Relation(f"{name} JOIN judged_days USING (event_date)")
+    return Relation(f"(SELECT *, {quoted(UNSLICED)} AS slice FROM {name})")
 
 
 def _aggregates(table: Table) -> dict[str, str]:
@@ -262,25 +264,25 @@ def _aggregates(table: Table) -> dict[str, str]:
     return result | kind_aggregates(table)
 
 
-def _from_held(moment: str) -> str:
-    return f"""
+def _from_held(moment: Expression) -> Query:
+    return Query(f"""
         SELECT {quoted(UNSLICED)} AS slice, count(*) AS from_held
-        FROM rows JOIN held_hours AS held ON {moment}::DATE = held.event_date AND hour({moment}) = held.event_hour"""
+        FROM rows JOIN held_hours AS held ON {moment}::DATE = held.event_date AND hour({moment}) = held.event_hour""")
 
 
-_BROKEN_DAYS = f"""
+_BROKEN_DAYS = Query(f"""
     SELECT {quoted(UNSLICED)} AS slice, count(*) AS broken_days
     FROM (
         SELECT *, lead(starts_at) OVER (PARTITION BY zone ORDER BY day_date) AS next_at FROM rows
     )
     WHERE next_at <> ends_at OR hours_in_day <> (epoch_us(ends_at) - epoch_us(starts_at)) / {HOUR_MICROS}
-        OR hours_in_day <= 0 OR is_dst_change <> (hours_in_day <> 24)"""
-_HEARD = f"""
+        OR hours_in_day <= 0 OR is_dst_change <> (hours_in_day <> 24)""")
+_HEARD = Query(f"""
     SELECT {quoted(UNSLICED)} AS slice, count(*) AS heard
     FROM rows JOIN (
         SELECT hour_number FROM silver_readings JOIN judged_slices USING (slice) WHERE readings > 0
-    ) ON epoch_us(hour_at) // {HOUR_MICROS} <= hour_number AND epoch_us(until_at) // {HOUR_MICROS} > hour_number"""
-_BEHIND = f"""
+    ) ON epoch_us(hour_at) // {HOUR_MICROS} <= hour_number AND epoch_us(until_at) // {HOUR_MICROS} > hour_number""")
+_BEHIND = Query(f"""
     SELECT {quoted(UNSLICED)} AS slice, count(*) FILTER (WHERE coalesce(event_at < newest, true)) AS behind
     FROM (SELECT {_METRIC}, max(minute_at) AS newest FROM {_planned(DEVICE_MINUTES)} GROUP BY ALL)
-        LEFT JOIN rows USING ({_METRIC})"""
+        LEFT JOIN rows USING ({_METRIC})""")

@@ -4,13 +4,14 @@ Belongs here: comparing a table's `rows` (the CTE of its profile) with silver, a
 sums. Which tables are compared with which, they declare themselves (`adds_up`).
 """
 
+from lake.sql_text import Query, Relation, relation
 from lake.tables.contracts import AddsUp
 
 
-def reconciled(measured: str) -> str:
+def reconciled(measured: Relation) -> Query:
     """SQL that counts by slice the readings by which `rows` differ from `measured`: slice, metric_name, unit and
     readings."""
-    return f"""
+    return Query(f"""
     SELECT slice, sum(abs(ours - theirs)) AS unreconciled,
         string_agg(metric_name || ' ' || unit || ' has ' || ours || ' of ' || theirs, ', ') AS unreconciled_detail
     FROM (
@@ -19,10 +20,10 @@ def reconciled(measured: str) -> str:
             FULL JOIN (SELECT slice, metric_name, unit, sum(readings) AS readings FROM {measured} GROUP BY ALL)
                 USING (slice, metric_name, unit)
     )
-    WHERE ours <> theirs GROUP BY slice"""
+    WHERE ours <> theirs GROUP BY slice""")
 
 
-def disagreeing(parts: str, sum_: AddsUp, has_extremes: bool) -> str:
+def disagreeing(parts: Query, sum_: AddsUp, has_extremes: bool) -> Query:
     """SQL that counts by slice the keys at which `rows` differ from the sum of `parts` (the finer table)."""
     key = ", ".join(sum_.by)
     sums = "".join(f", sum({name}) AS {name}" for name in sum_.sums)
@@ -33,15 +34,15 @@ def disagreeing(parts: str, sum_: AddsUp, has_extremes: bool) -> str:
     )
     low, high = ("min(value_min)", "max(value_max)") if has_extremes else ("NULL", "NULL")
 
-    def summed(source: str) -> str:
-        return (
+    def summed(source: Relation) -> Query:
+        return Query(
             f"SELECT slice, {key}, sum(reading_count) AS readings, {low} AS low, {high} AS high{sums} "
             f"FROM {source} GROUP BY slice, {key}"
         )
 
-    return f"""
+    return Query(f"""
         SELECT slice, coalesce(sum(parts.readings), 0) AS source_rows, count(*) FILTER (
             WHERE whole.readings IS DISTINCT FROM parts.readings OR whole.low IS DISTINCT FROM parts.low
                 OR whole.high IS DISTINCT FROM parts.high{differing}) AS disagreeing
-        FROM ({summed("rows")}) AS whole FULL JOIN ({summed(f"({parts})")}) AS parts USING (slice, {key})
-        GROUP BY slice"""
+        FROM ({summed(Relation("rows"))}) AS whole FULL JOIN ({summed(relation(parts))}) AS parts USING (slice, {key})
+        GROUP BY slice""")

@@ -6,6 +6,7 @@ are made by stand in docs/guide/kinds.md.
 
 from collections.abc import Iterator, Mapping
 
+from lake.sql_text import Query
 from lake.tables.contracts import Table
 from lake.tables.gold_kinds import (
     COUNTER_DAYS,
@@ -96,14 +97,14 @@ def kind_aggregates(table: Table) -> dict[str, str]:
     return {_CONTRADICTING: f"count(*) FILTER (WHERE {' OR '.join(f'({each})' for each in conditions)})"}
 
 
-def kind_parts(table: Table) -> Iterator[tuple[str, str]]:
+def kind_parts(table: Table) -> Iterator[tuple[str, Query]]:
     """CTEs (name, SQL) by `slice` over `rows`: devices and metrics that are in states for longer than the period."""
     if table.name in _SECONDS:
         yield (
             "filled",
-            f"""
+            Query(f"""
             SELECT slice, count(*) AS overfull FROM (
                 SELECT slice, device_id, metric_name, unit FROM rows GROUP BY ALL
                 HAVING sum(duration_s) > {_SECONDS[table.name]} + 1e-6 OR count(*) FILTER (WHERE is_last) <> 1
-            ) GROUP BY slice""",
+            ) GROUP BY slice"""),
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import duckdb
 
+from lake.sql_text import Query, relation
 from lake.tables.contracts import AddsUp, Table
 from lake.tables.gold import DEVICE_HOURS, DEVICE_MINUTES
 from lake.tables.gold_kinds import COUNTER_HOURS, COUNTER_MINUTES
@@ -22,7 +23,7 @@ _HOURS_AND_MINUTES = {each[0].name: each for each in ((DEVICE_HOURS, DEVICE_MINU
 
 def local_hours_of_days(
     connection: duckdb.DuckDBPyConnection, settings: Settings, plan: Plan, table: Table, sum_: AddsUp
-) -> str:
+) -> Query:
     """SQL for the planned days: slice (a day), the columns that `table` adds up by, readings, its extremes and sums.
 
     Wants the tables `judged_slices` and `judged_days`.
@@ -36,12 +37,12 @@ def local_hours_of_days(
     ]
     columns = ", ".join(names)
     empty = f"SELECT event_date::VARCHAR AS slice, {columns} FROM {SCHEMA}.{table.short_name} WHERE false"
-    return " UNION ALL ".join(parts) or empty
+    return Query(" UNION ALL ".join(parts) or empty)
 
 
 def _rows(
     connection: duckdb.DuckDBPyConnection, settings: Settings, plan: Plan, table: Table, names: list[str]
-) -> Iterator[str]:
+) -> Iterator[Query]:
     """The rows of a table that lie in hours of the planned days which are whole, or, of minutes, are not."""
     is_minutes = table in (DEVICE_MINUTES, COUNTER_MINUTES)
     where = "local.is_whole"
@@ -49,13 +50,14 @@ def _rows(
         where = "NOT local.is_whole AND minute_at >= local.starts_at AND minute_at < local.ends_at"
     hours = _hours(connection, is_whole=not is_minutes)
     if hours & set(plan.hours):
-        rows = f"FROM {SCHEMA}.{table.short_name} SEMI JOIN judged_slices USING (event_date, event_hour)"
+        rows = Query(f"FROM {SCHEMA}.{table.short_name} SEMI JOIN judged_slices USING (event_date, event_hour)")
         yield _in_days(rows, names, where)
     kept, published = hours - set(plan.hours), plan.published.get(table.name)
     if kept and published is not None:
         columns = [*names, *(["minute_at"] if is_minutes else [])]
-        rows = window_scan(settings, table.name, published, covering_runs(kept), columns)
-        yield _in_days(f"FROM ({rows}) ANTI JOIN judged_slices USING (event_date, event_hour)", names, where)
+        earlier = relation(window_scan(settings, table.name, published, covering_runs(kept), columns))
+        rows = Query(f"FROM {earlier} ANTI JOIN judged_slices USING (event_date, event_hour)")
+        yield _in_days(rows, names, where)
 
 
 def _hours(connection: duckdb.DuckDBPyConnection, *, is_whole: bool) -> set[str]:
@@ -66,14 +68,14 @@ def _hours(connection: duckdb.DuckDBPyConnection, *, is_whole: bool) -> set[str]
     return {slice_ for (slice_,) in found}
 
 
-def _in_days(rows: str, names: list[str], where: str) -> str:
+def _in_days(rows: Query, names: list[str], where: str) -> Query:
     """Rows with the planned local day of their site that they lie in."""
     columns = ", ".join("coalesce(there.site_id, 'unknown') AS site_id" if n == "site_id" else n for n in names)
-    return f"""
+    return Query(f"""
         SELECT slice, {columns}
-        FROM ({rows}) AS there
+        FROM {relation(rows)} AS there
             LEFT JOIN candidate.plan.sites AS sites ON sites.site_id = there.site_id AND sites.site_id <> 'unknown'
             JOIN {_LOCAL_HOURS} AS local ON local.zone = coalesce(sites.zone, 'UTC')
                 AND local.event_date = there.event_date AND local.event_hour = there.event_hour
             JOIN judged_days ON judged_days.event_date = local.day_date
-        WHERE {where}"""
+        WHERE {where}""")

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lake.models.catalog import Model, silver_tables
 from lake.slices import HOUR_MICROS
-from lake.sql_text import quoted
+from lake.sql_text import Query, quoted
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.tables.bronze import BRONZE_TELEMETRY, OF_TELEMETRY
@@ -155,7 +155,7 @@ class Silver:
         return fetch(
             self.connection,
             f"""
-            WITH {declared_profile(self.connection, table, f"SELECT *, 'all' AS slice FROM {source}", {})},
+            WITH {declared_profile(self.connection, table, Query(f"SELECT *, 'all' AS slice FROM {source}"), {})},
             currents AS (
                 SELECT count(*) FILTER (WHERE current_records <> 1) AS not_one_current
                 FROM (SELECT count(*) FILTER (WHERE is_current) AS current_records FROM rows GROUP BY {of})
@@ -178,16 +178,16 @@ class Silver:
             return 0
         return int(max(at for at in newest if at) - (ours or first * 3600))
 
-    def _rows(self, table: str, columns: Sequence[str]) -> str:
+    def _rows(self, table: str, columns: Sequence[str]) -> Query:
         return sliced_scan(self.settings, table, self.inputs[table], self.slices, columns)
 
-    def _held(self, rows: str) -> str:
+    def _held(self, rows: Query) -> Query:
         """SQL for the same rows: they are read several times, and once they are in memory the files of a history, of
         which each has few, are not opened each time. More than fit in little memory are read from their files."""
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE held AS SELECT * FROM ({rows}) LIMIT {_HELD_ROWS + 1}")
         ((count,),) = self.connection.sql("SELECT count(*) FROM held").fetchall()
         if count <= _HELD_ROWS:
-            return "SELECT * FROM held"
+            return Query("SELECT * FROM held")
         self.connection.execute("DROP TABLE held")
         return rows
 

@@ -20,6 +20,7 @@ from lake.column_types import duckdb_type
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.slices import predicate
+from lake.sql_text import Relation
 from lake.storage.delta import (
     HOOKS,
     WRITER,
@@ -173,7 +174,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, run: Run, published: Publica
         QUALIFY row_number() OVER (PARTITION BY device_id, metric_name, unit, minute_us
             ORDER BY reading_count DESC) = 1""")
     connection.execute(f"CREATE TABLE gold AS {_gold(run.settings, published, hours)}")
-    connection.execute(f"CREATE TABLE sides AS {compared('hot', 'gold', str(reached))}")
+    connection.execute(f"CREATE TABLE sides AS {compared(Relation('hot'), Relation('gold'), reached)}")
     evidence.gather("sides", hours)
     connection.execute(
         'CREATE TABLE read_from AS SELECT e.key::INTEGER AS "partition", min(e.value) AS first_offset FROM (SELECT '
@@ -184,7 +185,8 @@ def _compare(connection: duckdb.DuckDBPyConnection, run: Run, published: Publica
     connection.execute(
         "CREATE TABLE differing AS SELECT * EXCLUDE (wait) FROM settled WHERE NOT agrees AND wait IS NULL"
     )
-    connection.execute(f"CREATE TABLE causes AS {explained('differing', 'candidates', 'registry_events', 'read_from')}")
+    named = map(Relation, ("differing", "candidates", "registry_events", "read_from"))
+    connection.execute(f"CREATE TABLE causes AS {explained(*named)}")
     sides = ", ".join(f"{side}_{name}" for side in ("hot", "gold") for name in FIGURES)
     connection.execute(f"""
         CREATE TABLE compared AS SELECT device_id, metric_name, unit, make_timestamptz(minute_us) AS minute_at,

@@ -209,7 +209,7 @@ def _gold_rows(reader: Reader, models: Models, reading: Row) -> list[tuple[str, 
 
 def _counts_in(table: Table, metrics: Sequence[tuple[str, str]], reading: Row) -> str:
     """The rows of a gold table that a reading counts in, by what the table says of its slices, period and key."""
-    terms = []
+    terms: list[str] = []
     in_hour = f"event_date = DATE '{reading['event_date']}' AND event_hour = {reading['event_hour']}"
     device = f"device_id = {quoted(reading['device_id'])}"
     if table in OF_LOCAL_DAYS:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lake.reading.reader import Reader
 from lake.slices import HOUR
-from lake.sql_text import quoted
+from lake.sql_text import Expression, quoted
 from runtime.errors import UsageError
 
 Row = dict[str, Any]
@@ -21,27 +21,28 @@ def start_of(value: datetime | date | None) -> datetime | None:
     return datetime.combine(value, datetime.min.time(), UTC)
 
 
-def within(start: datetime, length: timedelta) -> str:
+def within(start: datetime, length: timedelta) -> Expression:
     """SQL for the readings of a period; the date stands alone, as delta_scan skips files by it."""
     moments = f"event_at >= {timestamp(start)} AND event_at < {timestamp(start + length)}"
     hour = f" AND event_hour = {start.astimezone(UTC).hour}" if length <= HOUR else ""
-    return f"event_date = DATE '{start.astimezone(UTC).date()}'{hour} AND {moments}"
+    return Expression(f"event_date = DATE '{start.astimezone(UTC).date()}'{hour} AND {moments}")
 
 
-def within_local_day(row: Row) -> str:
+def within_local_day(row: Row) -> Expression:
     """SQL for the readings of a row of `gold.site_days`; one of before sites had zones is about the UTC day."""
     start: datetime = row["starts_at"] or datetime.combine(row["day_date"], datetime.min.time(), UTC)
     end = start + HOUR * float(row["hours_in_day"] or 24)
     terms = [*dates_near(row["event_date"]), f"event_at >= {timestamp(start)}", f"event_at < {timestamp(end)}"]
-    return " AND ".join(terms)
+    return Expression(" AND ".join(terms))
 
 
-def local_day_of(moment: datetime) -> str:
+def local_day_of(moment: datetime) -> Expression:
     """SQL for the rows of `gold.site_days` whose day the moment lies in."""
     start = "coalesce(starts_at, event_date::TIMESTAMPTZ)"
     length = f"to_microseconds((coalesce(hours_in_day, 24) * {HOUR // timedelta(microseconds=1)})::BIGINT)"
     at = timestamp(moment)
-    return " AND ".join([*dates_near(moment.astimezone(UTC).date()), f"{start} <= {at}", f"{start} + {length} > {at}"])
+    terms = [*dates_near(moment.astimezone(UTC).date()), f"{start} <= {at}", f"{start} + {length} > {at}"]
+    return Expression(" AND ".join(terms))
 
 
 def dates_near(day: date) -> tuple[str, str]:
@@ -63,23 +64,23 @@ def columns_of(reader: Reader, table: str) -> list[str]:
     ]
 
 
-def literal(name: str, kind: str, text: str) -> str:
+def literal(name: str, kind: str, text: str) -> Expression:
     """What a person typed for a column of this Spark type. Raises UsageError."""
     try:
         if kind == "timestamp":
             moment = datetime.fromisoformat(text)
             return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         if kind == "date":
-            return f"DATE '{date.fromisoformat(text)}'"
+            return Expression(f"DATE '{date.fromisoformat(text)}'")
         if kind in ("int", "bigint"):
-            return str(int(text))
+            return Expression(str(int(text)))
         if kind == "double":
-            return repr(float(text))
+            return Expression(repr(float(text)))
     except ValueError as error:
         raise UsageError(f"{name} is a {kind}, and {text!r} is none.") from error
-    return quoted(text)
+    return Expression(quoted(text))
 
 
-def timestamp(moment: datetime) -> str:
+def timestamp(moment: datetime) -> Expression:
     """A moment, in UTC."""
-    return f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'"
+    return Expression(f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat()}'")

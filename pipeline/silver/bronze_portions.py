@@ -11,7 +11,7 @@ import duckdb
 from deltalake import DeltaTable
 
 from lake.slices import HOUR_MICROS, slice_start
-from lake.sql_text import Query
+from lake.sql_text import Expression, Query
 from lake.storage.delta import open_table, require_table
 from lake.storage.locations import table_uri
 from lake.storage.skipping import DataFile, address, files_within, limits, portions, rows_of_files
@@ -93,7 +93,7 @@ def hashes_of(bronze: Query) -> Query:
 
     Without a source, an id or a time a record is refused whatever it repeats, and all such records have one hash.
     """
-    hashed = identity_hash("ce_source", "ce_id", "measured_at")
+    hashed = identity_hash(*map(Expression, ("ce_source", "ce_id", "measured_at")))
     known = "ce_source <> '' AND ce_id <> '' AND measured_at IS NOT NULL"
     return Query(f"SELECT {hashed} AS identity FROM ({bronze}) WHERE {known}")
 
@@ -123,7 +123,7 @@ def _earlier(settings: Settings, name: str, opened: DeltaTable, hours: Collectio
     ]
     first, last = min(hours) * HOUR_MICROS, (max(hours) + 1) * HOUR_MICROS
     within = f"measured_at BETWEEN make_timestamptz({first}) AND make_timestamptz({last}) AND ingest_id <= {done}"
-    hashed = identity_hash("source", "message_id", "measured_at")
+    hashed = identity_hash(*map(Expression, ("source", "message_id", "measured_at")))
     return [
         Query(f"SELECT {hashed} AS identity FROM {rows_of_files(portion)} WHERE {within}")
         for portion in portions(near, RECORDS_A_TASK)

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from lake.models.catalog import silver_tables
 from lake.slices import HOUR_MICROS, runs_of, slice_of, slices_of_runs
-from lake.sql_text import Relation
+from lake.sql_text import Expression, Relation
 from lake.storage.applications import App
 from lake.storage.duckdb_connection import connect
 from lake.storage.slice_commits import NewRows, append_once, replace_once
@@ -163,6 +163,6 @@ def _rows(connection: duckdb.DuckDBPyConnection, history: str) -> list[dict[str,
 def _slices(connection: duckdb.DuckDBPyConnection, rows: str) -> set[str]:
     moments = " UNION ALL ".join(f"SELECT {name} AS moment FROM {rows}" for name in _MOMENTS)
     found = connection.execute(
-        f"SELECT DISTINCT epoch_us(moment) // {HOUR_MICROS} FROM ({moments}) WHERE {is_plausible('moment')}"
+        f"SELECT DISTINCT epoch_us(moment) // {HOUR_MICROS} FROM ({moments}) WHERE {is_plausible(Expression('moment'))}"
     )
     return {slice_of(datetime.fromtimestamp(hour * 3600, UTC)) for (hour,) in found.fetchall()}

@@ -21,7 +21,7 @@ import pyarrow as pa
 from lake.code_version import code_version
 from lake.models.catalog import Model
 from lake.slices import predicate
-from lake.sql_text import Query, Relation
+from lake.sql_text import Expression, Query, Relation
 from lake.storage.parquet_files import write_files
 from lake.storage.staging import stage, staged
 from lake.tables.contracts import Table
@@ -134,8 +134,9 @@ def _judged(
             yield FILE, sink.table.name, json.dumps(asdict(action))
 
 
-def _is_suspect(source: str, message_id: str) -> str:
-    return f"{identity_hash(source, message_id, 'measured_at')} IN (FROM suspects)"
+def _is_suspect(source: str, message_id: str) -> Expression:
+    hashed = identity_hash(*map(Expression, (source, message_id, "measured_at")))
+    return Expression(f"{hashed} IN (FROM suspects)")
 
 
 def _numbers(batches: Iterable[pa.RecordBatch]) -> Iterator[int]:

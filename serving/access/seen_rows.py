@@ -9,6 +9,7 @@ sites, and is seen by who sees both: its figures would tell of the one what only
 from datetime import timedelta
 from typing import Any
 
+from lake.sql_text import Expression
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_HOURS
 from serving.access.doors import Caller
@@ -16,22 +17,22 @@ from serving.access.doors import Caller
 _DAY = timedelta(days=1)
 
 
-def seen_rows(table: Table, caller: Caller) -> tuple[str, list[Any]]:
+def seen_rows(table: Table, caller: Caller) -> tuple[Expression, list[Any]]:
     """A condition for the rows of a table that the caller sees, and its parameters."""
     if caller.sites is None:
-        return "true", []
-    condition = seen_by(table, "?::VARCHAR[]")
+        return Expression("true"), []
+    condition = seen_by(table, Expression("?::VARCHAR[]"))
     return condition, [list(caller.sites)] * condition.count("?")
 
 
-def seen_by(table: Table, sites: str) -> str:
+def seen_by(table: Table, sites: Expression) -> Expression:
     """A condition for the rows of a table at some sites, an SQL expression of a list."""
-    here = f"list_contains({sites}, site_id)"
+    here = Expression(f"list_contains({sites}, site_id)")
     if not may_span_sites(table):
         return here
     elsewhere = f"""FROM {DEVICE_HOURS.name} h WHERE h.device_id = {table.short_name}.device_id
         AND h.event_date = {table.short_name}.event_date AND NOT coalesce(list_contains({sites}, h.site_id), false)"""
-    return f"{here} AND NOT EXISTS ({elsewhere})"
+    return Expression(f"{here} AND NOT EXISTS ({elsewhere})")
 
 
 def may_span_sites(table: Table) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake.sql_text import quoted_name
+from lake.sql_text import Relation, quoted_name
 from runtime.errors import LakehouseError, PlatformError, UsageError
 from runtime.settings import Settings
 from streams.open_windows import WindowResult
@@ -72,7 +72,9 @@ class Model:
         self._connection.execute("SET TimeZone = 'UTC'")
         # planned on an empty table, as in the loop
         self._connection.execute("SET disabled_optimizers = 'statistics_propagation'")
-        self._connection.execute(f"PREPARE features AS {features_of('minutes', 'usual')} ORDER BY place")
+        self._connection.execute(
+            f"PREPARE features AS {features_of(Relation('minutes'), Relation('usual'))} ORDER BY place"
+        )
 
     def close(self) -> None:
         """Let go of what is usual."""

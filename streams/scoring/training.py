@@ -104,9 +104,9 @@ def _minutes(connection: duckdb.DuckDBPyConnection, source: Relation, options: T
     first, last, minute_count, device_count = _take(connection, source, options)
     cut = last - (last - first) * _HELD_OUT
     connection.execute(f"CREATE TABLE known AS FROM minutes WHERE minute_at < TIMESTAMPTZ '{cut}'")
-    connection.execute(f"CREATE TABLE usual AS {usual_of('known')}")
-    known = _features(connection, "known")
-    held_out = _features(connection, f"(FROM minutes WHERE minute_at >= TIMESTAMPTZ '{cut}')")
+    connection.execute(f"CREATE TABLE usual AS {usual_of(Relation('known'))}")
+    known = _features(connection, Relation("known"))
+    held_out = _features(connection, Relation(f"(FROM minutes WHERE minute_at >= TIMESTAMPTZ '{cut}')"))
     fewest = min(known.num_rows, held_out.num_rows)
     if cut - first < _LEAST_SPAN or fewest < _LEAST_MINUTES:
         raise UsageError(
@@ -141,10 +141,10 @@ def _take(
     return first, last, minute_count, device_count
 
 
-def _features(connection: duckdb.DuckDBPyConnection, minutes: str) -> pa.Table:
+def _features(connection: duckdb.DuckDBPyConnection, minutes: Relation) -> pa.Table:
     """Features of minutes, of as many as are needed: the same ones each time."""
     return connection.execute(
-        f"""SELECT {", ".join(FEATURES)} FROM ({features_of(minutes, "usual")})
+        f"""SELECT {", ".join(FEATURES)} FROM ({features_of(minutes, Relation("usual"))})
         ORDER BY hash(device_id, metric_name, unit, minute_at), device_id, metric_name, unit, minute_at
         LIMIT {_MOST_MINUTES}"""
     ).to_arrow_table()
