@@ -181,6 +181,27 @@ carried as (
 {%- endmacro %}
 
 
+{# The columns of `carried` that hours of counters and gauges have in common. #}
+{% macro hour_begun() -%}
+        device_id,
+        metric_name,
+        unit,
+        model_id,
+        hour_at,
+        event_date,
+        event_hour,
+        reading_count,
+        value_min,
+        value_max,
+        value_first,
+        value_last,
+        first_event_at,
+        last_event_at,
+        carried_value,
+        carried_at
+{%- endmacro %}
+
+
 {# What hours of counters and gauges have in common, of the readings of a device, metric and unit. #}
 {% macro readings_of_hour() -%}
         arg_max(model_id, arrival) as model_id,

@@ -6,7 +6,7 @@ itself, and how its fault is brought about, belongs in a test module.
     python -m tests.faults.catalogue > docs/dev/faults.md
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -61,6 +61,11 @@ class Case:
 
     def __str__(self) -> str:
         return self.name.replace(" ", "_")
+
+
+def by_lake(**cases: Sequence[Case]) -> list[tuple[str, Case]]:
+    """Cases with the fixture of the lake that each begins with."""
+    return [(lake, case) for lake, ours in cases.items() for case in ours]
 
 
 def cases() -> Iterator[tuple[str, tuple[Case, ...]]]:

@@ -29,7 +29,7 @@ from runtime.settings import Settings
 from runtime.spark.connect_server import running_spark
 from runtime.spark.spark_configuration import NAME
 from tests.faults.base import Scene, bounded, run_refresh, tick_on
-from tests.faults.catalogue import Case
+from tests.faults.catalogue import Case, by_lake
 from tests.faults.invariants import Invariants, seen
 from tests.faults.steps import publishing
 from tests.support.warm import start_apart
@@ -228,25 +228,11 @@ OF_A_PUBLICATION = (
 CASES = (*OF_PUBLISHED, *OF_A_TICK, *OF_A_REFRESH, *OF_A_PUBLICATION)
 
 
-@pytest.mark.parametrize("case", OF_PUBLISHED, ids=str)
-def test_of_a_published_lake(case: Case, published: Scene, home: Path, invariants: Invariants) -> None:
-    """What the case says holds."""
-    case.prove(published.copy(home), invariants)
+_LAKES = by_lake(published=OF_PUBLISHED, half=OF_A_TICK, ticked=OF_A_REFRESH, judged=OF_A_PUBLICATION)
 
 
-@pytest.mark.parametrize("case", OF_A_TICK, ids=str)
-def test_of_a_tick(case: Case, half: Scene, home: Path, invariants: Invariants) -> None:
-    """What the case says holds."""
-    case.prove(half.copy(home), invariants)
-
-
-@pytest.mark.parametrize("case", OF_A_REFRESH, ids=str)
-def test_of_a_refresh(case: Case, ticked: Scene, home: Path, invariants: Invariants) -> None:
-    """What the case says holds."""
-    case.prove(ticked.copy(home), invariants)
-
-
-@pytest.mark.parametrize("case", OF_A_PUBLICATION, ids=str)
-def test_of_a_publication(case: Case, judged: Scene, home: Path, invariants: Invariants) -> None:
-    """What the case says holds."""
-    case.prove(judged.copy(home), invariants)
+@pytest.mark.parametrize(("lake", "case"), _LAKES, ids=str)
+def test_files(lake: str, case: Case, request: pytest.FixtureRequest, home: Path, invariants: Invariants) -> None:
+    """What the case says holds, of a copy of the lake that it begins with."""
+    scene: Scene = request.getfixturevalue(lake)
+    case.prove(scene.copy(home), invariants)

@@ -20,7 +20,7 @@ from pipeline.run import Run
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect
 from tests.faults.base import Scene
-from tests.faults.catalogue import Case
+from tests.faults.catalogue import Case, by_lake
 from tests.faults.harness import Point, Step, run_to
 from tests.faults.invariants import Invariants, seen
 from tests.faults.steps import publishing, refreshing, ticking
@@ -158,25 +158,11 @@ OF_UPKEEP = (
 CASES = (*OF_A_TICK, *OF_A_REFRESH, *OF_A_PUBLICATION, *OF_UPKEEP)
 
 
-@pytest.mark.parametrize("case", OF_A_TICK, ids=str)
-def test_of_a_tick(case: Case, half: Scene, home: Path, invariants: Invariants) -> None:
-    """What the case says holds, of a lake with messages waiting in Kafka."""
-    case.prove(half.copy(home), invariants)
+_LAKES = by_lake(half=OF_A_TICK, ticked=OF_A_REFRESH, judged=OF_A_PUBLICATION, published=OF_UPKEEP)
 
 
-@pytest.mark.parametrize("case", OF_A_REFRESH, ids=str)
-def test_of_a_refresh(case: Case, ticked: Scene, home: Path, invariants: Invariants) -> None:
-    """What the case says holds, of a lake with unpublished silver."""
-    case.prove(ticked.copy(home), invariants)
-
-
-@pytest.mark.parametrize("case", OF_A_PUBLICATION, ids=str)
-def test_of_a_publication(case: Case, judged: Scene, home: Path, invariants: Invariants) -> None:
-    """What the case says holds, of a lake whose candidate passed."""
-    case.prove(judged.copy(home), invariants)
-
-
-@pytest.mark.parametrize("case", OF_UPKEEP, ids=str)
-def test_of_upkeep(case: Case, published: Scene, home: Path, invariants: Invariants) -> None:
-    """What the case says holds, of a lake with two publications."""
-    case.prove(published.copy(home), invariants)
+@pytest.mark.parametrize(("lake", "case"), _LAKES, ids=str)
+def test_kills(lake: str, case: Case, request: pytest.FixtureRequest, home: Path, invariants: Invariants) -> None:
+    """What the case says holds, of a copy of the lake that it begins with."""
+    scene: Scene = request.getfixturevalue(lake)
+    case.prove(scene.copy(home), invariants)

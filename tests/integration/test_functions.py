@@ -12,7 +12,6 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from runtime.errors import PlatformError
@@ -20,6 +19,7 @@ from runtime.ports import free_port
 from streams.functions.function_calls import Limits
 from streams.functions.function_host import HostOptions, run_functions
 from streams.functions.function_outputs import read_dead_letters
+from tests.support.committed import committed_records
 from tests.support.landing import reading, send
 from wire.envelope import Message
 
@@ -117,20 +117,7 @@ def values(bootstrap: str, topic: str) -> list[str]:
     """The values of the committed records of a topic; none when there is no topic."""
     if topic not in AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=60).topics:
         return []
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "all", "isolation.level": "read_committed",
-                         "enable.partition.eof": True, "log_level": 0})  # fmt: skip
-    partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-    open_, found = set(partitions), []
-    while open_:
-        message = consumer.poll(5.0)
-        assert message is not None
-        if message.error() is None:
-            found.append((message.value() or b"").decode())
-        else:
-            open_.discard(message.partition() or 0)
-    consumer.close()
-    return found
+    return [(record.value() or b"").decode() for record in committed_records(bootstrap, topic)]
 
 
 def put(bootstrap: str, topic: str, *bodies: str) -> None:

@@ -7,7 +7,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from dagster import DagsterInstance
 from pyspark.sql import SparkSession
 
@@ -22,6 +22,7 @@ from runtime.settings import Settings
 from streams.declarations import load_declarations
 from streams.loop import LoopOptions, run_loop
 from streams.output_topics import WINDOWS, ensure_output_topics
+from tests.support.committed import reader
 from tests.support.landing import reading, registered, rows, run_tick, send
 
 _WAIT_S = 120
@@ -37,23 +38,19 @@ windows:
 
 def told_of(bootstrap: str, device: str, start: datetime, *, is_final: bool) -> bytes:
     """A record of a device's minute, as soon as it is told."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "isolation.level": "read_committed",
-                         "log_level": 0})  # fmt: skip
-    partitions = consumer.list_topics(WINDOWS, timeout=60).topics[WINDOWS].partitions
-    consumer.assign([TopicPartition(WINDOWS, p, 0) for p in partitions])
     deadline = time.monotonic() + _WAIT_S
-    while time.monotonic() < deadline:
-        message = consumer.poll(1.0)
-        value = b"" if message is None or message.error() else message.value() or b""
-        row = json.loads(value) if value else {}
-        if (
-            row
-            and row["is_final"] >= is_final
-            and row["device_id"] == device
-            and datetime.fromisoformat(row["window_start"]) == start
-        ):
-            consumer.close()
-            return value
+    with reader(bootstrap, WINDOWS) as consumer:
+        while time.monotonic() < deadline:
+            message = consumer.poll(1.0)
+            value = b"" if message is None or message.error() else message.value() or b""
+            row = json.loads(value) if value else {}
+            if (
+                row
+                and row["is_final"] >= is_final
+                and row["device_id"] == device
+                and datetime.fromisoformat(row["window_start"]) == start
+            ):
+                return value
     raise AssertionError(f"the minute of {device} was not told in {_WAIT_S} s")
 
 

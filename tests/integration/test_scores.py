@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import known_models
@@ -27,6 +26,7 @@ from streams.declarations import load_declarations
 from streams.loop import LoopOptions, run_loop
 from streams.output_topics import ALERTS, SCORES, ensure_output_topics
 from streams.scoring.model_store import USUAL, models_folder
+from tests.support.committed import reader
 from tests.support.labelled_minutes import Series, days_before, labelled_minutes, publish_minutes
 from tests.support.landing import reading, registered, run_tick, send
 from transforms.minute_features import FEATURES, MINUTE_COLUMNS, features_of
@@ -49,19 +49,15 @@ _NOISE = (-0.7, 0.3, 1 / 7, -0.2, 0.8, 0.1)
 
 def told_of(bootstrap: str, topic: str, count: int, devices: Collection[str]) -> list[dict[str, Any]]:
     """The first committed records of a topic that are of these devices."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "isolation.level": "read_committed",
-                         "log_level": 0})  # fmt: skip
-    partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
     found: list[dict[str, Any]] = []
     deadline = time.monotonic() + _WAIT_S
-    while len(found) < count:
-        assert time.monotonic() < deadline, found
-        message = consumer.poll(1.0)
-        if message is not None and message.error() is None:
-            row = json.loads(message.value() or b"")
-            found += [row] if row["device_id"] in devices else []
-    consumer.close()
+    with reader(bootstrap, topic) as consumer:
+        while len(found) < count:
+            assert time.monotonic() < deadline, found
+            message = consumer.poll(1.0)
+            if message is not None and message.error() is None:
+                row = json.loads(message.value() or b"")
+                found += [row] if row["device_id"] in devices else []
     return found
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from ingestion.landing_topics import ensure_topics
@@ -33,6 +33,7 @@ from runtime.settings import Settings, load_settings
 from streams import loop
 from streams.__main__ import main
 from streams.output_topics import ALERTS, LATEST, WINDOWS, ensure_output_topics
+from tests.support.committed import committed_records
 from tests.support.landing import reading, registered, send
 from wire.envelope import ID, Message
 
@@ -233,21 +234,10 @@ def has_open_transaction(bootstrap: str) -> bool:
 
 def committed(bootstrap: str, topic: str) -> list[tuple[str, dict[str, Any]]]:
     """All committed records of a topic to its present end, with their identities."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "all", "isolation.level": "read_committed",
-                         "enable.partition.eof": True, "log_level": 0})  # fmt: skip
-    partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-    open_, found = set(partitions), []
-    while open_:
-        message = consumer.poll(5.0)
-        assert message is not None
-        if message.error() is None:
-            identity = dict(message.headers() or [])[ID].decode()
-            found.append((identity, json.loads(message.value() or b"{}")))
-        else:
-            open_.discard(message.partition() or 0)
-    consumer.close()
-    return found
+    return [
+        (dict(record.headers() or [])[ID].decode(), json.loads(record.value() or b"{}"))
+        for record in committed_records(bootstrap, topic)
+    ]
 
 
 def sums(windows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, float]:

@@ -19,22 +19,7 @@ summed as (
 final as (
 
     select
-        device_id,
-        metric_name,
-        unit,
-        model_id,
-        hour_at,
-        event_date,
-        event_hour,
-        reading_count,
-        value_min,
-        value_max,
-        value_first,
-        value_last,
-        first_event_at,
-        last_event_at,
-        carried_value,
-        carried_at,
+        {{ hour_begun() }},
         increase,
         covered_s,
         falls - rollovers as reset_count,

@@ -12,22 +12,7 @@ spanned as (
 final as (
 
     select
-        device_id,
-        metric_name,
-        unit,
-        model_id,
-        hour_at,
-        event_date,
-        event_hour,
-        reading_count,
-        value_min,
-        value_max,
-        value_first,
-        value_last,
-        first_event_at,
-        last_event_at,
-        carried_value,
-        carried_at,
+        {{ hour_begun() }},
         area + coalesce({{ area_of('carried_value', 'value_first', 'carried_s', 'is_linear') }}, 0) as integral,
         spans_s + carried_s as covered_s,
         mean,

@@ -1,0 +1,39 @@
+"""What a reader of committed records sees of a topic.
+
+Belongs here: such a reader, and all that is there now. What the records mean belongs to the test.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+_WAIT_S = 60.0
+
+
+@contextmanager
+def reader(bootstrap: str, topic: str) -> Iterator[Consumer]:
+    """One that begins at the start of each partition, and says where each ends."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "isolation.level": "read_committed",
+                         "enable.partition.eof": True, "log_level": 0})  # fmt: skip
+    try:
+        partitions = consumer.list_topics(topic, timeout=_WAIT_S).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def committed_records(bootstrap: str, topic: str) -> list[Message]:
+    """All of a topic to its present end."""
+    found = []
+    with reader(bootstrap, topic) as consumer:
+        open_ = {place.partition for place in consumer.assignment()}
+        while open_:
+            message = consumer.poll(_WAIT_S)
+            assert message is not None
+            if message.error() is None:
+                found.append(message)
+            else:
+                open_.discard(message.partition() or 0)
+    return found
