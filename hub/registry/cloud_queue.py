@@ -20,7 +20,6 @@ from hub.registry.registry_tables import CLOUD_MESSAGES, FEEDBACK
 # Source: IoT Hub's limits of cloud-to-device messaging
 MOST_WAITING = 50
 MOST_BYTES = 64 * 1024
-MOST_DELIVERIES = 10
 _SECOND = 1_000_000
 TIME_TO_LIVE = 3600 * _SECOND
 _LOCK = 60 * _SECOND
@@ -91,18 +90,6 @@ def take(tx: Tx, device_id: str) -> CloudMessage | None:
 def complete(tx: Tx, device_id: str, lock_token: str) -> None:
     """The device has it. Raises HubError when the lock is lost."""
     _end(tx, _held(tx, device_id, lock_token), "Success")
-
-
-def abandon(tx: Tx, device_id: str, lock_token: str) -> None:
-    """The device gives it back; the tenth time it is dead. Raises HubError when the lock is lost."""
-    message = _held(tx, device_id, lock_token)
-    if message.delivery_count + 1 >= MOST_DELIVERIES:
-        _end(tx, message, "DeliveryCountExceeded")
-        return
-    is_this = CLOUD_MESSAGES.c.n == message.n
-    tx.connection.execute(update(CLOUD_MESSAGES).where(is_this).values(delivery_count=message.delivery_count + 1))
-    _unlock(tx, CLOUD_MESSAGES, is_this)
-    record_change(tx, "cloud_message", device_id)
 
 
 def release(tx: Tx, device_id: str) -> None:

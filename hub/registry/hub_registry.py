@@ -122,10 +122,6 @@ class Registry:
         """The device has the message."""
         return self.write(lambda tx: cloud_queue.complete(tx, device_id, lock_token))
 
-    def abandon_cloud_message(self, device_id: str, lock_token: str) -> Future[None]:
-        """The device gives the message back."""
-        return self.write(lambda tx: cloud_queue.abandon(tx, device_id, lock_token))
-
     def release_cloud_messages(self, device_id: str) -> Future[None]:
         """The connection is gone: what it held waits again."""
         return self.write(partial(cloud_queue.release, device_id=device_id))

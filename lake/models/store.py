@@ -42,11 +42,6 @@ class Addition:
     changed: tuple[Model, ...]
     paths: tuple[Path, ...]
 
-    @property
-    def path(self) -> Path | None:
-        """The first file written."""
-        return self.paths[0] if self.paths else None
-
 
 def known_catalog(settings: Settings) -> Catalog:
     """Every device model of this lakehouse, and every Interface that is none. Raises ModelError."""
@@ -97,11 +92,6 @@ def add_models(
         ),
         paths=tuple(target for _, _, target in news),
     )
-
-
-def add_model(settings: Settings, path: Path, quality_path: Path | None = None, table: str | None = None) -> Addition:
-    """Declare the Interfaces of one file; see `add_models`."""
-    return add_models(settings, [path], quality_path, table)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

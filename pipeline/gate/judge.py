@@ -48,12 +48,6 @@ class Judgement:
         return tuple(sorted({v.slice for v in self.failing if "T" in v.slice}))
 
     @property
-    def passing_hours(self) -> tuple[str, ...]:
-        """Hours that every judged table passes."""
-        judged = {slice_ for v in self.verdicts if "T" in v.slice for slice_ in v.slices}
-        return tuple(sorted(judged - set(self.held_hours)))
-
-    @property
     def must_rebuild(self) -> bool:
         """True when an unsliced gold table holds rows of held hours: build again without those, and judge again."""
         return any(v.slice == UNSLICED for v in self.failing) and bool(self.held_hours)

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import known_models
-from lake.models.store import add_model
+from lake.models.store import add_models
 from pipeline.gold.gold_refresh import refresh_gold
 from pipeline.run import Run
 from runtime.settings import Settings
@@ -29,7 +29,7 @@ def declare(settings: Settings, folder: Path, model_id: str, telemetry: list[dic
     path.write_text(json.dumps(document))
     quality = folder / "quality.json"
     quality.write_text('{"max_rejected_ratio": 1}')
-    add_model(settings, path, quality)
+    add_models(settings, [path], quality)
 
 
 def heat(unit: str) -> dict[str, Any]:

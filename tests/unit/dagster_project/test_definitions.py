@@ -41,7 +41,7 @@ from dagster_project.runs.instance import open_instance
 from dagster_project.runs.pruning import prune
 from dagster_project.runs.under_way import PROCESS_TAG, end_abandoned, process_tag, under_way
 from dagster_project.sensors import new_messages, stale_slices
-from lake.models.store import add_model
+from lake.models.store import add_models
 from lake.records.verdicts import Failure, Verdict
 from lake.slices import slices_between
 from lake.storage.lease import current_holder, writer_lease
@@ -72,7 +72,7 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
     """The definitions of an empty home with one added model."""
     folder = tmp_path_factory.mktemp("home")
     (folder / "probe.json").write_text(json.dumps(PROBE))
-    add_model(home(folder), folder / "probe.json")
+    add_models(home(folder), [folder / "probe.json"])
     return build_definitions(home(folder))
 
 

@@ -1,6 +1,7 @@
 """Sending: whatever ends it, what was sent is what is written down."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -8,7 +9,6 @@ from threading import Event
 import pyarrow.parquet as pq
 import pytest
 
-from device_sim.device_clocks import ManualClock
 from device_sim.dispatches import Batch, Dispatch, batch_of
 from device_sim.manifest import ManifestWriter
 from device_sim.producer import MessageProducer
@@ -16,6 +16,21 @@ from device_sim.sending import pieces, send
 from wire.envelope import TelemetryEnvelope
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@dataclass
+class ManualClock:
+    """Only moves when it is waited on, and then at once; keeps what was waited for."""
+
+    moment: datetime
+    waits: list[datetime] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wait_until(self, moment: datetime, stop: Event) -> None:
+        self.waits.append(moment)
+        self.moment = max(self.moment, moment)
 
 
 class _Client:

@@ -20,7 +20,7 @@ from lake.models.documents import QUALITY_SUFFIX
 from lake.models.dtdl_quantities import quantities, units
 from lake.models.kind_columns import KindColumn, kind_columns
 from lake.models.kinds import DEFAULT_GAUGE, Kind
-from lake.models.store import add_model, known_catalog
+from lake.models.store import add_models, known_catalog
 from lake.models.telemetry import NUMERIC_TYPES
 from lake.tables.contracts import Column
 from lake.tables.silver import READING_COLUMNS
@@ -352,26 +352,26 @@ def test_an_unknown_model_is_answered_with_near_ones(settings: Settings) -> None
 def test_adding_a_model(settings: Settings, tmp_path: Path) -> None:
     """The model is known afterwards with the values beside its file, and adding it again changes nothing."""
     path = write(tmp_path, "oven", OVEN, {"ranges": {"heat": [0, 300]}})
-    added = add_model(settings, path)
-    assert added.path == settings.models_folder / "test.oven-1.json"
+    added = add_models(settings, [path])
+    assert added.paths == (settings.models_folder / "test.oven-1.json",)
     assert [model.table for model in added.models] == ["silver.ovens"]
     assert known_models(settings)["dtmi:test:oven;1"].telemetry[0].maximum == 300
     before = {each.name: each.read_bytes() for each in settings.models_folder.iterdir()}
-    assert add_model(settings, path).path is None
+    assert add_models(settings, [path]).paths == ()
     assert {each.name: each.read_bytes() for each in settings.models_folder.iterdir()} == before
     assert sorted(before) == ["test.oven-1.json", "test.oven-1.quality.json"]
 
 
 def test_a_declared_version_does_not_change(settings: Settings, tmp_path: Path) -> None:
     """Other content under a known DTMI is refused and nothing is written; the next version is welcome."""
-    add_model(settings, write(tmp_path, "oven", OVEN))
+    add_models(settings, [write(tmp_path, "oven", OVEN)])
     before = {each.name: each.read_bytes() for each in settings.models_folder.iterdir()}
     changed = interface("dtmi:test:oven;1", telemetry("heat", "integer"))
     with pytest.raises(ModelError, match="next version number"):
-        add_model(settings, write(tmp_path, "oven", changed))
+        add_models(settings, [write(tmp_path, "oven", changed)])
     assert {each.name: each.read_bytes() for each in settings.models_folder.iterdir()} == before
-    add_model(
-        settings, write(tmp_path, "oven2", interface("dtmi:test:oven;2", telemetry("heat", unit="degreeCelsius")))
+    add_models(
+        settings, [write(tmp_path, "oven2", interface("dtmi:test:oven;2", telemetry("heat", unit="degreeCelsius")))]
     )
     assert "dtmi:test:oven;2" in known_models(settings)
 
@@ -379,9 +379,9 @@ def test_a_declared_version_does_not_change(settings: Settings, tmp_path: Path) 
 def test_a_built_in_model_does_not_change(settings: Settings, tmp_path: Path) -> None:
     """Its declaration stands; its quality values may be given anew for one lakehouse."""
     with pytest.raises(ModelError, match="next version number"):
-        add_model(settings, write(tmp_path, "t", interface("dtmi:lakehouse:thermostat;1", telemetry("x"))))
+        add_models(settings, [write(tmp_path, "t", interface("dtmi:lakehouse:thermostat;1", telemetry("x")))])
     own = write(tmp_path, "q", {"ranges": {"temperature": [0, 50]}})
-    add_model(settings, BUILT_IN_MODELS / "thermostat.json", own)
+    add_models(settings, [BUILT_IN_MODELS / "thermostat.json"], own)
     assert known_models(settings)["dtmi:lakehouse:thermostat;1"].telemetry[0].maximum == 50
     assert load_models([BUILT_IN_MODELS])["dtmi:lakehouse:thermostat;1"].telemetry[0].maximum == 85
 
@@ -389,11 +389,11 @@ def test_a_built_in_model_does_not_change(settings: Settings, tmp_path: Path) ->
 def test_quality_values_may_be_given_anew(settings: Settings, tmp_path: Path) -> None:
     """Adding the same file with other limits replaces the limits; without any it keeps them."""
     path = write(tmp_path, "oven", OVEN, {"late_after_s": 10})
-    add_model(settings, path)
-    add_model(settings, path, write(tmp_path, "other", {"late_after_s": 20}))
+    add_models(settings, [path])
+    add_models(settings, [path], write(tmp_path, "other", {"late_after_s": 20}))
     assert known_models(settings)["dtmi:test:oven;1"].quality.late_after_s == 20
     (tmp_path / "oven.quality.json").unlink()
-    assert add_model(settings, path).path is None
+    assert add_models(settings, [path]).paths == ()
     assert known_models(settings)["dtmi:test:oven;1"].quality.late_after_s == 20
 
 
@@ -402,21 +402,21 @@ def test_a_table_may_be_named(settings: Settings, tmp_path: Path) -> None:
     path = write(tmp_path, "t", interface("dtmi:com:example:Thermostat;1", telemetry("temperature")),
                  {"late_after_s": 9})  # fmt: skip
     with pytest.raises(ModelError, match=r"different kinds of device.*--table"):
-        add_model(settings, path)
+        add_models(settings, [path])
     assert not settings.models_folder.exists()
-    (model,) = add_model(settings, path, table="example_thermostats").models
+    (model,) = add_models(settings, [path], table="example_thermostats").models
     assert (model.table, model.quality.late_after_s) == ("silver.example_thermostats", 9)
     with pytest.raises(ModelError, match="keeps its table"):
-        add_model(settings, path, table="other")
+        add_models(settings, [path], table="other")
 
 
 def test_a_used_interface_may_come_later(settings: Settings, tmp_path: Path) -> None:
     """A component whose Interface is added afterwards gets its columns then, and the answer says so."""
     device = interface("dtmi:test:room;1", telemetry("x"),
                        {"@type": "Component", "name": "probe", "schema": "dtmi:test:probe;1"})  # fmt: skip
-    (room,) = add_model(settings, write(tmp_path, "room", device)).models
+    (room,) = add_models(settings, [write(tmp_path, "room", device)]).models
     assert [each.column for each in room.telemetry] == ["x"]
-    added = add_model(settings, write(tmp_path, "probe", interface("dtmi:test:probe;1", telemetry("y"))))
+    added = add_models(settings, [write(tmp_path, "probe", interface("dtmi:test:probe;1", telemetry("y")))])
     assert [model.model_id for model in added.changed] == ["dtmi:test:room;1"]
     assert [each.column for each in known_models(settings)["dtmi:test:room;1"].telemetry] == ["x", "probe_y"]
 
@@ -426,18 +426,18 @@ def test_a_file_that_declares_more_replaces_one_that_declares_less(settings: Set
     device = interface("dtmi:test:room;1", telemetry("x"),
                        {"@type": "Component", "name": "probe", "schema": "dtmi:test:probe;1"})  # fmt: skip
     probe = interface("dtmi:test:probe;1", telemetry("y"))
-    add_model(settings, write(tmp_path, "room", device))
-    (room,) = add_model(settings, write(tmp_path, "room", [device, probe])).models
+    add_models(settings, [write(tmp_path, "room", device)])
+    (room,) = add_models(settings, [write(tmp_path, "room", [device, probe])]).models
     assert [each.column for each in room.telemetry] == ["x", "probe_y"]
-    assert add_model(settings, write(tmp_path, "room", device)).path is None
+    assert add_models(settings, [write(tmp_path, "room", device)]).paths == ()
     with pytest.raises(ModelError, match=r"also declares dtmi:test:probe;1"):
-        add_model(settings, write(tmp_path, "room", [device, interface("dtmi:test:tank;1", telemetry("z"))]))
+        add_models(settings, [write(tmp_path, "room", [device, interface("dtmi:test:tank;1", telemetry("z"))])])
 
 
 def test_an_interface_without_telemetry_is_kept_as_a_part(settings: Settings, tmp_path: Path) -> None:
     """Device information and the like get no table, and say why."""
     information = interface("dtmi:test:info;1", {"@type": "Property", "name": "serial", "schema": "string"})
-    added = add_model(settings, write(tmp_path, "info", information))
+    added = add_models(settings, [write(tmp_path, "info", information)])
     assert added.models == ()
     assert added.parts == {"dtmi:test:info;1": "it comes to no telemetry"}
     assert "dtmi:test:info;1" not in known_models(settings)
@@ -447,13 +447,13 @@ def test_an_interface_without_telemetry_is_kept_as_a_part(settings: Settings, tm
 def test_a_refused_model_leaves_nothing_behind(settings: Settings, tmp_path: Path) -> None:
     """A wrong quality file is found before anything is written."""
     with pytest.raises(ModelError, match="unknown key"):
-        add_model(settings, write(tmp_path, "oven", OVEN, {"rangs": {}}))
+        add_models(settings, [write(tmp_path, "oven", OVEN, {"rangs": {}})])
     with pytest.raises(UsageError, match="is not a file"):
-        add_model(settings, tmp_path / "nowhere.json")
+        add_models(settings, [tmp_path / "nowhere.json"])
     with pytest.raises(UsageError, match="declares 2 device models"):
-        add_model(
+        add_models(
             settings,
-            write(tmp_path, "two", [OVEN, interface("dtmi:test:b;1", telemetry("x"))]),
+            [write(tmp_path, "two", [OVEN, interface("dtmi:test:b;1", telemetry("x"))])],
             table="both",
         )
     assert not settings.models_folder.exists()
@@ -462,8 +462,8 @@ def test_a_refused_model_leaves_nothing_behind(settings: Settings, tmp_path: Pat
 def test_killed_between_its_two_writes(settings: Settings, tmp_path: Path) -> None:
     """Limits that lie there without their model disturb nothing, and adding again completes them."""
     path = write(tmp_path, "oven", OVEN, {"late_after_s": 10})
-    add_model(settings, path)
+    add_models(settings, [path])
     (settings.models_folder / "test.oven-1.json").unlink()
     assert "dtmi:test:oven;1" not in known_models(settings)
-    add_model(settings, path)
+    add_models(settings, [path])
     assert known_models(settings)["dtmi:test:oven;1"].quality.late_after_s == 10
