@@ -193,7 +193,7 @@ def _reaching(slices: Collection[str]) -> str:
 
 
 def _read(settings: Settings, where: str) -> list[Verdict]:
-    """Verdicts that fit, oldest first. A table of before verdicts were on several slices has no last one."""
+    """Verdicts that fit, oldest first. A table from before verdicts were on several slices has none."""
     opened = open_table(settings, OPS_VERDICTS.name)
     if opened is not None and all(field.name != "last_slice" for field in opened.schema().fields):
         where = where.replace(_LAST, "slice")

@@ -220,7 +220,7 @@ def _write(
                 target,
                 rows(),
                 mode=mode,  # type: ignore[arg-type]  # its overloads take one mode each
-                # a table of before lacks columns that are declared now; it gets them
+                # an earlier table lacks columns that are declared now; it gets them
                 schema_mode="merge" if _lacks_columns(target, table) else None,
                 predicate=predicate,
                 writer_properties=WRITER,

@@ -11,7 +11,7 @@ is read with the table, at no cost, and an upgrade that is killed leaves each ta
        partitioned by date alone (see `slice_files`), and a verdict may be on several slices
     3  hours in which nothing came have no rows in `gold.device_completeness`; `gold.device_silences` states them as
        ranges; figures by kind stand in tables of their own; `gold.site_days` has the zone, the start and the length of
-       its days, null in rows of before: UTC's
+       its days, null in earlier rows: UTC's
 """
 
 import re

@@ -1,6 +1,6 @@
 """Slice files: which slices the files of a table hold, and into which files slices are written.
 
-Belongs here: a table of slices is partitioned by date (a lake of before has tables that are partitioned by hour too).
+Belongs here: a table of slices is partitioned by date (an earlier lake has tables that are partitioned by hour too).
 An hour of many records has a file of its own, which reading and replacing that hour alone pays for; the other hours of
 a date share one, so that years of an hourly reading are not as many files as readings. Which hours a file holds is a
 part of its path (`hours=000005/`: a bit an hour, the lowest for midnight), so a log alone tells which slices there are.

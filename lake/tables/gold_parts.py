@@ -33,7 +33,7 @@ SITE_DAY = (
         ("event_date", "date", "The local day, as partition"),
     ),
     *optional(
-        ("zone", "string", "The time zone of the day; null in a row of before sites had zones, as for UTC"),
+        ("zone", "string", "The time zone of the day; null in a row that was published before sites had zones: UTC"),
         ("starts_at", "timestamp", "First moment of the day"),
         ("hours_in_day", "double", "Its length: 24, or 23 or 25 when clocks are set"),
     ),

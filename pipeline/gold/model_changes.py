@@ -19,7 +19,7 @@ def hours_of_other_models(
     """Of the `known` hours those on the dates of `changed` ones, or next to them as local days may be, when a model
     is another than in the newest publication.
 
-    Only the newest one is asked: all of them may be thousands of files. So a day of before, of which something comes
+    Only the newest one is asked: all of them may be thousands of files. So an earlier day, of which something comes
     late, is held until it is backfilled.
     """
     if not any(publication.models.get(each.model_id, each.digest) != each.digest for each in models.values()):
