@@ -7,6 +7,7 @@ partitions, no commits, no publication, and each table's percentiles, means and 
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -76,15 +77,6 @@ def _sides(spark: SparkSession, settings: Settings, fleet: SteadyFleet, out: Pat
     def ours() -> None:
         refresh_gold(Run(settings, models, "bench", datetime.now(UTC)))
 
-    def published() -> object:
-        publication = newest(settings)
-        assert publication is not None
-        with connect_duckdb(settings) as connection:
-            versions = {
-                t.short_name: scan(table_uri(settings, t.name), publication.tables[t.name]) for t in GOLD_TABLES
-            }
-            return [connection.sql(_CHECK.format(versions[name])).fetchall() for name in _CHECKED]
-
     def bare_duckdb() -> None:
         with connect_duckdb(settings) as connection:
             for name, table in (("readings", "silver.thermostats"), ("devices", "silver.devices")):
@@ -113,7 +105,15 @@ def _sides(spark: SparkSession, settings: Settings, fleet: SteadyFleet, out: Pat
         return [duckdb.sql(_CHECK.format(f"read_parquet('{path}')")).fetchall() for path in found]
 
     return [
-        Side("lakehouse", ours, cleared, published),
+        Side("lakehouse", ours, cleared, partial(_published, settings)),
         Side("DuckDB, bare", bare_duckdb, cleared, written),
         Side("Spark, bare", bare_spark, cleared, written, rounds=1),
     ]
+
+
+def _published(settings: Settings) -> object:
+    publication = newest(settings)
+    assert publication is not None
+    with connect_duckdb(settings) as connection:
+        versions = {t.short_name: scan(table_uri(settings, t.name), publication.tables[t.name]) for t in GOLD_TABLES}
+        return [connection.sql(_CHECK.format(versions[name])).fetchall() for name in _CHECKED]
