@@ -89,12 +89,15 @@ def connect(address: str) -> SparkSession:
         raise PlatformError(f"Spark does not answer at {server}: `lakehouse doctor` says what runs and what does not.")
     # errors reach the caller as exceptions; this logger repeats them on stderr as JSON
     logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
-    try:
-        session = SparkSession.builder.remote(address).config(map=_SESSION).create()
-    except PySparkException as error:
-        raise PlatformError(f"Spark at {server} gives no session: {reason_of(error)}.") from error
+    session = SparkSession.builder.remote(address).create()  # asks nothing of the server yet
     # the default keeps asking a server that is gone for ten minutes, also when the program ends
     session.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2000)])
+    try:
+        # as the builder does; there is no public way to set several at once
+        session.conf._set_all(_SESSION, silent=True)  # type: ignore[attr-defined]  # Spark Connect's
+    except PySparkException as error:
+        session.client.close()  # else it asks once more when the program ends
+        raise PlatformError(f"Spark at {server} gives no session: {reason_of(error)}.") from error
     _sessions[session] = server
     return session
 
