@@ -5,6 +5,7 @@ what stands behind FROM from each other. Which SQL is asked stands where it is a
 Spark spells texts otherwise.
 """
 
+from collections.abc import Iterable
 from typing import NewType
 
 Expression = NewType("Expression", str)
@@ -28,3 +29,8 @@ def quoted(text: str) -> str:
 def quoted_name(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_names(names: Iterable[str]) -> str:
+    """Names as a list of columns."""
+    return ", ".join(map(quoted_name, names))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from lake.sql_text import quoted_name
+from lake.sql_text import quoted_names
 from runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Rows:
 
     def select(self, *columns: str) -> "Rows":
         """These columns only; no others are read."""
-        return Rows(self._relation.project(", ".join(map(quoted_name, columns))))
+        return Rows(self._relation.project(quoted_names(columns)))
 
     def to_duckdb(self) -> duckdb.DuckDBPyRelation:
         """A DuckDB relation, to go on with in SQL."""

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from lake.sql_text import quoted_name
+from lake.sql_text import quoted_names
 from streams.hot_outputs import alert_message, state_key, state_message
 from streams.open_windows import WindowResult
 from transforms.alert_rules import AlarmState, Change, Observation, Rule, heard, observe, time_passed, under
@@ -108,7 +108,7 @@ class Alarms:
 
 def _observations(rule: Rule, source: str) -> str:
     """SQL for a rule's groups, times, whether its conditions hold, and what was seen, in the order of arrival."""
-    by = ", ".join(map(quoted_name, rule.by))
+    by = quoted_names(rule.by)
     condition = rule.condition or "true"
     clear = rule.clear or f"NOT coalesce(({condition}), false)"
     return f"""
@@ -121,7 +121,7 @@ def _observations(rule: Rule, source: str) -> str:
 def _asked_of(connection: duckdb.DuckDBPyConnection, rule: Rule, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """The same of the results of a window."""
     connection.register("results", pa.Table.from_pylist(rows))
-    by = ", ".join(map(quoted_name, rule.by))
+    by = quoted_names(rule.by)
     clear = rule.clear or f"NOT coalesce(({rule.condition}), false)"
     found = connection.execute(
         f"""SELECT {by}, at_us, heard_us, "partition", coalesce(({rule.condition or "true"}), false),

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 from confluent_kafka import Message
 
-from lake.sql_text import Relation
+from lake.sql_text import Relation, quoted_names
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
@@ -21,7 +21,7 @@ from transforms.closer_look import CLOSER, looked_at
 from transforms.device_history import device_history, judge_event, judged_lifecycle, judging_facts
 from transforms.repeats import COLUMNS, repeated_hashes, repeats
 
-_COLUMNS = ", ".join(f'"{c.name}"' for c in BRONZE_LIFECYCLE.columns if c.name != "headers")
+_COLUMNS = quoted_names(c.name for c in BRONZE_LIFECYCLE.columns if c.name != "headers")
 _STEPS = (
     """CREATE OR REPLACE TEMP VIEW life_judged AS SELECT r.* REPLACE (coalesce(r.reason, c.reason) AS reason), c.mended
     FROM life_records r LEFT JOIN life_closer c ON r."partition" = c."partition" AND r."offset" = c."offset" """,

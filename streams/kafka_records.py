@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from confluent_kafka import Message
 
+from lake.slices import HOUR_MICROS
+from lake.sql_text import quoted_names
 from lake.tables.bronze import BRONZE_TELEMETRY
 from wire.envelope import ATTRIBUTES, CONTENT_TYPE, TIME
 from wire.times import moment_of_rfc3339
@@ -35,9 +37,9 @@ _SCHEMA = pa.schema(
 )
 
 FROM_RECORDS = f"""
-    SELECT {", ".join(f'"{c.name}"' for c in BRONZE_TELEMETRY.columns if c.name != "headers")}
-    FROM (SELECT *, epoch_us(measured_at) // 3600000000 AS measured_hour,
-              epoch_us(received_at) // 3600000000 AS received_hour,
+    SELECT {quoted_names(c.name for c in BRONZE_TELEMETRY.columns if c.name != "headers")}
+    FROM (SELECT *, epoch_us(measured_at) // {HOUR_MICROS} AS measured_hour,
+              epoch_us(received_at) // {HOUR_MICROS} AS received_hour,
               make_timestamp(epoch_us(received_at))::DATE AS received_date, NULL::TIMESTAMPTZ AS producer_at
           FROM kafka_records)"""
 """SQL for rows of bronze, without headers, from `kafka_records`, what `record_columns` made."""

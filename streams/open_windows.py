@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from lake.sql_text import Query, Relation, quoted_name
+from lake.sql_text import Query, Relation, quoted_name, quoted_names
 from transforms.windows import OPEN_COLUMNS, Window, each_reading, figures, sessions, touched
 
 _OPEN, _NEW = Relation("open_readings"), Relation("new_readings")
@@ -110,7 +110,7 @@ class OpenWindows:
 
     def _question(self, partitions: Sequence[int]) -> Query:
         if self.window.kind == "session":
-            by = ", ".join(map(quoted_name, self.window.by))
+            by = quoted_names(self.window.by)
             keys = Relation(f"(SELECT DISTINCT {by} FROM {self._changed})")
             return sessions(self.window, _OPEN, keys, partitions)
         if self.window.kind == "each":

@@ -10,6 +10,7 @@ from datetime import datetime
 import duckdb
 
 from lake.models.catalog import known_models, silver_tables
+from lake.slices import HOUR_MICROS
 from lake.sql_text import quoted, quoted_name
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import connect, scan
@@ -21,8 +22,6 @@ from streams.alarms import Alarms
 from transforms.alert_rules import Rule
 from transforms.windows import ARRIVAL, OPEN_COLUMNS
 from wire.envelope import Message
-
-_HOUR_US = 3_600_000_000
 
 
 def would_have_fired(settings: Settings, rule: Rule, start: datetime, end: datetime) -> Iterator[Message]:
@@ -40,9 +39,9 @@ def would_have_fired(settings: Settings, rule: Rule, start: datetime, end: datet
         alarms = Alarms(connection, [rule], {})
         for begin in _hours(start, end):
             connection.execute("DELETE FROM new_readings")
-            _fill(connection, settings, max(begin, _us(start)), min(begin + _HOUR_US, _us(end)))
+            _fill(connection, settings, max(begin, _us(start)), min(begin + HOUR_MICROS, _us(end)))
             yield from alarms.on_readings()
-            yield from alarms.on_time(min(begin + _HOUR_US, _us(end)))
+            yield from alarms.on_time(min(begin + HOUR_MICROS, _us(end)))
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, settings: Settings, start_us: int, end_us: int) -> None:
@@ -70,7 +69,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, settings: Settings, start_us: i
             if column in there
         )
         if each:
-            hour = start_us // _HOUR_US
+            hour = start_us // HOUR_MICROS
             connection.execute(
                 f"""INSERT INTO new_readings BY NAME
                 SELECT w.device_id, p.site_id, w.model_id, component_name, m.metric_name, m.unit, event_at, received_at,
@@ -85,10 +84,10 @@ def _fill(connection: duckdb.DuckDBPyConnection, settings: Settings, start_us: i
 
 
 def _hours(start: datetime, end: datetime) -> Iterator[int]:
-    begin = _us(start) // _HOUR_US * _HOUR_US
+    begin = _us(start) // HOUR_MICROS * HOUR_MICROS
     while begin < _us(end):
         yield begin
-        begin += _HOUR_US
+        begin += HOUR_MICROS
 
 
 def _us(moment: datetime) -> int:

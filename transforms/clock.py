@@ -17,13 +17,12 @@ Times are compared and cut as microseconds since 1970: with a time zone DuckDB g
 
 from datetime import UTC, datetime
 
-from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
+from lake.slices import CLOCK_AHEAD_S, FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR, HOUR_MICROS
 from lake.sql_text import Expression
 
 _S = 1_000_000
-_HOUR = 3600 * _S
 # what a device writes as whole seconds is up to a million seconds, over 11 days, early when they are scaled up
-_UNIT_SLACK = 12 * 24 * _HOUR
+_UNIT_SLACK = 12 * 24 * HOUR_MICROS
 
 
 def _first_of(year: int) -> int:
@@ -67,4 +66,4 @@ def event_date(moment: Expression) -> Expression:
 
 def event_hour(moment: Expression) -> Expression:
     """The UTC hour of `event_at`, 0 to 23."""
-    return Expression(f"(epoch_us({moment}) // {_HOUR} % 24)::INTEGER")
+    return Expression(f"(epoch_us({moment}) // {HOUR_MICROS} % 24)::INTEGER")

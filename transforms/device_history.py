@@ -7,7 +7,7 @@ which they take effect, not by arrival, so an event that comes late lands where 
 
 import json
 
-from lake.sql_text import Expression, Query, Relation, quoted
+from lake.sql_text import Expression, Query, Relation, quoted, quoted_names
 from lake.tables.silver import SILVER_DEVICES, SILVER_SITES
 from transforms.clock import event_date, event_hour, is_wrong_unit
 from transforms.envelope_rules import DIGEST, envelope_rules
@@ -90,7 +90,7 @@ def device_history(judged: Relation) -> Query:
             SELECT *, lead(valid_from) OVER (PARTITION BY device_id ORDER BY valid_from) AS valid_to
             FROM states WHERE place = 1),
         history AS (SELECT *, valid_to IS NULL AS is_current FROM periods)
-        SELECT {", ".join(f'"{name}"' for name in SILVER_DEVICES.column_names)} FROM history""")
+        SELECT {quoted_names(SILVER_DEVICES.column_names)} FROM history""")
 
 
 def judging_facts(history: Relation) -> Query:

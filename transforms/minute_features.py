@@ -9,6 +9,7 @@ day, robustly: medians, and median deviations as scale, which some bad minutes d
 
 import hashlib
 
+from lake.slices import HOUR_MICROS
 from lake.sql_text import Query, Relation
 from transforms.windows import Window
 
@@ -30,7 +31,7 @@ USUAL_COLUMNS = (*USUAL_KEY, "usual_mean", "usual_scale", "usual_range", "range_
 
 # 1.4826 median deviations are a standard deviation where values are distributed normally
 _SIGMA = 1.4826
-_HOUR = "(epoch_us(minute_at) // 3600000000) % 24"
+_HOUR = f"(epoch_us(minute_at) // {HOUR_MICROS}) % 24"
 
 FEATURES = {
     "level": "(value_mean - usual_mean) / usual_scale",

@@ -8,7 +8,7 @@ both come through here; they differ only in the bronze rows and the earlier read
 from collections.abc import Iterable, Mapping
 
 from lake.models.catalog import Model
-from lake.sql_text import Query, Relation, quoted, relation
+from lake.sql_text import Query, Relation, quoted, quoted_names, relation
 from lake.tables.contracts import Table
 from lake.tables.silver import READING_COLUMNS, SILVER_REJECTED
 from transforms.envelope_rules import judged_envelopes
@@ -44,14 +44,14 @@ def readings(judged: Relation, table: Table, models: Mapping[str, Model]) -> Que
     common = [column.name for column in READING_COLUMNS]
     ours = [p for p in payloads_of(models.values()) if p.model.table == table.name]
     parsed, telemetry = telemetry_values(ours, {c.name: c.type for c in table.columns if c.name not in common})
-    names = ", ".join(f'"{name}"' for name in common)
+    names = quoted_names(common)
     return Query(f"""SELECT {names}, {", ".join(telemetry)} FROM (
         SELECT *, {parsed} FROM {judged} WHERE reason IS NULL AND table_name = {quoted(table.name)})""")
 
 
 def rejected(judged: Relation) -> Query:
     """SQL for the rows of `silver.rejected`."""
-    names = ", ".join(f'"{name}"' for name in SILVER_REJECTED.column_names if name != "value")
+    names = quoted_names(name for name in SILVER_REJECTED.column_names if name != "value")
     # a pack's bytes stay in bronze
     value = f"CASE WHEN reason <> '{Reason.UNPACKED}' THEN coalesce(value, encode(text)) END"
     return Query(f"SELECT {names}, {value} AS value FROM {judged} WHERE reason IS NOT NULL")

@@ -7,7 +7,7 @@ declared, not by arrival. What the sites come to together is in `places`.
 import json
 
 from lake.local_days import is_zone
-from lake.sql_text import Query, Relation, quoted
+from lake.sql_text import Query, Relation, quoted, quoted_names
 from lake.tables.silver import SILVER_SITES
 from transforms.reasons import Reason
 from transforms.strict_payload import Judgement, WrongTypeError, parsed, shown, typed
@@ -55,4 +55,4 @@ def site_history(judged: Relation) -> Query:
             FROM declarations
             WINDOW so_far AS (PARTITION BY site_id ORDER BY {order}
                               ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
-        SELECT {", ".join(f'"{name}"' for name in SILVER_SITES.column_names)} FROM history""")
+        SELECT {quoted_names(SILVER_SITES.column_names)} FROM history""")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lake.sql_text import Expression, Query, Relation, quoted_name
+from lake.sql_text import Expression, Query, Relation, quoted_name, quoted_names
 
 OPEN_COLUMNS = {
     "device_id": "VARCHAR",
@@ -80,7 +80,7 @@ def starts_of(window: Window) -> Expression:
 def touched(window: Window, readings: Relation) -> Query:
     """SQL for the keys and starts of the windows in which `readings`, what may stand behind FROM, lie."""
     return Query(
-        f"SELECT DISTINCT {_keys(window.by)}, unnest({starts_of(window)}) AS start_us "
+        f"SELECT DISTINCT {quoted_names(window.by)}, unnest({starts_of(window)}) AS start_us "
         f"FROM {readings} WHERE ({window.where})"
     )
 
@@ -98,11 +98,11 @@ def figures(window: Window, readings: Relation, starts: Relation, partitions: Se
     deadline = f"s.start_us + {size + window.lateness_s * 1_000_000}"
     in_time = f" AND epoch_us(r.received_at) <= {deadline}" if window.late == "drop" else ""
     return Query(f"""
-        SELECT {_keys(window.by)}, start_us, start_us + {size} AS end_us, {_counts(partitions)}, {selected}
-        FROM (SELECT {keys}s.start_us, r.* EXCLUDE ({_keys(window.by)})
+        SELECT {quoted_names(window.by)}, start_us, start_us + {size} AS end_us, {_counts(partitions)}, {selected}
+        FROM (SELECT {keys}s.start_us, r.* EXCLUDE ({quoted_names(window.by)})
               FROM {starts} s JOIN (SELECT * FROM {readings} WHERE ({window.where})) r
                 ON {on} AND epoch_us(r.event_at) >= s.start_us AND epoch_us(r.event_at) < s.start_us + {size}{in_time})
-        GROUP BY {_keys(window.by)}, start_us""")
+        GROUP BY {quoted_names(window.by)}, start_us""")
 
 
 def sessions(window: Window, readings: Relation, keys: Relation, partitions: Sequence[int]) -> Query:
@@ -112,7 +112,7 @@ def sessions(window: Window, readings: Relation, keys: Relation, partitions: Seq
     A session longer than `size_s` is cut there, so that a device that never rests has sessions all the same.
     """
     gap, size = window.gap_s * 1_000_000, window.size_s * 1_000_000
-    by = _keys(window.by)
+    by = quoted_names(window.by)
     selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
     return Query(f"""
         WITH ours AS (SELECT r.* FROM {readings} r SEMI JOIN {keys} USING ({by}) WHERE ({window.where})),
@@ -129,7 +129,7 @@ def sessions(window: Window, readings: Relation, keys: Relation, partitions: Seq
 
 def each_reading(window: Window, readings: Relation, new: Relation) -> Query:
     """SQL for a row each of the readings `new`, with `previous_value`, `previous_at`, `is_first` in its `size_s`."""
-    by, size = _keys(window.by), window.size_s * 1_000_000
+    by, size = quoted_names(window.by), window.size_s * 1_000_000
     selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
     return Query(f"""
         WITH near AS (SELECT r.* FROM {readings} r SEMI JOIN {new} USING ({by}) WHERE ({window.where})),
@@ -153,7 +153,3 @@ def _counts(partitions: Sequence[int]) -> str:
         f"count(*) AS reading_count, list_filter([{each}], lambda x: x.low IS NOT NULL) AS inputs, "
         "max(event_at) AS last_event_at, max(received_at) AS last_received_at"
     )
-
-
-def _keys(names: Sequence[str]) -> str:
-    return ", ".join(map(quoted_name, names))

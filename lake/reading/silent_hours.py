@@ -6,11 +6,11 @@ a silence is worked out in dbt's `device_silences`; the hours of one are spread 
 
 from collections.abc import Callable, Mapping
 
+from lake.slices import HOUR_MICROS
 from lake.storage.delta import open_table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_SILENCES
 from runtime.settings import Settings
 
-_HOUR_US = 3_600_000_000
 _COUNTED = ("received_count", "late_count", "clock_flagged_count", "duplicate_count", "rejected_count")
 
 
@@ -41,11 +41,11 @@ def with_silent_hours(completeness: str, silences: str) -> str:
     def due_before(moment: str) -> str:
         return f"((greatest({moment} - epoch_us(due_from_at), 0) + {interval} - 1) // {interval})"
 
-    due = f"coalesce({due_before(f'at_us + {_HOUR_US}')} - {due_before('at_us')}, expected_count)"
+    due = f"coalesce({due_before(f'at_us + {HOUR_MICROS}')} - {due_before('at_us')}, expected_count)"
     values = {
         "hour_at": "make_timestamptz(at_us)",
-        "event_date": f"(DATE '1970-01-01' + (at_us // {24 * _HOUR_US})::INTEGER)",
-        "event_hour": f"(at_us // {_HOUR_US} % 24)::INTEGER",
+        "event_date": f"(DATE '1970-01-01' + (at_us // {24 * HOUR_MICROS})::INTEGER)",
+        "event_hour": f"(at_us // {HOUR_MICROS} % 24)::INTEGER",
         "expected_count": f"({due})::BIGINT",
         "missing_count": f"({due})::BIGINT",
         **dict.fromkeys(_COUNTED, "0::BIGINT"),
@@ -54,5 +54,5 @@ def with_silent_hours(completeness: str, silences: str) -> str:
     columns = ", ".join(f"{values[name]} AS {name}" if name in values else name for name in names)
     return (
         f"(SELECT {', '.join(names)} FROM {completeness} UNION ALL SELECT {columns} FROM (SELECT *, "
-        f"unnest(range(epoch_us(hour_at), epoch_us(until_at), {_HOUR_US})) AS at_us FROM {silences}))"
+        f"unnest(range(epoch_us(hour_at), epoch_us(until_at), {HOUR_MICROS})) AS at_us FROM {silences}))"
     )

@@ -17,6 +17,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lake.slices import predicate
+from lake.sql_text import quoted_names
 from lake.storage.delta import HOOKS, Rows, require_table
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.lease import ensure_held
@@ -106,7 +107,7 @@ def _with_kept(
 
     def together() -> Iterator[pa.RecordBatch]:
         yield from new
-        names = ", ".join(f'"{field.name}"' for field in opened.schema().fields)
+        names = quoted_names(field.name for field in opened.schema().fields)
         source = scan(table_uri(settings, table.name), opened.version())
         with connect(settings) as connection:
             kept = connection.sql(f"SELECT {names} FROM {source} WHERE {predicate(others)}")

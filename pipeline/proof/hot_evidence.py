@@ -12,7 +12,7 @@ from ingestion.bronze_ingest import committed_offsets
 from lake.models.catalog import Model, silver_tables
 from lake.records.publications import Publication
 from lake.records.verdicts import latest_failures
-from lake.slices import predicate, slice_start
+from lake.slices import HOUR_MICROS, predicate, slice_start
 from lake.sql_text import quoted, quoted_name
 from lake.storage.applications import App
 from lake.storage.delta import version_of
@@ -27,8 +27,6 @@ from transforms.hot_differences import CANDIDATES
 from transforms.reasons import Reason
 from transforms.windows import ARRIVAL
 from wire.envelope import TELEMETRY_TOPIC
-
-_HOUR_US = 3_600_000_000
 
 
 class Evidence:
@@ -71,8 +69,8 @@ class Evidence:
         )
         ahead = f"""len(list_filter(map_entries(inputs::JSON::MAP(VARCHAR, BIGINT[])), lambda e:
             e.value[2] >= coalesce(MAP {{{landed}}}[e.key], 0))) > 0"""
-        return f"""CASE WHEN minute_us // {_HOUR_US} IN ({_numbers(held)}) THEN 'held'
-            WHEN NOT is_closed OR minute_us // {_HOUR_US} IN ({_numbers(stale)}) OR coalesce({ahead}, false)
+        return f"""CASE WHEN minute_us // {HOUR_MICROS} IN ({_numbers(held)}) THEN 'held'
+            WHEN NOT is_closed OR minute_us // {HOUR_MICROS} IN ({_numbers(stale)}) OR coalesce({ahead}, false)
                 THEN 'waits' END"""
 
     def _held_offsets(self, sides: str) -> str:

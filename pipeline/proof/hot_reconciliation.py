@@ -19,8 +19,8 @@ from ingestion.kafka_offsets import broker_offsets
 from lake.column_types import duckdb_type
 from lake.records import publications
 from lake.records.publications import Publication
-from lake.slices import predicate
-from lake.sql_text import Relation
+from lake.slices import HOUR_MICROS, predicate
+from lake.sql_text import Relation, quoted_names
 from lake.storage.delta import (
     HOOKS,
     WRITER,
@@ -48,7 +48,7 @@ from wire.hot_topics import WINDOWS
 _TABLE = OPS_HOT_RECONCILIATION
 _KEPT = timedelta(days=7)
 _WAITS, _HELD = "waits", "held"
-_COLUMNS = ", ".join(f'"{name}"' for name in _TABLE.column_names)
+_COLUMNS = quoted_names(_TABLE.column_names)
 _HOT_TYPES = """{"window": "VARCHAR", "is_final": "BOOLEAN", "device_id": "VARCHAR", "metric_name": "VARCHAR",
     "unit": "VARCHAR", "window_start": "TIMESTAMPTZ", "window_end": "TIMESTAMPTZ", "corrected_until": "TIMESTAMPTZ",
     "as_of": "TIMESTAMPTZ", "reading_count": "BIGINT", "value_min": "DOUBLE", "value_max": "DOUBLE",
@@ -190,7 +190,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, run: Run, published: Publica
     sides = ", ".join(f"{side}_{name}" for side in ("hot", "gold") for name in FIGURES)
     connection.execute(f"""
         CREATE TABLE compared AS SELECT device_id, metric_name, unit, make_timestamptz(minute_us) AS minute_at,
-            make_timestamp(minute_us)::DATE AS event_date, (minute_us // 3600000000 % 24)::INTEGER AS event_hour,
+            make_timestamp(minute_us)::DATE AS event_date, (minute_us // {HOUR_MICROS} % 24)::INTEGER AS event_hour,
             CASE WHEN agrees THEN 'agrees' ELSE coalesce(wait, cause, '{UNEXPLAINED}') END AS cause,
             TIMESTAMPTZ '{run.now.isoformat()}' AS compared_at,
             {"NULL" if published is None else published.publication_id}::BIGINT AS publication_id,

@@ -12,7 +12,7 @@ from lake.reading.reader import Reader, open_reader
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.slices import HOUR, day_of, slice_at
-from lake.sql_text import quoted
+from lake.sql_text import quoted, quoted_names
 from lake.tables.bronze import OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.gold import (
@@ -134,7 +134,7 @@ def trace_row(
         refused: list[Row] = []
         registry = _registry(reader, table, row)
         if table == DEVICE_COMPLETENESS and SILVER_REJECTED.name in reader.existing():
-            columns = ", ".join(f'"{name}"' for name in (*OFFSET, "event_at", "reason", "detail"))
+            columns = quoted_names((*OFFSET, "event_at", "reason", "detail"))
             of_device = f"{period} AND {OF_TELEMETRY} AND device_id = {quoted(row['device_id'])}"
             refused = rows_of(reader, f"SELECT {columns} FROM silver.rejected WHERE {of_device} ORDER BY event_at")
         slices = ["all"] if start is None else [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
@@ -151,7 +151,7 @@ def _registry(reader: Reader, table: Table, row: Row) -> list[Row]:
     of, key = kinds.get(table, (None, ""))
     if of is None or of.name not in reader.existing():
         return []
-    columns = ", ".join(f'"{name}"' for name in of.column_names)
+    columns = quoted_names(of.column_names)
     order = "valid_from" if of == SILVER_DEVICES else "declared_at"
     return rows_of(reader, f"SELECT {columns} FROM {of.name} WHERE {key} = {quoted(row[key])} ORDER BY {order}")
 

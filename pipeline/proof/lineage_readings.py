@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from lake.models.catalog import Model
 from lake.reading.reader import Reader, open_reader
-from lake.sql_text import quoted
+from lake.sql_text import quoted, quoted_names
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_MINUTES
 from pipeline.proof.lineage_kinds import columns_by_table
@@ -41,7 +41,7 @@ def readings_of(reader: Reader, models: Models, row: Row, period: str, table: Ta
             where += f" AND ({hour}) IN (SELECT {hour} FROM gold.device_hours WHERE {at_site})"
         else:
             where += f" AND device_id = {quoted(row['device_id'])}"
-        named = ", ".join(f'"{each}"' for each in _READING)
+        named = quoted_names(_READING)
         found += rows_of(
             reader, f"SELECT '{name}' AS silver_table, {named}, {value} AS value FROM {name} WHERE {where} ORDER BY ALL"
         )

@@ -16,7 +16,7 @@ import pyarrow as pa
 from device_sim.manifest import ManifestSummary
 from lake.column_types import duckdb_type
 from lake.models.catalog import Model, silver_tables
-from lake.sql_text import quoted
+from lake.sql_text import quoted, quoted_names
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
@@ -26,7 +26,7 @@ from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from runtime.settings import Settings
 
 _OFFSET = ("topic", "partition", "offset")
-_PLACE = ", ".join(f'"{name}"' for name in _OFFSET)
+_PLACE = quoted_names(_OFFSET)
 _OF_BRONZE = (*_OFFSET, "ce_source", "ce_id", "received_at")
 # how a rejected device, one whose model is not the registered one, or a stray one is told apart
 _REGISTERED = ("device_id", "model_id", "site_id", "in_service_at", "reporting_interval_s")
@@ -205,7 +205,7 @@ class Messages:
             types = {column.name: duckdb_type(column.type) for column in table.columns if column.name in names}
             nulls = ", ".join(f'NULL::{types[name]} AS "{name}"' for name in names)
             return f"SELECT {nulls} WHERE false"
-        columns = ", ".join(f'"{name}"' for name in names)
+        columns = quoted_names(names)
         return f"SELECT {columns} FROM {scan(table_uri(self.settings, table.name), version)}"
 
     def _judged_sql(self) -> str:

@@ -20,6 +20,7 @@ from lake.records import gold_hashes
 from lake.records.gold_hashes import Damage
 from lake.records.publications import Publication
 from lake.slices import day_of, predicate, slices_of_day, slices_of_runs
+from lake.sql_text import quoted_names
 from lake.storage.applications import App
 from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import scan
@@ -272,10 +273,9 @@ def _compare(connection: duckdb.DuckDBPyConnection, table: str, pinned: str | No
         extra = connection.sql(f"SELECT count(*) FROM {rebuilt}").fetchall()[0][0]
         return Comparison(table, 0, extra, problem=f"the publication pins no {table}" if extra else None)
     try:
-        columns = ", ".join(f'"{name}"' for name in connection.sql(f"FROM {pinned}").columns
-                            if name in connection.sql(f"FROM {rebuilt}").columns)  # fmt: skip
-        left = f"SELECT {columns} FROM {pinned} WHERE {where}"
-        right = f"SELECT {columns} FROM {rebuilt} WHERE {where}"
+        there = connection.sql(f"FROM {rebuilt}").columns
+        columns = quoted_names(name for name in connection.sql(f"FROM {pinned}").columns if name in there)
+        left, right = (f"SELECT {columns} FROM {each} WHERE {where}" for each in (pinned, rebuilt))
         rows = connection.sql(f"SELECT count(*) FROM ({left})").fetchall()[0][0]
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE differing AS SELECT 'published' AS side, * FROM ({left} EXCEPT ALL {right}) "

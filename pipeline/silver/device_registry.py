@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from lake.models.catalog import silver_tables
 from lake.slices import HOUR_MICROS, runs_of, slice_of, slices_of_runs
-from lake.sql_text import Expression, Relation
+from lake.sql_text import Expression, Relation, quoted_names
 from lake.storage.applications import App
 from lake.storage.duckdb_connection import connect
 from lake.storage.slice_commits import NewRows, append_once, replace_once
@@ -36,7 +36,7 @@ from transforms.rules import listed
 from transforms.site_history import site_history
 
 _HISTORY, _SITES = "history", "sites"
-_SITE_COLUMNS = ", ".join(f'"{name}"' for name in SILVER_SITES.column_names)
+_SITE_COLUMNS = quoted_names(SILVER_SITES.column_names)
 _MOMENTS = ("event_at", "measured_at", "received_at")
 
 
@@ -155,7 +155,7 @@ def _slices_to_judge(
 
 def _rows(connection: duckdb.DuckDBPyConnection, history: str) -> list[dict[str, Any]]:
     columns = [column.name for column in SILVER_DEVICES.columns if column.name != "valid_to"]
-    names = ", ".join(f'"{name}"' for name in columns)
+    names = quoted_names(columns)
     found = connection.execute(f"SELECT {names} FROM {history} ORDER BY ALL").fetchall()
     return [dict(zip(columns, row, strict=True)) for row in found]
 

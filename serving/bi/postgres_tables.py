@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lake.column_types import postgres_type
 from lake.models.catalog import Model
 from lake.reading.comforts import WIDE, comforts
-from lake.sql_text import quoted, quoted_name
+from lake.sql_text import quoted, quoted_name, quoted_names
 from lake.tables.contracts import Column, Table
 from lake.tables.gold import CALENDAR, DEVICE_HOURS, GOLD_TABLES
 from serving.access.seen_rows import may_span_sites
@@ -74,7 +74,7 @@ def store_statements(store: str) -> str:
         columns = [
             f"{quoted_name(c.name)} {postgres_type(c.type)}{'' if c.nullable else ' NOT NULL'}" for c in table.columns
         ]
-        key = ", ".join(map(quoted_name, table.key))
+        key = quoted_names(table.key)
         parts.append(
             f"CREATE TABLE {name} (copy_id bigint NOT NULL, {', '.join(columns)}, PRIMARY KEY ({key}, copy_id))"
         )
