@@ -60,7 +60,7 @@ def _judged(spark: SparkSession, settings: Settings, engine: str) -> tuple[float
     shutil.copytree(settings.lake_uri, lake)
     ours = replace(settings, engine=engine, lake_uri=str(lake))
     began = _used_s(settings)
-    fill_silver(spark, Run(ours, known_models(ours), "bench", datetime.now(UTC)))
+    fill_silver(lambda: spark, Run(ours, known_models(ours), "bench", datetime.now(UTC)))
     seconds = _used_s(settings) - began
     version = require_table(ours, "silver.thermostats").version()
     with connect_duckdb(ours) as connection:

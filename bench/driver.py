@@ -16,7 +16,7 @@ from deltalake import CommitProperties, Transaction
 from deltalake.transaction import AddAction
 
 from bench.harness import DifferenceError, Result, Times
-from ingestion.bronze_ingest import next_range
+from ingestion.offset_ranges import next_range
 from lake.models.catalog import known_models, silver_tables
 from lake.storage.applications import App
 from lake.storage.delta import HOOKS, arrow_schema, ensure_table, open_table

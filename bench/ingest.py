@@ -57,7 +57,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
 
         def ours() -> None:
             place = replace(settings, home=lake, lake_uri=str(lake))
-            readings_of_ours.update(tick(spark, Run(place, models, "bench", datetime.now(UTC)), bootstrap).rows)
+            readings_of_ours.update(tick(lambda: spark, Run(place, models, "bench", datetime.now(UTC)), bootstrap).rows)
 
         def script(work: Callable[..., Counter[str]]) -> None:
             check_repeats(readings_of_ours, work(bootstrap, lake, models, model_of))

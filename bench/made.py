@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from ingestion.bronze_ingest import BRONZE_TABLES, bronze_rows
+from ingestion.bronze_ingest import BRONZE_TABLES
+from ingestion.spark_records import bronze_rows
 from lake.models.catalog import known_models
 from lake.storage.applications import App
 from lake.storage.spark_commits import append_once, ensure_table
@@ -46,7 +47,7 @@ def fill(spark: SparkSession, settings: Settings, fleet: SteadyFleet, first_hour
     The first call registers the devices too. Calls follow one another without a gap.
     """
     count = fill_bronze(spark, settings, fleet, first_hour, hours)
-    fill_silver(spark, Run(settings, known_models(settings), "bench", datetime.now(UTC)))
+    fill_silver(lambda: spark, Run(settings, known_models(settings), "bench", datetime.now(UTC)))
     return count
 
 
@@ -61,7 +62,7 @@ def fill_bronze(spark: SparkSession, settings: Settings, fleet: SteadyFleet, fir
 
 def _append(spark: SparkSession, settings: Settings, topic: str, records: DataFrame, count: int, end: int) -> None:
     table = BRONZE_TABLES[topic]
-    ensure_table(spark, settings, table)
+    ensure_table(lambda: spark, settings, table)
     interpret_small(spark, count)
     metadata = {"step": "ingest", "offsets": {0: [0, end]}, "run_id": "bench"}
     append_once(bronze_rows(records, end, datetime.now(UTC)), settings, table, App.INGEST, end, metadata)

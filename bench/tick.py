@@ -58,7 +58,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
                     producer.send(envelope.message(f"{done}-{minute}", moment, b'{"temperature":21.5}'))
             producer.flush()
             began = time.perf_counter()
-            report = tick(spark, Run(settings, models, "bench", datetime.now(UTC)), bootstrap)
+            report = tick(lambda: spark, Run(settings, models, "bench", datetime.now(UTC)), bootstrap)
             seconds = time.perf_counter() - began
             done += 1
             if report.rows != {"silver.thermostats": _DEVICES * _MINUTES} or report.rejected:

@@ -134,7 +134,7 @@ def device_erasure(context: OpExecutionContext, config: EraseConfig) -> None:
         purges_kafka = step.settings.kafka_address is None if config.purges_kafka is None else config.purges_kafka
         done = erase_device(
             step.run,
-            context.resources.spark,
+            context.resources.spark(),
             context.resources.kafka,
             Request(config.device, config.by or getpass.getuser(), config.why),
             clock=lambda: datetime.now(UTC),

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster import Failure, Field, InitResourceContext, ResourceDefinition, RetryRequested, resource
-from pyspark.sql import SparkSession
 
 from dagster_project.runs.under_way import process_tag
 from lake.models.catalog import Model, known_models
@@ -25,7 +24,7 @@ from pipeline.silver.tick import TickReport
 from runtime.errors import LakehouseError, PlatformError
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings
-from runtime.spark.connect_server import connect, running_spark
+from runtime.spark.connect_server import SparkSource, spark_on_demand
 
 _RETRY_AFTER_S = 15
 
@@ -98,7 +97,7 @@ class Writer:
 
 
 def run_resources(settings: Settings, work: Work | None = None) -> dict[str, Any]:
-    """The resources by key: `settings`, `models`, `work`, `kafka` (an address), `spark` (a session), `writer`.
+    """The resources by key: `settings`, `models`, `work`, `kafka` (an address), `spark` (gives a session), `writer`.
 
     `work` is given by a caller in this process; otherwise each run has one of its own.
     """
@@ -145,15 +144,11 @@ def _kafka(context: InitResourceContext) -> Iterator[str]:
 
 
 @resource(required_resource_keys={"settings", "work"})
-def _spark(context: InitResourceContext) -> Iterator[SparkSession]:
-    """A session on the warm server when there is one, else on one that ends with the run."""
+def _spark(context: InitResourceContext) -> Iterator[SparkSource]:
+    """A session, once a step asks, on the warm server when there is one, else on one that ends with the run."""
     work: Work = context.resources.work
-    with ExitStack() as running:
-        with work.told(is_step=False):
-            work.progress("Spark")
-            session = connect(running.enter_context(running_spark(context.resources.settings)))
-            running.callback(session.stop)
-        yield session
+    with spark_on_demand(context.resources.settings, work.progress) as spark:
+        yield spark
 
 
 @resource(required_resource_keys={"settings", "work"})

@@ -48,7 +48,7 @@ def check_executors(spark: SparkSession, settings: Settings, bootstrap: str, top
     able = _able.setdefault(spark, set())
     if (settings.lake_uri, bootstrap) in able:
         return
-    ensure_table(spark, settings, BRONZE_LIFECYCLE)
+    ensure_table(lambda: spark, settings, BRONZE_LIFECYCLE)
     first_commit = f"{spark_uri(settings, BRONZE_LIFECYCLE.name)}/_delta_log/{0:020}.json"
     _ask(
         spark, deadline, lambda: spark.read.text(first_commit).count(),

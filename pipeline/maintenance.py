@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from deltalake import DeltaTable
-from pyspark.sql import SparkSession
 
 from ingestion.bronze_ingest import BRONZE_TABLES
 from lake.models.catalog import Model, silver_tables
@@ -32,6 +31,7 @@ from lake.tables.ops import OPS_HOT_RECONCILIATION
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.run import Run
 from runtime.settings import Settings
+from runtime.spark.connect_server import SparkSource
 
 # the newest checkpoint is written anew when a reader would have to read more commits than this beside it
 _COMMITS_WITHOUT_CHECKPOINT = 20
@@ -77,7 +77,7 @@ def plan_upkeep(settings: Settings, models: Mapping[str, Model], *, now: datetim
     return Upkeep(tuple(plans), expired)
 
 
-def upkeep(run: Run, spark: SparkSession) -> Upkeep:
+def upkeep(run: Run, spark: SparkSource) -> Upkeep:
     """Do what `plan_upkeep` finds, and return it. The caller holds the lease. Raises StepError."""
     settings = run.settings
     plan = plan_upkeep(settings, run.models, now=run.now)
@@ -90,7 +90,7 @@ def upkeep(run: Run, spark: SparkSession) -> Upkeep:
             continue
         run.progress(each.table.name)
         if each.drop_before is not None:
-            drop_before(spark, settings, each.table.name, each.drop_before)
+            drop_before(spark(), settings, each.table.name, each.drop_before)
         opened = require_table(settings, each.table.name)
         compact(settings, spark, each.table, opened, each.compaction)
         if each.needs_checkpoint:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from ingestion.kafka_records import place_of
 from runtime.errors import LandingZoneError, PlatformError
 from runtime.kafka.clients import client_config
-from streams.kafka_records import place_of
 from wire.hot_topics import WATERMARK
 
 _TIMEOUT_S = 10.0

@@ -11,12 +11,12 @@ import pyarrow as pa
 from confluent_kafka import Message
 
 from lake.sql_text import Relation, quoted_names
+from ingestion.kafka_records import FROM_RECORDS, record_columns
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.tables.bronze import BRONZE_LIFECYCLE
 from runtime.settings import Settings
-from streams.kafka_records import FROM_RECORDS, record_columns
 from transforms.closer_look import CLOSER, looked_at
 from transforms.device_history import device_history, judge_event, judged_lifecycle, judging_facts
 from transforms.repeats import COLUMNS, repeated_hashes, repeats

@@ -13,11 +13,11 @@ import duckdb
 import pyarrow as pa
 from confluent_kafka import Message
 
+from ingestion.kafka_records import FROM_RECORDS, record_columns
 from lake.column_types import duckdb_type
 from lake.models.catalog import Model, silver_tables
 from lake.sql_text import Relation, quoted, quoted_name
 from lake.tables.bronze import BRONZE_TELEMETRY
-from streams.kafka_records import FROM_RECORDS, record_columns
 from transforms.closer_look import CLOSER, looked_at
 from transforms.packed import is_packed, messages_of
 from transforms.payload import payloads_of

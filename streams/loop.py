@@ -14,6 +14,7 @@ import duckdb
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
+from ingestion.kafka_records import place_of
 from lake.models.catalog import known_models
 from lake.storage.duckdb_connection import connect
 from runtime.errors import PlatformError, UsageError
@@ -25,7 +26,6 @@ from streams.hot_consumer import HotConsumer
 from streams.hot_outputs import AsOf, latest_message, window_message
 from streams.hot_registry import HotRegistry
 from streams.judged_batches import JudgedBatches
-from streams.kafka_records import place_of
 from streams.newest_values import NewestValues
 from streams.open_windows import OpenWindows
 from streams.output_topics import LATEST, ensure_output_topics

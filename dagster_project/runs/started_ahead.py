@@ -1,4 +1,4 @@
-"""What a run needs, started before it asks: Kafka and Spark side by side, and an import while they start.
+"""What a run needs, started before it asks: Kafka, Spark beside it if that is to read, and an import while they start.
 
 Belongs here: that they start together. What a run asks for and when it gives it back is in `resources`, which finds
 what runs or waits for it; starting belongs in `runtime`.
@@ -12,6 +12,9 @@ from dataclasses import replace
 from importlib import import_module
 from threading import Event, Thread
 
+from ingestion.bronze_ingest import READ_HERE
+from lake.storage.delta import version_of
+from lake.tables.bronze import BRONZE_TELEMETRY
 from runtime import processes
 from runtime.errors import LakehouseError
 from runtime.kafka.broker import running_broker, stored_bytes
@@ -21,13 +24,15 @@ from runtime.spark.connect_server import running_spark
 from runtime.spark.spark_configuration import NAME as SPARK
 from wire.envelope import TELEMETRY_TOPIC
 
-# some 300,000 replayed readings of 53 bytes: were a message to take thrice its 7 µs, that would be less than is saved
+_READING_BYTES = 53  # of a replayed one as Kafka stores it; a device's own message takes more
+# some 300,000 readings: were a message to take thrice its 7 µs, that would be less than is saved
 _LITTLE_BYTES = 16_000_000
 
 
 @contextmanager
 def started_ahead(settings: Settings, meanwhile: Sequence[str] = ()) -> Iterator[None]:
-    """Start the home's Kafka and Spark unless they run, import the modules `meanwhile`; end both side by side.
+    """Start the home's Kafka unless it runs, and Spark if there is much to read; import the modules `meanwhile`; end
+    both side by side.
 
     Nothing is done where Spark runs already: then there is nothing to wait for, and the modules may not be needed.
     """
@@ -36,12 +41,13 @@ def started_ahead(settings: Settings, meanwhile: Sequence[str] = ()) -> Iterator
         return
     is_over, stored = Event(), stored_bytes(settings, TELEMETRY_TOPIC)
     ours = replace(settings, is_brief=stored is not None and stored <= _LITTLE_BYTES)
+    starts = [running_broker, running_spark] if _is_for_spark(settings, stored) else [running_broker]
 
     def keep(running: Callable[[Settings], AbstractContextManager[str]]) -> None:
         with suppress(LakehouseError), running(ours):  # why one does not start is told when the run asks for it
             is_over.wait()
 
-    threads = [Thread(target=keep, args=(running,)) for running in (running_broker, running_spark)]
+    threads = [Thread(target=keep, args=(running,)) for running in starts]
     with sigterm_as_exit():
         try:
             with interruptible_children():
@@ -56,3 +62,11 @@ def started_ahead(settings: Settings, meanwhile: Sequence[str] = ()) -> Iterator
             for thread in threads:
                 if thread.ident is not None:
                     thread.join()
+
+
+def _is_for_spark(settings: Settings, stored: int | None) -> bool:
+    """Whether Spark will read for certain: otherwise it is started once the run has found that there is much."""
+    if "spark" in (settings.ingest_engine, settings.engine):
+        return True
+    is_much = stored is not None and stored > READ_HERE * _READING_BYTES
+    return is_much and settings.ingest_engine == "auto" and version_of(settings, BRONZE_TELEMETRY.name) is None

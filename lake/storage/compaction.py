@@ -20,6 +20,7 @@ from lake.storage.locations import spark_uri
 from lake.tables.contracts import Table
 from runtime.errors import StepError
 from runtime.settings import Settings
+from runtime.spark.connect_server import SparkSource
 
 TARGET_BYTES = 128 * 2**20
 # a file of half the size and more is not worth writing again
@@ -53,7 +54,7 @@ def due(opened: DeltaTable, table: Table, today: date) -> Compaction:
     return Compaction(tuple(sorted({_date(key[place]) for key in small})), len(sizes), sum(sizes))
 
 
-def compact(settings: Settings, spark: SparkSession, table: Table, opened: DeltaTable, found: Compaction) -> None:
+def compact(settings: Settings, spark: SparkSource, table: Table, opened: DeltaTable, found: Compaction) -> None:
     """Do what `due` found, in one commit. Raises StepError."""
     if not found.dates:
         return
@@ -61,7 +62,7 @@ def compact(settings: Settings, spark: SparkSession, table: Table, opened: Delta
     column = next(name for name in table.partition_by if name.endswith("_date"))
     try:
         if table.layer in ("bronze", "silver"):
-            _compact_with_spark(settings, spark, table, column, found.dates)
+            _compact_with_spark(settings, spark(), table, column, found.dates)
         else:
             opened.optimize.compact(
                 partition_filters=[(column, "in", [str(day) for day in found.dates])],

@@ -25,6 +25,7 @@ from lake.storage.lease import ensure_held
 from lake.storage.locations import spark_uri
 from lake.tables.contracts import Table
 from runtime.settings import Settings
+from runtime.spark.connect_server import SparkSource
 
 Metadata = Mapping[str, Any]
 # Delta's names of the numbers that each of our types holds besides its own
@@ -101,7 +102,7 @@ def _ours(entries: list[dict[str, Any]]) -> Iterator[Commit]:
             yield Commit(int(entry["version"]), json.loads(text), int(rows))
 
 
-def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
+def ensure_table(spark: SparkSource, settings: Settings, table: Table) -> None:
     """Create a table after its contract, or add the columns that it lacks and widen the numbers that it now allows.
 
     Column mapping is never used (it reads as all NULL elsewhere), nor Delta's type widening (others refuse to read it).
@@ -111,18 +112,18 @@ def ensure_table(spark: SparkSession, settings: Settings, table: Table) -> None:
     ensure_held(settings)
     opened = open_table(settings, table.name)
     if opened is None:
-        delta.ensure_table(settings, table)  # the first statement to a JVM that has just started takes seconds
+        delta.ensure_table(settings, table)
         return
     if opened.metadata().configuration.get(KEEP_LOG) != "false":
-        spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')")
+        spark().sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{KEEP_LOG}' = 'false')")
     existing = {field.name: str(getattr(field.type, "type", field.type)) for field in opened.schema().fields}
     wider = [column for column in table.columns if existing.get(column.name) in _NARROWER.get(column.type, ())]
     if wider:
-        _rewrite(spark, uri, table, {column.name: column.type for column in wider})
+        _rewrite(spark(), uri, table, {column.name: column.type for column in wider})
     missing = [column for column in table.columns if column.name not in existing]
     if missing:
         columns = ", ".join(f"`{column.name}` {column.type}" for column in missing)
-        spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
+        spark().sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
 
 
 def _rewrite(spark: SparkSession, uri: str, table: Table, wider: Mapping[str, str]) -> None:

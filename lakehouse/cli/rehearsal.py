@@ -31,7 +31,9 @@ def rehearse(folder: Path) -> None:
     from runtime.spark.connect_server import connect, running_spark
 
     environment = load_settings()
-    settings = replace(load_settings({}, folder), java_home=environment.java_home, is_rehearsal=True)
+    settings = replace(
+        load_settings({}, folder), java_home=environment.java_home, is_rehearsal=True, ingest_engine="spark"
+    )
     models = known_models(settings)
     start = datetime.now(UTC) - timedelta(hours=3)
     make_base_archive()
@@ -41,8 +43,8 @@ def rehearse(folder: Path) -> None:
         spark = connect(address)
         try:
             run = Run(settings, models, "rehearsal", datetime.now(UTC))
-            tick(spark, run, bootstrap)
-            rebuild_silver(spark, run, [slice_of(start)])
+            tick(lambda: spark, run, bootstrap)
+            rebuild_silver(lambda: spark, run, [slice_of(start)])
         finally:
             spark.stop()
 

@@ -92,8 +92,8 @@ def erase(
     device_id, mentions = request.device_id, Mentions(request.device_id)
     # a verification copies bronze beside the lake: none may be under way, and what a killed one left goes
     with writer_lease(settings, "erasure", run.wait_s), lake_beside(settings):
-        ingest(spark, run, bootstrap)
-        fill_silver(spark, run)
+        ingest(lambda: spark, run, bootstrap)
+        fill_silver(lambda: spark, run)
         who, why = mentions.redacted(request.who), mentions.redacted(request.why)
         erasure = erasures.begin(settings, device_id, who=who, why=why, now=now)
         progress("rows of silver and bronze")

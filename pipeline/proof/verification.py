@@ -164,11 +164,11 @@ def _copy_bronze(of: _Rebuilding) -> None:
     for table, app in ((BRONZE_TELEMETRY, App.TELEMETRY), (BRONZE_LIFECYCLE, App.LIFECYCLE)):
         of.progress(f"copying {table.name}")
         reached = None if pinned is None else pinned.transaction_version(app)
-        ensure_table(spark, beside, table)
+        ensure_table(lambda: spark, beside, table)
         if reached is not None:
             rows = read_table(spark, settings, table.name).where(F.col("ingest_id") <= reached)
             append_once(rows, beside, table, App.INGEST, int(reached), {"step": _RUN})
-    ensure_silver(spark, beside, of.models)
+    ensure_silver(lambda: spark, beside, of.models)
     reached = None if pinned is None else pinned.transaction_version(App.TELEMETRY)
     if reached is not None:
         nothing = read_table(spark, beside, SILVER_REJECTED.name).limit(0)
@@ -188,7 +188,7 @@ def _rebuild_silver(of: _Rebuilding, final: str) -> None:
                 records[slice_] = records.get(slice_, 0) + count
     for slices in _portions(records):
         of.progress(f"silver {slices[0]} to {slices[-1]}")
-        rebuild_slices(spark, beside, models, list(slices), _RUN)
+        rebuild_slices(lambda: spark, beside, models, list(slices), _RUN)
     copied = read_table(spark, beside, BRONZE_TELEMETRY.name).count()
     tables = {model.table for model in models.values()} | {SILVER_REJECTED.name}
     judged = sum(read_table(spark, beside, name).where(OF_TELEMETRY).count() for name in tables)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import duckdb
-from pyspark.sql import SparkSession
 
 from lake.models.catalog import Model, silver_tables
 from lake.slices import HOUR_MICROS, predicate, runs_of, slice_start
@@ -44,6 +43,7 @@ from pipeline.silver.judging import (
 from pipeline.silver.stored import columns_as_they_stand, earlier_readings, in_slices, newest_rows
 from pipeline.silver.unpacking import unpack
 from runtime.settings import Settings
+from runtime.spark.connect_server import SparkSource
 from transforms.device_history import judging_facts
 from transforms.readings import readings, rejected
 
@@ -59,7 +59,7 @@ class SilverReport:
     slices: list[str] = field(default_factory=list)
 
 
-def append_new(settings: Settings, models: Models, run_id: str, spark: SparkSession | None = None) -> SilverReport:
+def append_new(settings: Settings, models: Models, run_id: str, spark: SparkSource | None = None) -> SilverReport:
     """Judge all bronze telemetry that silver does not have yet and append it, each record to one table, once.
 
     The tables are there (see `ensure_silver`). Without `spark` it is judged here.
@@ -75,7 +75,7 @@ def append_new(settings: Settings, models: Models, run_id: str, spark: SparkSess
         written = Written()
         if spark is not None and engine is Engine.SPARK:
             portions = new_portions(connection, settings, tables, done, target)
-            written = judge_apart(spark, connection, settings, models, portions)
+            written = judge_apart(spark(), connection, settings, models, portions)
         else:
             every = newest_rows(settings, BRONZE_TELEMETRY.name)
             new = f"ingest_id > {done} AND ingest_id <= {target}"
@@ -105,7 +105,7 @@ def append_new(settings: Settings, models: Models, run_id: str, spark: SparkSess
     return report
 
 
-def _engine(settings: Settings, spark: SparkSession | None, files: Sequence[DataFile]) -> Engine:
+def _engine(settings: Settings, spark: SparkSource | None, files: Sequence[DataFile]) -> Engine:
     """The engine for what files of bronze hold; here where there is nothing, or no Spark."""
     return engine_for(settings, sum(file.records for file in files)) if spark is not None and files else Engine.HERE
 
@@ -116,7 +116,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, settings: Settings, models: Mo
 
 
 @open_logs()
-def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slices: list[str], run_id: str,
+def rebuild_slices(spark: SparkSource, settings: Settings, models: Models, slices: list[str], run_id: str,
                    closing: tuple[str, int] | None = None) -> SilverReport:  # fmt: skip
     """Judge the bronze telemetry of these slices anew and replace them in every silver table.
 
@@ -136,7 +136,7 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
         written = Written()
         if engine is Engine.SPARK:
             written = judge_apart(
-                spark, connection, settings, models, slice_portions(connection, settings, slices, done)
+                spark(), connection, settings, models, slice_portions(connection, settings, slices, done)
             )
         else:
             _judge_hours(connection, settings, models, slices, done)
@@ -162,7 +162,7 @@ def rebuild_slices(spark: SparkSession, settings: Settings, models: Models, slic
     return report
 
 
-def ensure_silver(spark: SparkSession, settings: Settings, models: Models) -> dict[str, Table]:
+def ensure_silver(spark: SparkSource, settings: Settings, models: Models) -> dict[str, Table]:
     """Create or widen every silver table that the models declare; returns the reading tables by name."""
     tables = silver_tables(models.values())
     for table in (*tables.values(), SILVER_REJECTED, *UNSLICED_SILVER, BRONZE_TELEMETRY):

@@ -13,7 +13,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from pyspark.sql import SparkSession
 
 from lake.models.catalog import silver_tables
 from lake.slices import HOUR_MICROS, runs_of, slice_of, slices_of_runs
@@ -28,6 +27,7 @@ from pipeline.silver.append import Models, rebuild_slices
 from pipeline.silver.judging import FINAL, arrow_rows, counts, judging, refuse_repeats, take
 from pipeline.silver.stored import newest_rows
 from runtime.settings import Settings
+from runtime.spark.connect_server import SparkSource
 from transforms.clock import is_plausible
 from transforms.device_history import device_history, judge_event, judged_lifecycle
 from transforms.readings import rejected
@@ -92,7 +92,7 @@ def _update_sites(connection: duckdb.DuckDBPyConnection, settings: Settings, tar
         replace_once(settings, SILVER_SITES, NewRows(rows, said, closing=(App.LIFECYCLE, target)))
 
 
-def judge_anew(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> list[str]:
+def judge_anew(spark: SparkSource, settings: Settings, models: Models, run_id: str) -> list[str]:
     """Rebuild the silver slices whose judgement a registry change touched; returns them.
 
     A killed run is made up for: what is left to do stands in the commits of `silver.devices` since the last one done.
@@ -105,7 +105,7 @@ def judge_anew(spark: SparkSession, settings: Settings, models: Models, run_id: 
     return slices
 
 
-def judge_new_models(spark: SparkSession, settings: Settings, models: Models, run_id: str) -> list[str]:
+def judge_new_models(spark: SparkSource, settings: Settings, models: Models, run_id: str) -> list[str]:
     """Rebuild the slices of records whose model was unknown and is declared by now; returns them.
 
     Which set of models has been seen to is an application id of `silver.rejected`, so a tick asks no more than its log.

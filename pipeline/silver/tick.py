@@ -8,10 +8,7 @@ anew last.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pyspark.sql import SparkSession
-
 from ingestion.bronze_ingest import ingest_topic
-from ingestion.executor_probe import check_executors
 from ingestion.landing_topics import ensure_topics
 from ingestion.made_topics import made_by
 from ingestion.topic_misfits import misfits
@@ -21,6 +18,7 @@ from lake.storage.open_logs import open_logs
 from pipeline.run import Run
 from pipeline.silver.append import SilverReport, append_new, ensure_silver, rebuild_slices
 from pipeline.silver.device_registry import judge_anew, judge_new_models, update_registry
+from runtime.spark.connect_server import SparkSource
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class TickReport:
     notes: tuple[str, ...] = ()
 
 
-def tick(spark: SparkSession, run: Run, bootstrap: str, *, accept_gap: bool = False) -> TickReport:
+def tick(spark: SparkSource, run: Run, bootstrap: str, *, accept_gap: bool = False) -> TickReport:
     """Bring all new records to bronze and silver. Raises LandingZoneError, LeaseError, PlatformError."""
     with writer_lease(run.settings, "tick", run.wait_s):
         landed = ingest(spark, run, bootstrap, accept_gap=accept_gap)
@@ -46,13 +44,12 @@ def tick(spark: SparkSession, run: Run, bootstrap: str, *, accept_gap: bool = Fa
     return replace(report, ingested=landed.ingested, notes=landed.notes)
 
 
-def ingest(spark: SparkSession, run: Run, bootstrap: str, *, accept_gap: bool = False) -> TickReport:
+def ingest(spark: SparkSource, run: Run, bootstrap: str, *, accept_gap: bool = False) -> TickReport:
     """Kafka to bronze, both topics; reports what was ingested and the notes. The caller holds the lease.
 
     Telemetry is bounded before lifecycle is read: whatever was registered before a reading is then in this tick too.
     """
     ensure_topics(bootstrap, made=made_by(run.settings))
-    check_executors(spark, run.settings, bootstrap, "telemetry")
     notes = [str(misfit) for misfit in misfits(bootstrap) if misfit.is_harmful]
     records = {}
     for topic in ("telemetry", "lifecycle"):
@@ -66,7 +63,7 @@ def ingest(spark: SparkSession, run: Run, bootstrap: str, *, accept_gap: bool = 
 
 
 @open_logs()
-def fill_silver(spark: SparkSession, run: Run) -> TickReport:
+def fill_silver(spark: SparkSource, run: Run) -> TickReport:
     """Bronze to silver: the registry, the new telemetry, and what a registry change or a new model puts in doubt. The
     caller holds the lease."""
     settings, models, run_id = run.settings, run.models, run.run_id
@@ -81,7 +78,7 @@ def fill_silver(spark: SparkSession, run: Run) -> TickReport:
     return TickReport({}, changed, report.rows, report.rejected, slices)
 
 
-def rebuild_silver(spark: SparkSession, run: Run, slices: Sequence[str]) -> SilverReport:
+def rebuild_silver(spark: SparkSource, run: Run, slices: Sequence[str]) -> SilverReport:
     """Judge slices anew from bronze, a day at a time, so that memory follows a day and a crash loses a day's work."""
     rows: dict[str, int] = {}
     refused: dict[str, int] = {}

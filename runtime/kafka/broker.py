@@ -172,5 +172,8 @@ def _server_properties(data: Path, port: int, controller_port: int) -> str:
         # the largest message of a topic may be smaller, never larger, than what the broker takes in at once
         "message.max.bytes": str(4 * 1024 * 1024),
         "controlled.shutdown.enable": "false",
+        # the broker of before counts as alive for so long, and the new one, of the same number, is refused meanwhile
+        "broker.session.timeout.ms": "1000",
+        "broker.heartbeat.interval.ms": "200",
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())

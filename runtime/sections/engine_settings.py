@@ -96,6 +96,14 @@ class SparkSettings:
             "is a million records or more", "`here`",
         ),
     ] = "here"  # fmt: skip
+    ingest_engine: Annotated[
+        str,
+        Setting(
+            "LAKEHOUSE_INGEST_ENGINE", engine_name, "Spark",
+            "who reads Kafka into bronze: the run itself (`here`), `spark`, or `auto`: Spark for more than 100,000 "
+            "records", "`auto`",
+        ),
+    ] = "auto"  # fmt: skip
     java_home: Annotated[
         Path | None, Setting("JAVA_HOME", Path, "Spark", "Java for Spark and Kafka", "what set-up has found")
     ] = None

@@ -10,8 +10,8 @@ import logging
 import re
 import shutil
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,6 +30,8 @@ from runtime.processes import ProcessRecord
 from runtime.settings import Settings
 from runtime.spark.spark_configuration import NAME, needed_memory_mb, spark_configuration, spark_environment
 
+SparkSource = Callable[[], SparkSession]
+"""Gives a session, always the same one, which is opened when it is first asked for: most ticks need none."""
 SCRATCH = ("blockmgr-", "spark-")
 """How the folders begin that Spark makes in the work folder, and deletes when it ends by itself."""
 _READY_S = 180.0
@@ -74,6 +76,24 @@ def running_spark(settings: Settings) -> Iterator[str]:
         finally:
             for session in set(_sessions) - opened_before:
                 session.stop()
+
+
+@contextmanager
+def spark_on_demand(settings: Settings, tell: Callable[[str], None]) -> Iterator[SparkSource]:
+    """A session that is opened, on a server that is started unless one runs, when the block first asks for it; told
+    then, and given back with the block. Who asks may meet PlatformError."""
+    opened: list[SparkSession] = []
+    with ExitStack() as running:
+
+        def session() -> SparkSession:
+            if not opened:
+                tell("Spark")
+                opened.append(connect(running.enter_context(running_spark(settings))))
+                running.callback(opened[0].stop)
+                interpret_small(opened[0], 0)
+            return opened[0]
+
+        yield session
 
 
 def address_with_key(settings: Settings, address: str) -> str:

@@ -16,12 +16,12 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
+from ingestion.kafka_records import place_of
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
 from streams.functions.declared_functions import App, Function
 from streams.functions.function_calls import Call, CallError, FunctionProcess
 from streams.functions.function_outputs import FunctionProducer, dead_letter, given_up, poison_of
-from streams.kafka_records import place_of
 from wire.envelope import Message
 
 Tell = Callable[[str], None]

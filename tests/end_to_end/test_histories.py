@@ -90,7 +90,7 @@ class Lakehouse:
     def tick(self) -> None:
         """Everything that was sent to silver."""
         assert self.settings.kafka_bootstrap is not None
-        tick(self.spark, self.run(), self.settings.kafka_bootstrap)
+        tick(lambda: self.spark, self.run(), self.settings.kafka_bootstrap)
 
     def refresh(self, slices: list[str] | None = None) -> None:
         """What is stale to gold."""
@@ -99,7 +99,7 @@ class Lakehouse:
 
     def backfill(self, slice_: str) -> None:
         """An hour anew, from bronze on."""
-        rebuild_silver(self.spark, self.run(), [slice_])
+        rebuild_silver(lambda: self.spark, self.run(), [slice_])
         self.refresh([slice_])
 
 

@@ -75,7 +75,12 @@ def run_tick(settings: Settings, session: SparkSession, *, accept_gap: bool = Fa
     """One tick on a session."""
     assert settings.kafka_bootstrap is not None
     models = known_models(settings)
-    tick(session, Run(settings, models, run_id, datetime.now(UTC)), settings.kafka_bootstrap, accept_gap=accept_gap)
+    tick(
+        lambda: session,
+        Run(settings, models, run_id, datetime.now(UTC)),
+        settings.kafka_bootstrap,
+        accept_gap=accept_gap,
+    )
 
 
 def tick_on(address: str, settings: Settings) -> None:

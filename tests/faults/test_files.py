@@ -83,7 +83,7 @@ def of_silver(damage: Damage, scene: Scene, invariants: Invariants) -> None:
         run_job(settings, "publish", slices=hours)
     assert seen(settings) == before
     with scene.session() as session:
-        rebuild_silver(session, Run(settings, known_models(settings), "rebuild", datetime.now(UTC)), hours)
+        rebuild_silver(lambda: session, Run(settings, known_models(settings), "rebuild", datetime.now(UTC)), hours)
     scene.refresh()
     assert {**seen(settings), "publication": 2} == before
     invariants.hold(settings, scene.manifest)

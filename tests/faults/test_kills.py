@@ -55,7 +55,7 @@ def killed_after_the_record(scene: Scene, invariants: Invariants) -> None:
 def upkeeping(settings: Settings) -> None:
     """A step: upkeep of tomorrow, which lets go all but the newest publication and what only others need."""
     at_once, tomorrow = replace(settings, keep_publications_days=0, keep_files_hours=0), datetime.now(UTC) + DAY
-    upkeep(Run(at_once, known_models(settings), "upkeep", tomorrow), connect(settings.spark))
+    upkeep(Run(at_once, known_models(settings), "upkeep", tomorrow), lambda: connect(settings.spark))
 
 
 def killed_in_upkeep(scene: Scene, invariants: Invariants) -> None:

@@ -19,9 +19,11 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from ingestion.bronze_ingest import OffsetRange, committed_offsets, read_records
+from ingestion.bronze_ingest import committed_offsets
 from ingestion.kafka_offsets import broker_offsets
 from ingestion.landing_topics import TELEMETRY, TOPICS, ensure_topics
+from ingestion.offset_ranges import OffsetRange
+from ingestion.spark_records import read_records
 from lake.storage.applications import App
 from lake.storage.delta import version_of
 from lake.storage.spark_commits import append_once, newest_commit, progress_of

@@ -43,7 +43,7 @@ def test_both_engines_come_to_the_same_rows(
     assert _differing(*lakes.values()) == []
     hours = {hour for report in reports for hour in report.slices}
     for hour in sorted(hours):
-        rebuilt = [rebuild_silver(spark, _run(lake), [hour]) for lake in lakes.values()]
+        rebuilt = [rebuild_silver(lambda: spark, _run(lake), [hour]) for lake in lakes.values()]
         assert rebuilt[0] == rebuilt[1]
     assert _differing(*lakes.values()) == []
     for name, lake in lakes.items():

@@ -42,12 +42,12 @@ def test_rows_of_a_final_slice_stay_though_bronze_has_lost_theirs(settings: Sett
     later = datetime.now(UTC) + timedelta(days=10)
 
     kept = replace(settings, keep_bronze_days=5)
-    upkeep(Run(kept, models, "upkeep", later), spark)
+    upkeep(Run(kept, models, "upkeep", later), lambda: spark)
     assert count(settings, BRONZE_TELEMETRY.name) == 0
     assert final_before(settings) == f"{later - timedelta(days=5):%Y-%m-%d}"
     assert count(settings, THERMOSTATS) == 2
     assert stale_slices(settings, models).hours == {}
-    rebuild_slices(spark, settings, models, ["2026-11-01T05"], "test")
+    rebuild_slices(lambda: spark, settings, models, ["2026-11-01T05"], "test")
     assert count(settings, THERMOSTATS) == 2
 
     send(settings.kafka_bootstrap, [reading("d1", "late", OLD + timedelta(minutes=2))])
@@ -56,7 +56,7 @@ def test_rows_of_a_final_slice_stay_though_bronze_has_lost_theirs(settings: Sett
     assert stale_slices(settings, models).hours == {}
     assert newest(settings) is not None
 
-    upkeep(Run(replace(kept, keep_silver_days=6), models, "upkeep", later), spark)
+    upkeep(Run(replace(kept, keep_silver_days=6), models, "upkeep", later), lambda: spark)
     assert count(settings, THERMOSTATS) == 0
     assert stale_slices(settings, models).hours == {}
 
@@ -66,4 +66,4 @@ def test_silver_is_not_kept_shorter_than_bronze(settings: Settings, spark: Spark
     for bronze in (None, 10):
         shorter = replace(settings, keep_bronze_days=bronze, keep_silver_days=9)
         with pytest.raises(UsageError, match="at least as long"):
-            upkeep(Run(shorter, {}, "upkeep", datetime.now(UTC)), spark)
+            upkeep(Run(shorter, {}, "upkeep", datetime.now(UTC)), lambda: spark)

@@ -25,7 +25,7 @@ from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
 from runtime.spark.spark_configuration import NAME
 from tests.support.s3server import S3Server, running_s3_server
-from tests.unit.pipeline.test_maintenance import LATER, NO_SPARK, TABLE, devices_at, publication, rewrite
+from tests.unit.pipeline.test_maintenance import LATER, TABLE, devices_at, no_spark, publication, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_upkeep_and_the_end_of_a_tables_history(home: Settings) -> None:
     for number, age_days in ((1, 40), (2, 5)):
         publications.record(home, publication(number, age_days, {TABLE.name: number}))
     plan = plan_upkeep(home, {}, now=LATER)
-    assert upkeep(Run(home, {}, "upkeep", LATER), NO_SPARK) == plan
+    assert upkeep(Run(home, {}, "upkeep", LATER), no_spark) == plan
     assert plan.expired == (1,)
     assert [len(each.unread) for each in plan.tables if each.table == TABLE] == [1]
     assert [devices_at(home, version) for version in (2, 3)] == [["d2"], ["d3"]]

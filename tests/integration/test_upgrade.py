@@ -24,7 +24,7 @@ def test_an_upgraded_lake_is_rebuilt_to_the_same_figures(spark: SparkSession, tm
     run = Run(settings, known_models(settings), "after", datetime.now(UTC))
     before = published(settings, 2)
     upgrade(run)
-    assert rebuild_silver(spark, run, HOURS).rows == {
+    assert rebuild_silver(lambda: spark, run, HOURS).rows == {
         "silver.thermostats": 180, "silver.pumps": 72, "silver.energy_meters": 36,
     }  # fmt: skip
     outcome = refresh_gold(run, HOURS)

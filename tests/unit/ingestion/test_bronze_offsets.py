@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingestion.bronze_ingest import next_range
+from ingestion.offset_ranges import next_range
 from runtime.errors import LandingZoneError
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ingestion.bronze_ingest import losses
 from ingestion.landing_topics import TOPICS
+from ingestion.offset_ranges import losses
 from ingestion.topic_misfits import differences
 
 TELEMETRY, LIFECYCLE = TOPICS

@@ -1,7 +1,6 @@
 """Tables that Spark appends to: made as declared, and by whom."""
 
 from pathlib import Path
-from typing import cast
 
 import pyarrow as pa
 import pytest
@@ -15,7 +14,11 @@ from lake.tables.contracts import Table
 from lake.tables.silver import SILVER_REJECTED, UNSLICED_SILVER
 from runtime.settings import Settings
 
-_NO_SPARK = cast(SparkSession, None)
+
+def _no_spark() -> SparkSession:
+    raise AssertionError("Spark is asked for")
+
+
 _OLDEST_PROTOCOL = (1, 2)  # what every reader and writer of Delta knows
 
 
@@ -26,7 +29,7 @@ def test_a_new_table_is_made_as_declared_without_asking_spark(tmp_path: Path, ta
     """Columns, partitions and properties are declared ones, in a protocol that no engine refuses; again it is left."""
     settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
     for _ in range(2):
-        ensure_table(_NO_SPARK, settings, table)
+        ensure_table(_no_spark, settings, table)
         made = require_table(settings, table.name)
         assert (made.version(), pa.schema(made.schema().to_arrow())) == (0, arrow_schema(table))
         assert made.metadata().partition_columns == list(table.partition_by)

@@ -4,7 +4,6 @@ import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 import pyarrow as pa
 import pytest
@@ -29,7 +28,11 @@ from tests.support.small_lake import H5, THERMOSTATS, Lake
 TABLE = DEVICE_COMPLETENESS
 DAY = date(2026, 11, 20)
 LATER = datetime.now(UTC) + timedelta(days=2)
-NO_SPARK = cast(SparkSession, None)  # nothing that Spark writes is compacted here
+
+
+def no_spark() -> SparkSession:
+    """Nothing that Spark writes is compacted here."""
+    raise AssertionError("Spark is asked for")
 
 
 @pytest.fixture
@@ -134,7 +137,7 @@ def test_small_files_of_days_that_are_over_become_one(settings: Settings) -> Non
     assert opened is not None
     found = due(opened, TABLE, DAY + timedelta(days=1))
     assert (found.dates, found.files) == ((DAY,), 3)
-    compact(settings, NO_SPARK, TABLE, opened, found)
+    compact(settings, no_spark, TABLE, opened, found)
     again = open_table(settings, TABLE.name)
     assert again is not None
     assert due(again, TABLE, DAY + timedelta(days=1)).files == 0
@@ -161,7 +164,7 @@ def test_a_rearranged_silver_table_makes_nothing_stale(settings: Settings) -> No
 
 
 def done(settings: Settings) -> Upkeep:
-    return upkeep(Run(settings, {}, "upkeep", LATER), NO_SPARK)
+    return upkeep(Run(settings, {}, "upkeep", LATER), no_spark)
 
 
 def test_a_listed_publication_can_be_read_and_others_are_let_go(settings: Settings) -> None:

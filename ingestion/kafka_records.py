@@ -1,17 +1,19 @@
 """Kafka records as Arrow, with the columns of bronze.
 
-Belongs here: reading headers and keys as bronze does. Spark does the same for the lake in `ingestion.bronze_ingest`; a
-test holds both together. What a record means is judged in `transforms`.
+Belongs here: reading headers and keys as bronze has them, for the hot path and for small ticks. Spark does the same
+for large ones in `spark_records`; a test holds both together. What a record means is judged in `transforms`.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
 from lake.slices import HOUR_MICROS
 from lake.sql_text import quoted_names
+from lake.storage.delta import arrow_schema
 from lake.tables.bronze import BRONZE_TELEMETRY
 from wire.envelope import ATTRIBUTES, CONTENT_TYPE, TIME
 from wire.times import moment_of_rfc3339
@@ -64,6 +66,56 @@ def record_columns(messages: Sequence[Message], ingest_id: int = 0) -> pa.Table:
         "measured_at": moments_of(texts[_HEADERS[TIME]]),
     }
     return pa.table(columns, _SCHEMA)
+
+
+def bronze_batch(messages: Sequence[Message], ingest_id: int, read_at: datetime) -> pa.RecordBatch:
+    """The records with the columns of bronze, nothing refused; `read_at` is the present.
+
+    `received_at` is a clock that no producer can set: the broker's, where the topic has that (LogAppendTime), else that
+    of who read the record. What a producer has set is kept beside it.
+    """
+    columns = record_columns(messages, ingest_id)
+    stamped = columns["received_at"].combine_chunks()
+    is_producers = pa.array([message.timestamp()[0] == TIMESTAMP_CREATE_TIME for message in messages], pa.bool_())
+    received = pc.if_else(is_producers, pa.scalar(read_at, _TIME), stamped)
+    schema = arrow_schema(BRONZE_TELEMETRY)
+    found = {name: columns[name].combine_chunks() for name in columns.column_names} | {
+        "received_at": received,
+        "producer_at": pc.if_else(is_producers, stamped, None),
+        "received_date": received.cast(pa.date32()),
+        "headers": pa.array(_other_headers(messages, columns), schema.field("headers").type),
+        "measured_hour": _hours(columns["measured_at"].combine_chunks()),
+        "received_hour": _hours(received),
+    }
+    arrays = [found[field.name].cast(field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+Headers = list[tuple[str, bytes | None]]
+
+
+def _other_headers(messages: Sequence[Message], columns: pa.Table) -> list[Headers | None]:
+    """The headers that the columns do not hold whole; null for an ordinary message."""
+    texts = {header: columns[column].to_pylist() for header, column in _HEADERS.items()}
+    others: list[Headers | None] = []
+    for place, message in enumerate(messages):
+        headers: Headers = message.headers() or []  # type: ignore[assignment]  # it gives bytes to who sent texts
+        held = {header: found[place] for header, found in texts.items()}
+        if len(headers) <= sum(text is not None for text in held.values()):
+            others.append(None)
+        elif len({name for name, _ in headers}) < len(headers):
+            others.append(headers)
+        else:
+            others.append([
+                (name, value) for name, value in headers
+                if name not in held or value != (None if held[name] is None else held[name].encode())
+            ])  # fmt: skip
+    return others
+
+
+def _hours(moments: pa.Array) -> pa.Array:
+    """Whole hours since 1970, also of the years before."""
+    return pc.divide(pc.floor_temporal(moments, unit="hour").cast(pa.int64()), 3_600_000_000)
 
 
 def place_of(message: Message) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kafka_records import moments_of, texts_of
+from ingestion.kafka_records import moments_of, texts_of
 from wire.times import moment_of_rfc3339
 
 _MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
