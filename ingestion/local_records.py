@@ -21,7 +21,7 @@ from runtime.errors import LakehouseError, LandingZoneError, PlatformError, Step
 from runtime.kafka.clients import client_config
 from runtime.settings import Settings
 
-_SILENCE_S = 60.0
+_PATIENCE_S = 90.0
 _AT_ONCE = 500
 _BATCH_RECORDS = 20_000
 _BATCH_BYTES = 16_000_000
@@ -81,11 +81,7 @@ def _read(bootstrap: str, offsets: OffsetRange) -> Iterator[list[Message]]:
         records: list[Message] = []
         size = 0
         while left:
-            first = consumer.poll(_SILENCE_S)
-            if first is None:
-                raise PlatformError(
-                    f"Kafka showed no record of {offsets.topic} for {_SILENCE_S:.0f} s. Is the broker running?"
-                )
+            first = _next(consumer, offsets.topic)
             # what is there already: given a time, it would wait for as many records
             for message in (first, *consumer.consume(_AT_ONCE, 0)):
                 if _is_in(message, offsets, left):
@@ -96,6 +92,14 @@ def _read(bootstrap: str, offsets: OffsetRange) -> Iterator[list[Message]]:
                 records, size = [], 0
     finally:
         consumer.close()
+
+
+def _next(consumer: Consumer, topic: str) -> Message:
+    """What comes next; a broker that starts again or stands still is waited for."""
+    found = consumer.poll(_PATIENCE_S)
+    if found is None:
+        raise PlatformError(f"Kafka showed no record of {topic} for {_PATIENCE_S:.0f} s. Is the broker running?")
+    return found
 
 
 def _is_in(message: Message, offsets: OffsetRange, left: dict[int, int]) -> bool:

@@ -89,10 +89,12 @@ def spark(spark_address: str) -> Iterator[SparkSession]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that is marked `every_engine` runs once on each engine that can judge silver."""
-    is_marked = metafunc.definition.get_closest_marker("every_engine") is not None
-    if is_marked and "engine" in metafunc.fixturenames:
-        metafunc.parametrize("engine", list(Engine))
+    """A test that is marked `every_engine` runs once on each engine that can judge silver, one that is marked
+    `every_reader` once with each that can read Kafka."""
+    for mark, name in (("every_engine", "engine"), ("every_reader", "ingest_engine")):
+        is_marked = metafunc.definition.get_closest_marker(mark) is not None
+        if is_marked and name in metafunc.fixturenames:
+            metafunc.parametrize(name, list(Engine))
 
 
 @pytest.fixture
@@ -102,11 +104,20 @@ def engine() -> str:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, broker: str, spark_address: str, engine: str) -> Settings:
+def ingest_engine() -> str:
+    """Who reads Kafka."""
+    return "auto"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, broker: str, spark_address: str, engine: str, ingest_engine: str) -> Settings:
     """A fresh lakehouse: an empty home and lake, empty topics, the shared broker and Spark."""
     empty_topics(broker)
     home = tmp_path / "home"
-    return Settings(home=home, lake_uri=str(home / "lake"), kafka_bootstrap=broker, spark=spark_address, engine=engine)
+    return Settings(
+        home=home, lake_uri=str(home / "lake"), kafka_bootstrap=broker, spark=spark_address, engine=engine,
+        ingest_engine=ingest_engine,
+    )  # fmt: skip
 
 
 def empty_topics(bootstrap: str) -> None:

@@ -137,12 +137,15 @@ def append_transaction(
 
     For tables that have no slices; the caller holds the lease. Raises StepError.
     """
-    reached = ensure_table(settings, table).transaction_version(transaction[0])
-    if reached is None or reached < transaction[1]:
-        said = CommitProperties(
-            custom_metadata={"userMetadata": json.dumps(metadata)}, app_transactions=[Transaction(*transaction)]
-        )
-        _write(settings, table, rows, "append", None, said)
+    said = CommitProperties(
+        custom_metadata={"userMetadata": json.dumps(metadata)}, app_transactions=[Transaction(*transaction)]
+    )
+
+    def is_done(opened: DeltaTable) -> bool:
+        reached = opened.transaction_version(transaction[0])
+        return reached is not None and reached >= transaction[1]
+
+    _write(settings, table, rows, "append", None, said, is_done)
 
 
 def replace(
@@ -210,10 +213,14 @@ def _write(
     mode: Literal["append", "overwrite"],
     predicate: str | None,
     properties: CommitProperties,
+    is_done: Callable[[DeltaTable], bool] = lambda _: False,
 ) -> int:
     lost: CommitFailedError | None = None
     for _ in range(_ATTEMPTS):
         target = ensure_table(settings, table)
+        # a store that loses its answer is asked again, and then our own commit stands in the way of it
+        if is_done(target):
+            return target.version()
         ensure_held(settings)
         try:
             write_deltalake(

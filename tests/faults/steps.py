@@ -3,6 +3,7 @@
 Belongs here: steps that cases of several modules take. One that a single module needs stands there.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from lake.models.catalog import known_models
@@ -17,6 +18,11 @@ from tests.faults.base import run_refresh, run_tick
 def ticking(settings: Settings) -> None:
     """A step: one tick."""
     run_tick(settings, connect(settings.spark))
+
+
+def ticking_with_spark(settings: Settings) -> None:
+    """A step: one tick in which Spark reads."""
+    ticking(replace(settings, ingest_engine="spark"))
 
 
 def refreshing(settings: Settings) -> None:

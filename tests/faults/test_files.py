@@ -142,7 +142,7 @@ def full_for(step: Callable[[Settings], None], scene: Scene, invariants: Invaria
 
 def full_for_spark(scene: Scene, invariants: Invariants) -> None:
     """Spark's files end at a few kilobytes for one tick."""
-    settings, before = replace(scene.settings, spark="local[2]"), seen(scene.settings)
+    settings, before = replace(scene.settings, spark="local[2]", ingest_engine="spark"), seen(scene.settings)
     with running_spark(settings) as address:
         record = find(settings, NAME)
         assert record is not None

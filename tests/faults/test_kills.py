@@ -23,12 +23,13 @@ from tests.faults.base import Scene
 from tests.faults.catalogue import Case, by_lake
 from tests.faults.harness import Point, Step, run_to
 from tests.faults.invariants import Invariants, seen
-from tests.faults.steps import publishing, refreshing, ticking
+from tests.faults.steps import publishing, refreshing, ticking, ticking_with_spark
 from tests.support.warm import start_apart
 
 DAY = timedelta(days=1)
 _FORGET, _COMPACT = "lake.records.publications.forget", "lake.storage.compaction.compact"
 _BRONZE, _SILVER = "lake.storage.spark_commits.append_once", "lake.storage.slice_commits.append_once"
+_BRONZE_HERE = "ingestion.local_records.append_records"
 _COMMIT, _RECORD = "pipeline.gold.publish._replace", "lake.records.publications.record"
 
 
@@ -82,10 +83,21 @@ def dying(step: Step, *points: Point) -> Callable[[Scene, Invariants], None]:
 OF_A_TICK = (
     Case(
         "killed around the bronze commit",
-        "SIGKILL before the bronze commit, while Spark writes its files, and after it",
+        "SIGKILL before the bronze commit of a tick that reads by itself, while its files are written, and after it",
         "each Kafka record is in bronze once",
         dying(
             ticking,
+            Point(_BRONZE_HERE),
+            Point(_BRONZE_HERE, when="files", folder="bronze/telemetry"),
+            Point("ingestion.bronze_ingest.ingest_topic", when="after"),
+        ),
+    ),
+    Case(
+        "killed around Spark's bronze commit",
+        "SIGKILL before the bronze commit, while Spark writes its files, and after it",
+        "each Kafka record is in bronze once",
+        dying(
+            ticking_with_spark,
             Point(_BRONZE),
             Point(_BRONZE, when="files", folder="bronze/telemetry"),
             Point("ingestion.bronze_ingest.ingest_topic", when="after"),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -22,6 +23,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from ingestion.bronze_ingest import committed_offsets
 from ingestion.kafka_offsets import broker_offsets
 from ingestion.landing_topics import TELEMETRY, TOPICS, ensure_topics
+from ingestion.local_records import append_records
 from ingestion.offset_ranges import OffsetRange
 from ingestion.spark_records import read_records
 from lake.storage.applications import App
@@ -37,9 +39,9 @@ from runtime.settings import Settings
 from tests.conftest import empty_topics
 from tests.faults.base import Scene
 from tests.faults.catalogue import Case
-from tests.faults.harness import Point, start_to
+from tests.faults.harness import Point, Step, start_to
 from tests.faults.invariants import Invariants, seen
-from tests.faults.steps import ticking
+from tests.faults.steps import ticking, ticking_with_spark
 
 _PAUSE_S = 60.0
 
@@ -59,32 +61,29 @@ def record_of(scene: Scene) -> ProcessRecord:
     return record
 
 
-def killed(scene: Scene, invariants: Invariants, landing: Settings) -> None:
+def killed(step_of_tick: Step, scene: Scene, invariants: Invariants, landing: Settings) -> None:
     """It dies when a tick has planned its offsets and not read them, and comes back at the same address."""
     with own_broker(scene, landing) as ours:
         record, before = record_of(ours), seen(scene.settings)
         command = psutil.Process(record.pid).cmdline()
-        step = start_to(Point("lake.storage.spark_commits.append_once", kills=broker.NAME), ticking, ours.settings)
+        step = start_to(Point("ingestion.bronze_ingest._append", kills=broker.NAME), step_of_tick, ours.settings)
         psutil.wait_procs([psutil.Process(record.pid)], timeout=60)
         assert not processes.is_alive(record)
         again = processes.spawn(ours.settings, broker.NAME, command, record.address)
         processes.wait_until_ready(ours.settings, again, lambda: broker.answers(record.address), 60)
         step.join(200)
-        assert step.exitcode in (0, 1)  # Spark may have waited for it or given up
+        assert step.exitcode in (0, 1)  # the reader may have waited for it or given up
         assert seen(scene.settings) == before
         ours.run()
         invariants.hold(ours.settings, ours.manifest)
 
 
-def paused(scene: Scene, invariants: Invariants, landing: Settings) -> None:
+def paused(step_of_tick: Step, scene: Scene, invariants: Invariants, landing: Settings) -> None:
     """It stands still while a tick reads, and goes on."""
     with own_broker(scene, landing) as ours:
         process = psutil.Process(record_of(ours).pid)
-        step = start_to(
-            Point("lake.storage.spark_commits.append_once", kills=broker.NAME, by=signal.SIGSTOP),
-            ticking,
-            ours.settings,
-        )
+        point = Point("ingestion.bronze_ingest._append", kills=broker.NAME, by=signal.SIGSTOP)
+        step = start_to(point, step_of_tick, ours.settings)
         while process.status() != psutil.STATUS_STOPPED:
             assert step.is_alive()
             time.sleep(0.01)
@@ -97,7 +96,7 @@ def paused(scene: Scene, invariants: Invariants, landing: Settings) -> None:
 
 
 def replayed(scene: Scene, invariants: Invariants, landing: Settings) -> None:
-    """All offsets from 0, once through the tick and once past its check, in Spark."""
+    """All offsets from 0, once through the tick and twice past its check, in this process and in Spark."""
     settings, version = scene.settings, version_of(scene.settings, BRONZE_TELEMETRY.name)
     assert settings.kafka_bootstrap is not None
     with patch("ingestion.bronze_ingest._offsets_of", lambda _: {}), pytest.raises(LandingZoneError, match="add up to"):
@@ -105,6 +104,7 @@ def replayed(scene: Scene, invariants: Invariants, landing: Settings) -> None:
     end = committed_offsets(settings, TELEMETRY)
     everything = OffsetRange(TELEMETRY, dict.fromkeys(end, 0), end)
     assert everything.ingest_id == progress_of(settings, BRONZE_TELEMETRY.name, App.INGEST)
+    assert append_records(settings, BRONZE_TELEMETRY, settings.kafka_bootstrap, everything, datetime.now(UTC), {})
     with scene.session() as session:
         rows = read_records(session, settings.kafka_bootstrap, everything, datetime.now(UTC))
         append_once(rows, settings, BRONZE_TELEMETRY, App.INGEST, everything.ingest_id, {})
@@ -185,13 +185,19 @@ OF_WAITING_MESSAGES = (
         "broker killed in a tick",
         "SIGKILL to the broker when a tick has planned its offsets; it comes back at its address",
         "the tick waits or fails, and no record is lost or lands twice",
-        killed,
+        partial(killed, ticking),
+    ),
+    Case(
+        "broker killed in a tick by Spark",
+        "the same, where Spark reads",
+        "the tick waits or fails, and no record is lost or lands twice",
+        partial(killed, ticking_with_spark),
     ),
     Case(
         "broker paused in a tick",
         "SIGSTOP to the broker when a tick has planned its offsets, SIGCONT 60 s later",
         "the tick goes on by itself",
-        paused,
+        partial(paused, ticking),
     ),
     Case(
         "topic created anew",
@@ -215,8 +221,8 @@ OF_WAITING_MESSAGES = (
 OF_READ_MESSAGES = (
     Case(
         "offsets replayed from 0",
-        "a tick that has forgotten where bronze ended, and the same append handed to Spark again",
-        "the tick is refused, and the append changes nothing",
+        "a tick that has forgotten where bronze ended, and the same append done again, here and by Spark",
+        "the tick is refused, and the appends change nothing",
         replayed,
     ),
 )

@@ -67,11 +67,14 @@ def published_through(rule: Rule, scene: Scene, invariants: Invariants, proxy: P
     invariants.hold(scene.settings, scene.manifest)
 
 
-def ticked_through(rule: Rule, scene: Scene, invariants: Invariants, proxy: Proxy, spark: str) -> None:
+def ticked_through(
+    rule: Rule, scene: Scene, invariants: Invariants, proxy: Proxy, spark: str, ingest_engine: str = "auto"
+) -> None:
     """A tick on the Spark at an address; then another one."""
-    with proxy.spoiling(rule), suppress(PySparkException):
-        tick_on(spark, scene.settings)
-    tick_on(spark, scene.settings)
+    settings = replace(scene.settings, ingest_engine=ingest_engine)
+    with proxy.spoiling(rule), suppress(PySparkException, LakehouseError):
+        tick_on(spark, settings)
+    tick_on(spark, settings)
     run_refresh(scene.settings)
     invariants.hold(scene.settings, scene.manifest)
 
@@ -112,9 +115,15 @@ OF_A_PUBLICATION = (
 OF_A_TICK = (
     Case(
         "S3 loses the answer to a bronze commit",
-        "the connection is closed when Spark's commit to `bronze.telemetry` is stored",
+        "the connection is closed when the commit to `bronze.telemetry` is stored",
         "no record lands twice",
         partial(ticked_through, Rule("lost", commit_of="bronze/telemetry")),
+    ),
+    Case(
+        "S3 loses the answer to Spark's bronze commit",
+        "the connection is closed when Spark's commit to `bronze.telemetry` is stored",
+        "no record lands twice",
+        partial(ticked_through, Rule("lost", commit_of="bronze/telemetry"), ingest_engine="spark"),
     ),
     Case(
         "S3 loses the answer to a silver commit",

@@ -32,8 +32,9 @@ _HELD_UP_S = 6.0
 
 def ticking_on_its_own(settings: Settings) -> None:
     """A step: one tick on the home's Spark."""
-    with running_spark(settings) as address:
-        run_tick(settings, connect(address))
+    ours = replace(settings, ingest_engine="spark")
+    with running_spark(ours) as address:
+        run_tick(ours, connect(address))
 
 
 def slow_ticking(settings: Settings) -> None:
@@ -45,7 +46,7 @@ def slow_ticking(settings: Settings) -> None:
         append(rows.where(sleep), *arguments)
 
     with bounded(3 / 4), patch.object(bronze_ingest, "append_once", slowly):
-        run_tick(settings, connect(settings.spark))
+        run_tick(replace(settings, ingest_engine="spark"), connect(settings.spark))
 
 
 def spark_killed(scene: Scene, invariants: Invariants) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from pyspark.sql import SparkSession
 
 from ingestion.bronze_ingest import ingest_topic
@@ -9,7 +10,10 @@ from lake.storage.applications import App
 from lake.storage.spark_commits import progress_of
 from runtime.settings import Settings
 from tests.support.landing import rows, send
+from tests.support.raw_headers import send_with_header_name
 from wire.envelope import TELEMETRY_TOPIC, Message
+
+pytestmark = pytest.mark.every_reader
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -52,7 +56,7 @@ CASES: dict[str, tuple[Headers, tuple[Any, ...], Headers | None]] = {
 def test_headers_of_every_kind_land_in_their_columns_or_are_kept(spark: SparkSession, settings: Settings) -> None:
     """The last header of a name is the attribute; what no column holds whole is kept in order, byte for byte.
 
-    So in a plan that is interpreted, as for few records, and in one that is compiled, as for many.
+    So in this process, in Spark's plan that is interpreted, as for few records, and in one that is compiled.
     """
     assert settings.kafka_bootstrap is not None
     many = 30_000
@@ -65,7 +69,7 @@ def test_headers_of_every_kind_land_in_their_columns_or_are_kept(spark: SparkSes
                 for _ in range(copies)
             ),
         )
-        ingest_topic(spark, settings, settings.kafka_bootstrap, TELEMETRY_TOPIC, "test")
+        ingest_topic(lambda: spark, settings, settings.kafka_bootstrap, TELEMETRY_TOPIC, "test")
         newest = progress_of(settings, "bronze.telemetry", App.INGEST)
         found = rows(
             settings,
@@ -82,3 +86,13 @@ def test_headers_of_every_kind_land_in_their_columns_or_are_kept(spark: SparkSes
             for case, (_, attributes, kept) in CASES.items()
         }
         assert len(found) == len(CASES)
+
+
+def test_a_header_whose_name_is_not_utf_8_holds_nobody_up(spark: SparkSession, settings: Settings) -> None:
+    """Its record lands with the others of the tick, whoever reads."""
+    assert settings.kafka_bootstrap is not None
+    send(settings.kafka_bootstrap, [Message(TELEMETRY_TOPIC, b"usual", USUAL, b"{}")])  # type: ignore[list-item]
+    send_with_header_name(settings.kafka_bootstrap, TELEMETRY_TOPIC, b"odd", b"\xff\xfe")
+    assert ingest_topic(lambda: spark, settings, settings.kafka_bootstrap, TELEMETRY_TOPIC, "test").records == 2
+    found = rows(settings, "bronze.telemetry", "SELECT device_id, ce_id, len(headers) FROM t ORDER BY ALL")
+    assert found == [("odd", None, 1), ("usual", "1", None)]

@@ -36,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[Sett
         settings = server.settings(folder / "home", "cluster-bucket")
         yield replace(
             settings, spark=master, kafka_bootstrap=broker, spark_driver_host="127.0.0.1",
-            spark_credentials=str(folder / "credentials"),
+            spark_credentials=str(folder / "credentials"), ingest_engine="spark",
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
@@ -16,6 +17,8 @@ from lake.models.catalog import known_models
 from pipeline.lake_state import lake_status
 from runtime.settings import Settings
 from tests.support.landing import reading, registered, rows, run_tick, send
+
+pytestmark = pytest.mark.every_reader
 
 AT = datetime(2026, 11, 20, 5, tzinfo=UTC)
 VALUES = "SELECT message_id, temperature_degc FROM t ORDER BY ALL"

@@ -15,6 +15,8 @@ from runtime.settings import Settings
 from tests.conftest import empty_topics
 from tests.support.landing import reading, registered, rows, run_tick, send
 
+pytestmark = pytest.mark.every_reader
+
 AT = datetime(2025, 3, 1, tzinfo=UTC)
 SETTINGS = {"retention.ms": "-1", "message.timestamp.type": "CreateTime", "max.message.bytes": "10485760"}
 COMPACTED = {"cleanup.policy": "compact", "retention.ms": "-1"}

@@ -15,6 +15,8 @@ from runtime.settings import Settings
 from tests.support.landing import reading, registered, rows, run_tick, send
 from tests.support.secured_broker import PASSWORD, SecuredBroker, running_secured_broker
 
+pytestmark = pytest.mark.every_reader
+
 AT = datetime(2025, 3, 1, tzinfo=UTC)
 
 
