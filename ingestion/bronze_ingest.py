@@ -24,8 +24,8 @@ from runtime.settings import Settings
 from runtime.spark.connect_server import SparkSource, interpret_small
 
 BRONZE_TABLES = {"telemetry": BRONZE_TELEMETRY, "lifecycle": BRONZE_LIFECYCLE}
-READ_HERE = 100_000
-"""Up to as many records are read by this process, whatever Spark there is: its jobs cost more than they save."""
+READ_HERE = 250_000
+"""Up to as many records are read by this process, whatever Spark there is (docs/decisions/016)."""
 _RECORDS_A_FILE = 250_000
 
 

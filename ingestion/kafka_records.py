@@ -15,8 +15,15 @@ from lake.slices import HOUR_MICROS
 from lake.sql_text import quoted_names
 from lake.storage.delta import arrow_schema
 from lake.tables.bronze import BRONZE_TELEMETRY
+from runtime.errors import LandingZoneError
+from runtime.kafka.record_headers import Headers, headers_of
 from wire.envelope import ATTRIBUTES, CONTENT_TYPE, TIME
 from wire.times import moment_of_rfc3339
+
+
+class UnreadableHeaderError(LandingZoneError):
+    """A header has a name that is not UTF-8: confluent-kafka cannot take it apart, Spark's client can."""
+
 
 _HEADERS = {name: name for name in ATTRIBUTES} | {CONTENT_TYPE: "content_type"}
 _TIME = pa.timestamp("us", tz="UTC")
@@ -49,7 +56,11 @@ FROM_RECORDS = f"""
 
 def record_columns(messages: Sequence[Message], ingest_id: int = 0) -> pa.Table:
     """The records with what bronze has of them, but for columns that SQL adds (see FROM_RECORDS)."""
-    headers = [dict(message.headers() or ()) for message in messages]  # of headers with one name the last
+    return _columns(messages, [headers_of(message) or [] for message in messages], ingest_id)
+
+
+def _columns(messages: Sequence[Message], found_headers: Sequence[Headers], ingest_id: int) -> pa.Table:
+    headers = [dict(each) for each in found_headers]  # of headers with one name the last
     keys = pa.array([message.key() for message in messages], pa.binary())
     milliseconds = pa.array([message.timestamp()[1] for message in messages], pa.int64())
     texts = {column: texts_of([found.get(header) for found in headers]) for header, column in _HEADERS.items()}
@@ -74,7 +85,11 @@ def bronze_batch(messages: Sequence[Message], ingest_id: int, read_at: datetime)
     `received_at` is a clock that no producer can set: the broker's, where the topic has that (LogAppendTime), else that
     of who read the record. What a producer has set is kept beside it.
     """
-    columns = record_columns(messages, ingest_id)
+    headers = [headers_of(message) for message in messages]
+    readable = [each for each in headers if each is not None]
+    if len(readable) < len(headers):
+        raise UnreadableHeaderError("A header of a record has a name that is not UTF-8.")
+    columns = _columns(messages, readable, ingest_id)
     stamped = columns["received_at"].combine_chunks()
     is_producers = pa.array([message.timestamp()[0] == TIMESTAMP_CREATE_TIME for message in messages], pa.bool_())
     received = pc.if_else(is_producers, pa.scalar(read_at, _TIME), stamped)
@@ -83,7 +98,7 @@ def bronze_batch(messages: Sequence[Message], ingest_id: int, read_at: datetime)
         "received_at": received,
         "producer_at": pc.if_else(is_producers, stamped, None),
         "received_date": received.cast(pa.date32()),
-        "headers": pa.array(_other_headers(messages, columns), schema.field("headers").type),
+        "headers": pa.array(_other_headers(readable, columns), schema.field("headers").type),
         "measured_hour": _hours(columns["measured_at"].combine_chunks()),
         "received_hour": _hours(received),
     }
@@ -91,15 +106,11 @@ def bronze_batch(messages: Sequence[Message], ingest_id: int, read_at: datetime)
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-Headers = list[tuple[str, bytes | None]]
-
-
-def _other_headers(messages: Sequence[Message], columns: pa.Table) -> list[Headers | None]:
+def _other_headers(every: Sequence[Headers], columns: pa.Table) -> list[Headers | None]:
     """The headers that the columns do not hold whole; null for an ordinary message."""
     texts = {header: columns[column].to_pylist() for header, column in _HEADERS.items()}
     others: list[Headers | None] = []
-    for place, message in enumerate(messages):
-        headers: Headers = message.headers() or []  # type: ignore[assignment]  # it gives bytes to who sent texts
+    for place, headers in enumerate(every):
         held = {header: found[place] for header, found in texts.items()}
         if len(headers) <= sum(text is not None for text in held.values()):
             others.append(None)

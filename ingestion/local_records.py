@@ -12,7 +12,7 @@ import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from ingestion.kafka_offsets import COMMITTED_ONLY
-from ingestion.kafka_records import bronze_batch, place_of
+from ingestion.kafka_records import UnreadableHeaderError, bronze_batch, place_of
 from ingestion.offset_ranges import OffsetRange
 from lake.storage.applications import App
 from lake.storage.delta import append_transaction, arrow_schema
@@ -36,7 +36,7 @@ def append_records(
     Memory holds a batch of 16 MB and what the client reads ahead. False, with nothing written, where a header has a
     name that is not UTF-8, which this client cannot take apart. Raises PlatformError, LandingZoneError, StepError.
     """
-    failure: list[LakehouseError | UnicodeDecodeError] = []
+    failure: list[LakehouseError] = []
 
     def rows() -> pa.RecordBatchReader:
         return pa.RecordBatchReader.from_batches(arrow_schema(table), batches())
@@ -45,7 +45,7 @@ def append_records(
         try:
             for messages in _read(bootstrap, offsets):
                 yield bronze_batch(messages, offsets.ingest_id, read_at)
-        except (LakehouseError, UnicodeDecodeError) as error:
+        except LakehouseError as error:
             failure.append(error)
             raise
 
@@ -54,7 +54,7 @@ def append_records(
     except StepError as error:
         if not failure:
             raise
-        if isinstance(failure[-1], UnicodeDecodeError):
+        if isinstance(failure[-1], UnreadableHeaderError):
             return False
         raise failure[-1] from error  # what the writer makes of it hides why
     return True

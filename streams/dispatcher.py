@@ -19,6 +19,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
+from runtime.kafka.record_headers import headers_of
 from runtime.settings import Settings
 from streams.action_declarations import Action
 from streams.action_entries import ASKED, Entry, after_failure, entries_for, newest
@@ -91,7 +92,7 @@ class _Dispatcher:
         self._take_alerts(self._alerts.consume(_MOST, self._options.poll_s))
         for record in self._outbox.new():
             # what this process wrote itself comes back too, and is known
-            if dict(record.headers() or []).get(ASKED) and record.value():
+            if dict(headers_of(record) or []).get(ASKED) and record.value():
                 entry = Entry(**json.loads(record.value() or b""))
                 self._entries[entry.key] = entry
         now_s = time.time()
@@ -126,7 +127,7 @@ class _Dispatcher:
         for record in records:
             error = record.error()
             if error is None:
-                identity = bytes(dict(record.headers() or []).get(ID) or b"").decode("utf-8", "replace")  # type: ignore[arg-type]
+                identity = bytes(dict(headers_of(record) or []).get(ID) or b"").decode("utf-8", "replace")
                 entries += entries_for(identity, json.loads(record.value() or b"{}"))
                 ends[record.partition() or 0] = (record.offset() or 0) + 1
             elif error.code() != KafkaError._PARTITION_EOF and not error.retriable():

@@ -12,7 +12,6 @@ from dataclasses import replace
 from importlib import import_module
 from threading import Event, Thread
 
-from ingestion.bronze_ingest import READ_HERE
 from lake.storage.delta import version_of
 from lake.tables.bronze import BRONZE_TELEMETRY
 from runtime import processes
@@ -24,8 +23,7 @@ from runtime.spark.connect_server import running_spark
 from runtime.spark.spark_configuration import NAME as SPARK
 from wire.envelope import TELEMETRY_TOPIC
 
-_READING_BYTES = 53  # of a replayed one as Kafka stores it; a device's own message takes more
-# some 300,000 readings: were a message to take thrice its 7 µs, that would be less than is saved
+# some 300,000 replayed readings of 53 bytes: what a run may read by itself, and too little for optimised code to pay
 _LITTLE_BYTES = 16_000_000
 
 
@@ -68,5 +66,5 @@ def _is_for_spark(settings: Settings, stored: int | None) -> bool:
     """Whether Spark will read for certain: otherwise it is started once the run has found that there is much."""
     if "spark" in (settings.ingest_engine, settings.engine):
         return True
-    is_much = stored is not None and stored > READ_HERE * _READING_BYTES
+    is_much = stored is not None and stored > _LITTLE_BYTES
     return is_much and settings.ingest_engine == "auto" and version_of(settings, BRONZE_TELEMETRY.name) is None

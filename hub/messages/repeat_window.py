@@ -18,6 +18,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 from hub.messages.device_messages import DELIVERY
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
+from runtime.kafka.record_headers import headers_of
 
 Window = frozenset[tuple[int, bytes]]
 """Packet id and digest of each message that was found."""
@@ -126,7 +127,7 @@ class RepeatWindows:
 
 def _note(tail: _Tail, message: Any) -> None:
     tail.next_offset = message.offset() + 1
-    mark, key = dict(message.headers() or ()).get(DELIVERY), message.key()
+    mark, key = dict(headers_of(message) or ()).get(DELIVERY), message.key()
     if mark is not None and key is not None:
         epoch, packet_id, digested = mark.split(b"-")
         tail.found.setdefault((key, int(epoch)), set()).add((int(packet_id), digested))

@@ -100,7 +100,7 @@ class SparkSettings:
         str,
         Setting(
             "LAKEHOUSE_INGEST_ENGINE", engine_name, "Spark",
-            "who reads Kafka into bronze: the run itself (`here`), `spark`, or `auto`: Spark for more than 100,000 "
+            "who reads Kafka into bronze: the run itself (`here`), `spark`, or `auto`: Spark for more than 250,000 "
             "records", "`auto`",
         ),
     ] = "auto"  # fmt: skip

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from ingestion.landing_topics import ensure_topics
 from runtime.errors import LandingZoneError, PlatformError
 from runtime.kafka.clients import client_config
+from runtime.kafka.record_headers import headers_of
 from streams.functions.declared_functions import App, Function
 from streams.output_topics import ensure_output_topics
 from streams.whole_topics import WholeTopic
@@ -148,7 +149,7 @@ def read_dead_letters(bootstrap: str) -> list[tuple[DeadLetter, bytes]]:
         topic.close()
     found = []
     for record in records:
-        headers: list[Any] = list(record.headers() or [])
+        headers: list[Any] = list(headers_of(record) or [])
         told = {str(name): _text(each) for name, each in headers}
         said = {name: told.get(f"{_MARK}{name}", "") for name in DeadLetter.__dataclass_fields__}
         letter = DeadLetter(said["function"], said["record"], int(said["attempts"]), said["error"],

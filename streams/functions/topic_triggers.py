@@ -19,6 +19,7 @@ from confluent_kafka import Message as KafkaMessage
 from ingestion.kafka_records import place_of
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
+from runtime.kafka.record_headers import headers_of
 from streams.functions.declared_functions import App, Function
 from streams.functions.function_calls import Call, CallError, FunctionProcess
 from streams.functions.function_outputs import FunctionProducer, dead_letter, given_up, poison_of
@@ -166,7 +167,7 @@ def _record(message: KafkaMessage) -> dict[str, Any]:
     """A record as the function's process gets it."""
     key = message.key()
     partition, offset = place_of(message)
-    headers: list[Any] = list(message.headers() or [])
+    headers: list[Any] = list(headers_of(message) or [])
     return {
         "topic": message.topic(),
         "partition": partition,

@@ -11,7 +11,7 @@ from runtime.kafka.broker import running_broker
 from runtime.process_family import ask_each, command_line, family
 from runtime.processes import running_processes
 from runtime.settings import Settings
-from runtime.spark.connect_server import running_spark
+from runtime.spark.connect_server import running_spark, spark_on_demand
 from tests.support.running_lakehouse import wait_for
 
 _QUICK = "-XX:TieredStopAtLevel=1"
@@ -32,7 +32,7 @@ def _have_begun(home: Settings) -> bool:
 def test_both_start_together_are_what_the_block_finds_and_end_with_it(tmp_path: Path) -> None:
     """Spark has begun before Kafka answers, neither to be optimised, as nothing waits to be read; who asks gets these
     two, which outlive his asking and not the block."""
-    home = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"), spark="local[2]")
+    home = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"), spark="local[2]", ingest_engine="spark")
     with started_ahead(home, ["pipeline.gate.validation"]):
         assert "pipeline.gate.validation" in sys.modules
         wait_for(lambda: _have_begun(home), 60, lambda: "they have not begun")
@@ -47,4 +47,18 @@ def test_both_start_together_are_what_the_block_finds_and_end_with_it(tmp_path: 
         with started_ahead(home):  # as another command's
             pass
         assert _running(home) == asked
+    assert _running(home) == {}
+
+
+def test_spark_is_not_started_for_little(tmp_path: Path) -> None:
+    """With less on the broker than a run reads by itself, Kafka alone is started; who asks for Spark still gets it."""
+    home = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"), spark="local[1]", spark_memory="1g")
+    said: list[str] = []
+    with started_ahead(home), running_broker(home), spark_on_demand(home, said.append) as spark:
+        assert _running(home).keys() == {"broker"}
+        assert not said
+        assert spark().range(3).count() == 3
+        assert spark() is spark()
+        assert said == ["Spark"]
+        assert _running(home).keys() == {"broker", "spark"}
     assert _running(home) == {}

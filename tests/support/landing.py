@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Message as Record
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import known_models
@@ -37,6 +38,17 @@ def send(bootstrap: str, messages: Iterable[Message]) -> None:
     for message in messages:
         producer.produce(message.topic, message.value, message.key, headers=list(message.headers))
     assert producer.flush(30) == 0
+
+
+def received(bootstrap: str, topic: str, count: int) -> list[Record]:
+    """The first records of a topic, of all its partitions."""
+    consumer = Consumer({**client_config(bootstrap), "group.id": "test", "auto.offset.reset": "earliest"})
+    try:
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+        return consumer.consume(count, 60)
+    finally:
+        consumer.close()
 
 
 def registered(device: str, since: datetime, model: str = THERMOSTAT, site: str = "north", **more: Any) -> Message:

@@ -18,6 +18,7 @@ CUSTOM = {
     "LAKEHOUSE_SPARK_PYTHON": "/opt/python/bin/python",
     "LAKEHOUSE_SPARK_CREDENTIALS": "/etc/lakehouse/credentials",
     "LAKEHOUSE_ENGINE": "spark",
+    "LAKEHOUSE_INGEST_ENGINE": "here",
     "JAVA_HOME": "/opt/java",
     "LAKEHOUSE_UI_PORT": "4000",
     "LAKEHOUSE_FRESH_WITHIN_MINUTES": "90",
