@@ -20,6 +20,7 @@ from typing import IO, Any, NoReturn
 
 from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
 from lake.storage.locations import candidate_path
+from pipeline.gold.absent_kinds import unneeded_models
 from pipeline.gold.dbt_manifest import read_manifest
 from runtime.errors import StepError
 from runtime.settings import Settings, inherited_environment, take_environment
@@ -91,8 +92,13 @@ def run_dbt(settings: Settings, dbt: Dbt, progress: Callable[[str], None] | None
     """
     errors: list[str] = []
     other: list[str] = []
+    unneeded = unneeded_models(settings)
     order = {
-        "arguments": [*_BUILD, *(_AFTER_HOLDING if after_holding else ())],
+        "arguments": [
+            *_BUILD,
+            *(_AFTER_HOLDING if after_holding else ()),
+            *(("--exclude", *unneeded) if unneeded else ()),
+        ],
         "environment": inherited_environment(dbt_environment(settings)),
     }
     try:

@@ -26,6 +26,7 @@ from lake.storage.locations import candidate_path, table_uri
 from lake.storage.slice_files import records_by_slice
 from lake.tables.silver import SILVER_SITES
 from pipeline.gate.candidates import unreadable
+from pipeline.gold.absent_kinds import make_empty
 from pipeline.gold.dbt_process import run_dbt, start_dbt
 from pipeline.gold.declared_sites import calendar_rows, declared_sites, local_hour_rows
 from runtime.errors import StepError
@@ -118,6 +119,7 @@ def write_plan(settings: Settings, plan: GoldPlan, *, keep_built: bool = False) 
         for name, columns in PLAN_TABLES.items():
             connection.execute(f"CREATE OR REPLACE TABLE candidate.plan.{name} ({columns})")
             _insert(connection, f"candidate.plan.{name}", rows[name])
+        make_empty(connection)
 
 
 def _plan_rows(
