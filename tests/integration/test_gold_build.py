@@ -1,6 +1,7 @@
 """Gold candidates on real Delta tables, dbt and DuckDB: every figure against one computed by hand."""
 
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -8,6 +9,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -22,6 +24,7 @@ from lake.storage.locations import candidate_path, table_uri
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.gold import absent_kinds
 from pipeline.gold.dbt_process import dbt_environment
 from pipeline.gold.plan import GoldPlan, build_candidates, write_plan
 from runtime.errors import StepError
@@ -278,6 +281,32 @@ def test_empty_plan_gives_empty_tables(settings: Settings) -> None:
     build_candidates(settings, GoldPlan({}, {}, {}, MODELS))
     assert_contract(settings)
     assert [rows_of(settings, table.short_name) for table in GOLD_TABLES] == [[]] * len(GOLD_TABLES)
+
+
+def test_kinds_that_no_telemetry_has_take_no_model(settings: Settings) -> None:
+    """A plan of thermostats has neither counter, state nor declared gauge: dbt runs no model of these, and their tables
+    are there as declared, with the rows that the models find, none; of pumps, which have states, those alone run."""
+    versions = {SILVER_DEVICES.name: write(settings, SILVER_DEVICES, [record("d1", "north", "00:00")])}
+    versions[SILVER_REJECTED.name] = write(settings, SILVER_REJECTED, [])
+    rows = [reading("d1", at("05:00:00"), 1, temperature_degc=20.0)]
+    versions[THERMOSTATS.name] = write(settings, THERMOSTATS, rows)
+
+    def built() -> tuple[set[str], dict[str, list[Row]]]:
+        said: list[str] = []
+        build_candidates(settings, plan(settings, {H5: True}, versions, [DAY]), said.append)
+        models = {line.split()[0] for line in said}
+        return models, {table.short_name: rows_of(settings, table.short_name) for table in GOLD_TABLES}
+
+    models, few = built()
+    assert not {model for model in models if re.match(r"(stg_)?(counter|state|gauge|minute_increases)_?", model)}
+    with patch.object(absent_kinds, "_absent", lambda _: set()):
+        every, all_of_it = built()
+    assert len(every) == len(models) + 16
+    assert few == all_of_it
+    versions[PUMPS.name] = write(settings, PUMPS, [reading("p1", at("05:00:00"), 2, model_id=PUMP, is_running=True)])
+    assert {model for model in built()[0] if model.startswith(("counter", "state", "gauge"))} == {
+        "state_hours", "state_days",
+    }  # fmt: skip
 
 
 def test_rebuild_gives_the_same_bits_and_reads_only_its_files(settings: Settings) -> None:

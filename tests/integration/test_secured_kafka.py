@@ -15,8 +15,6 @@ from runtime.settings import Settings
 from tests.support.landing import reading, registered, rows, run_tick, send
 from tests.support.secured_broker import PASSWORD, SecuredBroker, running_secured_broker
 
-pytestmark = pytest.mark.every_reader
-
 AT = datetime(2025, 3, 1, tzinfo=UTC)
 
 
@@ -29,8 +27,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]
 def test_a_reading_comes_through_tls_and_password(
     secured: SecuredBroker, settings: Settings, spark: SparkSession
 ) -> None:
-    """Topics are made, messages sent, and Spark reads them, with what the file says; the certificate's way has the
-    same topics."""
+    """Topics are made, messages sent, and the run itself and Spark read them, with what the file says; the
+    certificate's way has the same topics."""
     ours = replace(settings, kafka_bootstrap=secured.by_password, kafka_config=secured.password_file)
     address = ours.kafka_address
     assert address is not None
@@ -40,8 +38,11 @@ def test_a_reading_comes_through_tls_and_password(
     assert report.ingested == {"telemetry": 1, "lifecycle": 1}
     assert rows(ours, "silver.thermostats", "SELECT message_id FROM t") == [("m1",)]
     by_certificate = replace(ours, kafka_bootstrap=secured.by_certificate, kafka_config=secured.certificate_file)
-    send(by_certificate.kafka_address or "", [reading("d1", "m2", AT)])
-    assert run_tick(spark, by_certificate).ingested == {"telemetry": 1, "lifecycle": 0}
+    for number, way in enumerate(
+        [by_certificate, *(replace(each, ingest_engine="spark") for each in (ours, by_certificate))]
+    ):
+        send(way.kafka_address or "", [reading("d1", f"m{number + 2}", AT)])
+        assert run_tick(spark, way).ingested == {"telemetry": 1, "lifecycle": 0}
     assert check_topics(by_certificate).is_ok
     _is_nowhere(PASSWORD, ours.home)
 
