@@ -140,12 +140,7 @@ def append_transaction(
     said = CommitProperties(
         custom_metadata={"userMetadata": json.dumps(metadata)}, app_transactions=[Transaction(*transaction)]
     )
-
-    def is_done(opened: DeltaTable) -> bool:
-        reached = opened.transaction_version(transaction[0])
-        return reached is not None and reached >= transaction[1]
-
-    _write(settings, table, rows, "append", None, said, is_done)
+    _write(settings, table, rows, "append", None, said)
 
 
 def replace(
@@ -202,6 +197,13 @@ def _lacks_columns(opened: DeltaTable, table: Table) -> bool:
     return not {field.name for field in opened.schema().fields}.issuperset(table.column_names)
 
 
+def _is_done(opened: DeltaTable, properties: CommitProperties) -> bool:
+    """Whether the transactions of a commit, if it has any, are recorded."""
+    asked = properties.app_transactions or []
+    reached = [(opened.transaction_version(each.app_id), each.version) for each in asked]
+    return bool(asked) and all(found is not None and found >= wanted for found, wanted in reached)
+
+
 def _ours(metadata: Mapping[str, Any]) -> CommitProperties:
     return CommitProperties(custom_metadata={METADATA_KEY: canonical_json(metadata)})
 
@@ -213,13 +215,12 @@ def _write(
     mode: Literal["append", "overwrite"],
     predicate: str | None,
     properties: CommitProperties,
-    is_done: Callable[[DeltaTable], bool] = lambda _: False,
 ) -> int:
     lost: CommitFailedError | None = None
     for _ in range(_ATTEMPTS):
         target = ensure_table(settings, table)
         # a store that loses its answer is asked again, and then our own commit stands in the way of it
-        if is_done(target):
+        if _is_done(target, properties):
             return target.version()
         ensure_held(settings)
         try:

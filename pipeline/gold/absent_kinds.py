@@ -32,7 +32,9 @@ def make_empty(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def unneeded_models(settings: Settings) -> list[str]:
-    """dbt's names of the models that the plan of the candidate has no column for. Raises StepError."""
+    """dbt's names of the models for which the plan of the candidate, if one is written, has no column."""
+    if not candidate_path(settings).is_file():
+        return []
     with attached(settings, candidate_path(settings)) as connection:
         return [model for kind in sorted(_absent(connection)) for model in _MODELS[kind]]
 

@@ -410,7 +410,7 @@ def test_a_retry_that_waits_is_left_alone(instance: DagsterInstance) -> None:
 def test_a_failure_is_told_in_our_words(tmp_path: Path) -> None:
     """A service that does not answer ends a run with our error, and the run is shown as failed."""
     settings = home(tmp_path)
-    with pytest.raises(PlatformError, match=r"sc://127\.0\.0\.1:1"):
+    with pytest.raises(PlatformError, match=r"Kafka at 127\.0\.0\.1:1"):
         run_job(settings, "ingest")
     with open_instance(settings) as instance:
         assert [run.status for run in instance.get_runs()] == [DagsterRunStatus.FAILURE]
