@@ -10,8 +10,8 @@ import duckdb
 import pyarrow as pa
 from confluent_kafka import Message
 
-from lake.sql_text import Relation, quoted_names
 from ingestion.kafka_records import FROM_RECORDS, record_columns
+from lake.sql_text import Relation, quoted_names
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
