@@ -126,7 +126,7 @@ def _other_headers(every: Sequence[Headers], columns: pa.Table) -> list[Headers 
 
 def _hours(moments: pa.Array) -> pa.Array:
     """Whole hours since 1970, also of the years before."""
-    return pc.divide(pc.floor_temporal(moments, unit="hour").cast(pa.int64()), 3_600_000_000)
+    return pc.divide(pc.floor_temporal(moments, unit="hour").cast(pa.int64()), HOUR_MICROS)
 
 
 def place_of(message: Message) -> tuple[int, int]:
