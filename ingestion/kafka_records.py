@@ -4,8 +4,9 @@ Belongs here: reading headers and keys as bronze has them, for the hot path and 
 for large ones in `spark_records`; a test holds both together. What a record means is judged in `transforms`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +26,10 @@ class UnreadableHeaderError(LandingZoneError):
     """A header has a name that is not UTF-8: confluent-kafka cannot take it apart, Spark's client can."""
 
 
-_HEADERS = {name: name for name in ATTRIBUTES} | {CONTENT_TYPE: "content_type"}
+HEADERS = {name: name for name in ATTRIBUTES} | {CONTENT_TYPE: "content_type"}
+"""Kafka header -> column."""
+RECEIVED_US = "received_us"
+"""The time in a record, in microseconds since 1970."""
 _TIME = pa.timestamp("us", tz="UTC")
 _PLAIN = (
     r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.([0-9]{3}|[0-9]{6}))?Z\z"
@@ -39,7 +43,7 @@ _SCHEMA = pa.schema(
         ("received_at", _TIME),
         ("key", pa.binary()),
         ("value", pa.binary()),
-        *((name, pa.string()) for name in _HEADERS.values()),
+        *((name, pa.string()) for name in HEADERS.values()),
         ("device_id", pa.string()),
         ("measured_at", _TIME),
     ]
@@ -61,20 +65,31 @@ def record_columns(messages: Sequence[Message], ingest_id: int = 0) -> pa.Table:
 
 def _columns(messages: Sequence[Message], found_headers: Sequence[Headers], ingest_id: int) -> pa.Table:
     headers = [dict(each) for each in found_headers]  # of headers with one name the last
-    keys = pa.array([message.key() for message in messages], pa.binary())
     milliseconds = pa.array([message.timestamp()[1] for message in messages], pa.int64())
-    texts = {column: texts_of([found.get(header) for found in headers]) for header, column in _HEADERS.items()}
-    columns = {
+    said = {
         "topic": [message.topic() for message in messages],
         "partition": [message.partition() for message in messages],
         "offset": [message.offset() for message in messages],
-        "ingest_id": [ingest_id] * len(messages),
-        "received_at": pc.multiply(milliseconds, 1000).cast(_TIME),
-        "key": keys,
+        RECEIVED_US: pc.multiply(milliseconds, 1000),
+        "key": [message.key() for message in messages],
         "value": [message.value() for message in messages],
+        **{column: [found.get(header) for found in headers] for header, column in HEADERS.items()},
+    }
+    return columns_of(said, ingest_id)
+
+
+def columns_of(said: Mapping[str, Any], ingest_id: int = 0) -> pa.Table:
+    """The same of records that are given as columns: their place, RECEIVED_US, key, value and HEADERS as bytes."""
+    keys = pa.array(said["key"], pa.binary())
+    texts = {column: texts_of(said[column]) for column in HEADERS.values()}
+    columns = {
+        **{name: said[name] for name in ("topic", "partition", "offset", "value")},
+        "ingest_id": [ingest_id] * len(keys),
+        "received_at": pa.array(said[RECEIVED_US], pa.int64()).cast(_TIME),
+        "key": keys,
         **texts,
         "device_id": texts_of(keys),
-        "measured_at": moments_of(texts[_HEADERS[TIME]]),
+        "measured_at": moments_of(texts[HEADERS[TIME]]),
     }
     return pa.table(columns, _SCHEMA)
 
@@ -108,7 +123,7 @@ def bronze_batch(messages: Sequence[Message], ingest_id: int, read_at: datetime)
 
 def _other_headers(every: Sequence[Headers], columns: pa.Table) -> list[Headers | None]:
     """The headers that the columns do not hold whole; null for an ordinary message."""
-    texts = {header: columns[column].to_pylist() for header, column in _HEADERS.items()}
+    texts = {header: columns[column].to_pylist() for header, column in HEADERS.items()}
     others: list[Headers | None] = []
     for place, headers in enumerate(every):
         held = {header: found[place] for header, found in texts.items()}

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import metadata
 
 from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
+from runtime.errors import PlatformError
 
 DISTRIBUTION = "iot-lakehouse"
 _ROOMS = ("runtime", "wire", "lake", "ingestion", "transforms", "pipeline")
@@ -24,6 +25,19 @@ def code_version() -> str:
             place = f"{name}/{path.relative_to(folder).as_posix()}"
             digest.update(place.encode() + b"\0" + path.read_bytes())
     return f"{release()}+{digest.hexdigest()[:12]}"
+
+
+def versions() -> str:
+    """The code that decides figures here, and the DuckDB that runs it."""
+    return f"{code_version()}, DuckDB {metadata.version('duckdb')}"
+
+
+def check_versions(elsewhere: str) -> None:
+    """The machine that asked an executor for something would do it alike. Raises PlatformError."""
+    if versions() != elsewhere:
+        raise PlatformError(
+            f"An executor's Python has {versions()}, this machine {elsewhere}: install the same on both."
+        )
 
 
 def release() -> str:

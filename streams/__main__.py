@@ -1,7 +1,7 @@
-"""`python -m streams [actions | I N]`: the hot path of this home, or what is done about its alarms, until told to end.
+"""`python -m streams [spark | actions | I N]`: the hot path, or what is done about its alarms, until told to end.
 
 With I and N the hot path is shared among N processes, of which this is the one with number I, from 0; 0 starts the
-others.
+others. With `spark` it is a query of Structured Streaming.
 
 Belongs here: the processes. What they do is in `loop` and in `dispatcher`.
 """
@@ -27,6 +27,10 @@ def main(arguments: list[str]) -> int:
                 from streams.dispatcher import DispatchOptions, run_actions
 
                 run_actions(settings, bootstrap, declared.actions, DispatchOptions(), stop, _tell)
+            elif arguments == ["spark"]:
+                from streams.spark_job import run_on_spark
+
+                run_on_spark(settings, bootstrap, declared, stop, _tell)
             else:
                 from streams.loop import LoopOptions, run_loop
 

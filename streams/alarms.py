@@ -30,6 +30,13 @@ class Alarms:
     ) -> None:
         self._connection = connection
         self._rules = list(rules)
+        self.resume(states)
+        for number, rule in enumerate(self._rules):
+            if rule.over == "readings":
+                connection.execute(f"PREPARE rule_{number} AS {_observations(rule, 'new_readings')}")
+
+    def resume(self, states: Mapping[str, AlarmState]) -> None:
+        """Go on from these states instead of what was seen so far."""
         known = {rule.name: rule for rule in self._rules}
         self._states: dict[str, AlarmState] = {}
         self._groups: dict[str, tuple[Rule, dict[str, Any]]] = {}
@@ -37,9 +44,10 @@ class Alarms:
             name, group = json.loads(key)
             if name in known:
                 self._groups[key], self._states[key] = (known[name], group), under(known[name], state)
-        for number, rule in enumerate(self._rules):
-            if rule.over == "readings":
-                connection.execute(f"PREPARE rule_{number} AS {_observations(rule, 'new_readings')}")
+
+    def states(self) -> Mapping[str, AlarmState]:
+        """Where each rule stands for each group, by its key."""
+        return self._states
 
     def on_readings(self) -> Iterator[Message]:
         """What the readings of this batch change."""

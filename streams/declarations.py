@@ -62,14 +62,14 @@ def load_declarations(settings: Settings) -> Declarations:
     return Declarations(windows, found, actions)
 
 
-def check_shared(declared: Declarations, processes: int) -> None:
-    """Windows and rules that go over several devices need one process that reads them all. Raises UsageError."""
+def check_shared(declared: Declarations, shares: int, of: str = "processes") -> None:
+    """Windows and rules that go over several devices need one reader of them all. Raises UsageError."""
     all_: list[Window | Rule] = [*declared.windows.values(), *declared.rules.values()]
     apart = [each for each in all_ if "device_id" not in each.by]
-    if processes > 1 and apart:
+    if shares > 1 and apart:
         names = ", ".join(f"{each.name} ({each.origin})" for each in apart)
         raise UsageError(
-            f"With {processes} processes each sees some of the devices, and {names} goes over several: add device_id "
+            f"With {shares} {of} each sees some of the devices, and {names} goes over several: add device_id "
             "to its `by`, or let one process do it all."
         )
 

@@ -34,20 +34,25 @@ _STEPS = (
 )
 
 
+def events_of_the_lake(connection: duckdb.DuckDBPyConnection, settings: Settings) -> pa.Table:
+    """The lifecycle events that bronze has, none when it was not made yet."""
+    version = version_of(settings, BRONZE_LIFECYCLE.name)
+    connection.register("kafka_records", record_columns([]))
+    source = f"({FROM_RECORDS})" if version is None else scan(table_uri(settings, BRONZE_LIFECYCLE.name), version)
+    events = connection.execute(f"SELECT {_COLUMNS} FROM {source}").to_arrow_table()
+    connection.unregister("kafka_records")
+    return events
+
+
 class HotRegistry:
     """Lifecycle events and what they come to."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, events: pa.Table) -> None:
+        """`events` are what is known to begin with (see `events_of_the_lake`)."""
         self._connection = connection
-        version = version_of(settings, BRONZE_LIFECYCLE.name)
-        connection.register("kafka_records", record_columns([]))
-        empty = f"SELECT {_COLUMNS} FROM ({FROM_RECORDS})"
-        source = (
-            empty if version is None
-            else f"SELECT {_COLUMNS} FROM {scan(table_uri(settings, BRONZE_LIFECYCLE.name), version)}"
-        )  # fmt: skip
-        connection.execute(f"CREATE TABLE life_events AS {source}")
-        connection.unregister("kafka_records")
+        connection.register("begun_with", events)
+        connection.execute("CREATE TABLE life_events AS FROM begun_with")
+        connection.unregister("begun_with")
         rows = connection.execute("SELECT DISTINCT device_id FROM life_events WHERE device_id IS NOT NULL").fetchall()
         self._known: set[bytes | str | None] = {None, *(row[0].encode() for row in rows)}
         self._asked_for: set[bytes | str | None] = set()
@@ -68,11 +73,22 @@ class HotRegistry:
 
     def add(self, messages: Sequence[Message]) -> None:
         """Take in records of the lifecycle topic."""
-        self._known.update(message.key() for message in messages)
+        self.add_columns(record_columns(messages))
+
+    def add_columns(self, records: pa.Table) -> None:
+        """The same of records as `record_columns` gives them; those that are known already change nothing."""
+        self._known.update(records["key"].to_pylist())
+        self._connection.register("kafka_records", records)
         # what the lake has comes from earlier commits, so it is first among repeats
-        self._connection.register("kafka_records", record_columns(messages, ingest_id=2**62))
-        self._connection.execute(f"INSERT INTO life_events SELECT {_COLUMNS} FROM ({FROM_RECORDS})")
+        self._connection.execute(
+            f"""INSERT INTO life_events BY NAME SELECT r.* REPLACE ({2**62} AS ingest_id) FROM ({FROM_RECORDS}) r
+            ANTI JOIN life_events e ON r."partition" = e."partition" AND r."offset" = e."offset" """
+        )
         self._connection.unregister("kafka_records")
+
+    def events(self) -> pa.Table:
+        """All events, for a process that begins with them."""
+        return self._connection.execute("FROM life_events").to_arrow_table()
 
     def facts(self) -> tuple[pa.Table, pa.Table]:
         """What judging needs (see `device_history.judging_facts`), and where devices stood when."""

@@ -6,7 +6,7 @@ readings a row a metric. Windows are made of them elsewhere.
 The judging SQL is prepared once: planning it for each batch would cost more than judging 200 records.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -60,13 +60,17 @@ class JudgedBatches:
 
     def take(self, messages: Sequence[Message]) -> BatchCounts:
         """Judge the records; what counts is in `new_readings`, and in `open_readings` with what came before."""
+        return self.take_columns(record_columns(messages))
+
+    def take_columns(self, records: pa.Table) -> BatchCounts:
+        """The same of records as `record_columns` gives them."""
         run = self._connection.execute
         run("DELETE FROM new_readings")
-        if not messages:
+        if not records.num_rows:
             return BatchCounts(0, 0, 0, 0)
         run("DELETE FROM batch")
         run("DELETE FROM closer")
-        self._insert("kafka_records", record_columns(messages), f"INSERT INTO batch {FROM_RECORDS}")
+        self._insert("kafka_records", records, f"INSERT INTO batch {FROM_RECORDS}")
         packs = run("EXECUTE find_packs").to_arrow_table()
         if packs.num_rows:
             rows = [row for pack in packs.to_pylist() for row in messages_of(pack)]
@@ -86,12 +90,24 @@ class JudgedBatches:
         run("EXECUTE remember")
         run("INSERT INTO open_readings FROM new_readings")
         refused, again, metrics = run("EXECUTE counted").fetchone() or (0, 0, 0)
-        return BatchCounts(len(messages), metrics, refused, again)
+        return BatchCounts(records.num_rows, metrics, refused, again)
 
     def forget(self, before_us: int) -> None:
         """Let go of readings and identities of messages measured before a moment, in microseconds since 1970."""
         for name, column in (("open_readings", "event_at"), ("seen", "event_at")):
             self._connection.execute(f"DELETE FROM {name} WHERE epoch_us({column}) < {before_us}")
+
+    def taken(self) -> tuple[pa.Table, pa.Table]:
+        """The readings of the batch that was judged last, and the identities that it added: what `give_back` takes."""
+        run = self._connection.execute
+        readings_ = run("SELECT * EXCLUDE arrival FROM new_readings").to_arrow_table()
+        return readings_, run(f"SELECT {COLUMNS}, event_at FROM settled WHERE reason IS NULL").to_arrow_table()
+
+    def give_back(self, taken: Iterable[tuple[pa.Table, pa.Table]]) -> None:
+        """Know again what earlier batches took, in a process that did not judge them."""
+        for readings_, identities in taken:
+            self._insert("kept", readings_, f"INSERT INTO open_readings SELECT *, {ARRIVAL} FROM kept")
+            self._insert("kept", identities, "INSERT INTO seen FROM kept")
 
     def oldest_offsets(self) -> dict[int, int]:
         """The oldest offset a partition of which something is still kept."""

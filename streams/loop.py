@@ -20,15 +20,14 @@ from lake.storage.duckdb_connection import connect
 from runtime.errors import PlatformError, UsageError
 from runtime.kafka.clients import client_config
 from runtime.settings import Settings
-from streams.alarms import Alarms
 from streams.declarations import Declarations
 from streams.hot_consumer import HotConsumer
-from streams.hot_outputs import AsOf, latest_message, window_message
-from streams.hot_registry import HotRegistry
+from streams.hot_outputs import latest_message
+from streams.hot_registry import HotRegistry, events_of_the_lake
 from streams.judged_batches import JudgedBatches
 from streams.newest_values import NewestValues
-from streams.open_windows import OpenWindows
 from streams.output_topics import LATEST, ensure_output_topics
+from streams.results import CORRECT_S, Results
 from streams.scoring.scores import Scores
 from streams.whole_topics import WholeTopic, read_states, read_values
 from wire.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC, Message
@@ -53,7 +52,7 @@ class LoopOptions:
     instance: int = 0
     instances: int = 1
     batch_s: float = 0.25
-    correct_s: int = 600
+    correct_s: int = CORRECT_S
     skew_s: float = 1.0
 
 
@@ -102,21 +101,13 @@ class _Run:
                 f"give --streams-processes {options.instance} or fewer."
             )
         self._judged = JudgedBatches(connection, known_models(settings), settings.telemetry_types)
-        self._registry = HotRegistry(connection, settings)
-        self._windows = [
-            OpenWindows(connection, number, window, partitions)
-            for number, window in enumerate(declared.windows.values())
-        ]
-        self._alarms = Alarms(connection, declared.rules.values(), read_states(bootstrap, partitions))
+        self._registry = HotRegistry(connection, events_of_the_lake(connection, settings))
+        self._results = Results(connection, declared, partitions, read_states(bootstrap, partitions), options.correct_s)
         self._scores = Scores(settings, declared.windows)
         self._newest = NewestValues(connection, read_values(bootstrap, LATEST))
-        self._reach_us = _US * (max((w.reach_s for w in declared.windows.values()), default=60) + options.correct_s)
-        # a rule that minds gaps is to know the last reading before one, also after a restart
-        self._kept_us = max(self._reach_us, _US * max((r.gap_s for r in declared.rules.values()), default=0))
         # when all tables are made: what was planned before one is made is planned anew each time
         self._judged.prepare()
-        for window in self._windows:
-            window.prepare()
+        self._results.prepare()
         self._newest.prepare()
         self._lifecycle = WholeTopic(bootstrap, LIFECYCLE_TOPIC, self._registry.next_offset)
         self._registry.add(self._lifecycle.to_the_end())
@@ -153,7 +144,7 @@ class _Run:
         watermark_us = max(self._told_us, self._consumer.watermark_us())
         outputs = self._outputs(watermark_us)
         self._told_us = watermark_us
-        self._judged.forget(watermark_us - self._kept_us)
+        self._judged.forget(watermark_us - self._results.kept_us)
         outputs += [latest_message(reading) for reading in self._newest.update()]
         # also when nothing comes: how far everything was read is news to who compares
         if records or outputs or time.monotonic() - self._committed_at > _IDLE_COMMIT_S:
@@ -161,16 +152,7 @@ class _Run:
 
     def _outputs(self, watermark_us: int) -> list[Message]:
         """What the readings that were taken, and the time that has passed, change in windows and alarms."""
-        kept_from_us = self._told_us - self._reach_us
-        results = [r for window in self._windows for r in window.update(watermark_us, self._told_us, kept_from_us)]
-        results += self._scores.of(results)
-        asof = AsOf(watermark_us, self._reach_us, self._consumer.read_from)
-        return [
-            *(window_message(result, asof) for result in results),
-            *self._alarms.on_readings(),
-            *self._alarms.on_windows(results),
-            *self._alarms.on_time(watermark_us),
-        ]
+        return self._results.of_batch(watermark_us, self._told_us, self._consumer.read_from, self._scores.of)
 
     def _update_registry(self, events: list[KafkaMessage]) -> None:
         if events:

@@ -8,7 +8,7 @@ later was received later. It corrects the window, or by the window's policy is l
 of which readings were let go is told no more: its figures would not be whole.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -65,6 +65,14 @@ class OpenWindows:
         touch = f"INSERT INTO {self._changed} {touched(self.window, _NEW)}"
         self._connection.execute(f"PREPARE touch_{self._number} AS {touch}")
         self._connection.execute(f"PREPARE {self._asked} AS {self._question(self._partitions)}")
+
+    def waiting(self) -> list[tuple[list[str | None], int, int]]:
+        """Keys, start and end of the windows that are still to be final: what `wait_for` takes."""
+        return [(list(keys), start_us, end_us) for (keys, start_us), end_us in self._waiting.items()]
+
+    def wait_for(self, windows: Iterable[tuple[Sequence[str | None], int, int]]) -> None:
+        """Know again which windows are still to be final, in a process that did not see their readings."""
+        self._waiting = {(tuple(keys), start_us): end_us for keys, start_us, end_us in windows}
 
     def update(self, watermark_us: int, told_us: int, kept_from_us: int) -> Iterator[WindowResult]:
         """The windows that the new readings changed, and those that became final between `told_us` and `watermark_us`.

@@ -8,10 +8,12 @@ from runtime.programs import Chosen, Option, Program, spawn_python
 from runtime.settings import Settings
 
 STREAMS, ACTIONS = "streams", "actions"
+ON_SPARK = "streams_on_spark"
 
 
 def _start(settings: Settings, chosen: Chosen) -> ProcessRecord:
-    return spawn_python(settings, STREAMS, ["-m", "streams", "0", str(chosen.get("streams_processes") or 1)])
+    shared = ["0", str(chosen.get("streams_processes") or 1)]
+    return spawn_python(settings, STREAMS, ["-m", "streams", *(["spark"] if chosen.get(ON_SPARK) else shared)])
 
 
 def _start_actions(settings: Settings, chosen: Chosen) -> ProcessRecord:
@@ -20,10 +22,18 @@ def _start_actions(settings: Settings, chosen: Chosen) -> ProcessRecord:
 
 def _check(settings: Settings, chosen: Chosen) -> None:
     """Windows and rules are right before anything is started."""
+    from runtime.errors import UsageError
     from streams.declarations import check_shared, load_declarations
 
-    if chosen.get(STREAMS):
-        check_shared(load_declarations(settings), int(chosen.get("streams_processes") or 1))
+    processes = int(chosen.get("streams_processes") or 1)
+    if chosen.get(ON_SPARK):
+        if not chosen.get(STREAMS) or processes > 1:
+            raise UsageError("--streams-on-spark goes with --streams, and without --streams-processes.")
+        from streams.spark_limits import check_beforehand
+
+        check_beforehand(settings, load_declarations(settings))
+    elif chosen.get(STREAMS):
+        check_shared(load_declarations(settings), processes)
 
 
 PROGRAMS = (
@@ -31,10 +41,11 @@ PROGRAMS = (
         STREAMS,
         "Hot path",
         _start,
-        uses=("broker",),
+        uses=("broker", "spark"),
         options=(
             Option(STREAMS, "Also compute windows, latest values and alarms within seconds."),
             Option("streams-processes", "Processes that share the devices of the hot path.", int, 1, 1, 64),
+            Option("streams-on-spark", "Compute windows and alarms by tasks of Spark instead, one a partition."),
         ),
         chosen_by=STREAMS,
         check=_check,

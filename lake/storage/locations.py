@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from lake.sql_text import quoted
 from runtime.settings import Settings
 
+HOT_STATE = "checkpoints.streams"
+"""Where Spark keeps offsets and state of the hot path, as if it were a table."""
+
 
 def folder_of(table: str) -> str:
     """Where a table lies in the lake, e.g. `silver.thermostats` -> `silver/thermostats`."""

@@ -47,6 +47,7 @@ from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
 from lake.tables.ops import OPS_HOT_RECONCILIATION, OPS_PUBLICATIONS, OPS_VERDICTS
 from pipeline.erasure.home_files import clean_home, home_files
+from pipeline.erasure.hot_state import check_hot_state, delete_hot_state
 from pipeline.erasure.mentions import Mentions
 from pipeline.erasure.rows import erase_rows
 from pipeline.gold.gold_refresh import publish_stale
@@ -91,6 +92,7 @@ def erase(
     settings, models, now, progress = run.settings, run.models, run.now, run.progress
     device_id, mentions = request.device_id, Mentions(request.device_id)
     # a verification copies bronze beside the lake: none may be under way, and what a killed one left goes
+    check_hot_state(settings)
     with writer_lease(settings, "erasure", run.wait_s), lake_beside(settings):
         ingest(lambda: spark, run, bootstrap)
         fill_silver(lambda: spark, run)
@@ -115,6 +117,7 @@ def erase(
         erasure.kafka = _purge(settings, bootstrap) if purges_kafka else _KAFKA_STAYS
         progress("work files and logs")
         clean_home(settings, mentions)
+        delete_hot_state(settings)
         progress("reading every file that is left")
         erasure.scan = scan_files(settings, mentions)
         erasure.finished_at = None if erasure.scan["naming"] else clock().isoformat()

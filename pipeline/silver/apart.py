@@ -21,6 +21,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lake.code_version import versions
 from lake.models.catalog import Model, silver_tables
 from lake.sql_text import Query, Relation
 from lake.storage.applications import App
@@ -39,7 +40,6 @@ from pipeline.silver.executor_tasks import (
     Work,
     find_identities,
     judge_portions,
-    versions,
 )
 from pipeline.silver.judging import Count, judge_telemetry
 from pipeline.silver.stored import columns_as_they_stand, newest_rows

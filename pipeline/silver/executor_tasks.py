@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from lake.code_version import code_version
+from lake.code_version import check_versions
 from lake.models.catalog import Model
 from lake.slices import predicate
 from lake.sql_text import Expression, Query, Relation
@@ -73,11 +73,6 @@ class Work:
     def tasks(self) -> int:
         """How many portions there are to judge."""
         return len(self.portions.judged) + (0 if self.suspects is None else len(self.portions.beside))
-
-
-def versions() -> str:
-    """The code that decides figures here, and the DuckDB that runs it."""
-    return f"{code_version()}, DuckDB {duckdb.__version__}"
 
 
 def find_identities(
@@ -147,10 +142,7 @@ def _numbers(batches: Iterable[pa.RecordBatch]) -> Iterator[int]:
 @contextmanager
 def _working(place: Place) -> Iterator[tuple[duckdb.DuckDBPyConnection, Settings]]:
     """A connection with one thread, since Spark gives a task one core. Raises PlatformError."""
-    if versions() != place.versions:
-        raise PlatformError(
-            f"An executor's Python has {versions()}, this machine {place.versions}: install the same on both."
-        )
+    check_versions(place.versions)
     settings = _with_own_keys(place.settings)
     with tempfile.TemporaryDirectory() as folder, judging_in(settings, Path(folder), threads=1) as connection:
         yield connection, settings

@@ -6,9 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lake.code_version import versions
 from lake.sql_text import Query
 from pipeline.silver.apart import public_settings
-from pipeline.silver.executor_tasks import Place, find_identities, versions
+from pipeline.silver.executor_tasks import Place, find_identities
 from runtime.errors import PlatformError
 from runtime.settings import load_settings
 from tests.unit.runtime.test_settings import CUSTOM
