@@ -30,7 +30,7 @@ from wire.envelope import Message
 
 _WAIT_S = 90.0
 _DEVICES = [f"s{number}" for number in range(6)]
-_PARTITIONS = 3
+_PARTITIONS = 2
 _DECLARED = """
 windows:
   device_minutes:
@@ -162,7 +162,7 @@ def test_spark_tells_what_the_loop_tells_and_goes_on_after_a_kill(tmp_path: Path
             assert not told_otherwise(spark)
             add_partition(spark.bootstrap)
             assert process.wait(_WAIT_S) == 1
-            assert "Spark runs 3 tasks at a time and the topic telemetry has 4 partitions" in said(spark).read_text()
+            assert "Spark runs 2 tasks at a time and the topic telemetry has 3 partitions" in said(spark).read_text()
         finally:
             process.kill()
             processes.stop(spark.settings, "spark")
