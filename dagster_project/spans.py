@@ -5,8 +5,13 @@ worth of slices is told one by one, and more of them by spans that follow each o
 where there are many gaps. What was held is told one by one, whatever its number is (see `asset_checks`).
 """
 
+import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from dagster import JsonMetadataValue, MetadataValue
 
 from lake.slices import slices_from, together
 
@@ -18,23 +23,29 @@ MOST = 24
 
 @dataclass(frozen=True)
 class Span:
-    """Slices from `first` to `last`, of which there are `count`, with `rows` rows; None is what has no slices."""
+    """Slices from `first` to `last`, of which there are `count`, with `rows` rows; None is what has no slices.
+
+    `which` says which of those between they are, where there are gaps.
+    """
 
     first: Slice
     last: Slice
     count: int
     rows: int
+    which: str = ""
 
     @property
-    def metadata(self) -> dict[str, str | int]:
+    def metadata(self) -> dict[str, str | int | JsonMetadataValue]:
         """What an event on the span tells of it. The event's partition is `last`.
 
         Dagster plots every number by name: only what is of one slice is one, so that no curve mixes hours and years.
         """
         if self.count == 1:
             return {"rows": self.rows}
+        # as JSON, since nobody reads it: the UI shows it on demand
+        which = {"which_slices": JsonMetadataValue(self.which)} if self.which else {}
         told = f"{self.first} to {self.last}"
-        return {"rows_together": f"{self.rows:,}", "slices": told, "slice_count": f"{self.count:,}"}
+        return {"rows_together": f"{self.rows:,}", "slices": told, "slice_count": f"{self.count:,}", **which}
 
 
 def spans(rows: Mapping[Slice, int], slices: Iterable[Slice]) -> list[Span]:
@@ -45,7 +56,35 @@ def spans(rows: Mapping[Slice, int], slices: Iterable[Slice]) -> list[Span]:
         return unsliced + [Span(slice_, slice_, 1, rows.get(slice_, 0)) for slice_ in ordered]
     runs = list(together(ordered))
     groups: list[Sequence[str]] = runs if len(runs) <= MOST else [ordered]
-    return unsliced + [Span(each[0], each[-1], len(each), sum(rows.get(s, 0) for s in each)) for each in groups]
+    return unsliced + [
+        Span(each[0], each[-1], len(each), sum(rows.get(s, 0) for s in each), _packed(each)) for each in groups
+    ]
+
+
+def span_told(metadata: Mapping[str, MetadataValue[Any]]) -> str | None:
+    """The slices that an event with this metadata speaks for, as one text; None where it speaks for its own alone."""
+    if "slices" not in metadata:
+        return None
+    which = metadata["which_slices"].value if "which_slices" in metadata else ""
+    return f"{metadata['slices'].value} {which}"
+
+
+def slices_told(told: str) -> list[str]:
+    """The slices in the text of `span_told`."""
+    first, _, last, which = told.split(" ")
+    every = slices_from(first, last)
+    if not which:
+        return list(every)
+    bits = zlib.decompress(b64decode(which)).decode()
+    return [slice_ for slice_, bit in zip(every, bits, strict=True) if bit == "1"]
+
+
+def _packed(slices: Sequence[str]) -> str:
+    """Which of the slices between the first and the last these are; empty for all of them."""
+    every, told = slices_from(slices[0], slices[-1]), set(slices)
+    if len(every) == len(slices):
+        return ""
+    return b64encode(zlib.compress("".join("01"[each in told] for each in every).encode())).decode()
 
 
 def count_between(first: str, last: str) -> int:

@@ -3,7 +3,8 @@
 Belongs here: those changes to Dagster's own storage, named in the `dagster.yaml` that `instance` writes. The original
 opens and closes two databases for each event (docs/decisions/008). Of a run for a
 range of partitions Dagster plans, checks and reports each partition of each asset, some 10 kB an event; a step tells
-the same by spans, with metadata (see `dagster_project.spans`), and what has none says nothing new.
+the same by spans, with metadata (see `dagster_project.spans`), and what has none says nothing new. What partitions the
+UI is told of is in `spanned_log`.
 """
 
 import sqlite3
@@ -13,20 +14,20 @@ from typing import Any
 
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
+from dagster_project.runs.spanned_log import SpannedEventLogStorage
 from dagster_project.spans import MOST, count_between
 
 _OPEN_RUNS = 4
 _RANGE_START, _RANGE_END = ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG
 
 
-class KeptSqliteEventLogStorage(SqliteEventLogStorage):
+class KeptSqliteEventLogStorage(SpannedEventLogStorage):
     """One open connection for the index and for each of the last few runs."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:

@@ -5,8 +5,9 @@ Belongs here: which runs go, and taking them out of Dagster's SQLite files, whos
 whatever becomes of these files.
 
 Of a run that goes, the newest event of an asset's partition and the newest result of a check stay: these are what the
-UI shows of slices. So what is kept follows the slices that are told one by one, not the runs. Of changes of freshness,
-which belong to no run, the newest of an asset stays. Upkeep gives the room that has become free back to the disk.
+UI shows of slices, and so does the newest event that speaks for a span. So what is kept follows the slices, not the
+runs. Of changes of freshness, which belong to no run, the newest of an asset stays. Upkeep gives the room that has
+become free back to the disk.
 """
 
 import json
@@ -31,7 +32,8 @@ _FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatu
 
 # rows of runs that go, but for the newest of each asset's partition, or of each check's
 _EVENTS = """DELETE FROM event_logs WHERE run_id IN (SELECT value FROM json_each(:runs)) AND id NOT IN (
-    SELECT max(id) FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' GROUP BY asset_key, partition)"""
+    SELECT max(id) FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' GROUP BY asset_key, partition
+    UNION SELECT max(event_id) FROM asset_event_tags WHERE key = 'lakehouse/slices' GROUP BY asset_key, value)"""
 _RESULTS = """DELETE FROM asset_check_executions WHERE run_id IN (SELECT value FROM json_each(:runs)) AND id NOT IN (
     SELECT max(id) FROM asset_check_executions WHERE execution_status IN ('SUCCEEDED', 'FAILED')
     GROUP BY asset_key, check_name, partition)"""

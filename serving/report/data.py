@@ -50,6 +50,14 @@ GLANCES = (
         FROM gold.site_days WHERE metric_name = 'temperature' AND unit = 'degc'
         ORDER BY day_date, site_id LIMIT 8""",
     ),
+    (
+        "What did the meters' power come to, by day?",
+        """
+        SELECT day_date, device_id, round(time_weighted_mean, 1) AS mean_w, round(integral / 1000, 1) AS energy_kwh,
+            round(covered_s / 3600, 1) AS covered_h
+        FROM gold.gauge_days WHERE metric_name = 'power' AND integral_unit = 'wh'
+        ORDER BY day_date, device_id LIMIT 5""",
+    ),
 )
 """Questions with their SQL: the demo prints the answers, the report shows how they are asked."""
 

@@ -25,7 +25,7 @@ from tests.support.kinds_oracle import (
     gauge_hours,
     state_hours,
 )
-from tests.support.kinds_sql import DAY, LIMIT, MAXIMUM, ZONES, Plant, compiled
+from tests.support.kinds_sql import DAY, DAY_AFTER_SPRING, LIMIT, MAXIMUM, ZONES, Plant, compiled
 
 # seconds of the day: hours that touch, the last moments of an hour and the first of the next, and both days
 MOMENTS = [
@@ -49,15 +49,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dic
     return compiled(Settings(home=home, lake_uri=str(home / "lake")))
 
 
-def played(plant: Plant, history: list[tuple[list[tuple[Any, ...]], set[datetime]]]) -> None:
-    """Let the batches come, one after the other; each reading has the next offset."""
+def played(plant: Plant, history: list[tuple[list[tuple[Any, ...]], set[datetime]]], day: datetime = DAY) -> None:
+    """Let the batches come, one after the other, with their seconds of `day`; each reading has the next offset."""
     offset = 0
     for readings, held in history:
         came = []
         for device, second, value in readings:
-            came.append(Reading(device, DAY + timedelta(seconds=second), offset, value))
+            came.append(Reading(device, day + timedelta(seconds=second), offset, value))
             offset += 1
-        plant.arrive(came, held)
+        plant.arrive(came, {day + (hour - DAY) for hour in held})
 
 
 def near(value: Any) -> Any:
@@ -93,20 +93,27 @@ def test_counters_are_as_in_plain_python(built: tuple[Any, Any], history: list[A
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(batches(st.sampled_from(COUNTS)), st.sampled_from([-3, 0, 2, 3, 9]), st.sampled_from([*ZONES, None]))
-@example([([("a", 7200, 1.0), ("a", 8999, 4.0), ("a", 9000, 990.0), ("b", 9060, 5.0)], set())], 9, "oslo")
-@example([([("a", 8999, 1.0), ("a", 14400, 4.0)], set()), ([("a", 9001, 2.0)], set())], 3, None)
+@given(
+    batches(st.sampled_from(COUNTS)),
+    st.sampled_from([-3, 0, 2, 3, 9]),
+    st.sampled_from([*ZONES, None]),
+    st.sampled_from([DAY, DAY_AFTER_SPRING]),
+)
+@example([([("a", 7200, 1.0), ("a", 8999, 4.0), ("a", 9000, 990.0), ("b", 9060, 5.0)], set())], 9, "oslo", DAY)
+@example([([("a", 8999, 1.0), ("a", 14400, 4.0)], set()), ([("a", 9001, 2.0)], set())], 3, None, DAY)
+@example([([("a", -1, 1.0), ("a", 8999, 4.0)], set()), ([("a", 9000, 6.0)], set())], 9, None, DAY_AFTER_SPRING)
 def test_counters_by_minute_and_by_site_are_as_in_plain_python(
-    built: tuple[Any, Any], history: list[Any], moves_at: int, moves_to: str | None
+    built: tuple[Any, Any], history: list[Any], moves_at: int, moves_to: str | None, first: datetime
 ) -> None:
-    """Increases of minutes, and of the local days of sites, of which one has 25 hours and begins amid one; a device
-    moves from a site to another or to none."""
+    """Increases of minutes, and of the local days of sites, of which one has 25 hours and begins amid one, and
+    one has 23 and ends so; a device moves from a site to another or to none."""
 
     def site_of(device: str, hour: datetime) -> str | None:
-        return moves_to if device == "a" and hour >= DAY + moves_at * HOUR else "johns"
+        return moves_to if device == "a" and hour >= first + moves_at * HOUR else "johns"
 
     plant = Plant(*built, "count", "counter", COUNTERS, site_of)
-    played(plant, history)
+    played(plant, history, first)
+    clocks_set = {DAY.date(): 25, DAY_AFTER_SPRING.date() - timedelta(days=1): 23}
     steps = counter_steps(plant.readings, MAXIMUM, LIMIT, plant.held)
     minutes = counter_minutes(steps)
     rows = {(row["device_id"], row["minute_at"]): row for row in plant.rows("lake_gold_counter_minutes")}
@@ -124,7 +131,7 @@ def test_counters_by_minute_and_by_site_are_as_in_plain_python(
         assert {name: row[name] for name in figures} == {name: near(v) for name, v in figures.items()}, (site, day)
         rate = near(row["increase"] * 3600 / row["covered_s"]) if row["covered_s"] else None
         assert row["increase_per_h"] == rate
-        assert row["hours_in_day"] == (25 if (site, day) == ("johns", DAY.date()) else 24)
+        assert row["hours_in_day"] == (clocks_set.get(day, 24) if site == "johns" else 24)
 
 
 @pytest.mark.parametrize(("column", "is_linear"), [("level", False), ("flow", True)])

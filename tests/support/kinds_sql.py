@@ -34,6 +34,8 @@ from transforms.places import Site
 
 # clocks are set back at a site that day: it begins at 02:30 UTC, so that its midnight cuts an hour, and has 25 hours
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
+# at 02:30 UTC of this day ends one of 23 hours there
+DAY_AFTER_SPRING = datetime(2026, 3, 9, tzinfo=UTC)
 ZONES = {"johns": "America/St_Johns", "oslo": "Europe/Oslo"}
 MODEL = "dtmi:example:plant;1"
 MAXIMUM, LIMIT = 1000.0, timedelta(hours=2)

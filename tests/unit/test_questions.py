@@ -23,6 +23,7 @@ from lake.tables.gold import (
 from lake.tables.gold_kinds import COUNTER_DAYS, COUNTER_SITE_DAYS, GAUGE_DAYS, STATE_DAYS
 from lakehouse.cli.main import cli
 from runtime.settings import Settings
+from serving.report.data import GLANCES
 from tests.support.published_lake import gold_row, publish_rows
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "questions.md"
@@ -154,3 +155,11 @@ def test_each_question_has_the_answer_that_stands_there(tmp_path: Path, monkeypa
     done = CliRunner().invoke(cli, command.split())
     assert done.exit_code == 0, done.output
     assert "gold.device_hours, as publication 1 has it" in done.output
+
+
+def test_what_the_demo_asks_has_answers(tmp_path: Path) -> None:
+    """Each question at the demo's end is one of that lake, too; that of the meters' power tells of energy."""
+    settings = publish_two_weeks(tmp_path)
+    answers = [answered(settings, sql) for _, sql in GLANCES]
+    assert all(answer.count("\n") >= 2 for answer in answers)
+    assert answers[-1].splitlines()[2:] == ["| 2026-11-09 | m-1 | 2000.0 | 48.0 | 24.0 |"]

@@ -22,6 +22,7 @@ from lake.models.kind_columns import KindColumn, kind_columns
 from lake.models.kinds import DEFAULT_GAUGE, Kind
 from lake.models.store import add_models, known_catalog
 from lake.models.telemetry import NUMERIC_TYPES
+from lake.models.units import integral_unit
 from lake.tables.contracts import Column
 from lake.tables.silver import READING_COLUMNS
 from runtime.errors import ModelError, UsageError
@@ -137,6 +138,15 @@ def test_kinds_reach_the_columns(tmp_path: Path) -> None:
     assert counted.digest != plain.digest
     newer = replace(plain, model_id="dtmi:test:oven;2")
     assert [each.kind.name for each in kind_columns([newer, counted])] == ["state"]  # the newest version says
+
+
+def test_built_in_models_say_what_can_be_made_of_their_telemetry() -> None:
+    """Of the meter's register there are increases, and of its power, on straight lines between readings, energy."""
+    of_meters = [each for each in kind_columns(load_models([BUILT_IN_MODELS]).values()) if "meter" in each.table]
+    energy, power = of_meters
+    assert (energy.metric_name, energy.unit, energy.kind.name) == ("energy", "kwh", "counter")
+    assert (power.metric_name, power.kind.name, power.kind.interpolation) == ("power", "gauge", "linear")
+    assert integral_unit(power.unit) == "wh"
 
 
 def test_a_semantic_type_makes_no_kind(tmp_path: Path) -> None:
