@@ -16,7 +16,7 @@ from typing import Literal
 
 import duckdb
 
-from lake.reading.series_macros import FILLS, SCALAR_MACROS, series_macro
+from lake.reading.series_macros import FILLS, SCALAR_MACROS, VALUES, value_macro
 from lake.reading.silent_hours import completeness_source
 from lake.records import publications
 from lake.records.publications import Publication
@@ -33,7 +33,6 @@ Fill = Literal["gap", "previous", "linear"]
 Value = Literal["mean", "min", "max", "last"]
 
 _TABLES = {table.name: table for table in GOLD_TABLES}
-_VALUES = ("mean", "min", "max", "last")
 _EVERY = re.compile(r"([1-9]\d*)\s*(m|min|h|d)")
 _MINUTES = {"m": 1, "min": 1, "h": 60, "d": 1440}
 _FILLED = {
@@ -62,9 +61,19 @@ def open_lake(where: str | os.PathLike[str] | None) -> "OpenLake":
 
 @dataclass(frozen=True)
 class OpenLake:
-    """A lake that is read. It holds nothing open."""
+    """A lake that is read. Its publications share a DuckDB and the tables that they have in common; of files it holds
+    none open."""
 
     settings: Settings
+
+    @cached_property
+    def database(self) -> duckdb.DuckDBPyConnection:
+        """The DuckDB in memory that tables are attached to, each version once."""
+        database = connect(self.settings)
+        database.execute(f"SET temp_directory = {quoted(str(Path(tempfile.gettempdir()) / 'lakehouse-sql'))}")
+        for statement in SCALAR_MACROS.values():
+            database.execute(statement)
+        return database
 
     def publication(self, number: int | None = None) -> "PublishedGold":
         """Gold as a publication shows it, by default the newest, whatever is published afterwards.
@@ -72,12 +81,12 @@ class OpenLake:
         Raises UsageError when there is none, or none with that number any more.
         """
         if number is not None:
-            return PublishedGold(self.settings, publications.get(self.settings, number))
+            return PublishedGold(self, publications.get(self.settings, number))
         newest = publications.newest(self.settings)
         if newest is None:
             where = self.settings.lake_uri
             raise UsageError(f"{where} has no publication yet: `lakehouse refresh` makes one when readings have come.")
-        return PublishedGold(self.settings, newest)
+        return PublishedGold(self, newest)
 
     def publications(self) -> list[tuple[int, datetime]]:
         """Number and time of every publication that can be read, oldest first."""
@@ -87,8 +96,8 @@ class OpenLake:
 class PublishedGold:
     """The gold tables at the versions that one publication pins. It may be used by one thread at a time."""
 
-    def __init__(self, settings: Settings, publication: Publication) -> None:
-        self._settings, self._publication = settings, publication
+    def __init__(self, lake: OpenLake, publication: Publication) -> None:
+        self._lake, self._settings, self._publication = lake, lake.settings, publication
         self._sources: dict[str, str] = {}
 
     @property
@@ -123,10 +132,8 @@ class PublishedGold:
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The DuckDB connection that its relations belong to."""
-        connection = connect(self._settings)
-        connection.execute(f"SET temp_directory = {quoted(str(Path(tempfile.gettempdir()) / 'lakehouse-sql'))}")
-        for statement in SCALAR_MACROS.values():
-            connection.execute(statement)
+        connection = self._lake.database.cursor()
+        connection.execute("SET TimeZone = 'UTC'")  # which a cursor does not take on from its database
         return connection
 
     def table(self, name: str) -> "Rows":
@@ -161,15 +168,15 @@ class PublishedGold:
         or `device_days`. Raises UsageError for a device or metric that was never measured and for what cannot be
         understood, QueryError for a metric in two units when `unit` names none.
         """
-        if fill not in FILLS or value not in _VALUES:
-            raise UsageError(f"fill is one of {', '.join(FILLS)} and value one of {', '.join(_VALUES)}.")
+        if fill not in FILLS or value not in VALUES:
+            raise UsageError(f"fill is one of {', '.join(FILLS)} and value one of {', '.join(VALUES)}.")
         table, interval = _resolution(every)
         span = f"TIMESTAMPTZ '{moment(start)}', TIMESTAMPTZ '{moment(end)}', INTERVAL {quoted(interval)}"
         of = f"{quoted(device_id)}, {quoted(metric)}, {span}"
         wanted = "" if unit is None else f", unit := {quoted(unit)}"
         source = self._source(table.name)
         macro = f"series_of_{table.short_name}"
-        self.connection.execute(series_macro(table, source, macro))
+        self.connection.execute(value_macro(table, source, macro, value))
         try:
             found = self.connection.sql(
                 f"SELECT period_at, value_{value} AS value, max(unit) OVER () AS unit, reading_count "
@@ -193,8 +200,8 @@ class PublishedGold:
             hint = f" Did you mean {near[0]}?" if near else f" It has {', '.join(self.tables)}."
             raise UsageError(f"Publication {self.number} has no table {name}.{hint}")
         if name not in self._sources:
-            catalog = quoted_name(name)
             uri, version = table_uri(self._settings, name), self._publication.tables[name]
+            catalog = quoted_name(f"{name}@{version}")
             # its log is read once, and the version that was published is what every question sees
             try:
                 self.connection.execute(

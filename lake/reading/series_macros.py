@@ -8,15 +8,24 @@ with the same `every` meet. A span is widened to whole periods. A mean over seve
 where a period is one row its figures are that row's, to the bit.
 """
 
+from collections.abc import Iterable
+
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_MINUTES
 
+VALUES = {
+    "mean": "CASE count(*) WHEN 1 THEN any_value(value_mean) ELSE sum(value_mean * n) / sum(n) END",
+    "min": "min(value_min)",
+    "max": "max(value_max)",
+    "last": "arg_max(value_last, read_at)",
+}
+"""The figures of a period, each of the column `value_…` of the same name."""
 FILLS = ("gap", "previous", "linear")
 """What stands in periods without readings: nothing, the last value before, a line between the values around."""
 
 _TIMES = {DEVICE_MINUTES.name: "minute_at", DEVICE_HOURS.name: "hour_at", DEVICE_DAYS.name: "day_date"}
 
-_SERIES = """CREATE OR REPLACE MACRO {macro}({first}device, metric, from_at, until_at, every, unit := NULL) AS TABLE
+_SERIES = """CREATE OR REPLACE {macro}({first}device, metric, from_at, until_at, every, unit := NULL) AS TABLE
     WITH span AS (
         SELECT time_bucket(every, from_at::TIMESTAMPTZ, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS first_at,
             until_at::TIMESTAMPTZ AS end_at
@@ -24,7 +33,7 @@ _SERIES = """CREATE OR REPLACE MACRO {macro}({first}device, metric, from_at, unt
     periods AS (SELECT unnest(range(first_at, end_at, every)) AS period_at FROM span),
     found AS (
         SELECT time_bucket(every, t.{time}::TIMESTAMPTZ, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS period_at,
-            t.unit, t.reading_count AS n, t.value_mean, t.value_min, t.value_max, t.value_last, t.{time} AS read_at
+            t.unit, t.reading_count AS n, {columns}, t.{time} AS read_at
         FROM {source} t
         WHERE t.device_id = device AND t.metric_name = metric AND (unit IS NULL OR t.unit = unit)
             -- whole days first, by which files are skipped
@@ -41,12 +50,11 @@ _SERIES = """CREATE OR REPLACE MACRO {macro}({first}device, metric, from_at, unt
     ),
     figures AS (
         SELECT period_at, any_value(found.unit) AS unit, sum(n)::BIGINT AS reading_count,
-            CASE count(*) WHEN 1 THEN any_value(value_mean) ELSE sum(value_mean * n) / sum(n) END AS value_mean,
-            min(value_min) AS value_min, max(value_max) AS value_max, arg_max(value_last, read_at) AS value_last
+            {figures}
         FROM found GROUP BY period_at
     )
     SELECT periods.period_at, figures.unit, coalesce(figures.reading_count, 0) AS reading_count,
-        figures.value_mean, figures.value_min, figures.value_max, figures.value_last
+        {values}
     FROM periods LEFT JOIN figures USING (period_at), one_unit
     WHERE one_unit.holds
     ORDER BY periods.period_at"""
@@ -81,7 +89,24 @@ SCALAR_MACROS = {"fill_previous": _PREVIOUS, "fill_linear": _LINEAR}
 def series_macro(table: Table, source: str, name: str, first: str = "") -> str:
     """The statement that makes a series macro over a gold table by minute, hour or day, read from `source`; what
     `source` asks for besides is its `first` parameter."""
-    return _SERIES.format(macro=name, source=source, time=_TIMES[table.name], first=f"{first}, " if first else "")
+    return _statement(table, source, f"MACRO {name}", f"{first}, " if first else "", VALUES)
+
+
+def value_macro(table: Table, source: str, name: str, value: str) -> str:
+    """The same of one value, whose column alone is read from files, for this connection alone."""
+    return _statement(table, source, f"TEMP MACRO {name}", "", [value])
+
+
+def _statement(table: Table, source: str, macro: str, first: str, values: Iterable[str]) -> str:
+    return _SERIES.format(
+        macro=macro,
+        source=source,
+        time=_TIMES[table.name],
+        first=first,
+        columns=", ".join(f"t.value_{value}" for value in values),
+        figures=", ".join(f"{VALUES[value]} AS value_{value}" for value in values),
+        values=", ".join(f"figures.value_{value}" for value in values),
+    )
 
 
 def _table_macros() -> dict[str, tuple[tuple[str, ...], str]]:

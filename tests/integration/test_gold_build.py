@@ -24,7 +24,7 @@ from lake.storage.locations import candidate_path, table_uri
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
-from pipeline.gold import absent_kinds
+from pipeline.gold import absent_kinds, dbt_process
 from pipeline.gold.dbt_process import dbt_environment
 from pipeline.gold.plan import GoldPlan, build_candidates, write_plan
 from runtime.errors import StepError
@@ -140,7 +140,7 @@ def dbt(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def statements(settings: Settings) -> int:
-    """How many statements dbt has filled tables with so far; its log is kept from build to build."""
+    """How many statements dbt has filled tables with so far; told to, its log says so, and is kept."""
     log = settings.log_folder / "dbt.log"
     lines = log.read_text().splitlines() if log.exists() else []
     return sum("insert into" in line for line in lines)
@@ -363,13 +363,14 @@ def test_texts_with_a_nul_are_built_and_can_be_sorted(settings: Settings) -> Non
     assert [row["device_id"] for row in rows_of(settings, "device_minutes", "device_id")] == ["", "a\x00b", "b"]
 
 
-def test_small_days_are_built_together(settings: Settings) -> None:
+def test_small_days_are_built_together(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three days in one statement a table; an hour between them that is not planned stays out."""
     days = [datetime.fromisoformat(f"2026-11-{day}T05:10:00+00:00") for day in (18, 19, 20)]
     unplanned = [days[1] + timedelta(hours=1), days[1] + timedelta(hours=-5)]
     readings = [reading("d1", moment, i, temperature_degc=float(i)) for i, moment in enumerate([*days, *unplanned])]
     versions = {THERMOSTATS.name: write(settings, THERMOSTATS, readings)}
     hours = {slice_of(moment): True for moment in days}
+    monkeypatch.setattr(dbt_process, "_BUILD", (*dbt_process._BUILD, "--log-level-file", "debug"))
     before = statements(settings)
     build_candidates(settings, plan(settings, hours, versions, days=[str(moment.date()) for moment in days]))
     assert picked(rows_of(settings, "device_hours"), "hour_at", "value_last") == [

@@ -1,5 +1,6 @@
 """The Python face: published gold as frames and series, pinned, and nothing but reading."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,10 @@ import lakehouse
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.storage.delta import append
+from lake.storage.duckdb_connection import connect
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES
+from lakehouse import published
 from lakehouse.published import OpenLake, PublishedGold
 from runtime.errors import PlatformError, QueryError, UsageError
 from runtime.settings import Settings
@@ -144,6 +147,46 @@ def test_conditions_skip_files(home: Path, tmp_path: Path) -> None:
         assert rows.to_arrow().num_rows == 24
     with pytest.raises(duckdb.IOException):
         table.to_arrow()
+
+
+def test_a_series_reads_its_days_and_its_value_alone(home: Path, tmp_path: Path) -> None:
+    """Files of other days may be gone, and no column of another value is read."""
+    shutil.copytree(home / "lake", tmp_path / "lake")
+    shutil.rmtree(tmp_path / "lake/gold/device_hours/event_date=2026-11-20")
+    gold = lakehouse.open(tmp_path).publication(1)
+    ask: dict[str, Any] = {"value": "max", "every": "2h"}
+    points = gold.series("d1", "temperature", "2026-11-18T00:00Z", "2026-11-19T20:00Z", **ask).to_arrow()
+    assert points["value"].to_pylist()[:2] == [2.0, 4.0]
+    with pytest.raises(duckdb.IOException):
+        gold.series("d1", "temperature", "2026-11-18T00:00Z", "2026-11-20T02:00Z", **ask)
+    arguments = "'d1', 'temperature', TIMESTAMPTZ '2026-11-18Z', TIMESTAMPTZ '2026-11-19Z', INTERVAL 2 hours"
+    plan = gold.connection.sql(f"EXPLAIN FROM series_of_device_hours({arguments})").fetchall()[0][1]
+    assert set(re.findall(r"value_[a-z0-9]+", plan)) == {"value_max"}
+
+
+def test_publications_of_a_lake_share_what_was_read(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next publication, asked for a series, starts no DuckDB and attaches no version that is known; each has its
+    own rows and times in UTC all the same."""
+    started: list[Settings] = []
+
+    def counting(settings: Settings) -> duckdb.DuckDBPyConnection:
+        started.append(settings)
+        return connect(settings)
+
+    monkeypatch.setattr(published, "connect", counting)
+    lake = lakehouse.open(home)
+    first, second = lake.publication(1), lake.publication(2)
+    assert first.table("device_hours").to_arrow().num_rows + 2 == second.table("device_hours").to_arrow().num_rows
+    again = lake.publication(1)
+    version = again.versions["gold.device_hours"]
+    assert again.connection.sql(f'FROM "gold.device_hours@{version}"').to_arrow_table().num_rows == len(HOURS)
+    values = again.series("d1", "temperature", *DAYS).to_arrow()["value"].to_pylist()
+    assert values == first.series("d1", "temperature", *DAYS, value="mean").to_arrow()["value"].to_pylist()
+    assert values[4:8] == [4.0, None, None, 7.0]
+    assert again.connection.sql("SELECT '2026-11-18 00:00'::TIMESTAMPTZ").fetchone() == (START,)
+    assert len(started) == 1
 
 
 @pytest.mark.parametrize(
