@@ -154,8 +154,8 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
 
 @pytest.mark.timeout(600)
 def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, settings: Settings) -> None:
-    """Hours of a day that were published before its counter, state and gauge were declared are built again with the day,
-    those of other days are not; of such a day late data is held until somebody backfills it."""
+    """Hours of a day that were published before its counter, state and gauge were declared are built again with the
+    day, those of other days are not; of such a day late data is held until somebody backfills it."""
     assert settings.kafka_bootstrap is not None
     plant_models(settings.models_folder, {})
     day_before = sent([(-3 * 86400, 1.0), (-3 * 86400 + 5400, 2.0)])
