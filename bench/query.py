@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chdb.session import Session
 
+import lakehouse
 from bench.harness import Result, Side, take_turns
 from bench.made import SteadyFleet
 from bench.made_gold import publish_made
@@ -22,6 +23,7 @@ from lake.records.publications import Publication
 from lake.storage.duckdb_connection import connect as connect_duckdb
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
+from lakehouse.published import PublishedGold
 from runtime.settings import Settings
 
 _TABLES = ("device_latest", "device_minutes", "device_hours", "site_days", "device_completeness")
@@ -47,7 +49,8 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     plain = folder / "plain"
     _plain_copy(settings, publication, plain)
     day = f"{start + timedelta(days=days // 2):%Y-%m-%d}"
-    return _ask(settings, plain, day, 30 if is_quick else 200)
+    rounds = 30 if is_quick else 200
+    return [*_ask(settings, plain, day, rounds), _series(settings, start, days, rounds)]
 
 
 def _ask(settings: Settings, plain: Path, day: str, rounds: int) -> list[Result]:
@@ -88,6 +91,24 @@ def _ask(settings: Settings, plain: Path, day: str, rounds: int) -> list[Result]
             bench = f"query-{name.replace(' ', '-').replace(chr(39), '')}"
             results.append(Result(bench, name, 1, "answers", times, goal))
     return results
+
+
+def _series(settings: Settings, start: datetime, days: int, rounds: int) -> Result:
+    """A device's hours of all days from Python: of a publication that is at hand, of the newest, of a lake."""
+    span = ("d-00042", "temperature", start, start + timedelta(days=days))
+    lake = lakehouse.open(settings.home)
+    gold = lake.publication()
+
+    def side(name: str, publication: Callable[[], PublishedGold]) -> Side:
+        return Side(name, lambda: publication().series(*span, fill="linear").to_arrow())
+
+    sides = [
+        side("a publication", lambda: gold),
+        side("the newest", lake.publication),
+        side("lakehouse.open", lambda: lakehouse.open(settings.home).publication()),
+    ]
+    goal = "a series of 30 days under 50 ms"
+    return Result("query-series", "a series from Python", 1, "series", take_turns(sides, rounds), goal, is_alone=True)
 
 
 def _copy(reader: Reader) -> str:

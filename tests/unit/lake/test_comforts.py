@@ -76,6 +76,19 @@ def test_a_series_may_be_coarser_than_its_table(reader: Reader) -> None:
     ]
 
 
+def test_comforts_go_into_a_chain_of_steps(reader: Reader) -> None:
+    """WITH, step upon step: a wide view, a series and a table, and a step with the name of a table that it reads."""
+    sql = """
+        WITH device_hours AS (FROM gold.device_hours WHERE device_id = 'd1'),
+        warm AS (SELECT hour_at, temperature_degc FROM wide.thermostats_hours WHERE device_id = 'd1'),
+        even AS (FROM hours_series('d1', 'temperature', '2026-11-18 00:00', '2026-11-18 04:00', INTERVAL 1 hour)),
+        joined AS (SELECT period_at, temperature_degc, fill_previous(temperature_degc, period_at) AS filled
+                   FROM even LEFT JOIN warm ON hour_at = period_at)
+        SELECT count(*), count(temperature_degc), count(filled),
+            (SELECT count(*) FROM device_hours WHERE metric_name = 'temperature') FROM joined"""
+    assert ask(reader, sql) == [(4, 3, 4, 3)]
+
+
 def test_periods_are_compared(reader: Reader) -> None:
     """Each hour stands beside the one so long before it, with the change and its share."""
     compared = "compared_hours('d1', 'temperature', '2026-11-18 01:00', '2026-11-18 02:00', INTERVAL 1 hour)"
