@@ -39,7 +39,7 @@ KEY = {"device_id": "p", "metric_name": "count", "unit": "1"}
 
 
 def sent(values: Iterable[tuple[int, float]]) -> list[Reading]:
-    """Counts of the device p by second, a gauge with the same value, and at 5400 s of a day its state."""
+    """Counts of the device p by second, a gauge with the same value, and at 5400 s its state."""
     return [Reading("p", START + timedelta(seconds=second), second, value) for second, value in values]
 
 
@@ -50,7 +50,7 @@ def messages(readings: Iterable[Reading]) -> list[Message]:
             f"m{each.offset}",
             rfc3339(each.at),
             json.dumps(
-                {"count": each.value, "level": each.value} | ({"mode": "on"} if each.offset % 86400 == 5400 else {})
+                {"count": each.value, "level": each.value} | ({"mode": "on"} if each.offset == 5400 else {})
             ).encode(),
         )
         for each in readings
@@ -125,15 +125,6 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
     day = trace_row(settings, models, "counter_site_days", of_site | {"day_date": str(START.date())})
     assert [each["value"] for each in day.readings] == [10.0, 20.0, 25.0, 50.0, 5.0, 990.0]
     assert {each["table_name"] for each in traced.verdicts} >= {"gold.counter_hours", "silver.plants"}
-    hour, date = {"hour_at": rows[1]["hour_at"].isoformat()}, {"day_date": str(START.date())}
-    gauge, state = KEY | {"metric_name": "level"}, KEY | {"metric_name": "mode", "state": "on"}
-    whole = [10.0, 20.0, 25.0, 50.0, 5.0, 990.0]
-    for table, key, values in (
-        ("counter_days", KEY | date, whole), ("gauge_hours", gauge | hour, [25.0, 50.0]),
-        ("gauge_days", gauge | date, whole), ("state_days", state | date, ["on"]),
-        ("state_hours", state | {"hour_at": f"{START + timedelta(hours=2)}"}, ["on"]),  # carried into it
-    ):  # fmt: skip
-        assert [each["value"] for each in trace_row(settings, models, table, key).readings] == values, table
     carried = traced.readings[0]
     up = trace_message(settings, models, carried["topic"], carried["partition"], carried["offset"])
     assert [row["hour_at"] for table, row in up.gold if table == "gold.counter_hours"] == [
@@ -163,19 +154,17 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
 
 @pytest.mark.timeout(600)
 def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, settings: Settings) -> None:
-    """Hours of a day that were published before its counter, state and gauge were declared are built again with the
-    day, those of other days are not; of such a day late data is held until somebody backfills it."""
+    """Hours of a day that were published before its counter was declared are built again with the day, those of other
+    days are not; of such a day late data is held until somebody backfills it."""
     assert settings.kafka_bootstrap is not None
     plant_models(settings.models_folder, {})
-    day_before = sent([(-3 * 86400, 1.0), (-3 * 86400 + 5400, 2.0)])
-    early = sent([(60, 10.0), (5400, 50.0)])
+    day_before = sent([(-3 * 86400, 1.0), (-3 * 86400 + 3600, 2.0)])
+    early = sent([(60, 10.0), (3600 + 60, 50.0)])
     send(
         settings.kafka_bootstrap, [registered("p", START - timedelta(days=4), MODEL), *messages([*day_before, *early])]
     )
     refreshed(spark, settings)
-    assert (
-        select(settings, "SELECT hour_at FROM gold.counter_hours UNION ALL SELECT hour_at FROM gold.state_hours") == []
-    )
+    assert select(settings, "SELECT * FROM gold.counter_hours") == []
 
     plant_models(settings.models_folder)
     late = sent([(2 * 3600, 60.0)])
@@ -185,10 +174,6 @@ def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, setting
     expected = counter_hours([*early, *late], MAXIMUM, LIMIT)
     rows = select(settings, "SELECT * FROM gold.counter_hours ORDER BY hour_at")
     assert [{name: row[name] for name in expected["p", row["hour_at"]]} for row in rows] == list(expected.values())
-
-    of_states = "SELECT hour_at, duration_s, is_carried FROM gold.state_hours ORDER BY hour_at"
-    states = [(START + timedelta(hours=1), 1800.0, False), (START + timedelta(hours=2), 3600.0, True)]
-    assert [tuple(row.values()) for row in select(settings, of_states)] == states
 
     later = sent([(-3 * 86400 + 7200, 3.0)])
     send(settings.kafka_bootstrap, messages(later))
@@ -200,12 +185,9 @@ def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, setting
         "gold.counter_days",
         "gold.counter_site_days",
         "gold.gauge_days",
-        "gold.state_days",
     }
     refresh_gold(run, [slice_of(START + timedelta(days=-3, hours=hour)) for hour in range(3)])
     assert select(settings, "SELECT count(*)::INT AS hours FROM gold.counter_hours") == [{"hours": 6}]
-    of_before = [(at - timedelta(days=3), *figures) for at, *figures in states]
-    assert [tuple(row.values()) for row in select(settings, of_states)] == [*of_before, *states]
     models, publication = known_models(settings), publications.newest(settings)
     assert publication is not None
     assert [each.table for each in verify(spark, settings, models, publication, code_version="").comparisons
