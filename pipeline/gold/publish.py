@@ -20,7 +20,7 @@ from lake.records import gold_hashes, publications
 from lake.records.publications import Publication
 from lake.records.verdicts import Verdict, held_entry, input_version, latest_failures, verdicts_at
 from lake.slices import day_of, predicate, runs_of, slices_of_day
-from lake.storage.delta import arrow_schema, replace, roll_back
+from lake.storage.delta import arrow_schema, replace, require_table, roll_back
 from lake.tables.contracts import Table
 from lake.tables.gold import (
     BUILT_UPON,
@@ -75,7 +75,7 @@ def publish(run: Run, candidates: Path, *, code_version: str, pending: Collectio
         metadata = {"step": "publish", "inputs": dict(plan.inputs), "slices": runs_of(hours), "run_id": run.run_id}
         for table in GOLD_TABLES:
             slices = hours if table in HOURLY else days if table in DAILY else [UNSLICED]
-            if slices:
+            if slices and not _stays_empty(connection, settings, table):
                 tables[table.name] = _commit(connection, settings, table, slices, metadata)
     first, last = _span(settings, previous, [hour for hour in hours if hour not in plan.gone], plan, tables)
     publication = Publication(
@@ -175,6 +175,12 @@ def _commit(
             hours = part if table in HOURLY else [hour for day in part for hour in slices_of_day(day)]
             version = _replace(connection, settings, table, predicate(hours), metadata)
     return version
+
+
+def _stays_empty(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table) -> bool:
+    """Whether there is no row of a table, neither in the candidate nor published: nothing is to be committed."""
+    rows = connection.sql(f"SELECT count(*) FROM {SCHEMA}.{table.short_name}").fetchall()[0][0]
+    return rows == 0 and require_table(settings, table.name).get_add_actions().num_rows == 0
 
 
 def _of_dates(slices: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -14,7 +14,8 @@ from lake.records.verdicts import Failure, Verdict, input_version, latest_failur
 from lake.slices import slice_of
 from lake.storage.delta import commit_metadata, open_table, read_rows
 from lake.storage.open_logs import open_logs
-from lake.tables.gold import BUILT_UPON, DAILY, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
+from lake.tables.gold import BUILT_UPON, DAILY, DEVICE_SILENCES, GOLD_TABLES, HOURLY, UNSLICED, WHOLE
+from lake.tables.gold_kinds import KIND_TABLES
 from pipeline.gold import publish as publishing
 from pipeline.gold.publish import publish
 from pipeline.run import Run
@@ -103,9 +104,23 @@ def test_a_publication_opens_each_log_once(lake: Lake, monkeypatch: pytest.Monke
         with monkeypatch.context() as patched, open_logs():
             openings = counted_openings(patched)
             published(candidate)
-        pinned = [f"{table.name}@{version}" for table in GOLD_TABLES for version in range(1, count + 1)]
-        assert {each for each in openings if "@" in each} == set(pinned)
+        every = publications.list_all(lake.settings)
+        assert len(every) == count
+        pinned = {f"{name}@{version}" for each in every for name, version in each.tables.items()}
+        assert {each for each in openings if "@" in each} == pinned
         assert max(Counter(openings).values()) == 1
+
+
+def test_a_table_without_a_row_is_not_committed(lake: Lake) -> None:
+    """The thermostats' publications pin counters, states, gauges and silences as they were made; what has rows is
+    committed."""
+    for _ in range(2):
+        candidate = made(lake, [H5, H6, NEXT_DAY], [DAY, OTHER_DAY])
+        judge(candidate)
+        tables = published(candidate).tables
+    empty = {table.name for table in (*KIND_TABLES, DEVICE_SILENCES)}
+    assert {name for name, version in tables.items() if version == 0} == empty
+    assert min(version for version in tables.values() if version) == 2
 
 
 @pytest.mark.parametrize(
