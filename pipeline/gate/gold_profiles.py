@@ -88,7 +88,7 @@ class Gold:
     def profile(self, table: Table) -> pd.DataFrame:
         """The profile of a candidate table, one row a slice of the plan; rows of other slices are left out."""
         parts = dict(self._parts(table))
-        # not VALUES, of which each takes 10 µs: a history has 50,000 hours
+        # not VALUES, of which each is parsed: a history has 50,000 hours
         judged = {HOURLY: "judged_slices", DAILY: "judged_days"}
         known = next((name for tables, name in judged.items() if table in tables), None)
         slices = f"SELECT slice FROM {known}" if known else f"SELECT {quoted(UNSLICED)} AS slice"

@@ -107,7 +107,7 @@ def declared_profile(
     keys, and more `aggregates` (name to SQL)."""
     required = [column.name for column in table.columns if not column.nullable]
     more = "".join(f", {sql} AS {name}" for name, sql in aggregates.items())
-    # several read `rows`, each a few columns: held in memory, a day of 20 million readings took 9 GB
+    # several read `rows`, each a few columns; held in memory they are all there at once (docs/decisions/006)
     return f"""rows AS NOT MATERIALIZED ({rows}),
         counts AS (
             SELECT slice, count(*) AS rows,
@@ -121,8 +121,8 @@ def declared_profile(
 def repeats(connection: duckdb.DuckDBPyConnection, rows: Query, key: Sequence[str], name: str) -> Query:
     """SQL that counts by slice the rows of the CTE `rows` that repeat the key of an earlier one; `rows` is its SQL too.
 
-    Keys are grouped only where some hash comes twice, as without a repeat none does. Sorted hashes tell that of 20
-    million rows in 1.2 s of processor time and 0.5 GB; groups of them take 3.8 s, and groups of keys 5 s and more.
+    Keys are grouped only where some hash comes twice, as without a repeat none does. Sorted hashes tell that sooner
+    than groups of hashes or of keys (docs/decisions/006).
     """
     columns = quoted_names(key)
     having = (

@@ -94,8 +94,7 @@ def _jvm_options(cores: int) -> list[str]:
     The optimising compiler stays on: a first tick begins a little later, and later ones take half the time or less.
     Spark generates code for every plan, which in the end fills what the JVM keeps for compiled code, and then it dies.
     The JVM leaves methods of over 8,000 bytes to its interpreter unless told otherwise, and Spark generates such ones.
-    Records from Kafka are short-lived and many: with half of the heap for the young, five million of them to bronze
-    take 33 s of CPU, with a third 38, and in a heap that is kept small 44.
+    Records from Kafka are short-lived and many, so half of the heap is for the young (docs/decisions/014).
     """
     few = ["-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=256m", "-XX:NewRatio=1"]
     return ["-XX:-DontCompileHugeMethods", *(few if cores <= _FEW_CORES else [])]
