@@ -12,7 +12,7 @@ from lake.reading.reader import Reader, open_reader
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.slices import HOUR, day_of, slice_at
-from lake.sql_text import quoted, quoted_names
+from lake.sql_text import quoted, quoted_name, quoted_names
 from lake.tables.bronze import OF_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.gold import (
@@ -237,14 +237,27 @@ def _one(reader: Reader, table: Table, key: Mapping[str, str]) -> Row:
     if unknown or not key:
         raise UsageError(f"Name a row of {table.name} by {', '.join(f'{name}=…' for name in table.key)}"
                          + (f"; there is no column {unknown[0]}." if unknown else "."))  # fmt: skip
-    where = " AND ".join(f'"{name}" = {literal(name, types[name], text)}' for name, text in key.items())
+    terms = {name: f"{quoted_name(name)} = {literal(name, types[name], text)}" for name, text in key.items()}
+    where = " AND ".join(terms.values())
     found = rows_of(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL LIMIT 2")
     if not found:
-        raise UsageError(f"Publication {_id(reader)} has no row of {table.name} where {_shown(key)}.")
+        raise UsageError(
+            f"Publication {_id(reader)} has no row of {table.name} where {_shown(key)}{_why(reader, table, terms)}."
+        )
     if len(found) > 1:
         missing = ", ".join(name for name in table.key if name not in key)
         raise UsageError(f"Several rows of {table.name} have {_shown(key)}: name one, by {missing or 'its key'} too.")
     return found[0]
+
+
+def _why(reader: Reader, table: Table, terms: Mapping[str, str]) -> str:
+    """Which text of a row's name stands in no row of the table, and what lists those that do."""
+    texts = {column.name for column in table.columns if column.type == "string"}
+    for name, term in terms.items():
+        if name in texts and not rows_of(reader, f"SELECT 1 AS one FROM {table.name} WHERE {term} LIMIT 1"):
+            list_them = f'`lakehouse sql "SELECT DISTINCT {name} FROM {table.name}"`'
+            return f": no row has that {name}; {list_them} lists those that are there"
+    return ""
 
 
 def _verdicts(reader: Reader, table: Table, slices: list[str], silver: list[str]) -> list[Row]:

@@ -110,7 +110,7 @@ def _fill(
         with steps.step("Load Dagster, and wait for Spark") as step:
             from dagster_project.runs.in_process import run_job
 
-            step.result = f"Spark at {spark.result()}"
+            step.result = f"Spark at {spark.result().partition('/;')[0]}"  # without its key
         with steps.step("Run the Dagster job 'refresh'") as step:
             run = run_job(settings, "refresh", progress=step.stage)
             if run.tick is not None and run.outcome is not None:
