@@ -24,6 +24,7 @@ from runtime import processes
 from runtime.errors import PlatformError, UsageError
 from runtime.process_ids import ProcessId
 from runtime.settings import Settings
+from wire.envelope import TELEMETRY_TOPIC
 from wire.sas import sign
 
 HUB = "hub"
@@ -105,6 +106,18 @@ def service_connection_string(settings: Settings, registry: Registry, tenant: st
     """What a service SDK connects with, as the tenant's owner. Raises UsageError for an unknown tenant."""
     policy = _owner(registry, tenant)
     return f"HostName={hub_host(settings)};SharedAccessKeyName={policy.name};SharedAccessKey={policy.primary_key}"
+
+
+def event_hub_connection_string(settings: Settings, registry: Registry, tenant: str) -> str:
+    """What a client of Event Hubs receives with what devices sent. Raises UsageError for an unknown tenant.
+
+    Such clients take AMQP's own port, whatever the string says, or a port for websockets that they are told apart.
+    """
+    policy = _owner(registry, tenant)
+    return (
+        f"Endpoint=sb://{_name_only(hub_host(settings))}/;SharedAccessKeyName={policy.name};"
+        f"SharedAccessKey={policy.primary_key};EntityPath={TELEMETRY_TOPIC}"
+    )
 
 
 def call_hub(

@@ -23,6 +23,7 @@ from hub.messages.message_routes import read_routes
 from hub.messages.repeat_window import RepeatWindows
 from hub.messages.routed_topics import ensure_routed_topics
 from hub.registry.hub_registry import Registry
+from hub.sessions.built_in_endpoint import BuiltInEndpoint
 from hub.sessions.hub_parts import Counts, HubParts
 from hub.sessions.session_table import SessionTable
 from runtime.errors import PlatformError
@@ -114,6 +115,7 @@ def _open_parts(settings: Settings, options: HubOptions, loop: asyncio.AbstractE
         routes,
         Quotas(options.profile),
         SessionTable(registry, admission, landing, instance),
+        BuiltInEndpoint(options.bootstrap, registry, instance),
         Counts(),
     )
 

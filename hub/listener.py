@@ -19,7 +19,7 @@ from hub.amqp.amqp_session import AmqpSession
 from hub.links.key_material import Contexts
 from hub.links.link import Link, Session
 from hub.links.tls_connection import TlsConnection
-from hub.links.websocket_link import PATH, serve_websocket
+from hub.links.websocket_link import PATHS, serve_websocket
 from hub.mqtt.mqtt_session import MqttSession
 from hub.sessions.hub_parts import HubParts
 from runtime.errors import PlatformError
@@ -153,7 +153,7 @@ class Listener:
         return HttpToolsProtocol(self._config, self._state, {"connection": connection})
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "websocket" and scope["path"] == PATH:
+        if scope["type"] == "websocket" and scope["path"] in PATHS:
             chain = scope["state"]["connection"].peer_chain()
             await serve_websocket(scope, receive, send, self._websocket_session, chain)
         else:

@@ -156,9 +156,10 @@ def _compound(value: Any) -> bytes:
 
 
 def _symbols(names: tuple[Any, ...]) -> bytes:
-    """An array of symbols, the only arrays that the performatives have."""
-    body = b"".join(len(name).to_bytes(4, "big") + name.encode("ascii") for name in map(str, names))
-    content = len(names).to_bytes(4, "big") + b"\xb3" + body
+    """An array of symbols, the only arrays that the performatives have; or of texts."""
+    body = b"".join(len(name.encode()).to_bytes(4, "big") + name.encode() for name in map(str, names))
+    code = b"\xb3" if all(isinstance(name, Symbol) for name in names) else b"\xb1"
+    content = len(names).to_bytes(4, "big") + code + body
     return b"\xf0" + len(content).to_bytes(4, "big") + content
 
 

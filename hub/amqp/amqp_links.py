@@ -6,6 +6,7 @@ Belongs here: what a message on each kind of link does. Connections, sessions an
 import asyncio
 import json
 import logging
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +20,7 @@ from wire import sas
 from wire.amqp_ends import Delivery, Link
 from wire.amqp_message import ACCEPTED, AmqpMessage, outcome_of, rejected
 from wire.amqp_types import Described, Int
+from wire.envelope import TELEMETRY_TOPIC
 
 _FEEDBACK_S = 0.25
 _FEEDBACK_TYPE = "application/vnd.microsoft.iothub.feedback.json"
@@ -29,6 +31,8 @@ _CONDITIONS = {
     HubCode.ThrottlingException: "com.microsoft:device-container-throttled",
     HubCode.IotHubUnauthorizedAccess: "amqp:unauthorized-access",
 }
+# messages/devicebound, /servicebound and /events, and the built-in endpoint by its topic
+_PATHS = ("messages", TELEMETRY_TOPIC)
 _log = logging.getLogger(__name__)
 
 
@@ -67,15 +71,21 @@ def _tenant_of(parts: HubParts, text: str) -> str:
     token = sas.parse(text)
     if token.is_expired(parts.admission.clock().timestamp()) or token.policy is None:
         raise WireError("The token has expired, or names no policy.")
-    path = token.target.partition("/")[2]
-    if path and not path.startswith("messages"):
+    # clients of Event Hubs name the scheme too
+    path = token.target.split("://", 1)[-1].partition("/")[2]
+    if path and not path.startswith(_PATHS):
         raise WireError(f"The token is for {token.target!r} only.")
     for policy in parts.registry.policy_keys(token.policy):
         if "ServiceConnect" in policy.rights and any(
-            token.is_signed_by(key) for key in (policy.primary_key, policy.secondary_key)
+            token.is_signed_by(key) for given in (policy.primary_key, policy.secondary_key) for key in _spellings(given)
         ):
             return policy.tenant
     raise WireError(f"The token is signed by no key of a policy {token.policy!r} that may ServiceConnect.")
+
+
+def _spellings(key: str) -> tuple[str, str]:
+    """A key as clients sign by it: those of Event Hubs take its text, not what the text stands for."""
+    return key, b64encode(key.encode()).decode()
 
 
 async def send_to_device(parts: HubParts, rights: Rights, message: AmqpMessage) -> Described:

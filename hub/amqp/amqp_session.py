@@ -1,10 +1,10 @@
 """An AMQP connection to the hub: the service side's links, each with what is done on it.
 
-Belongs here: which links there are, and time. What a message on a link does belongs in `amqp_links`; the protocol's
-order is in `wire.amqp_server`.
+Belongs here: which links there are, and time. What is done on a link belongs in `amqp_links` and `endpoint_links`; the
+protocol's order is in `wire.amqp_server`.
 
 Service clients send tokens on `$cbs` and cloud messages on a link to `…/messages/devicebound`, and receive feedback
-from `…/messages/serviceBound/feedback`.
+from `…/messages/serviceBound/feedback`. Clients of Event Hubs ask `$management` and receive from the built-in endpoint.
 """
 
 import asyncio
@@ -14,7 +14,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from hub.amqp.amqp_links import Rights, put_token, send_feedback, send_to_device
+from hub.amqp.endpoint_links import MANAGEMENT, EventSender, answer_management, is_endpoint
 from hub.links.link import Link as Connection
+from hub.messages.telemetry_reader import TelemetryReader
 from hub.sessions.hub_parts import HubParts
 from runtime.errors import LakehouseError
 from wire import amqp
@@ -35,6 +37,7 @@ class AmqpSession:
         self._rights = Rights()
         self._heard_s = self._said_s = time.monotonic()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._reader: TelemetryReader | None = None
         parts.sessions.arrived(self)
 
     # what the connection tells
@@ -49,6 +52,9 @@ class AmqpSession:
         self._server.lost()
         for task in tuple(self._tasks):
             task.cancel()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         self._parts.sessions.left(self)
 
     def cut(self, reason: str) -> None:
@@ -81,22 +87,29 @@ class AmqpSession:
 
     def attaches(self, link: Link) -> None:
         """Take links that there are."""
-        address = link.address
+        address, is_ours_to_send = link.address, link.role == amqp.SENDER
         is_feedback = address.lower().endswith("/messages/servicebound/feedback")
-        if address == CBS or (address.endswith("/messages/devicebound") if link.role == amqp.RECEIVER else is_feedback):
+        if _is_question(link) or (not is_ours_to_send and address.endswith("/messages/devicebound")):
             link.accept()
-            if address != CBS and link.role == amqp.SENDER:
-                link.context = self._start(send_feedback(self._parts, self._rights, link))
+        elif is_ours_to_send and is_feedback:
+            link.accept()
+            link.context = self._start(send_feedback(self._parts, self._rights, link))
+        elif is_ours_to_send and is_endpoint(address):
+            link.context = EventSender(self._parts, self._rights, link)
+            self._start(link.context.run())
         else:
             link.refuse("amqp:not-found", f"There is no {address!r} here.")
 
     def sends(self, delivery: Delivery) -> None:
-        """A token, or a message for a device."""
+        """A token, a question, or a message for a device."""
         self._start(self._judge(delivery, read_message(delivery.data)))
 
     def wants(self, link: Link) -> None:
         """Feedback is looked for anyway; credit that is asked back goes back."""
-        link.drained()
+        if isinstance(link.context, EventSender):
+            link.context.wake()
+        else:
+            link.drained()
 
     def detaches(self, link: Link) -> None:
         """Nothing is sent on it any more."""
@@ -104,15 +117,20 @@ class AmqpSession:
             link.context.cancel()
 
     async def _judge(self, delivery: Delivery, message: AmqpMessage) -> None:
-        is_token = delivery.link.address == CBS
-        outcome = ACCEPTED if is_token else await send_to_device(self._parts, self._rights, message)
-        delivery.settle(outcome)
-        if is_token:
+        is_question = _is_question(delivery.link)
+        delivery.settle(ACCEPTED if is_question else await send_to_device(self._parts, self._rights, message))
+        if is_question:
             # after the disposition: uamqp takes an answer for a failure that comes before it knows its question sent
-            answer = put_token(self._parts, self._rights, message).encoded()
+            answer = (await self._answer(delivery.link.address, message)).encoded()
             for other in tuple(delivery.link.session.links.values()):
-                if other.address == CBS and other.role == amqp.SENDER:
+                if other.address == delivery.link.address and other.role == amqp.SENDER:
                     other.send(answer)
+
+    async def _answer(self, address: str, message: AmqpMessage) -> AmqpMessage:
+        if address == CBS:
+            return put_token(self._parts, self._rights, message)
+        self._reader = self._reader or self._parts.endpoint.reader()
+        return await answer_management(self._rights, self._reader, message)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -126,3 +144,8 @@ class AmqpSession:
             if not isinstance(error, LakehouseError):
                 _log.error("An AMQP connection failed", exc_info=error)
             self.cut(str(error))
+
+
+def _is_question(link: Link) -> bool:
+    """True for links on which something is asked and answered."""
+    return link.address in (CBS, MANAGEMENT)

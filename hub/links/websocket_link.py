@@ -1,6 +1,6 @@
-"""MQTT over websockets: the same sessions behind a websocket of the HTTP side.
+"""MQTT and AMQP over websockets: the same sessions behind a websocket of the HTTP side.
 
-Belongs here: an ASGI application for `/$iothub/websocket` that is a link to a session. HTTP belongs in `hub.api`.
+Belongs here: an ASGI application that is a link to a session. HTTP belongs in `hub.api`.
 """
 
 import asyncio
@@ -11,7 +11,9 @@ from cryptography import x509
 
 from hub.links.link import Link, Session
 
-PATH = "/$iothub/websocket"
+PATHS = frozenset({"/$iothub/websocket", "/$servicebus/websocket"})
+"""Where IoT Hub's clients ask for one, and where those of Event Hubs do."""
+
 _PROTOCOLS = ("mqtt", "AMQPWSB10")
 
 Event = MutableMapping[str, Any]

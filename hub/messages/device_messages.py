@@ -11,6 +11,7 @@ Producing the record belongs in `landing`, what it means in `transforms`.
 | ce_subject, ce_dataschema | `$.sub`; the model that the client said at CONNECT, else the registry speaks |
 | content-type | `$.ct`, with `$.ce` as its charset; absent stays absent |
 | iothub-* | everything else that came in the bag |
+| hub_tenant | whose the client is; absent for the default tenant |
 | hub_delivery | `{epoch}-{packet id}-{digest}`: what a repeat is recognised by |
 """
 
@@ -34,6 +35,7 @@ from wire.envelope import (
 from wire.hub_topics import Bag
 
 DELIVERY = "hub_delivery"
+TENANT = "hub_tenant"
 
 _VERSION_1 = (SPECVERSION, b"1.0")
 _TELEMETRY = (TYPE, TELEMETRY_TYPE.encode())

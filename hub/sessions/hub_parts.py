@@ -11,6 +11,7 @@ from hub.messages.landing import Landing
 from hub.messages.message_routes import MessageRoutes
 from hub.messages.repeat_window import RepeatWindows
 from hub.registry.hub_registry import Registry
+from hub.sessions.built_in_endpoint import BuiltInEndpoint
 from hub.sessions.session_table import SessionTable
 
 
@@ -38,4 +39,5 @@ class HubParts:
     routes: MessageRoutes
     quotas: Quotas
     sessions: SessionTable
+    endpoint: BuiltInEndpoint
     counts: Counts

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub.messages.device_messages import Author, ReceptionClock, Shape, digest, shape_of
+from hub.messages.device_messages import TENANT, Author, ReceptionClock, Shape, digest, shape_of
 from hub.messages.landing import Landing
 from hub.messages.message_routes import MessageRoutes
 from hub.messages.repeat_window import Window
+from hub.registry.tenants import DEFAULT_TENANT
 from wire.envelope import Headers
 from wire.hub_topics import Bag
 from wire.mqtt import Publish
@@ -69,6 +70,7 @@ class Uplink:
             traffic,
             tenant,
         )
+        self._stamp: Headers = [] if tenant == DEFAULT_TENANT else [(TENANT, tenant.encode())]
         self._shapes: dict[bytes, Shape] = {}
         self._in_flight: deque[Sent] = deque()
         self._clock = ReceptionClock()
@@ -87,7 +89,7 @@ class Uplink:
 
     def learn(self, topic: bytes, bag: Bag, model_id: str | None, method: str, extra: Headers = []) -> Shape:  # noqa: B006
         """The shape that a bag gives; kept when other messages will have it."""
-        made = shape_of(bag, model_id, method, extra)
+        made = shape_of(bag, model_id, method, [*extra, *self._stamp])
         if made.is_lasting and not extra and len(self._shapes) < _SHAPES_KEPT:
             self._shapes[topic] = made
         return made

@@ -50,7 +50,7 @@ FLOORS: dict[str, set[str]] = {
     "hub.links": set(),
     "hub.sessions": {"hub.hub_errors", "hub.methods", "hub.registry", "hub.access", "hub.messages"},
     "hub.mqtt": {"hub.hub_errors", "hub.registry", "hub.access", "hub.messages", "hub.links", "hub.sessions"},
-    "hub.amqp": {"hub.hub_errors", "hub.registry", "hub.links", "hub.sessions"},
+    "hub.amqp": {"hub.hub_errors", "hub.registry", "hub.messages", "hub.links", "hub.sessions"},
     "hub.api": {"hub.hub_errors", "hub.methods", "hub.registry", "hub.query", "hub.twins"},
 }  # fmt: skip
 # the same face in every room that has one, and one module a command
