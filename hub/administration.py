@@ -111,7 +111,8 @@ def service_connection_string(settings: Settings, registry: Registry, tenant: st
 def event_hub_connection_string(settings: Settings, registry: Registry, tenant: str) -> str:
     """What a client of Event Hubs receives with what devices sent. Raises UsageError for an unknown tenant.
 
-    Such clients take AMQP's own port, whatever the string says, or a port for websockets that they are told apart.
+    Over TLS such a client takes AMQP's own port, whatever port the string has; another one for websockets it is told
+    apart from the string.
     """
     policy = _owner(registry, tenant)
     return (

@@ -20,14 +20,20 @@ def _start(settings: Settings, chosen: Chosen) -> ProcessRecord:
     port = _port(settings, chosen)
     arguments = ["-m", "hub", "--port", str(port), "--workers", str(chosen.get("hub_processes") or 1)]
     arguments += ["--profile", str(chosen.get("hub_profile") or "none")]
+    if chosen.get("hub_amqp_port"):
+        arguments += ["--also-port", str(chosen["hub_amqp_port"])]
     return spawn_python(settings, HUB, arguments, f"localhost:{port}")
 
 
 def _check(settings: Settings, chosen: Chosen) -> None:
-    """Its port is free before anything is started."""
-    port = _port(settings, chosen)
-    if chosen.get(HUB) and processes.find(settings, HUB) is None and not can_bind(port):
+    """Its ports are free before anything is started."""
+    if not chosen.get(HUB) or processes.find(settings, HUB) is not None:
+        return
+    port, other = _port(settings, chosen), chosen.get("hub_amqp_port")
+    if not can_bind(port):
         raise PlatformError(f"The hub's port {port} is taken: give another by --hub-port or LAKEHOUSE_HUB_PORT.")
+    if other and not can_bind(int(other)):
+        raise PlatformError(f"The hub's second port {other} is taken: give another by --hub-amqp-port, or none.")
 
 
 PROGRAMS = (
@@ -40,6 +46,13 @@ PROGRAMS = (
         options=(
             Option(HUB, "Also take devices' connections: MQTT, AMQP and HTTPS on one TLS port."),
             Option("hub-port", "The hub's port [default: LAKEHOUSE_HUB_PORT or 8883].", int, least=1, most=65535),
+            Option(
+                "hub-amqp-port",
+                "A second port of the hub: 5671 for clients of Event Hubs and cloud messages, which take no other.",
+                int,
+                least=1,
+                most=65535,
+            ),
             Option("hub-profile", "Limits: none, or s1 as the anchor's of that size.", str, "none"),
             Option("hub-processes", "Processes that share the hub's port.", int, 1, 1, 64),
         ),

@@ -47,22 +47,26 @@ def env() -> None:
 
 
 @hub.command("connection-string")
+@click.option("--events", is_flag=True, help="For a client of Event Hubs, which receives what devices send.")
 @of_tenant
 @as_json_option
-def connection_string(tenant: str, as_json: bool) -> None:
+def connection_string(events: bool, tenant: str, as_json: bool) -> None:
     """Print what a service SDK connects with.
 
     \b
-    Example:
+    Examples:
       lakehouse hub connection-string --json
+      lakehouse hub connection-string --events
     """
-    from hub.administration import service_connection_string
+    from hub.administration import event_hub_connection_string, service_connection_string
     from hub.registry.tenants import id_scope
 
     with opened_hub() as (settings, registry):
         text = service_connection_string(settings, registry, tenant)
+        receiving = event_hub_connection_string(settings, registry, tenant)
         scope = registry.read(lambda tx: id_scope(tx, tenant))
-    click.echo(json.dumps({"connection_string": text, "id_scope": scope}) if as_json else text)
+    found = {"connection_string": text, "events_connection_string": receiving, "id_scope": scope}
+    click.echo(json.dumps(found) if as_json else receiving if events else text)
 
 
 @hub.command("enroll")

@@ -67,9 +67,20 @@ def test_tenants_have_scopes_and_devices_of_their_own(capsys: pytest.CaptureFixt
     assert "no device" in hub(capsys, "devices", "show", "p-1", code=1)
     found = [of_json(hub(capsys, "connection-string", "--json", "--tenant", name)) for name in ("acme", "default")]
     assert found[0]["id_scope"] != found[1]["id_scope"]
+    assert found[0]["events_connection_string"] != found[1]["events_connection_string"]
     assert "no tenant" in hub(capsys, "devices", "create", "p-2", "--tenant", "nobody", code=2)
     enrolled = of_json(hub(capsys, "enroll", "line", "--group", "--tenant", "acme", "--json"))
     assert (enrolled["id_scope"], bool(enrolled["primary_key"])) == (found[0]["id_scope"], True)
+
+
+def test_the_connection_string_for_events_is_one_of_event_hubs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Scheme, policy, key and entity as its clients read them; the host without a port, of which they know better."""
+    plain = dict(part.split("=", 1) for part in hub(capsys, "connection-string").strip().split(";"))
+    events = dict(part.split("=", 1) for part in hub(capsys, "connection-string", "--events").strip().split(";"))
+    assert events == {
+        "Endpoint": "sb://localhost/", "SharedAccessKeyName": "iothubowner", "EntityPath": "telemetry",
+        "SharedAccessKey": plain["SharedAccessKey"],
+    }  # fmt: skip
 
 
 def test_env_says_that_the_hub_never_ran(capsys: pytest.CaptureFixture[str]) -> None:
