@@ -17,6 +17,8 @@ from hub.registry.registry_tables import CONNECTIONS, IDENTITIES, INSTANCES
 # how long a message may have been on its way to Kafka when its process was killed
 _UNSURE_MS = 32_000
 _MOST_EPOCHS = 32
+# a process beats each second: one that has not for so long is gone
+_ALIVE_MS = 5000
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,16 @@ def connection_of(tx: Tx, device_id: str, module_id: str = "") -> ConnectionStat
     )  # fmt: skip
     row = tx.connection.execute(select(*columns).where(key_of(CONNECTIONS, device_id, module_id))).first()
     return ConnectionState() if row is None else ConnectionState(**row._mapping)
+
+
+def holder_of(tx: Tx, device_id: str, module_id: str = "") -> str | None:
+    """The hub process that a device or module is connected to, None when there is none that lives."""
+    found = connection_of(tx, device_id, module_id)
+    if not found.is_connected or found.changed_at is None:
+        return None
+    beat_ms = tx.connection.execute(select(INSTANCES.c.beat_at_ms).where(INSTANCES.c.instance == found.instance))
+    alive_ms = max(beat_ms.scalar() or 0, found.changed_at // 1000)
+    return found.instance if alive_ms >= tx.now // 1000 - _ALIVE_MS else None
 
 
 def device_counts(tx: Tx, tenant: str) -> tuple[int, int, int]:

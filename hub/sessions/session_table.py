@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 
 from hub.access.admission import Admission, Admitted
 from hub.hub_errors import HubCode, HubError
@@ -21,6 +22,7 @@ from hub.registry.documents_table import add_document, document_of, replace_docu
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
 from hub.sessions.client_session import ClientSession, Opened, Ticked
+from hub.sessions.method_forwarding import ANSWER, CALL, MethodForwarding
 from hub.sessions.uplink import Inheritance
 
 TICK_S = 1.0
@@ -41,6 +43,7 @@ class SessionTable:
         self._of_client: dict[str, ClientSession] = {}
         self._inheritances: dict[str, tuple[float, Inheritance]] = {}
         self._arrivals: dict[str, asyncio.Event] = {}
+        self._forwarding = MethodForwarding(registry, instance, self._invoke_here)
         self.received_count = 0
         registry.subscribe(self._tell)
 
@@ -87,9 +90,7 @@ class SessionTable:
 
     def opened(self, session: ClientSession) -> None:
         """The client may be called from now on."""
-        waiting = self._arrivals.pop(session.client, None)
-        if waiting is not None:
-            waiting.set()
+        self._has_come(session.client)
 
     def ended(self, session: ClientSession, last_heard_ms: int) -> None:
         """A client's connection is gone, or never came to be one."""
@@ -134,14 +135,34 @@ class SessionTable:
         return self.received_count + sum(s.uplink.received_count for s in self._of_client.values() if s.uplink)
 
     async def invoke(self, call: MethodCall) -> MethodResult:
-        """Call a method of a client that is connected here, or connects in time. Raises HubError."""
+        """Call a method of a client that is connected to any process, or connects in time. Raises HubError."""
+        if self.is_connected(call.client):
+            return await self._invoke_here(call)
+        holder = self._forwarding.holder_of(call)
+        if holder is None and call.connect_within_s:
+            await self._wait_for(call)
+            holder = None if self.is_connected(call.client) else self._forwarding.holder_of(call)
+        if holder is not None:
+            return await self._forwarding.ask(holder, call)
+        return await self._invoke_here(replace(call, connect_within_s=0))
+
+    async def _wait_for(self, call: MethodCall) -> None:
+        """Wait until the client has come, here or elsewhere, or its time is over."""
+        arrival = self._arrivals.setdefault(call.client, asyncio.Event())
+        try:
+            await asyncio.wait_for(arrival.wait(), call.connect_within_s)
+        except TimeoutError:
+            self._arrivals.pop(call.client, None)
+
+    def _has_come(self, client: str) -> None:
+        waiting = self._arrivals.pop(client, None)
+        if waiting is not None:
+            waiting.set()
+
+    async def _invoke_here(self, call: MethodCall) -> MethodResult:
         client = call.client
         if not self.is_connected(client) and call.connect_within_s:
-            arrival = self._arrivals.setdefault(client, asyncio.Event())
-            try:
-                await asyncio.wait_for(arrival.wait(), call.connect_within_s)
-            except TimeoutError:
-                self._arrivals.pop(client, None)
+            await self._wait_for(call)
         session = self._of_client.get(client)
         if session is None or session.downlink is None or session.admitted is None:
             raise HubError(HubCode.DeviceNotOnline, f"{client!r} is not connected.")
@@ -173,7 +194,11 @@ class SessionTable:
     def _changed(self, change: Change) -> None:
         client = f"{change.device_id}/{change.module_id}" if change.module_id else change.device_id
         session = self._of_client.get(client)
-        if change.kind == "identity":
+        if change.kind == "connected" and change.detail["instance"] != self._instance:
+            self._has_come(client)
+        if change.kind in (CALL, ANSWER):
+            self._forwarding.changed(change)
+        elif change.kind == "identity":
             self._judge_again(change.device_id)
         elif session is None or session.downlink is None or session.admitted is None:
             return

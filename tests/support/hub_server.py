@@ -83,6 +83,7 @@ def running_hub(home: Path, bootstrap: str, address: str = "", **options: Any) -
     settings.hub_folder.mkdir(parents=True, exist_ok=True)
     address = address or own_address()
     ports = options.pop("ports", (PORT,))
+    make_app = options.pop("make_app", lambda _: Starlette())
     chosen = HubOptions(ports, bootstrap, (address, "localhost"), address, **options)
     ready, ended = threading.Event(), threading.Event()
     found: list[Any] = []
@@ -94,7 +95,7 @@ def running_hub(home: Path, bootstrap: str, address: str = "", **options: Any) -
             found.extend([parts, asyncio.get_running_loop(), stop])
             ready.set()
 
-        await run_hub(settings, chosen, lambda _: Starlette(), tell, stop.wait())
+        await run_hub(settings, chosen, make_app, tell, stop.wait())
 
     def run() -> None:
         try:

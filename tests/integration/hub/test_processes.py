@@ -1,0 +1,115 @@
+"""Two processes of one hub: a service that comes to one reaches the device that is connected to the other."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from azure.iot.device import IoTHubDeviceClient, MethodRequest, MethodResponse
+from azure.iot.hub import IoTHubRegistryManager
+from azure.iot.hub.models import CloudToDeviceMethod
+from msrest.exceptions import HttpOperationError
+from sqlalchemy import update
+
+from hub.api.service_app import build_app
+from hub.registry.identities import Identity
+from hub.registry.registry_tables import CONNECTIONS
+from ingestion.landing_topics import ensure_topics
+from tests.support.hub_server import TestHub, own_address, running_hub
+
+SERVICE_PORT = 8884
+
+
+@pytest.fixture(scope="module")
+def hubs(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[tuple[TestHub, TestHub]]:
+    """Two hubs on one registry."""
+    ensure_topics(broker)
+    home = tmp_path_factory.mktemp("hub")
+
+    def make_app(parts: Any) -> Any:
+        return build_app(parts.registry, parts.sessions, home / "files")
+
+    # one certificate, so one address: of the second process only services are clients, which take any port
+    address = own_address()
+    with (
+        running_hub(home, broker, address, make_app=make_app) as one,
+        running_hub(home, broker, address, make_app=make_app, worker=1, ports=(SERVICE_PORT,)) as other,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("SSL_CERT_FILE", str(one.root))
+        patch.setenv("REQUESTS_CA_BUNDLE", str(one.root))
+        yield one, other
+
+
+def connect(hub: TestHub, device: Identity) -> IoTHubDeviceClient:
+    """The device SDK, with a method that says back what it is asked."""
+    client = IoTHubDeviceClient.create_from_connection_string(hub.connection_string(device))
+
+    def answer(request: MethodRequest) -> None:
+        if request.name != "silent":
+            client.send_method_response(MethodResponse.create_from_method_request(request, 207, request.payload))
+
+    client.on_method_request_received = answer
+    client.connect()
+    return client
+
+
+def service(hub: TestHub) -> IoTHubRegistryManager:
+    """The service SDK, at the second process."""
+    (policy,) = hub.registry.policy_keys("iothubowner")
+    key = f"SharedAccessKeyName=iothubowner;SharedAccessKey={policy.primary_key}"
+    return IoTHubRegistryManager.from_connection_string(f"HostName={hub.address}:{SERVICE_PORT};{key}")
+
+
+def call(name: str, connect_s: int = 0) -> CloudToDeviceMethod:
+    return CloudToDeviceMethod(
+        method_name=name, payload={"ü": [1, None]}, response_timeout_in_seconds=5, connect_timeout_in_seconds=connect_s
+    )
+
+
+def refusal(error: pytest.ExceptionInfo[HttpOperationError]) -> str:
+    return str(error.value.response.headers["iothub-errorcode"])
+
+
+@pytest.mark.timeout(120)
+def test_a_method_reaches_a_device_of_another_process(hubs: tuple[TestHub, TestHub]) -> None:
+    """Its answer comes back; silence is a time-out; once the device has gone it is not online."""
+    one, other = hubs
+    device = one.add_device("far-1")
+    client, manager = connect(one, device), service(other)
+    assert (one.parts.sessions.is_connected("far-1"), other.parts.sessions.is_connected("far-1")) == (True, False)
+    answer = manager.invoke_device_method("far-1", call("reboot"))
+    assert (answer.status, answer.payload) == (207, {"ü": [1, None]})
+    with pytest.raises(HttpOperationError) as silent:
+        manager.invoke_device_method("far-1", call("silent"))
+    assert refusal(silent) == "DeviceTimeout"
+    client.shutdown()
+    with pytest.raises(HttpOperationError) as gone:
+        manager.invoke_device_method("far-1", call("reboot"))
+    assert refusal(gone) == "DeviceNotOnline"
+
+
+@pytest.mark.timeout(120)
+def test_a_method_waits_for_a_device_that_comes_to_another_process(hubs: tuple[TestHub, TestHub]) -> None:
+    """Within its time to connect, wherever that is."""
+    one, other = hubs
+    client, manager = connect(one, one.add_device("far-2")), service(other)
+    client.disconnect()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(manager.invoke_device_method, "far-2", call("reboot", 30))
+        client.connect()
+        assert asked.result(60).status == 207
+    client.shutdown()
+
+
+@pytest.mark.timeout(60)
+def test_a_process_that_was_killed_holds_nobody(hubs: tuple[TestHub, TestHub]) -> None:
+    """A device whose process no longer beats is not online, at once."""
+    one, other = hubs
+    one.add_device("far-3")
+    one.registry.next_epoch("far-3", "", "killed", None).result()
+    long_ago = update(CONNECTIONS).where(CONNECTIONS.c.device_id == "far-3").values(changed_at=1)
+    one.registry.write(lambda tx: tx.connection.execute(long_ago)).result()
+    with pytest.raises(HttpOperationError) as gone:
+        service(other).invoke_device_method("far-3", call("reboot"))
+    assert refusal(gone) == "DeviceNotOnline"
