@@ -18,12 +18,21 @@ from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
 from hub.registry.hub_registry import Registry, utc_now
 from hub.registry.identities import Identity, create, new_key, put
-from hub.registry.tenants import Policy, add_tenant, require_own
+from hub.registry.tenants import (
+    Policy,
+    add_authority,
+    add_tenant,
+    named_authorities,
+    remove_authority,
+    require_own,
+    rotate_policy,
+)
 from hub.registry.twins import change_twin
 from runtime import processes
-from runtime.errors import PlatformError, UsageError
+from runtime.errors import PlatformError, UsageError, WireError
 from runtime.process_ids import ProcessId
 from runtime.settings import Settings
+from wire.certificates import common_name, is_current, may_issue, read_chain, thumbprints
 from wire.envelope import TELEMETRY_TOPIC
 from wire.sas import sign
 
@@ -95,6 +104,43 @@ def rotate_key(registry: Registry, tenant: str, device_id: str, which: str) -> I
     return registry.write(work).result()
 
 
+def rotate_policy_key(registry: Registry, tenant: str, name: str, which: str) -> Policy:
+    """Make a policy's `primary` or `secondary` key anew. Raises HubError for an unknown policy."""
+    return registry.write(lambda tx: rotate_policy(tx, tenant, name, which)).result()
+
+
+def add_device_authority(registry: Registry, tenant: str, name: str, pem: bytes) -> None:
+    """Trust an authority to vouch for the tenant's devices.
+
+    Raises UsageError for what is no certificate of an authority that is in its time, HubError for a taken name.
+    """
+    _owner(registry, tenant)
+    try:
+        (certificate, *_) = read_chain(pem)
+    except WireError as error:
+        raise UsageError(str(error)) from error
+    if not may_issue(certificate):
+        raise UsageError(f"The certificate of {common_name(certificate)!r} is none of an authority (CA:TRUE).")
+    if not is_current(certificate, utc_now()):
+        raise UsageError(f"The certificate of {common_name(certificate)!r} is out of its time.")
+    registry.write(lambda tx: add_authority(tx, tenant, name, pem.decode())).result()
+
+
+def device_authorities(registry: Registry, tenant: str) -> list[dict[str, str]]:
+    """The tenant's authorities: name, subject, end and SHA-256 thumbprint."""
+    found = []
+    for name, pem in registry.read(lambda tx: named_authorities(tx, tenant)).items():
+        certificate = read_chain(pem)[0]
+        ends_at, thumbprint = certificate.not_valid_after_utc.isoformat(), thumbprints(certificate)[1]
+        found.append({"name": name, "subject": common_name(certificate), "ends_at": ends_at, "thumbprint": thumbprint})
+    return found
+
+
+def remove_device_authority(registry: Registry, tenant: str, name: str) -> None:
+    """Trust an authority no more. Raises HubError for an unknown name."""
+    registry.write(lambda tx: remove_authority(tx, tenant, name)).result()
+
+
 def device_connection_string(settings: Settings, device: Identity) -> str:
     """What a device SDK connects with. The SDKs add the port of their protocol themselves."""
     return f"HostName={_name_only(hub_host(settings))};DeviceId={device.device_id};" + (
@@ -105,7 +151,12 @@ def device_connection_string(settings: Settings, device: Identity) -> str:
 def service_connection_string(settings: Settings, registry: Registry, tenant: str) -> str:
     """What a service SDK connects with, as the tenant's owner. Raises UsageError for an unknown tenant."""
     policy = _owner(registry, tenant)
-    return f"HostName={hub_host(settings)};SharedAccessKeyName={policy.name};SharedAccessKey={policy.primary_key}"
+    return connection_string_of(settings, policy.name, policy.primary_key)
+
+
+def connection_string_of(settings: Settings, policy: str, key: str) -> str:
+    """What a service SDK connects with by a policy's key."""
+    return f"HostName={hub_host(settings)};SharedAccessKeyName={policy};SharedAccessKey={key}"
 
 
 def event_hub_connection_string(settings: Settings, registry: Registry, tenant: str) -> str:

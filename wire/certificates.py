@@ -147,10 +147,10 @@ def is_issued_by(chain: Sequence[x509.Certificate], authorities: Iterable[x509.C
     """
     if not chain or not is_current(chain[0], now):
         return False
-    trusted, between = list(authorities), [link for link in chain[1:] if _may_issue(link)]
+    trusted, between = list(authorities), [link for link in chain[1:] if may_issue(link)]
     link = chain[0]
     for _ in range(_LONGEST_CHAIN):
-        if any(_signed(link, issuer) and is_current(issuer, now) and _may_issue(issuer) for issuer in trusted):
+        if any(_signed(link, issuer) and is_current(issuer, now) and may_issue(issuer) for issuer in trusted):
             return True
         above = next((each for each in between if each != link and _signed(link, each) and is_current(each, now)), None)
         if above is None:
@@ -167,7 +167,8 @@ def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _may_issue(certificate: x509.Certificate) -> bool:
+def may_issue(certificate: x509.Certificate) -> bool:
+    """True for the certificate of an authority."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):

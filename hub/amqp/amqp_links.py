@@ -36,17 +36,42 @@ _PATHS = ("messages", TELEMETRY_TOPIC)
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A token, whose it is, and until when it holds, in seconds since 1970."""
+
+    text: str
+    tenant: str
+    until_s: float
+
+
 @dataclass
 class Rights:
-    """What a connection's tokens have proved: the tenants for which it may speak as a service."""
+    """What a connection's tokens have proved, by the resources that they are for: that it may speak as a service."""
 
-    tenants: set[str] = field(default_factory=set)
+    held: dict[str, Held] = field(default_factory=dict)
+    keys_seen: int = 0
 
     def tenant(self) -> str:
         """The tenant. Raises HubError before a token came."""
-        if not self.tenants:
+        if not self.held:
             raise HubError(HubCode.IotHubUnauthorizedAccess, "No token with the right ServiceConnect has come.")
-        return next(iter(self.tenants))
+        return next(iter(self.held.values())).tenant
+
+    def take(self, parts: HubParts, text: str) -> None:
+        """Another token, in place of an older one for the same. Raises WireError for one that proves nothing."""
+        token = sas.parse(text)
+        self.held[token.target] = Held(text, _tenant_of(parts, text), token.expiry)
+
+    def still_hold(self, parts: HubParts, wall_s: float) -> bool:
+        """False once every token that came has expired, or its key was changed."""
+        is_changed = self.keys_seen != parts.registry.keys_changed_count
+        self.keys_seen = parts.registry.keys_changed_count
+        had = bool(self.held)
+        for target, held in tuple(self.held.items()):
+            if wall_s >= held.until_s or (is_changed and not _holds(parts, held.text)):
+                del self.held[target]
+        return bool(self.held) or not had
 
 
 def put_token(parts: HubParts, rights: Rights, message: AmqpMessage) -> AmqpMessage:
@@ -56,7 +81,7 @@ def put_token(parts: HubParts, rights: Rights, message: AmqpMessage) -> AmqpMess
         if message.application.get("operation") != "put-token":
             raise WireError("Only put-token is asked of $cbs.")
         text = message.value if isinstance(message.value, str) else message.content.decode("utf-8", "replace")
-        rights.tenants.add(_tenant_of(parts, text))
+        rights.take(parts, text)
     except WireError as error:
         parts.counts.refused += 1
         status, description = 401, str(error)
@@ -81,6 +106,14 @@ def _tenant_of(parts: HubParts, text: str) -> str:
         ):
             return policy.tenant
     raise WireError(f"The token is signed by no key of a policy {token.policy!r} that may ServiceConnect.")
+
+
+def _holds(parts: HubParts, text: str) -> bool:
+    try:
+        _tenant_of(parts, text)
+    except WireError:
+        return False
+    return True
 
 
 def _spellings(key: str) -> tuple[str, str]:

@@ -68,6 +68,8 @@ class AmqpSession:
         peer_idle_s = self._server.peer_idle_s
         if now_s - self._heard_s > (IDLE_MS / 1000 if self._server.is_opened else _OPEN_WITHIN_S):
             self.cut("nothing came")
+        elif not self._rights.still_hold(self._parts, wall_s):
+            self.cut("its token holds no longer")
         elif peer_idle_s and now_s - self._said_s > peer_idle_s / 2:
             self._server.keep_alive()
 

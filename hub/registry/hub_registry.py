@@ -16,7 +16,7 @@ from hub.registry.cloud_queue import CloudMessage, FeedbackBatch
 from hub.registry.connections import Opened
 from hub.registry.database import Database, Work
 from hub.registry.identities import Identity, find
-from hub.registry.tenants import DEFAULT_TENANT, Policy, add_tenant, policies_named
+from hub.registry.tenants import DEFAULT_TENANT, KEYS_CHANGED, Policy, add_tenant, policies_named
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ class Registry:
         self._wake = self._feed.wake
         self._devices: dict[tuple[str, str], Identity | None] = {}
         self._changes_seen = 0
+        self.keys_changed_count = 0
         self._feed.subscribe(self._forget)
         self.database.write(forget_changes)
         self.database.write(lambda tx: add_tenant(tx, DEFAULT_TENANT)).result()
@@ -143,6 +144,8 @@ class Registry:
         self._outbox_wake()
 
     def _forget(self, change: Change) -> None:
+        if change.kind == KEYS_CHANGED:
+            self.keys_changed_count += 1
         if change.kind == "identity":
             self._changes_seen += 1
             for key in [key for key in tuple(self._devices) if key[0] == change.device_id]:

@@ -1,6 +1,7 @@
 """Tenants: who owns identities, twins and keys, and the shared access policies that speak for them.
 
-Belongs here: policies and their keys, a tenant's scope for provisioning, and refused attempts across tenants.
+Belongs here: policies and their keys, authorities, a tenant's scope for provisioning, and refused attempts across
+tenants.
 """
 
 import hashlib
@@ -8,11 +9,12 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, func, insert, select, update
 
 from hub.hub_errors import HubCode, HubError
+from hub.registry.change_feed import record_change
 from hub.registry.database import Tx
-from hub.registry.documents_table import add_document, documents_of
+from hub.registry.documents_table import Document, add_document, document_of, documents_of, remove_document
 from hub.registry.identities import Identity, new_key, require
 from hub.registry.registry_tables import FACTS, POLICIES, REFUSALS
 
@@ -27,6 +29,8 @@ _POLICIES = {
     "device": (DEVICE,),
 }
 _AUTHORITY = "authority"
+KEYS_CHANGED = "tenant_keys"
+"""The change that tells every process to judge again who a tenant's keys or authorities let in."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,6 +65,19 @@ def add_tenant(tx: Tx, tenant: str) -> Policy:
             keys = {"primary_key": new_key(), "secondary_key": new_key()}
             tx.connection.execute(insert(POLICIES).values(tenant=tenant, name=name, rights=" ".join(rights), **keys))
     return next(policy for policy in policies_of(tx, tenant) if policy.name == "iothubowner")
+
+
+def rotate_policy(tx: Tx, tenant: str, name: str, which: str) -> Policy:
+    """Make the `primary` or `secondary` key of a policy anew; who signed by the old one is cut off.
+
+    Raises HubError for an unknown policy.
+    """
+    is_this = (POLICIES.c.tenant == tenant) & (POLICIES.c.name == name)
+    column = POLICIES.c.primary_key if which == "primary" else POLICIES.c.secondary_key
+    if not tx.connection.execute(update(POLICIES).where(is_this).values({column: new_key()})).rowcount:
+        raise HubError(HubCode.ResourceNotFound, f"There is no policy {name!r} in tenant {tenant!r}.")
+    record_change(tx, KEYS_CHANGED, "", detail={"tenant": tenant})
+    return next(policy for policy in policies_of(tx, tenant) if policy.name == name)
 
 
 def tenant_names(tx: Tx) -> list[str]:
@@ -117,7 +134,21 @@ def add_authority(tx: Tx, tenant: str, name: str, pem: str) -> None:
 
 def authorities_of(tx: Tx, tenant: str) -> list[bytes]:
     """The certificates of a tenant's authorities, PEM."""
-    return [str(each.body["pem"]).encode() for each in documents_of(tx, tenant, _AUTHORITY)]
+    return list(named_authorities(tx, tenant).values())
+
+
+def named_authorities(tx: Tx, tenant: str) -> dict[str, bytes]:
+    """The same by their names."""
+    return {each.document_id: str(each.body["pem"]).encode() for each in documents_of(tx, tenant, _AUTHORITY)}
+
+
+def remove_authority(tx: Tx, tenant: str, name: str) -> None:
+    """Trust it no more; devices that it alone vouches for are cut off. Raises HubError for an unknown name."""
+    found: Document | None = document_of(tx, tenant, _AUTHORITY, name)
+    if found is None:
+        raise HubError(HubCode.ResourceNotFound, f"There is no authority {name!r} in tenant {tenant!r}.")
+    remove_document(tx, tenant, _AUTHORITY, found, "*")
+    record_change(tx, KEYS_CHANGED, "", detail={"tenant": tenant})
 
 
 def _policy(row: Row[Any]) -> Policy:

@@ -7,7 +7,7 @@ connected, and the seconds' ticks. A single connection's doing belongs in `mqtt_
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -21,6 +21,7 @@ from hub.registry.database import Tx
 from hub.registry.documents_table import add_document, document_of, replace_document
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
+from hub.registry.tenants import KEYS_CHANGED
 from hub.sessions.client_session import ClientSession, Opened, Ticked
 from hub.sessions.method_forwarding import ANSWER, CALL, MethodForwarding
 from hub.sessions.uplink import Inheritance
@@ -199,7 +200,9 @@ class SessionTable:
         if change.kind in (CALL, ANSWER):
             self._forwarding.changed(change)
         elif change.kind == "identity":
-            self._judge_again(change.device_id)
+            self._judge_again(lambda identity: identity.device_id == change.device_id)
+        elif change.kind == KEYS_CHANGED:
+            self._judge_again(lambda identity: identity.tenant == change.detail["tenant"])
         elif session is None or session.downlink is None or session.admitted is None:
             return
         elif change.kind == "connected":
@@ -210,10 +213,10 @@ class SessionTable:
         elif change.kind == "cloud_message":
             session.downlink.deliver()
 
-    def _judge_again(self, device_id: str) -> None:
-        """An identity was changed: cut it and its modules off unless their credentials still hold."""
+    def _judge_again(self, is_meant: Callable[[Identity], bool]) -> None:
+        """What lets them in was changed: cut off whose credentials hold no longer."""
         for client, session in tuple(self._of_client.items()):
-            if client.partition("/")[0] == device_id and session.admitted is not None:
+            if session.admitted is not None and is_meant(session.admitted.identity):
                 chain = session.peer_chain()
                 if not self._admission.still_holds(session.admitted, client, session.host, session.token, chain):
                     session.cut("its credentials hold no longer")

@@ -15,12 +15,17 @@ import pytest
 
 PACKAGES = {"@microsoft/signalr": "10.0.11"}
 QUEUE_PACKAGES = {"@azure/service-bus": "7.9.5"}
+EVENT_PACKAGES = {"@azure/event-hubs": "6.0.4"}
+DEVICE_PACKAGES = {"azure-iot-device": "1.18.4", "azure-iot-device-mqtt": "1.16.4"}
 BROWSER_PACKAGES = {"puppeteer-core": "24.43.1", "axe-core": "4.14.1"}
-_KINDS = {"node": PACKAGES, "queues": QUEUE_PACKAGES, "browser": BROWSER_PACKAGES}
+_KINDS = {
+    "node": PACKAGES, "queues": QUEUE_PACKAGES, "events": EVENT_PACKAGES, "devices": DEVICE_PACKAGES,
+    "browser": BROWSER_PACKAGES,
+}  # fmt: skip
 
 
 def run_script(script: str, *arguments: str, timeout_s: float = 120, packages: Mapping[str, str] = PACKAGES) -> str:
-    """What a script prints; it is run where the packages are found."""
+    """What a script prints; it is run where the packages are found, in this process' environment."""
     folder = _installed(packages)
     result = subprocess.run(
         ["node", "-e", script, *arguments], cwd=folder, capture_output=True, text=True, timeout=timeout_s

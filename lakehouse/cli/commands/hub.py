@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lakehouse.cli.commands.hub_devices import devices
+from lakehouse.cli.commands.hub_keys import authorities, policies
 from lakehouse.cli.hub_home import as_json_option, of_tenant, opened_hub
 
 
@@ -25,7 +26,8 @@ def hub() -> None:
     """
 
 
-hub.add_command(devices)
+for group in (devices, authorities, policies):
+    hub.add_command(group)
 
 
 @hub.command("env")

@@ -15,7 +15,7 @@ from azure.eventhub.exceptions import AuthenticationError, ConnectError, Connect
 from azure.iot.device import IoTHubDeviceClient, Message
 from confluent_kafka import Producer
 
-from hub.administration import event_hub_connection_string
+from hub.administration import event_hub_connection_string, rotate_policy_key
 from hub.messages.repeat_window import partition_of
 from hub.registry.identities import Identity, new_key
 from hub.registry.tenants import DEFAULT_TENANT, add_tenant
@@ -37,7 +37,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[TestH
 
 
 def connection_string(hub: TestHub, tenant: str = DEFAULT_TENANT, key: str | None = None) -> str:
-    """As the command prints it, for a hub that listens elsewhere."""
+    """As the command prints it, for a hub that listens elsewhere; with another key of the owner's."""
     text = event_hub_connection_string(hub.settings, hub.registry, tenant).replace("localhost", hub.address)
     return text if key is None else text.replace(text.split("SharedAccessKey=")[1].split(";")[0], key)
 
@@ -234,6 +234,23 @@ def test_only_a_key_that_may_serve_receives(hub: TestHub) -> None:
     client = EventHubConsumerClient.from_connection_string(text, GROUP, retry_total=0, connection_verify=str(hub.root))
     with pytest.raises(AuthenticationError), client:
         client.get_partition_ids()
+
+
+def test_a_key_that_is_rotated_ends_who_receives_by_it(hub: TestHub) -> None:
+    """Within a second or two, and whoever receives by the policy's other key goes on."""
+    device, home = hub.add_device("eh-rotate"), home_of("eh-rotate")
+    send(hub, device, Message("first"))
+    (policy,) = [each for each in hub.registry.policy_keys("iothubowner") if each.tenant == DEFAULT_TENANT]
+    with (
+        receiving(consumer(hub, key=policy.primary_key), home, starting_position="-1") as old,
+        receiving(consumer(hub, key=policy.secondary_key), home, starting_position="-1") as other,
+    ):
+        assert old.of("eh-rotate", 1)
+        assert other.of("eh-rotate", 1)
+        rotate_policy_key(hub.registry, DEFAULT_TENANT, "iothubowner", "primary")
+        assert old.failure()
+        send(hub, device, Message("second"))
+        assert other.of("eh-rotate", 2)
 
 
 def test_websockets_reach_it_on_the_hubs_one_port(hub: TestHub) -> None:

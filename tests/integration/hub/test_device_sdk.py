@@ -13,6 +13,7 @@ from azure.iot.device import X509, Message, MethodRequest, MethodResponse
 from azure.iot.device.aio import IoTHubDeviceClient
 from azure.iot.device.exceptions import CredentialError
 
+from hub.administration import add_device_authority, remove_device_authority
 from hub.hub_errors import HubCode, HubError
 from hub.links.key_material import key_material
 from hub.methods import MethodCall, MethodResult
@@ -252,6 +253,41 @@ def _send_by_certificate(hub: TestHub, device: Identity, issued: Issued, folder:
             await client.shutdown()
 
     asyncio.run(send())
+
+
+def test_an_authority_that_is_removed_lets_nobody_stay(hub: TestHub, tmp_path: Path) -> None:
+    """Its devices are cut off within a second and refused from then on; those of another authority stay."""
+    now = datetime.now(UTC)
+
+    async def vouched(name: str) -> tuple[IoTHubDeviceClient, asyncio.Event]:
+        root, device_id = Authority.root(name, now), f"sdk-of-{name}"
+        (tmp_path / f"{name}.pem").write_bytes(root.pem)
+        add_device_authority(hub.registry, "default", name, root.pem)
+        hub.add_device(device_id, auth="certificateAuthority")
+        issued = root.issue_device(device_id, now)
+        (tmp_path / "chain.pem").write_bytes(issued.chain)
+        (tmp_path / "key.pem").write_bytes(issued.key)
+        client = IoTHubDeviceClient.create_from_x509_certificate(
+            X509(str(tmp_path / "chain.pem"), str(tmp_path / "key.pem")), hub.address, device_id,
+            auto_connect=False, connection_retry=False,
+        )  # fmt: skip
+        await client.connect()
+        lost, loop = asyncio.Event(), asyncio.get_running_loop()
+        client.on_connection_state_change = lambda: loop.call_soon_threadsafe(lost.set)
+        return client, lost
+
+    async def scenario() -> None:
+        (kept, kept_lost), (gone, gone_lost) = await vouched("kept"), await vouched("gone")
+        await asyncio.to_thread(remove_device_authority, hub.registry, "default", "gone")
+        await asyncio.wait_for(gone_lost.wait(), 1.0)
+        with pytest.raises(CredentialError):
+            await gone.connect()
+        await kept.send_message("still here")
+        assert not kept_lost.is_set()
+        for client in (kept, gone):
+            await client.shutdown()
+
+    asyncio.run(scenario())
 
 
 def test_wrong_credentials_are_refused(hub: TestHub) -> None:

@@ -1,6 +1,7 @@
 """`lakehouse hub`: devices, keys, twins and enrolments of a home, without a running hub."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hub.administration import opened_registry
 from hub.registry.registry_tables import OUTBOX
 from lakehouse.cli.main import run
 from runtime.settings import load_settings
+from wire.certificates import Authority
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +83,36 @@ def test_the_connection_string_for_events_is_one_of_event_hubs(capsys: pytest.Ca
         "Endpoint": "sb://localhost/", "SharedAccessKeyName": "iothubowner", "EntityPath": "telemetry",
         "SharedAccessKey": plain["SharedAccessKey"],
     }  # fmt: skip
+
+
+def test_authorities_are_added_listed_and_removed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """By name and once; what is no authority's certificate is wrong usage, and nothing is trusted by it."""
+    root = Authority.root("factory root", datetime.now(UTC))
+    device = root.issue_device("d", datetime.now(UTC))
+    for name, pem in (("root", root.pem), ("device", device.chain), ("none", b"-")):
+        (tmp_path / name).write_bytes(pem)
+    hub(capsys, "authorities", "add", "factory", str(tmp_path / "root"))
+    hub(capsys, "authorities", "add", "factory", str(tmp_path / "root"), code=1)
+    assert "CA:TRUE" in hub(capsys, "authorities", "add", "other", str(tmp_path / "device"), code=2)
+    assert "no certificate" in hub(capsys, "authorities", "add", "other", str(tmp_path / "none"), code=2)
+    (found,) = of_json(hub(capsys, "authorities", "list", "--json"))
+    assert (found["name"], found["subject"]) == ("factory", "factory root")
+    hub(capsys, "authorities", "remove", "factory")
+    assert of_json(hub(capsys, "authorities", "list", "--json")) == []
+    assert "no authority" in hub(capsys, "authorities", "remove", "factory", code=1)
+
+
+def test_a_policy_gets_one_key_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    """The secondary leaves what `connection-string` prints, the primary changes it; other policies are as before."""
+    before = hub(capsys, "connection-string")
+    secondary = hub(capsys, "policies", "rotate", "iothubowner", "--key", "secondary")
+    assert hub(capsys, "connection-string") == before != secondary
+    service = hub(capsys, "policies", "rotate", "service")
+    assert "SharedAccessKeyName=service;" in service
+    assert hub(capsys, "connection-string") == before
+    assert hub(capsys, "policies", "rotate", "iothubowner") == hub(capsys, "connection-string") != before
+    assert {"name": "service", "rights": "ServiceConnect"} in of_json(hub(capsys, "policies", "list", "--json"))
+    assert "no policy" in hub(capsys, "policies", "rotate", "nobody", code=1)
 
 
 def test_env_says_that_the_hub_never_ran(capsys: pytest.CaptureFixture[str]) -> None:
