@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,27 +76,6 @@ class HubProgram:
     def connection_string(self, device: Identity) -> str:
         """What the SDK is given."""
         return f"HostName={self.address};DeviceId={device.device_id};SharedAccessKey={device.primary_key}"
-
-    @contextmanager
-    def killed_again_and_again(self, times: int, every_s: float) -> Iterator[threading.Event]:
-        """Kill and start it so often while the block runs; the event is set when that is over."""
-        over, given_up = threading.Event(), threading.Event()
-
-        def kill() -> None:
-            for _ in range(times):
-                if given_up.wait(every_s):
-                    break
-                self.kill()
-                self.start()
-            over.set()
-
-        thread = threading.Thread(target=kill)
-        thread.start()
-        try:
-            yield over
-        finally:
-            given_up.set()
-            thread.join()
 
 
 @contextmanager

@@ -1,22 +1,18 @@
 """The hub killed at any moment, and Kafka away: what was acknowledged is in Kafka, and nothing is there twice."""
 
-import asyncio
 import os
 import random
 import signal
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from azure.iot.device import Message
-from azure.iot.device.aio import IoTHubDeviceClient
-from azure.iot.device.exceptions import ClientError
 
 from hub.registry.identities import Identity
 from ingestion.landing_topics import ensure_topics
 from runtime.kafka.broker import running_broker
 from runtime.processes import find
+from tests.support.hub_faults import trial
 from tests.support.hub_program import HubProgram, hub_program, settings_of
 from tests.support.hub_server import records
 from tests.support.mqtt_device import MqttDevice, event
@@ -67,48 +63,13 @@ def _connected(program: HubProgram, device: Identity) -> MqttDevice:
     return opened
 
 
+@pytest.mark.timeout(200)
 def test_sdk_devices_live_through_kills(tmp_path: Path, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Devices of the SDK that set message ids: each message is there; more than once only what the app sent again."""
-    ensure_topics(broker)
-    names = [f"killed-sdk-{n}" for n in range(3)]
-    with hub_program(tmp_path, broker) as program:
-        devices = program.add_devices(names)
-        program.start()
-        monkeypatch.setenv("SSL_CERT_FILE", str(program.root))
-
-        async def stream(device: Identity, ended: asyncio.Event) -> tuple[int, int]:
-            text = program.connection_string(device)
-            client = IoTHubDeviceClient.create_from_connection_string(text, connection_retry_interval=1)
-            await client.connect()
-            count = retried = 0
-            while not ended.is_set():
-                message = Message(f'{{"n":{count}}}', message_id=f"m{count}")
-                while True:
-                    try:
-                        await client.send_message(message)
-                        break
-                    except ClientError:
-                        retried += 1
-                        await asyncio.sleep(0.5)
-                count += 1
-            await client.shutdown()
-            return count, retried
-
-        async def everybody() -> list[tuple[int, int]]:
-            ended = asyncio.Event()
-            tasks = [asyncio.create_task(stream(device, ended)) for device in devices]
-            with program.killed_again_and_again(3, 2.0) as over:
-                await asyncio.to_thread(over.wait, 60)
-            await asyncio.sleep(1.0)
-            ended.set()
-            return await asyncio.gather(*tasks)
-
-        results = asyncio.run(everybody())
-    for name, (count, retried) in zip(names, results, strict=True):
-        ids = Counter(record.headers["ce_id"] for record in records(broker, name))
-        assert set(ids) == {f"m{n}" for n in range(count)}
-        assert count > 50
-        assert ids.total() - count <= retried
+    monkeypatch.setenv("SSL_CERT_FILE", "")
+    found = trial(tmp_path, broker, kills=3, messages=900, devices=3)
+    assert (found.kills, found.messages, found.missing) == (3, 900, 0)
+    assert found.repeated <= found.sent_again
 
 
 def test_kafka_that_stops_loses_nothing(tmp_path: Path) -> None:

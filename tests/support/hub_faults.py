@@ -1,0 +1,156 @@
+"""The hub under kills while devices of the SDK stream: what was acknowledged is there, once by its identity.
+
+Belongs here: the load, the kills, and the oracle. The test command does a few; for many:
+
+    python -m tests.support.hub_faults KILLS MESSAGES [SEED]
+"""
+
+import asyncio
+import json
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from azure.iot.device import Message
+from azure.iot.device.aio import IoTHubDeviceClient
+from azure.iot.device.exceptions import ClientError
+
+from hub.registry.identities import Identity
+from ingestion.landing_topics import ensure_topics
+from runtime.kafka.broker import running_broker
+from tests.support.hub_program import HubProgram, hub_program, settings_of
+from tests.support.hub_server import every_record
+
+DEVICES = 20
+_IN_FLIGHT = 20
+_TRY_AGAIN_S = 0.2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial came to. `missing` messages are not in Kafka, `repeated` ones are there more than once; the app sent
+    `sent_again` of them anew after an error of the SDK, each of which may be there twice. `back_s` is how long the hub
+    took at most until it took connections again."""
+
+    kills: int
+    messages: int
+    missing: int
+    repeated: int
+    sent_again: int
+    back_s: float
+    took_s: float
+
+
+class Stream:
+    """What devices have sent so far, for who kills meanwhile."""
+
+    def __init__(self) -> None:
+        self.acknowledged = self.sent_again = 0
+        self.is_over = False
+        self._changed = threading.Condition()
+
+    def count(self) -> None:
+        """One more is acknowledged."""
+        with self._changed:
+            self.acknowledged += 1
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Nothing more is sent."""
+        with self._changed:
+            self.is_over = True
+            self._changed.notify_all()
+
+    def wait_for(self, count: int) -> bool:
+        """Wait until so many are acknowledged; False when the stream ended before."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.acknowledged >= count or self.is_over)
+            return self.acknowledged >= count
+
+
+async def _send(client: IoTHubDeviceClient, stream: Stream, numbers: Sequence[int]) -> None:
+    """One after the other, each until the SDK says that the hub has it; the message id stays the same."""
+    for number in numbers:
+        message = Message(json.dumps({"n": number}), message_id=f"m{number}")
+        while True:
+            try:
+                await client.send_message(message)
+                break
+            except ClientError:
+                stream.sent_again += 1
+                await asyncio.sleep(_TRY_AGAIN_S)
+        stream.count()
+
+
+async def _stream(program: HubProgram, device: Identity, stream: Stream, count: int) -> None:
+    text = program.connection_string(device)
+    client = IoTHubDeviceClient.create_from_connection_string(text, connection_retry_interval=1)
+    await client.connect()
+    lanes = [range(first, count, _IN_FLIGHT) for first in range(_IN_FLIGHT)]
+    await asyncio.gather(*(_send(client, stream, lane) for lane in lanes))
+    await client.shutdown()
+
+
+def _kill(program: HubProgram, stream: Stream, points: Sequence[int], back_s: list[float]) -> None:
+    """Kill the hub each time that so many are acknowledged, and start it again."""
+    for point in points:
+        if not stream.wait_for(point):
+            break
+        program.kill()
+        began = time.monotonic()
+        program.start()
+        back_s.append(time.monotonic() - began)
+
+
+def trial(home: Path, bootstrap: str, kills: int, messages: int, devices: int = DEVICES, seed: int = 7) -> Outcome:
+    """Kill the hub at random points of a stream of so many messages in all, and say what Kafka has of them."""
+    ensure_topics(bootstrap)
+    draw, each, stream, back_s = random.Random(seed), messages // devices, Stream(), [0.0]
+    names = [f"killed-sdk-{number}" for number in range(devices)]
+    points = sorted(draw.randrange(1, each * devices) for _ in range(kills))
+    began = time.monotonic()
+    with hub_program(home, bootstrap) as program:
+        identities = program.add_devices(names)
+        program.start()
+        os.environ["SSL_CERT_FILE"] = str(program.root)
+        killer = threading.Thread(target=_kill, args=(program, stream, points, back_s))
+        killer.start()
+
+        async def everybody() -> None:
+            await asyncio.gather(*(_stream(program, device, stream, each) for device in identities))
+
+        try:
+            asyncio.run(everybody())
+        finally:
+            stream.end()
+            killer.join()
+    took_s = time.monotonic() - began
+    found = Counter((record.key, record.headers["ce_id"]) for record in every_record(bootstrap, ("telemetry",)))
+    expected = {(name, f"m{number}") for name in names for number in range(each)}
+    ours = Counter({identity: count for identity, count in found.items() if identity[0] in set(names)})
+    assert not ours.keys() - expected, "Kafka has what nobody sent"
+    return Outcome(
+        len(back_s) - 1, len(expected), len(expected - ours.keys()), ours.total() - len(ours), stream.sent_again,
+        round(max(back_s), 2), round(took_s, 1),
+    )  # fmt: skip
+
+
+def main(kills: int, messages: int, seed: int) -> int:
+    """A trial with a broker of its own; 1 when something is missing, or was repeated though the app did not."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with running_broker(replace(settings_of(home / "broker", ""), kafka_bootstrap=None)) as bootstrap:
+            found = trial(home / "hub", bootstrap, kills, messages, seed=seed)
+    print(found)
+    return int(found.missing > 0 or found.repeated > found.sent_again)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 7))
