@@ -48,9 +48,9 @@ def consumer(hub: TestHub, group: str = GROUP, tenant: str = DEFAULT_TENANT, key
     )
 
 
-def send(hub: TestHub, device: Identity, *messages: Message, model_id: str | None = None) -> None:
+def send(hub: TestHub, device: Identity, *messages: Message, model_id: str = "") -> None:
     """What the device SDK sends; in Kafka when this returns."""
-    client = IoTHubDeviceClient.create_from_connection_string(hub.connection_string(device), model_id=model_id)
+    client = IoTHubDeviceClient.create_from_connection_string(hub.connection_string(device), product_info=model_id)
     client.connect()
     for message in messages:
         client.send_message(message)
