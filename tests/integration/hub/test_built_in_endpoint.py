@@ -261,6 +261,7 @@ def test_websockets_reach_it_on_the_hubs_one_port(hub: TestHub) -> None:
         client = AsyncConsumerClient.from_connection_string(
             connection_string(hub), GROUP, retry_total=0, connection_verify=str(hub.root),
             custom_endpoint_address=f"sb://{hub.address}:8883", transport_type=TransportType.AmqpOverWebsocket,
+            load_balancing_interval=1,
         )  # fmt: skip
         got: asyncio.Queue[EventData] = asyncio.Queue()
 
