@@ -47,6 +47,14 @@ are asked after each; at the end come the checks above, `verify`, and whether me
 records lie in an open transaction is asked of the broker after each kill. At the end windows and latest values are
 those of what was sent, and no identity was told twice. `python -m tests.support.streams_faults 100` does it a hundred
 times, and has the broker stand still for a minute.
+
+## The hub
+
+`tests/integration/hub/test_hub_kills.py` kills the hub at random points of a stream and has its broker stand still.
+Devices that speak packet by packet send again, with DUP, what was not acknowledged: each message lies in Kafka once.
+For devices of the SDK that set message ids their app sends on after an error of the SDK: none is missing, and only what
+the app sent again lies there twice, under one identity, which counts once in silver.
+`python -m tests.support.hub_faults 50 100000` does it with 20 devices of the SDK, 50 kills and 100,000 messages.
 """
 
 
