@@ -24,6 +24,7 @@ from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import candidate_path, table_uri
 from lake.storage.slice_files import records_by_slice
+from lake.tables.gold_kinds import CARRYING
 from lake.tables.silver import SILVER_SITES
 from pipeline.gate.candidates import unreadable
 from pipeline.gold.absent_kinds import make_empty
@@ -145,7 +146,7 @@ def _plan_rows(
         "tables": list(tables),
         "metrics": _metric_rows(plan.models.values(), existing),
         "held": [_hour(slice_)[1:] for slice_ in sorted(plan.held)],
-        "kinds": _kind_rows(plan.models.values(), existing),
+        "kinds": _kind_rows(settings, plan, existing),
         "models": [
             (model.model_id, model.table, model.quality.reporting_interval_s, model.quality.late_after_s)
             for model in plan.models.values()
@@ -198,13 +199,22 @@ def _metric_rows(models: Iterable[Model], existing: Mapping[str, set[str]]) -> l
     return [(key[0], ",".join(sorted(model_ids[key])), *metric) for key, metric in sorted(metrics.items())]
 
 
-def _kind_rows(models: Iterable[Model], existing: Mapping[str, set[str]]) -> list[tuple[object, ...]]:
-    """One row a column of which there are figures by kind."""
+def _kind_rows(settings: Settings, plan: GoldPlan, existing: Mapping[str, set[str]]) -> list[tuple[object, ...]]:
+    """One row a column of which there are figures by kind. A table without readings, as a model's is from the start,
+    has none, unless hours of that kind are published."""
+    filled = {name for name, version in plan.versions.items() if _has_files(settings, name, version)}
+    published = {table.kind for table in CARRYING if table.name in filled}
     return [
         (each.table, each.column, each.metric_name, each.unit, each.kind.name, each.kind.carry_limit_s,
          each.kind.maximum, each.kind.interpolation, integral_unit(each.unit))
-        for each in kind_columns(models) if each.column in existing.get(each.table, set())
+        for each in kind_columns(plan.models.values())
+        if each.column in existing.get(each.table, set()) and (each.table in filled or each.kind.name in published)
     ]  # fmt: skip
+
+
+def _has_files(settings: Settings, name: str, version: int) -> bool:
+    opened = open_table(settings, name, version)
+    return opened is not None and opened.get_add_actions().num_rows > 0
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:

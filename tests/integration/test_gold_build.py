@@ -23,6 +23,7 @@ from lake.storage.duckdb_connection import connect
 from lake.storage.locations import candidate_path, table_uri
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, GOLD_TABLES
+from lake.tables.gold_kinds import STATE_HOURS
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.gold import absent_kinds, dbt_process
 from pipeline.gold.dbt_process import dbt_environment
@@ -290,6 +291,7 @@ def test_kinds_that_no_telemetry_has_take_no_model(settings: Settings) -> None:
     versions[SILVER_REJECTED.name] = write(settings, SILVER_REJECTED, [])
     rows = [reading("d1", at("05:00:00"), 1, temperature_degc=20.0)]
     versions[THERMOSTATS.name] = write(settings, THERMOSTATS, rows)
+    versions[PUMPS.name] = write(settings, PUMPS, [])  # as a tick makes the tables of every model
 
     def built() -> tuple[set[str], dict[str, list[Row]]]:
         said: list[str] = []
@@ -307,6 +309,22 @@ def test_kinds_that_no_telemetry_has_take_no_model(settings: Settings) -> None:
     assert {model for model in built()[0] if model.startswith(("counter", "state", "gauge"))} == {
         "state_hours", "state_days",
     }  # fmt: skip
+
+
+def test_a_kind_stays_while_hours_of_it_are_published(settings: Settings) -> None:
+    """A table of pumps without readings has no states to build, unless gold has hours with states, of which days are."""
+    versions = {PUMPS.name: write(settings, PUMPS, [])}
+
+    def kinds() -> list[tuple[str]]:
+        write_plan(settings, plan(settings, {H5: True}, versions, [DAY]))
+        with connect(settings, str(candidate_path(settings))) as connection:
+            return connection.sql("SELECT DISTINCT kind FROM plan.kinds").fetchall()
+
+    assert kinds() == []
+    versions[STATE_HOURS.name] = write(
+        settings, STATE_HOURS, [{"device_id": "p1", "event_date": at("05:00:00").date()}]
+    )
+    assert kinds() == [("state",)]
 
 
 def test_rebuild_gives_the_same_bits_and_reads_only_its_files(settings: Settings) -> None:
