@@ -312,7 +312,7 @@ def test_kinds_that_no_telemetry_has_take_no_model(settings: Settings) -> None:
 
 
 def test_a_kind_stays_while_hours_of_it_are_published(settings: Settings) -> None:
-    """A table of pumps without readings has no states to build, unless gold has hours with states, of which days are."""
+    """A table of pumps without readings has no states to build, unless gold has hours with states."""
     versions = {PUMPS.name: write(settings, PUMPS, [])}
 
     def kinds() -> list[tuple[str]]:
