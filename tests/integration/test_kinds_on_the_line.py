@@ -39,7 +39,7 @@ KEY = {"device_id": "p", "metric_name": "count", "unit": "1"}
 
 
 def sent(values: Iterable[tuple[int, float]]) -> list[Reading]:
-    """Counts of the device p by second, a gauge with the same value, and at 5400 s its state."""
+    """Counts of the device p by second, a gauge with the same value, and at 5400 s of a day its state."""
     return [Reading("p", START + timedelta(seconds=second), second, value) for second, value in values]
 
 
@@ -50,7 +50,7 @@ def messages(readings: Iterable[Reading]) -> list[Message]:
             f"m{each.offset}",
             rfc3339(each.at),
             json.dumps(
-                {"count": each.value, "level": each.value} | ({"mode": "on"} if each.offset == 5400 else {})
+                {"count": each.value, "level": each.value} | ({"mode": "on"} if each.offset % 86400 == 5400 else {})
             ).encode(),
         )
         for each in readings
@@ -125,6 +125,15 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
     day = trace_row(settings, models, "counter_site_days", of_site | {"day_date": str(START.date())})
     assert [each["value"] for each in day.readings] == [10.0, 20.0, 25.0, 50.0, 5.0, 990.0]
     assert {each["table_name"] for each in traced.verdicts} >= {"gold.counter_hours", "silver.plants"}
+    hour, date = {"hour_at": rows[1]["hour_at"].isoformat()}, {"day_date": str(START.date())}
+    gauge, state = KEY | {"metric_name": "level"}, KEY | {"metric_name": "mode", "state": "on"}
+    whole = [10.0, 20.0, 25.0, 50.0, 5.0, 990.0]
+    for table, key, values in (
+        ("counter_days", KEY | date, whole), ("gauge_hours", gauge | hour, [25.0, 50.0]),
+        ("gauge_days", gauge | date, whole), ("state_days", state | date, ["on"]),
+        ("state_hours", state | {"hour_at": f"{START + timedelta(hours=2)}"}, ["on"]),  # carried into it
+    ):  # fmt: skip
+        assert [each["value"] for each in trace_row(settings, models, table, key).readings] == values, table
     carried = traced.readings[0]
     up = trace_message(settings, models, carried["topic"], carried["partition"], carried["offset"])
     assert [row["hour_at"] for table, row in up.gold if table == "gold.counter_hours"] == [
