@@ -24,6 +24,7 @@ from dagster_project.runs.instance import open_instance
 from dagster_project.runs.under_way import PROCESS_TAG, process_tag
 from pipeline.gold import dbt_process
 from runtime import processes
+from runtime.collector import collect_seldom
 from runtime.errors import UsageError
 from runtime.settings import Settings, load_settings
 
@@ -67,6 +68,7 @@ def serve(path: str) -> None:
     for module in _IMPORTED:
         import_module(module)
     gc.collect()
+    collect_seldom()
     gc.freeze()  # or the first collection in a run would copy every page that it shares
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies, which would look like runs that go on
     with socket.socket(socket.AF_UNIX) as listener:

@@ -6,7 +6,7 @@ what came of it. What the job does is in `jobs` and `assets`.
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dagster import BetaWarning, DagsterInstance, ExecuteInProcessResult, PreviewWarning
@@ -16,7 +16,6 @@ from dagster_project.jobs import JOBS
 from dagster_project.partitions import calendar_of
 from dagster_project.resources import Work, run_resources
 from dagster_project.runs.instance import LOG_NAME, open_instance
-from dagster_project.runs.started_ahead import started_ahead
 from dagster_project.runs.under_way import end_abandoned, process_tag
 from ingestion.kafka_offsets import TRANSACTIONS_WAIT_S
 from lake.records.verdicts import Verdict
@@ -29,8 +28,6 @@ from runtime.errors import LakehouseError, StepError, UsageError
 from runtime.settings import Settings
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-# jobs that need Kafka and Spark, with what they import later and takes seconds
-_MEANWHILE: dict[str, tuple[str, ...]] = {"ingest": (), "refresh": ("pipeline.gate.validation",)}
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -87,11 +84,9 @@ def _execute(settings: Settings, job_name: str, work: Work, instance: DagsterIns
     tags = process_tag() | {"dagster/max_retries": "0"}  # who waits for it decides whether to run it again
     if job_name in JOBS:
         # these need neither assets nor dbt's manifest, whose imports take longer than a small tick
-        ahead = started_ahead(settings, _MEANWHILE[job_name]) if job_name in _MEANWHILE else nullcontext()
-        with ahead:
-            return JOBS[job_name].execute_in_process(
-                _QUIET, instance, tags=tags, raise_on_error=False, resources=run_resources(settings, work)
-            )
+        return JOBS[job_name].execute_in_process(
+            _QUIET, instance, tags=tags, raise_on_error=False, resources=run_resources(settings, work)
+        )
     from dagster_project.definitions import build_definitions
 
     calendar = calendar_of(settings).since(min(work.slices or ["9999"]))

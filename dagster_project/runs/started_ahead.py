@@ -12,19 +12,17 @@ from dataclasses import replace
 from importlib import import_module
 from threading import Event, Thread
 
-from lake.storage.delta import version_of
-from lake.tables.bronze import BRONZE_TELEMETRY
 from runtime import processes
 from runtime.errors import LakehouseError
 from runtime.kafka.broker import running_broker, stored_bytes
 from runtime.settings import Settings
 from runtime.signals import interruptible_children, sigterm_as_exit
-from runtime.spark.connect_server import running_spark
 from runtime.spark.spark_configuration import NAME as SPARK
 from wire.envelope import TELEMETRY_TOPIC
 
 # some 300,000 replayed readings of 53 bytes: what a run may read by itself, and too little for optimised code to pay
 _LITTLE_BYTES = 16_000_000
+_Running = Callable[[Settings], AbstractContextManager[str]]
 
 
 @contextmanager
@@ -32,16 +30,21 @@ def started_ahead(settings: Settings, meanwhile: Sequence[str] = ()) -> Iterator
     """Start the home's Kafka unless it runs, and Spark if there is much to read; import the modules `meanwhile`; end
     both side by side.
 
-    Nothing is done where Spark runs already: then there is nothing to wait for, and the modules may not be needed.
+    Nothing is started where Spark runs already: then there is nothing to wait for. What takes long to import is
+    imported when it is needed, so that Kafka begins before anything else.
     """
     if settings.spark.startswith("sc://") or processes.find(settings, SPARK) is not None:
         yield
         return
     is_over, stored = Event(), stored_bytes(settings, TELEMETRY_TOPIC)
     ours = replace(settings, is_brief=stored is not None and stored <= _LITTLE_BYTES)
-    starts = [running_broker, running_spark] if _is_for_spark(settings, stored) else [running_broker]
+    starts: list[_Running] = [running_broker]
+    if _is_for_spark(settings, stored):
+        from runtime.spark.connect_server import running_spark
 
-    def keep(running: Callable[[Settings], AbstractContextManager[str]]) -> None:
+        starts.append(running_spark)
+
+    def keep(running: _Running) -> None:
         with suppress(LakehouseError), running(ours):  # why one does not start is told when the run asks for it
             is_over.wait()
 
@@ -66,5 +69,9 @@ def _is_for_spark(settings: Settings, stored: int | None) -> bool:
     """Whether Spark will read for certain: otherwise it is started once the run has found that there is much."""
     if "spark" in (settings.ingest_engine, settings.engine):
         return True
-    is_much = stored is not None and stored > _LITTLE_BYTES
-    return is_much and settings.ingest_engine == "auto" and version_of(settings, BRONZE_TELEMETRY.name) is None
+    if stored is None or stored <= _LITTLE_BYTES or settings.ingest_engine == "here":
+        return False
+    from lake.storage.delta import version_of
+    from lake.tables.bronze import BRONZE_TELEMETRY
+
+    return version_of(settings, BRONZE_TELEMETRY.name) is None

@@ -16,6 +16,7 @@ from types import TracebackType
 import click
 
 from lakehouse.cli.standard_streams import checked_arguments, prepare_streams, run_in_utf8
+from runtime.collector import collect_seldom, leave_to_the_system
 from runtime.errors import LakehouseError
 
 INTERRUPTED = 130
@@ -113,7 +114,10 @@ def main() -> None:
     run_in_utf8()
     prepare_streams()
     sys.excepthook = report_defect
-    sys.exit(run(sys.argv[1:]))
+    collect_seldom()
+    code = run(sys.argv[1:])
+    leave_to_the_system()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

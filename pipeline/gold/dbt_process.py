@@ -22,6 +22,7 @@ from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
 from lake.storage.locations import candidate_path
 from pipeline.gold.absent_kinds import unneeded_models
 from pipeline.gold.dbt_manifest import read_manifest
+from runtime.collector import collect_seldom
 from runtime.errors import StepError
 from runtime.settings import Settings, inherited_environment, take_environment
 
@@ -128,6 +129,7 @@ def serve() -> NoReturn:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
+    collect_seldom()
     manifest = read_manifest()  # without one dbt reads the project when it has to build
     line = sys.stdin.readline()
     if not line:

@@ -23,15 +23,17 @@ def ingest(accept_gap: bool, as_json_: bool) -> None:
       lakehouse ingest
       lakehouse ingest --json | jq .rejected
     """
+    from dagster_project.runs.started_ahead import started_ahead
     from lakehouse.cli.run_output import as_json, print_summary, shown_progress
     from runtime.settings import load_settings
 
     settings = load_settings()
     with shown_progress() as progress:
         progress("Starting")
-        from dagster_project.runs.in_process import run_job
+        with started_ahead(settings, ("dagster_project.runs.in_process",)):
+            from dagster_project.runs.in_process import run_job
 
-        summary = run_job(settings, "ingest", accept_gap=accept_gap, progress=progress)
+            summary = run_job(settings, "ingest", accept_gap=accept_gap, progress=progress)
     if as_json_:
         click.echo(json.dumps(as_json(summary), indent=2))
     else:

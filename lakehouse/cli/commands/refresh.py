@@ -21,15 +21,17 @@ def refresh(as_json_: bool) -> int:
       lakehouse refresh
       lakehouse refresh --json | jq '.held[].slice'
     """
+    from dagster_project.runs.started_ahead import started_ahead
     from lakehouse.cli.run_output import HELD, as_json, print_summary, shown_progress
     from runtime.settings import load_settings
 
     settings = load_settings()
     with shown_progress() as progress:
         progress("Starting")
-        from dagster_project.runs.in_process import run_job
+        with started_ahead(settings, ("dagster_project.runs.in_process", "pipeline.gate.validation")):
+            from dagster_project.runs.in_process import run_job
 
-        summary = run_job(settings, "refresh", progress=progress)
+            summary = run_job(settings, "refresh", progress=progress)
     if as_json_:
         click.echo(json.dumps(as_json(summary), indent=2))
     else:
