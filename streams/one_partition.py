@@ -30,7 +30,8 @@ from wire.envelope import Message
 _US = 1_000_000
 FIRST_US = 180 * _US
 """The very first batch has what came in the minutes before, so that open windows are whole."""
-_SKEW_US = 1 * _US
+SKEW_US = 1 * _US
+"""So far the landing zone's clock may be behind Spark's."""
 
 Part = tuple[bytes, bytes]
 """What one batch added: readings and identities, as Arrow streams."""
@@ -134,7 +135,7 @@ class OnePartition:
         """Judge a batch that was planned at `moment_us`; both tables are as `columns_of` gives them."""
         before = self.memory
         # of what came while this batch was planned it may have a part only
-        watermark_us = max(before.told_us, before.moment_us - _SKEW_US)
+        watermark_us = max(before.told_us, before.moment_us - SKEW_US)
         number = before.batch + 1
         if events.num_rows:
             self._registry.add_columns(events)

@@ -26,9 +26,9 @@ def _check(settings: Settings, chosen: Chosen) -> None:
     from streams.declarations import check_shared, load_declarations
 
     processes = int(chosen.get("streams_processes") or 1)
-    if chosen.get(ON_SPARK):
-        if not chosen.get(STREAMS) or processes > 1:
-            raise UsageError("--streams-on-spark goes with --streams, and without --streams-processes.")
+    if chosen.get(STREAMS) and chosen.get(ON_SPARK):
+        if processes > 1:
+            raise UsageError("On Spark there is a task a partition: leave out --streams-processes.")
         from streams.spark_limits import check_beforehand
 
         check_beforehand(settings, load_declarations(settings))

@@ -38,6 +38,7 @@ from streams.one_partition import FIRST_US, Given, bytes_of
 from streams.output_topics import ALERTS, WINDOWS, ensure_output_topics
 from streams.spark_limits import check_declared, check_slots
 from streams.spark_processor import INPUT, OUTPUT, SHARE, PartitionProcessor
+from streams.spark_progress import SparkProgress
 from streams.whole_topics import WholeTopic
 from wire.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC
 
@@ -174,6 +175,7 @@ def _messages(told: DataFrame) -> DataFrame:
 
 def _await(query: StreamingQuery, bootstrap: str, stop: Event, partitions: int, slots: int) -> None:
     """Until `stop`; raises what ended the query, or PlatformError or UsageError when partitions were added."""
+    progress = SparkProgress(bootstrap)
     try:
         while not stop.wait(_LOOK_S):
             if not query.isActive:
@@ -183,5 +185,7 @@ def _await(query: StreamingQuery, bootstrap: str, stop: Event, partitions: int, 
             if found != partitions:
                 check_slots(slots, found)
                 raise PlatformError(f"{TELEMETRY_TOPIC} has other partitions than it had")
+            progress.commit(query)
     finally:
+        progress.close()
         query.stop()

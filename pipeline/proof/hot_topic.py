@@ -15,7 +15,7 @@ from ingestion.kafka_offsets import COMMITTED_ONLY
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
 from wire.envelope import TELEMETRY_TOPIC
-from wire.hot_topics import GROUP, WATERMARK, WINDOWS
+from wire.hot_topics import GROUP, GROUP_ON_SPARK, WATERMARK, WINDOWS
 
 _TIMEOUT_S = 10.0
 _MOST = 10_000
@@ -61,8 +61,13 @@ def reached_us(bootstrap: str) -> int:
     """The moment, in microseconds since 1970, up to which the hot path has read everything and told what it gave; 0 as
     long as some partition was never read. What it had told by then is there to be read. Raises PlatformError.
     """
+    # the loop and the one on Spark may have run one after the other
+    return max(_reached_us(bootstrap, GROUP), _reached_us(bootstrap, GROUP_ON_SPARK))
+
+
+def _reached_us(bootstrap: str, group: str) -> int:
     consumer = Consumer(
-        {**client_config(bootstrap), "group.id": GROUP, "isolation.level": COMMITTED_ONLY, "log_level": 0}
+        {**client_config(bootstrap), "group.id": group, "isolation.level": COMMITTED_ONLY, "log_level": 0}
     )
     try:
         topic = consumer.list_topics(timeout=_TIMEOUT_S).topics.get(TELEMETRY_TOPIC)

@@ -18,6 +18,7 @@ from typing import Any
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from ingestion.landing_topics import LIFECYCLE, TELEMETRY, Topic, ensure_topics
+from pipeline.proof.hot_topic import reached_us
 from runtime import processes
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings, load_settings
@@ -160,6 +161,7 @@ def test_spark_tells_what_the_loop_tells_and_goes_on_after_a_kill(tmp_path: Path
             until(homes, lambda: has_come(homes, "fired", 2))
             assert loop.alarms() == spark.alarms()
             assert not told_otherwise(spark)
+            assert reached_us(spark.bootstrap) > moment.timestamp() * 1_000_000
             add_partition(spark.bootstrap)
             assert process.wait(_WAIT_S) == 1
             assert "Spark runs 2 tasks at a time and the topic telemetry has 3 partitions" in said(spark).read_text()

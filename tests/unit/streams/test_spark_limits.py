@@ -43,11 +43,12 @@ def test_windows_over_several_devices_and_scores_are_refused() -> None:
         check_declared(Declarations({}, {"odd": Rule("odd", over="scores", condition="true")}), 3)
 
 
-@pytest.mark.parametrize("chosen", [{"streams_on_spark": True}, {**_ON_SPARK, "streams_processes": 2}])
-def test_the_option_goes_with_the_hot_path_alone(tmp_path: Path, chosen: dict[str, object]) -> None:
-    """Without --streams, or with several processes, it is refused."""
+def test_tasks_are_not_shared_among_processes(tmp_path: Path) -> None:
+    """With several processes it is refused, before it begins."""
     settings = Settings(home=tmp_path, lake_uri=str(tmp_path), spark="local[8]")
     (streams,) = (program for program in PROGRAMS if program.name == "streams")
-    with pytest.raises(UsageError, match="goes with --streams, and without --streams-processes"):
-        streams.check(settings, chosen)
+    with pytest.raises(UsageError, match="leave out --streams-processes"):
+        streams.check(settings, {**_ON_SPARK, "streams_processes": 2})
     streams.check(settings, _ON_SPARK)
+    with pytest.raises(UsageError, match="has 8 partitions"):
+        streams.check(Settings(home=tmp_path, lake_uri=str(tmp_path), spark="local"), _ON_SPARK)
