@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ingestion.bronze_ingest import ingest_topic
+from ingestion.executor_probe import check_executors
 from ingestion.landing_topics import ensure_topics
 from ingestion.made_topics import made_by
 from ingestion.topic_misfits import misfits
 from lake.slices import day_of
 from lake.storage.lease import writer_lease
 from lake.storage.open_logs import open_logs
+from pipeline.engines import Engine
 from pipeline.run import Run
 from pipeline.silver.append import SilverReport, append_new, ensure_silver, rebuild_slices
 from pipeline.silver.device_registry import judge_anew, judge_new_models, update_registry
@@ -50,6 +52,8 @@ def ingest(spark: SparkSource, run: Run, bootstrap: str, *, accept_gap: bool = F
     Telemetry is bounded before lifecycle is read: whatever was registered before a reading is then in this tick too.
     """
     ensure_topics(bootstrap, made=made_by(run.settings))
+    if run.settings.engine == Engine.SPARK:  # whoever reads, they judge
+        check_executors(spark(), run.settings, bootstrap, "telemetry")
     notes = [str(misfit) for misfit in misfits(bootstrap) if misfit.is_harmful]
     records = {}
     for topic in ("telemetry", "lifecycle"):
