@@ -23,6 +23,9 @@ _PATTERN = re.compile(
     r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))"
 )
 _LAST_OF_DAY = (23, 59)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# the calendar comes again after 400 years (the Gregorian rule of leap years)
+_CYCLE_YEARS, _CYCLE = 400, timedelta(days=146_097)
 
 
 def moment_of_rfc3339(text: str) -> datetime | None:
@@ -52,3 +55,16 @@ def moment_of_rfc3339(text: str) -> datetime | None:
         return moment + timedelta(seconds=1)
     except (ValueError, OverflowError):
         return None
+
+
+def micros_of_rfc3339(text: str) -> int | None:
+    """The same moment in microseconds since 1970, also in the year 0 and where an offset leads into the year 10000,
+    which RFC 3339 can write and a datetime cannot hold."""
+    moment = moment_of_rfc3339(text)
+    if moment is not None:
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+    if text[:4] not in ("0000", "0001", "9999"):
+        return None
+    cycles = -1 if text[:4] == "9999" else 1
+    moment = moment_of_rfc3339(f"{int(text[:4]) + cycles * _CYCLE_YEARS:04}{text[4:]}")
+    return None if moment is None else (moment - _EPOCH - cycles * _CYCLE) // timedelta(microseconds=1)

@@ -1,13 +1,11 @@
 """Spark reads the times that `wire.times` reads, and comes to the same moments."""
 
-from datetime import UTC, datetime, timedelta
-
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from ingestion.spark_times import moment_of_text
 from tests.unit.wire.test_times import OTHERS, TIMES
-from wire.times import moment_of_rfc3339
+from wire.times import micros_of_rfc3339
 
 _OFFSETS = [
     f"{sign}{hour:02}:{minute:02}" for sign in "+-" for hour in (0, 1, 14, 17, 18, 19, 23) for minute in (0, 59)
@@ -24,14 +22,11 @@ def test_spark_and_python_read_times_alike(spark: SparkSession) -> None:
         for fraction in ("", ".5", ".1234567")
         for zone in ("Z", "z", *_OFFSETS)
     ]
+    edges += [f"{year}T00:00:00{zone}" for year in ("0000-01-01", "0000-02-29", "0001-01-01") for zone in _OFFSETS]
+    edges += [f"9999-12-31T23:59:59{fraction}{zone}" for fraction in ("", ".5") for zone in _OFFSETS]
     texts = [*TIMES, *OTHERS, *edges]
     frame = spark.createDataFrame([(text,) for text in texts], "text string")
     found = frame.select("text", F.unix_micros(moment_of_text("text")).alias("micros")).collect()
-    wrong = {row.text: row.micros for row in found if row.micros != _micros(row.text)}
+    wrong = {row.text: row.micros for row in found if row.micros != micros_of_rfc3339(row.text)}
     assert not wrong
     assert len(found) == len(texts)
-
-
-def _micros(text: str) -> int | None:
-    moment = moment_of_rfc3339(text)
-    return None if moment is None else (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

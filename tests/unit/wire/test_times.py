@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from wire.times import RFC_3339, moment_of_rfc3339
+from wire.times import RFC_3339, micros_of_rfc3339, moment_of_rfc3339
 
 TIMES = {
     "2025-03-01T00:05:00Z": "2025-03-01T00:05:00.000000",
@@ -50,3 +50,17 @@ def test_every_spelling_of_rfc_3339_is_read(text: str, moment: str) -> None:
 def test_nothing_else_is(text: str) -> None:
     """Be it a line end behind it."""
     assert moment_of_rfc3339(text) is None
+
+
+def test_moments_that_a_datetime_cannot_hold() -> None:
+    """The year 0, and what an offset leads before the year 1 or behind 9999, in microseconds since 1970."""
+    day, first = 86_400_000_000, -62_135_596_800_000_000  # of 0001-01-01
+    assert micros_of_rfc3339("0001-01-01T00:00:00Z") == first
+    assert micros_of_rfc3339("0000-12-31T00:00:00Z") == first - day
+    assert micros_of_rfc3339("0000-02-29T00:00:00Z") == first - 307 * day
+    assert micros_of_rfc3339("0000-02-30T00:00:00Z") is None
+    assert micros_of_rfc3339("0001-01-01T00:00:00+01:00") == first - day // 24
+    last = 253_402_300_799_000_000  # of 9999-12-31T23:59:59
+    assert micros_of_rfc3339("9999-12-31T23:59:59-01:00") == last + day // 24
+    assert micros_of_rfc3339("9999-12-31T23:59:59Z") == last
+    assert micros_of_rfc3339("0000") is None
