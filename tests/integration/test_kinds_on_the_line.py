@@ -163,17 +163,19 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
 
 @pytest.mark.timeout(600)
 def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, settings: Settings) -> None:
-    """Hours of a day that were published before its counter was declared are built again with the day, those of other
-    days are not; of such a day late data is held until somebody backfills it."""
+    """Hours of a day that were published before its counter, state and gauge were declared are built again with the
+    day, those of other days are not; of such a day late data is held until somebody backfills it."""
     assert settings.kafka_bootstrap is not None
     plant_models(settings.models_folder, {})
-    day_before = sent([(-3 * 86400, 1.0), (-3 * 86400 + 3600, 2.0)])
-    early = sent([(60, 10.0), (3600 + 60, 50.0)])
+    day_before = sent([(-3 * 86400, 1.0), (-3 * 86400 + 5400, 2.0)])
+    early = sent([(60, 10.0), (5400, 50.0)])
     send(
         settings.kafka_bootstrap, [registered("p", START - timedelta(days=4), MODEL), *messages([*day_before, *early])]
     )
     refreshed(spark, settings)
-    assert select(settings, "SELECT * FROM gold.counter_hours") == []
+    assert (
+        select(settings, "SELECT hour_at FROM gold.counter_hours UNION ALL SELECT hour_at FROM gold.state_hours") == []
+    )
 
     plant_models(settings.models_folder)
     late = sent([(2 * 3600, 60.0)])
@@ -183,6 +185,10 @@ def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, setting
     expected = counter_hours([*early, *late], MAXIMUM, LIMIT)
     rows = select(settings, "SELECT * FROM gold.counter_hours ORDER BY hour_at")
     assert [{name: row[name] for name in expected["p", row["hour_at"]]} for row in rows] == list(expected.values())
+
+    of_states = "SELECT hour_at, duration_s, is_carried FROM gold.state_hours ORDER BY hour_at"
+    states = [(START + timedelta(hours=1), 1800.0, False), (START + timedelta(hours=2), 3600.0, True)]
+    assert [tuple(row.values()) for row in select(settings, of_states)] == states
 
     later = sent([(-3 * 86400 + 7200, 3.0)])
     send(settings.kafka_bootstrap, messages(later))
@@ -197,6 +203,9 @@ def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, setting
     }
     refresh_gold(run, [slice_of(START + timedelta(days=-3, hours=hour)) for hour in range(3)])
     assert select(settings, "SELECT count(*)::INT AS hours FROM gold.counter_hours") == [{"hours": 6}]
+    of_before = [(at - timedelta(days=3), *figures) for at, *figures in states]
+    of_before.append((START + timedelta(days=-3, hours=3), 1800.0, True))  # up to the limit; today's is to come yet
+    assert [tuple(row.values()) for row in select(settings, of_states)] == [*of_before, *states]
     models, publication = known_models(settings), publications.newest(settings)
     assert publication is not None
     assert [each.table for each in verify(spark, settings, models, publication, code_version="").comparisons
