@@ -55,7 +55,8 @@ def test_a_message_is_in_kafka_when_the_client_hears_that_it_was_sent(hub: TestH
         await client.shutdown()
 
     asyncio.run(send())
-    first, second = records(broker, "sdk-1")
+    # the SDK sends again what it has not heard of in time
+    first, second = {record.value: record for record in records(broker, "sdk-1")}.values()
     assert first.value == b'{"temperature": 21.5}'
     assert first.headers.items() >= {
         ("ce_specversion", "1.0"), ("ce_id", "m-1"), ("ce_source", "/devices/sdk-1"),
