@@ -79,7 +79,7 @@ def _read(bootstrap: str, offsets: OffsetRange) -> Iterator[list[Message]]:
     try:
         consumer.assign([TopicPartition(offsets.topic, p, offsets.start[p]) for p in left])
         records: list[Message] = []
-        size = 0
+        size, reading = 0, set(left)
         while left:
             first = _next(consumer, offsets.topic)
             # what is there already: given a time, it would wait for as many records
@@ -87,6 +87,10 @@ def _read(bootstrap: str, offsets: OffsetRange) -> Iterator[list[Message]]:
                 if _is_in(message, offsets, left):
                     records.append(message)
                     size += len(message.value() or b"")
+            if ended := reading - left.keys():
+                # or who sends to these would keep us from seeing that another one is silent
+                consumer.pause([TopicPartition(offsets.topic, p) for p in ended])
+                reading -= ended
             if records and (len(records) >= _BATCH_RECORDS or size >= _BATCH_BYTES or not left):
                 yield records
                 records, size = [], 0
