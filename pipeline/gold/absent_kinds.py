@@ -26,7 +26,7 @@ def make_empty(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("CREATE SCHEMA IF NOT EXISTS candidate.gold")
     absent = _absent(connection)
     for table in KIND_TABLES:
-        if table.short_name.split("_")[0] in absent:
+        if table.kind in absent:
             columns = ", ".join(f'"{column.name}" {duckdb_type(column.type)}' for column in table.columns)
             connection.execute(f"CREATE TABLE IF NOT EXISTS candidate.gold.{table.short_name} ({columns})")
 
