@@ -127,12 +127,13 @@ class FunctionProcess:
         try:
             looked_at = psutil.Process(process.pid)
             while not select.select([connection], [], [], _LOOK_S)[0]:
-                if time.monotonic() > deadline:
-                    self._kill()
-                    raise CallError(f"it took longer than {limit_s:g} s and was ended")
+                # memory first: what has eaten too much may have taken long, too, and that is the reason to be told
                 if looked_at.memory_info().rss > self._limits.memory_mb * _MB:
                     self._kill()
                     raise CallError(f"it took more than {self._limits.memory_mb} MB of memory and was ended")
+                if time.monotonic() > deadline:
+                    self._kill()
+                    raise CallError(f"it took longer than {limit_s:g} s and was ended")
             answer = read_frame(connection)
         except (OSError, ValueError, psutil.NoSuchProcess):
             answer = None

@@ -71,10 +71,23 @@ def statuses(settings: Settings) -> list[DagsterRunStatus]:
 
 
 def is_first_run_retried(settings: Settings) -> bool:
-    """Whether a run that was made of the first one has come to its end."""
+    """Whether a run that was made of the first one, or of its retry, has come to its end."""
     with open_instance(settings) as instance:
         first, *others = reversed(instance.get_runs())
-        return any(run.parent_run_id == first.run_id and run.status is DagsterRunStatus.SUCCESS for run in others)
+        return any(run.root_run_id == first.run_id and run.status is DagsterRunStatus.SUCCESS for run in others)
+
+
+def retried(settings: Settings) -> None:
+    """Wait until the first run was started again, and has ended well."""
+    try:
+        awaited(lambda: is_first_run_retried(settings), "the end of the run that was started again")
+    except AssertionError:
+        with open_instance(settings) as instance:
+            for run in reversed(instance.get_runs()):
+                print(run.run_id, run.status, run.tags)  # which of the ways to fail it was
+                for entry in instance.all_logs(run.run_id):
+                    print("   ", entry.timestamp, entry.dagster_event_type or "", entry.message[:300])
+        raise
 
 
 def daemon_killed(scene: Scene, invariants: Invariants) -> None:
@@ -96,7 +109,7 @@ def run_killed(scene: Scene, invariants: Invariants) -> None:
         run.kill()
         awaited(lambda: all_is_published(scene.settings), "a publication")
         assert statuses(scene.settings)[0] is DagsterRunStatus.FAILURE
-        awaited(lambda: is_first_run_retried(scene.settings), "the end of the run that was started again")
+        retried(scene.settings)
     invariants.hold(scene.settings, scene.manifest)
 
 
@@ -106,7 +119,7 @@ def run_server_killed(scene: Scene, invariants: Invariants) -> None:
         program(scene.settings, RUN_SERVER).kill()
         run.kill()
         awaited(lambda: all_is_published(scene.settings), "a publication")
-        awaited(lambda: is_first_run_retried(scene.settings), "the end of the run that was started again")
+        retried(scene.settings)
         assert processes.find(scene.settings, RUN_SERVER) is None
     invariants.hold(scene.settings, scene.manifest)
 

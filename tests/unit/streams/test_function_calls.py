@@ -69,7 +69,7 @@ def test_what_fails_hangs_eats_memory_or_leaves_is_ended_and_the_next_call_goes_
 ) -> None:
     """Each has its sentence; the process that was ended is a new one afterwards, without settings of the lakehouse."""
     monkeypatch.setenv("LAKEHOUSE_ACTIONS_SECRET", "hidden")
-    process = FunctionProcess(folder, "work", {"MINE": "events"}, Limits(1.0, 200))
+    process = FunctionProcess(folder, "work", {"MINE": "events"}, Limits(3.0, 200))
 
     def said(what: str) -> str:
         with pytest.raises(CallError) as caught:
@@ -86,7 +86,7 @@ def test_what_fails_hangs_eats_memory_or_leaves_is_ended_and_the_next_call_goes_
         assert (secret, mine) == (b"None", b"events")
         assert said("raise") == "RuntimeError: no"
         assert given()[1].split()[0] == pid
-        assert said("hang") == "it took longer than 1 s and was ended"
+        assert said("hang") == "it took longer than 3 s and was ended"
         assert given()[1].split()[0] != pid
         assert said("eat") == "it took more than 200 MB of memory and was ended"
         assert said("leave") == "its process ended by itself, exit code 3"
