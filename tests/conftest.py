@@ -8,7 +8,6 @@ broker of its own, since a test that reads a topic from its start must not meet 
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipeline.gold import dbt_process
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
+from tests.support.awaiting import awaited
 from tests.support.warm import ForkedDbts
 
 # how long an example takes says how busy the machine is
@@ -127,8 +127,5 @@ def empty_topics(bootstrap: str) -> None:
     existing = sorted(names & set(admin.list_topics(timeout=60).topics))
     for deletion in (admin.delete_topics(existing, operation_timeout=60) if existing else {}).values():
         deletion.result()
-    deadline = time.monotonic() + 60
-    while names & set(admin.list_topics(timeout=60).topics):
-        assert time.monotonic() < deadline, "the broker still shows deleted topics"
-        time.sleep(0.02)
+    awaited(lambda: not names & set(admin.list_topics(timeout=60).topics), "the end of the deleted topics")
     ensure_topics(bootstrap)

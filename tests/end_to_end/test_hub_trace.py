@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from hub.registry.outbox import pending
 from runtime.ports import is_port_open
 from runtime.settings import Settings
 from tests.end_to_end.lakehouse import lakehouse, query
+from tests.support.awaiting import awaited
 from tests.support.hub_server import PORT, own_address
 
 PUMP = "dtmi:lakehouse:pump;1"
@@ -44,11 +44,8 @@ def hub_process(settings: Settings, address: str) -> Iterator[None]:
     arguments = ["-m", "hub", "--port", str(PORT), "--listen-on", address, "--host", address]
     process = subprocess.Popen([sys.executable, *arguments], env=environment)
     try:
-        deadline = time.monotonic() + 60
-        while not is_port_open(address, PORT):
-            assert process.poll() is None, "the hub ended"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        awaited(lambda: is_port_open(address, PORT) or process.poll() is not None, "the hub")
+        assert process.poll() is None, "the hub ended"
         yield
     finally:
         process.terminate()
@@ -58,10 +55,7 @@ def hub_process(settings: Settings, address: str) -> Iterator[None]:
 def await_lifecycle(settings: Settings) -> None:
     """The running hub has sent what the registry has to tell."""
     with opened_registry(settings) as registry:
-        deadline = time.monotonic() + 60
-        while registry.read(lambda tx: pending(tx, 1)):
-            assert time.monotonic() < deadline, "the outbox is not sent"
-            time.sleep(0.05)
+        awaited(lambda: not registry.read(lambda tx: pending(tx, 1)), "the end of the outbox")
 
 
 @pytest.mark.timeout(600)

@@ -4,8 +4,7 @@ Belongs here: faults of what runs by itself. The cases start Dagster as `lakehou
 of the other cases, and await what it does of its own accord.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,16 +25,9 @@ from tests.end_to_end.lakehouse import lakehouse
 from tests.faults.base import Scene
 from tests.faults.catalogue import Case
 from tests.faults.invariants import Invariants
+from tests.support.awaiting import awaited
 
 _LIMIT_S = 240.0
-
-
-def awaited(is_so: Callable[[], bool], what: str) -> None:
-    """Wait until it is so; what another process does cannot be waited for otherwise."""
-    deadline = time.monotonic() + _LIMIT_S
-    while not is_so():
-        assert time.monotonic() < deadline, f"{what} has not come in {_LIMIT_S:.0f} s"
-        time.sleep(0.1)
 
 
 def program(settings: Settings, name: str) -> psutil.Process:

@@ -27,6 +27,7 @@ from streams.action_entries import Entry, read_outbox
 from streams.declarations import load_declarations
 from streams.dispatcher import DispatchOptions, run_actions
 from streams.output_topics import ALERTS, ensure_output_topics
+from tests.support.awaiting import awaited
 from tests.support.receiver import receiving
 
 _DECLARED = """
@@ -55,10 +56,7 @@ def alert(broker: str, name: str, actions: list[str]) -> None:
 
 
 def until(broker: str, is_so: Callable[[dict[str, Entry]], bool]) -> dict[str, Entry]:
-    deadline = time.monotonic() + 60
-    while not is_so(found := read_outbox(broker)):
-        assert time.monotonic() < deadline, found
-    return found
+    return awaited(lambda: found if is_so(found := read_outbox(broker)) else {}, lambda: read_outbox(broker))
 
 
 class Running:
@@ -172,14 +170,13 @@ def test_a_queue_has_each_revision_once(tmp_path: Path, broker: str) -> None:
 
 def wait_for_messages(settings: Settings, count: int) -> list[dict[str, Any]]:
     """The messages of the queue of alerts, once there are so many."""
-    deadline = time.monotonic() + 60
-    while True:
+
+    def found() -> list[dict[str, Any]]:
         with opened_store(settings) as store:
-            found = [] if find(store, "alerts") is None else shown_messages(store, "alerts", 0, 10)
-        if len(found) >= count:
-            return found
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
+            there = [] if find(store, "alerts") is None else shown_messages(store, "alerts", 0, 10)
+        return there if len(there) >= count else []
+
+    return awaited(found, f"{count} messages of the queue")
 
 
 # sends, and hangs before what came of it is known

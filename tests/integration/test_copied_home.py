@@ -9,7 +9,8 @@ import pytest
 
 from lake.records import publications
 from runtime.settings import Settings
-from tests.support.running_lakehouse import ROOT, Lakehouse, ended_lakehouse, wait_for
+from tests.support.awaiting import awaited
+from tests.support.running_lakehouse import ROOT, Lakehouse, ended_lakehouse
 
 _WITHIN_S = 300
 
@@ -49,7 +50,7 @@ def test_a_home_copied_while_it_runs_is_brought_up_beside_it(original: Lakehouse
     original.run("simulate", "--devices", "2", "--hours", "2")
     started = original.run("up", "--detach", "--simulate", "--devices", "2")
     assert started.returncode == 0, started.stderr
-    wait_for(lambda: _newest(original) > 0, _WITHIN_S, lambda: original.run("status").stdout)
+    awaited(lambda: _newest(original) > 0, lambda: original.run("status").stdout, limit_s=_WITHIN_S)
     _backup(original.home, copied.home)
     has = _newest(copied)
     assert has > 0
@@ -61,7 +62,7 @@ def test_a_home_copied_while_it_runs_is_brought_up_beside_it(original: Lakehouse
     assert verified.returncode == 0, verified.stdout
     sent = copied.run("simulate", "--devices", "2", "--hours", "1")  # at the time of the copy nothing may have waited
     assert sent.returncode == 0, sent.stderr
-    wait_for(lambda: _newest(copied) > has, _WITHIN_S, lambda: copied.run("status").stdout)
+    awaited(lambda: _newest(copied) > has, lambda: copied.run("status").stdout, limit_s=_WITHIN_S)
 
     assert original.run("up").stdout.startswith("It is running already.")
-    wait_for(lambda: _newest(original) > has, _WITHIN_S, lambda: original.run("status").stdout)
+    awaited(lambda: _newest(original) > has, lambda: original.run("status").stdout, limit_s=_WITHIN_S)

@@ -1,10 +1,9 @@
 """Unmodified apps of Azure Functions on a real broker: triggers, outputs, retries, limits, dead letters."""
 
 import re
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from runtime.ports import free_port
 from streams.functions.function_calls import Limits
 from streams.functions.function_host import HostOptions, run_functions
 from streams.functions.function_outputs import read_dead_letters
+from tests.support.awaiting import awaited
 from tests.support.committed import committed_records
 from tests.support.landing import reading, send
 from wire.envelope import Message
@@ -105,14 +105,6 @@ def running(bootstrap: str, folder: Path, **options: Any) -> Iterator[list[str]]
         assert failures == []
 
 
-def until(found: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + _WAIT_S
-    while not (value := found()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return value
-
-
 def values(bootstrap: str, topic: str) -> list[str]:
     """The values of the committed records of a topic; none when there is no topic."""
     if topic not in AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=60).topics:
@@ -143,14 +135,14 @@ def test_the_app_of_the_page_runs(tmp_path: Path, broker: str) -> None:
         return Message("fn-telemetry", message.key, list(message.headers), message.value)
 
     with running(broker, folder, reload=True) as said:
-        until(lambda: "pick_hot: reads fn-telemetry" in said)
+        awaited(lambda: "pick_hot: reads fn-telemetry" in said, lambda: said)
         send(broker, [told("p1", 31.0), told("p2", 29.0), told("p3", 32.0)])
-        assert until(lambda: len(found := values(broker, "hot-devices")) > 1 and found) == ["p1", "p3"]
+        assert awaited(lambda: len(found := values(broker, "hot-devices")) > 1 and found, "two") == ["p1", "p3"]
         changed = (folder / "function_app.py").read_text().replace("> 30", "> 20")
         (folder / "function_app.py").write_text(changed)
-        until(lambda: said.count("pick_hot: reads fn-telemetry") == 2)
+        awaited(lambda: said.count("pick_hot: reads fn-telemetry") == 2, lambda: said)
         send(broker, [told("p4", 25.0)])
-        assert until(lambda: values(broker, "hot-devices")[2:]) == ["p4"]
+        assert awaited(lambda: values(broker, "hot-devices")[2:], "one more") == ["p4"]
 
 
 def test_triggers_outputs_retries_and_limits(tmp_path: Path, broker: str) -> None:
@@ -158,10 +150,10 @@ def test_triggers_outputs_retries_and_limits(tmp_path: Path, broker: str) -> Non
     record is taken; batches, queues, timers and requests come in and go out."""
     folder, port = app_in(tmp_path / "app", APP), free_port()
     with running(broker, folder, limits=Limits(3.0, 300), port=port) as said:
-        until(lambda: any(each.startswith("put: http") for each in said))
+        awaited(lambda: any(each.startswith("put: http") for each in said), lambda: said)
         put(broker, "fn-many", "one", "bad", "two")
         put(broker, "fn-trouble", "fail", "second", "hang", "eat", "leave", "good")
-        until(lambda: values(broker, "fn-ticks"))
+        awaited(lambda: values(broker, "fn-ticks"), "a tick")
         request = urllib.request.Request(f"http://127.0.0.1:{port}/api/things/7", b'{"x": 1}', {"x-sent": "s"})
         with urllib.request.urlopen(request) as answer:
             assert (answer.status, answer.read(), answer.headers["X-Seen"]) == (201, b"made", "s")
@@ -169,7 +161,7 @@ def test_triggers_outputs_retries_and_limits(tmp_path: Path, broker: str) -> Non
         request.full_url += "?fail=1"
         with pytest.raises(urllib.error.HTTPError, match="500"):
             urllib.request.urlopen(request)
-        until(lambda: len(values(broker, "fn-done")) == 4)
+        awaited(lambda: len(values(broker, "fn-done")) == 4, lambda: values(broker, "fn-done"))
     assert sorted(values(broker, "fn-done")) == ["good 0 None", "second 1 None", "took one", "took two"]
     letters = {value.decode(): letter for letter, value in read_dead_letters(broker)}
     assert sorted(letters) == ["bad", "eat", "fail", "hang", "leave"]

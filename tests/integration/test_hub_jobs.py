@@ -1,6 +1,5 @@
 """Jobs, configurations and Plug and Play twins as the unmodified client `azure-iot-hub` speaks with the hub."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from msrest.exceptions import HttpOperationError
 
 from hub.methods import MethodCall
 from hub.registry.identities import Identity, create
+from tests.support.awaiting import awaited
 from tests.support.hub_service import Service, serving
 
 
@@ -32,11 +32,12 @@ def add(service: Service, *names: str) -> None:
 
 def ended(jobs: Any, job_id: str) -> Any:
     """The job once it ended; the runner works in the server's thread."""
-    deadline = time.monotonic() + 60
-    while (found := jobs.get_scheduled_job(job_id)).status in ("queued", "running", "scheduled"):
-        assert time.monotonic() < deadline, found.status
-        time.sleep(0.1)
-    return found
+
+    def found() -> Any:
+        job = jobs.get_scheduled_job(job_id)
+        return None if job.status in ("queued", "running", "scheduled") else job
+
+    return awaited(found, f"the end of job {job_id}")
 
 
 def test_a_job_changes_the_twins_of_a_thousand_devices(service: Service) -> None:

@@ -1,6 +1,5 @@
 """A Kafka whose topics somebody else has made: they are read, compared and named, never changed."""
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +12,7 @@ from ingestion.checks import check_topics
 from lake.storage.spark_commits import newest_commit
 from runtime.settings import Settings
 from tests.conftest import empty_topics
+from tests.support.awaiting import awaited
 from tests.support.landing import reading, registered, rows, run_tick, send
 
 pytestmark = pytest.mark.every_reader
@@ -30,15 +30,11 @@ def theirs(settings: Settings) -> Iterator[Settings]:
     for deletion in admin.delete_topics(["telemetry", "lifecycle"], operation_timeout=60).values():
         deletion.result()
     topics = [NewTopic("telemetry", 3, 1, config=SETTINGS), NewTopic("lifecycle", 1, 1, config=COMPACTED)]
-    deadline = time.monotonic() + 60
-    while {"telemetry", "lifecycle"} & set(admin.list_topics(timeout=60).topics):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    names = {"telemetry", "lifecycle"}
+    awaited(lambda: not names & set(admin.list_topics(timeout=60).topics), "the end of the deleted topics")
     for creation in admin.create_topics(topics).values():
         creation.result()
-    while not {"telemetry", "lifecycle"} <= set(admin.list_topics(timeout=60).topics):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    awaited(lambda: names <= set(admin.list_topics(timeout=60).topics), "the new topics")
     yield settings
     empty_topics(settings.kafka_bootstrap)
 

@@ -1,7 +1,6 @@
 """Push over a real server, asked by SignalR's own client and by the protocol's messages."""
 
 import json
-import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from runtime.settings import load_settings
 from serving.access.api_keys import ApiKeys
 from serving.access.scopes import parse_scopes
 from streams.output_topics import ALERTS, LATEST, WINDOWS, ensure_output_topics
+from tests.support.awaiting import awaited
 from tests.support.node_clients import run_script
 from tests.support.served_gold import publish, rows_of, served
 
@@ -160,9 +160,7 @@ def test_hot_values_are_answered_by_revision_and_scope(pushing: tuple[str, str, 
     north = get(address, keys["north"], "/v1/hot/latest?metric_name=temperature")["data"]
     assert [row["device_id"] for row in north] == ["hot-1"]
     path = "/v1/hot/minutes?device_id=hot-1&metric_name=temperature"
-    deadline = time.monotonic() + _WAIT_S
-    while not (found := get(address, keys["north"], path)["data"]):
-        assert time.monotonic() < deadline
+    found = awaited(lambda: get(address, keys["north"], path)["data"], "the minute")
     assert [(row["minute_at"][11:16], row["revision"], row["value_mean"]) for row in found] == [("05:03", 2, 1.5)]
 
 

@@ -3,7 +3,6 @@
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 from threading import Event, Thread
 
@@ -13,6 +12,7 @@ from azure.servicebus.exceptions import ServiceBusError
 from runtime.settings import inherited_environment
 from serving.queues.queue_administration import shown_messages
 from serving.queues.queue_store import opened_store
+from tests.support.awaiting import awaited
 from tests.support.queue_server import QueueServer
 
 KILLS = 6
@@ -79,18 +79,19 @@ def test_killed_amid_sends_and_receives(tmp_path: Path) -> None:
     try:
         for _ in range(KILLS):
             before = (sender.acknowledged, len(receiver.settled))
-            deadline = time.monotonic() + 60
-            while sender.acknowledged < before[0] + 20 or len(receiver.settled) < before[1] + 10:
-                assert time.monotonic() < deadline, (sender.acknowledged, len(receiver.settled))
-                time.sleep(rng.uniform(0.01, 0.05))
+            awaited(
+                lambda before=before: sender.acknowledged >= before[0] + 20 and len(receiver.settled) >= before[1] + 10,
+                lambda: (sender.acknowledged, len(receiver.settled)),
+                every_s=rng.uniform(0.01, 0.05),
+            )
             server.kill()
             server.start()
         stop_sending.set()
         sender.join(60)
-        deadline = time.monotonic() + 60
-        while {str(number) for number in range(sender.acknowledged)} - {each for _, each in receiver.received}:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        awaited(
+            lambda: {str(number) for number in range(sender.acknowledged)} <= {each for _, each in receiver.received},
+            "what was acknowledged",
+        )
     finally:
         stop_sending.set()
         stop_receiving.set()

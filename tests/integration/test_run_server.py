@@ -1,8 +1,7 @@
 """The run server and the launcher: runs that begin as a fork, and what becomes of those that are ended."""
 
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from runtime.private_files import socket_path
 from runtime.process_ids import ProcessId
 from runtime.process_records import ProcessRecord
 from runtime.settings import Settings
+from tests.support.awaiting import awaited
 
 _LIMIT_S = 90.0
 
@@ -58,14 +58,6 @@ def launched(instance: DagsterInstance) -> DagsterRun:
     return made
 
 
-def awaited(is_so: Callable[[], bool]) -> None:
-    """Wait until it is so; another process does it."""
-    deadline = time.monotonic() + _LIMIT_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def status(instance: DagsterInstance, run: DagsterRun) -> DagsterRunStatus:
     """How a run is doing."""
     found = instance.get_run_by_id(run.run_id)
@@ -75,7 +67,10 @@ def status(instance: DagsterInstance, run: DagsterRun) -> DagsterRunStatus:
 
 def waiting(instance: DagsterInstance, run: DagsterRun) -> psutil.Process:
     """The process of a run that waits for the lease, as its log says."""
-    awaited(lambda: any(entry.user_message.startswith("waiting: ") for entry in instance.all_logs(run.run_id)))
+    awaited(
+        lambda: any(entry.user_message.startswith("waiting: ") for entry in instance.all_logs(run.run_id)),
+        "that it waits",
+    )
     (process,) = run_processes(instance)
     return process
 
@@ -87,10 +82,10 @@ def test_a_run_is_a_fork_and_comes_to_its_end(home: Settings, instance: DagsterI
     with writer_lease(home, "test"):
         run = launched(instance)
         assert waiting(instance, run).ppid() == server.pid
-    awaited(lambda: status(instance, run) is DagsterRunStatus.SUCCESS)
+    awaited(lambda: status(instance, run) is DagsterRunStatus.SUCCESS, "its end")
     again = launched(instance)
-    awaited(lambda: status(instance, again) is DagsterRunStatus.SUCCESS)
-    awaited(lambda: not psutil.Process(server.pid).children())  # its spare dbt neither
+    awaited(lambda: status(instance, again) is DagsterRunStatus.SUCCESS, "the end of the other")
+    awaited(lambda: not psutil.Process(server.pid).children(), "the end of its spare dbt")  # its spare dbt neither
 
 
 def test_a_run_can_be_terminated(home: Settings, instance: DagsterInstance) -> None:
@@ -114,7 +109,7 @@ def test_a_run_whose_process_was_killed_is_found(home: Settings, instance: Dagst
         assert started is not None
         assert instance.run_launcher.check_run_worker_health(started).status is WorkerStatus.RUNNING
         process.kill()
-        awaited(lambda: not process.is_running())
+        awaited(lambda: not process.is_running(), "its end")
         assert instance.run_launcher.check_run_worker_health(started).status is WorkerStatus.FAILED
         assert end_abandoned(instance) == [run.run_id]
 
@@ -147,6 +142,9 @@ def test_who_only_looks_starts_no_run(home: Settings) -> None:
     assert server is not None
     assert accepts(server.address)
     assert ask(home, "no-such-run")  # answered after that look, by a process that says so in the log and ends
-    awaited(lambda: "There is no run no-such-run" in processes.log_path(home, programs.RUN_SERVER).read_text())
+    awaited(
+        lambda: "There is no run no-such-run" in processes.log_path(home, programs.RUN_SERVER).read_text(),
+        "the line in its log",
+    )
     elsewhere = Settings(home=Path("/nowhere"), lake_uri="/nowhere/lake")
     assert ask(elsewhere, "no-such-run") is None

@@ -25,6 +25,7 @@ from runtime.settings import Settings, load_settings
 from streams.declarations import load_declarations
 from streams.loop import LoopOptions, run_loop
 from streams.output_topics import ALERTS, WINDOWS, ensure_output_topics
+from tests.support.awaiting import awaited
 from tests.support.landing import reading, registered, send
 from tests.support.streams_faults import committed
 from wire.envelope import Message
@@ -202,11 +203,11 @@ def add_partition(bootstrap: str) -> None:
 
 
 def until(homes: list[Home], is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _WAIT_S
-    while not is_so():
-        assert time.monotonic() < deadline, difference(*homes)
+    def quietly() -> bool:
         assert not said(homes[1]).read_text()
-        time.sleep(0.5)
+        return is_so()
+
+    awaited(quietly, lambda: difference(*homes), every_s=0.5)
 
 
 def difference(loop: Home, spark: Home) -> str:

@@ -12,7 +12,7 @@ from runtime.process_family import ask_each, command_line, family
 from runtime.processes import running_processes
 from runtime.settings import Settings
 from runtime.spark.connect_server import running_spark, spark_on_demand
-from tests.support.running_lakehouse import wait_for
+from tests.support.awaiting import awaited
 
 _QUICK = "-XX:TieredStopAtLevel=1"
 
@@ -35,7 +35,7 @@ def test_both_start_together_are_what_the_block_finds_and_end_with_it(tmp_path: 
     home = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"), spark="local[2]", ingest_engine="spark")
     with started_ahead(home, ["pipeline.gate.validation"]):
         assert "pipeline.gate.validation" in sys.modules
-        wait_for(lambda: _have_begun(home), 60, lambda: "they have not begun")
+        awaited(lambda: _have_begun(home), lambda: "they have not begun", limit_s=60)
         with running_broker(home):
             answered_at = time.time()
             with running_spark(home):

@@ -15,7 +15,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from tests.support.running_lakehouse import Lakehouse, ended_lakehouse, wait_for
+from tests.support.awaiting import awaited
+from tests.support.running_lakehouse import Lakehouse, ended_lakehouse
 
 _START_S = 300
 _END_S = 120
@@ -31,7 +32,9 @@ def lakehouse(tmp_path: Path) -> Iterator[Lakehouse]:
 def kill(process: psutil.Process) -> None:
     process.kill()
     # to those who are not its parent a killed program may be a zombie for a while
-    wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, _END_S, lambda: process)
+    awaited(
+        lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, lambda: process, limit_s=_END_S
+    )
 
 
 def status_of(url: str, method: str = "GET", body: str | None = None, **headers: str) -> int:
@@ -95,7 +98,7 @@ def test_up_runs_all_of_it_until_ctrl_c(lakehouse: Lakehouse) -> None:
         assert names == {"broker", "code-server", "daemon", "run-server", "simulator", "spark", "up", "webserver"}
         return sum(each["high"] for each in status["partitions"] if each["topic"] == "telemetry")
 
-    wait_for(lambda: sent() >= 3, _START_S, lambda: "the simulator has sent nothing")
+    awaited(lambda: sent() >= 3, lambda: "the simulator has sent nothing", limit_s=_START_S)
 
     process.send_signal(signal.SIGINT)
     assert process.wait(_END_S) == 0
@@ -112,7 +115,7 @@ def test_detached_and_taken_over(lakehouse: Lakehouse) -> None:
     process = lakehouse.up()
     assert lakehouse.said().startswith("Starting Dagster's daemon …\nAll of it answers")
     kill(lakehouse.record("daemon"))
-    wait_for(lambda: "The daemon has ended" in lakehouse.said(), _END_S, lakehouse.said)
+    awaited(lambda: "The daemon has ended" in lakehouse.said(), lakehouse.said, limit_s=_END_S)
     assert str(lakehouse.home / "logs" / "daemon.log") in lakehouse.said()
     assert lakehouse.run("down").stdout == "Stopped.\n"
     assert process.wait(_END_S) == 1
@@ -123,7 +126,7 @@ def test_down_stops_what_a_killed_up_has_left(lakehouse: Lakehouse) -> None:
     """When `up` and a program with children of its own are killed, `down` finds those children too."""
     process = lakehouse.starting("up", until="Starting Spark")
     code_server = lakehouse.record("code-server")
-    wait_for(lambda: bool(code_server.children()), _END_S, lakehouse.processes)
+    awaited(lambda: bool(code_server.children()), lakehouse.processes, limit_s=_END_S)
     children = code_server.children(recursive=True)
     process.kill()
     process.wait()

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from hub.registry.identities import Identity, create
 from hub.registry.tenants import DEFAULT_TENANT
 from runtime.ports import is_port_open
 from runtime.settings import Settings
+from tests.support.awaiting import awaited
 from tests.support.hub_server import PORT, own_address
 from wire import sas
 
@@ -43,12 +43,9 @@ class HubProgram:
     def start(self) -> None:
         """Start, and wait until connections are taken."""
         command = [sys.executable, "-m", "tests.support.hub_program", str(self.home), self.bootstrap, self.address]
-        self.process = subprocess.Popen(command)
-        deadline = time.monotonic() + 30
-        while not is_port_open(self.address, PORT):
-            assert self.process.poll() is None, "the hub ended"
-            assert time.monotonic() < deadline, "the hub takes no connections"
-            time.sleep(0.02)
+        process = self.process = subprocess.Popen(command)
+        awaited(lambda: is_port_open(self.address, PORT) or process.poll() is not None, "the hub", every_s=0.02)
+        assert process.poll() is None, "the hub ended"
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -6,7 +6,6 @@ Belongs here: what several tests of queues share: starting it, killing it, and t
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from runtime.settings import Settings, inherited_environment, load_settings
 from serving.queues.queue_administration import KEY_NAME
 from serving.queues.queue_entities import QUEUE, SUBSCRIPTION, EntityOptions, create, create_subscription
 from serving.queues.queue_store import opened_store
+from tests.support.awaiting import awaited
 
 
 @dataclass
@@ -61,12 +61,10 @@ class QueueServer:
 
     def await_connections(self) -> None:
         """Of `process`."""
-        assert self.process is not None
-        deadline = time.monotonic() + 30
-        while not accepts(f"127.0.0.1:{self.port}"):
-            assert self.process.poll() is None, "the queues' process has ended"
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        process = self.process
+        assert process is not None
+        awaited(lambda: accepts(f"127.0.0.1:{self.port}") or process.poll() is not None, "the queues", every_s=0.02)
+        assert process.poll() is None, "the queues' process has ended"
 
     def kill(self) -> None:
         """As a power cut."""

@@ -7,14 +7,14 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from runtime.process_family import ask_each, command_line, processes_of
+from tests.support.awaiting import awaited
 from tests.support.warm import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +56,7 @@ class Lakehouse:
             process = subprocess.Popen(
                 [*COMMAND, *arguments], env=self.environment, stdout=file, stderr=subprocess.STDOUT, text=True
             )
-        wait_for(lambda: until in self.said() or process.poll() is not None, _START_S, self.said)
+        awaited(lambda: until in self.said() or process.poll() is not None, self.said, limit_s=_START_S)
         assert process.poll() is None, self.said()
         return process
 
@@ -72,11 +72,3 @@ class Lakehouse:
         """Every process that has this home in its environment."""
         commands = ask_each(processes_of(self.home), command_line)
         return [f"{process.pid} {command[:200]}" for process, command in commands.items()]
-
-
-def wait_for(is_so: Callable[[], bool], seconds: float, otherwise: Callable[[], object]) -> None:
-    """Wait until something is so; else fail with what `otherwise` says."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, otherwise()
-        time.sleep(0.2)

@@ -5,7 +5,6 @@ Belongs here: gold by hand and starting `python -m serving`. What is asked of it
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICES, SITE_DAYS
 from runtime.ports import free_port, is_port_open
 from runtime.settings import Settings, inherited_environment
+from tests.support.awaiting import awaited
 from tests.support.small_lake import arrow_table
 
 START = datetime(2026, 11, 18, tzinfo=UTC)
@@ -77,11 +77,8 @@ def served(home: Path, more: Mapping[str, str] | None = None) -> Iterator[str]:
     environment = inherited_environment({"LAKEHOUSE_HOME": str(home), **(more or {})})
     process = subprocess.Popen([sys.executable, "-m", "serving", str(port)], env=environment)
     try:
-        deadline = time.monotonic() + 60
-        while not is_port_open("127.0.0.1", port):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        awaited(lambda: is_port_open("127.0.0.1", port) or process.poll() is not None, "the server")
+        assert process.poll() is None
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -33,6 +33,7 @@ from runtime.settings import Settings, load_settings
 from streams import loop
 from streams.__main__ import main
 from streams.output_topics import ALERTS, LATEST, WINDOWS, ensure_output_topics
+from tests.support.awaiting import awaited
 from tests.support.committed import committed_records
 from tests.support.landing import reading, registered, send
 from wire.envelope import ID, Message
@@ -141,11 +142,12 @@ class Trial:
         number = self.draw.randrange(1, 3)
         code = f"from tests.support.streams_faults import run_killed; run_killed({place!r}, {number})"
         process = self.started(code)
-        deadline = time.monotonic() + _WAIT_S
-        while process.poll() is None:
-            assert time.monotonic() < deadline, "it does not come to where it ends itself"
+
+        def has_ended() -> bool:
             self.send(3)
-            time.sleep(0.3)
+            return process.poll() is not None
+
+        awaited(has_ended, "where it ends itself", every_s=0.3)
         assert process.returncode == -signal.SIGKILL
         self.open_when_killed[place] += has_open_transaction(self.bootstrap)
 

@@ -17,6 +17,7 @@ from runtime.errors import PlatformError
 from runtime.process_ids import ProcessId
 from runtime.process_records import ProcessRecord
 from runtime.settings import Settings
+from tests.support.awaiting import awaited
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 # a command that starts the program, says so, and waits until it is ended
@@ -213,9 +214,9 @@ def test_program_of_a_killed_command_is_used_and_ended_by_the_next(home: Setting
         command.kill()
     with processes.running(home, "nap", _starter(home)) as record:
         assert record.pid == pid
-    deadline = time.monotonic() + 60
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
+    awaited(
+        lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, "the program's end"
+    )
     assert processes.running_processes(home) == []
 
 
