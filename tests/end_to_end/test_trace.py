@@ -34,7 +34,6 @@ def key_of(table: str, row: dict[str, Any]) -> dict[str, str]:
     return {name: row[name].isoformat() if hasattr(row[name], "isoformat") else str(row[name]) for name in declared.key}
 
 
-@pytest.mark.timeout(600)
 def test_messages_and_figures_lead_to_each_other(settings: Settings) -> None:
     """Up to every row that a message counts in and down again; else the reason why it counts in none."""
     assert settings.kafka_bootstrap is not None

@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import known_models
@@ -78,7 +77,6 @@ def kill_at(settings: Settings, step: str) -> None:
     assert said is not None, f"it ended with {process.returncode} and never came to {step!r}"
 
 
-@pytest.mark.timeout(600)
 def test_upkeep_keeps_what_is_pinned_and_erasure_keeps_nothing(settings: Settings, spark: SparkSession) -> None:
     """Upkeep moves no figure of the kept publication; erasure leaves no byte that names the device, and all others'."""
     assert settings.kafka_bootstrap is not None

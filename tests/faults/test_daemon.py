@@ -138,7 +138,6 @@ CASES = (
 )
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_daemon(case: Case, half: Scene, home: Path, invariants: Invariants) -> None:
     """What the case says holds."""

@@ -42,11 +42,11 @@ def connection(tmp_path: Path) -> Iterator[tuple[HTTPConnection, dict[str, str]]
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
         thread.start()
         _, key = ApiKeys(settings).create("k", parse_scopes(["read"]), datetime.now(UTC))
-        asking = HTTPConnection("127.0.0.1", listening.getsockname()[1], timeout=30)
+        asking = HTTPConnection("127.0.0.1", listening.getsockname()[1], timeout=120)
         yield asking, {"X-Api-Key": key}
         asking.close()
         server.should_exit = True
-        thread.join(30)
+        thread.join(120)
 
 
 def test_each_answer_says_it(connection: tuple[HTTPConnection, dict[str, str]]) -> None:

@@ -59,7 +59,6 @@ def naming(folder: Path) -> list[str]:
     return [str(path) for path in sorted(folder.rglob("*")) if path.is_file() and mentions.in_bytes(path.read_bytes())]
 
 
-@pytest.mark.timeout(600)
 def test_a_device_is_erased_from_the_launchpad(settings: Settings, spark: SparkSession) -> None:
     """Nothing is done without the word that it cannot be undone; then the device leaves gold, which is still what
     bronze gives, the run says what was done, and neither its config nor any file of Dagster names the device."""

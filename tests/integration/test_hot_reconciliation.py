@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Any
 
-import pytest
 from confluent_kafka import Producer
 from dagster import DagsterInstance
 from pyspark.sql import SparkSession
@@ -84,7 +83,6 @@ def faults(minute: datetime) -> list[Any]:
     return messages
 
 
-@pytest.mark.timeout(600)
 def test_every_difference_has_a_cause(spark: SparkSession, settings: Settings) -> None:
     """Late, doubled, broken and wrongly clocked readings and a device registered afterwards: no minute is unexplained.
     A doctored figure is: the step, the check and the status name it."""

@@ -75,7 +75,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
         pytest.skip("this user may not listen on port 443")
 
 
-@pytest.mark.timeout(400)
 def test_the_node_service_client_finds_what_it_knows(node_folder: Path, service: Service) -> None:
     """Create and conflict, twin and stale etag, query by pages, method, job and delete, each as IoT Hub answers."""
     service.devices.online.add("node-1")

@@ -25,7 +25,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def ask(service: Service, method: str, path: str, body: bytes | None, token: str = "") -> tuple[int, bytes]:
     context = ssl.create_default_context(cafile=str(service.root))
-    connection = http.client.HTTPSConnection(service.host, context=context, timeout=30)
+    connection = http.client.HTTPSConnection(service.host, context=context, timeout=120)
     connection.request(method, path, body, {"Authorization": token} if token else {})
     answer = connection.getresponse()
     read = answer.read()

@@ -72,7 +72,6 @@ def select(settings: Settings, sql: str) -> list[dict[str, Any]]:
         return rows_of(reader, sql)
 
 
-@pytest.mark.timeout(600)
 def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, settings: Settings) -> None:
     """Late data before a boundary makes the hour after it stale too; what is published is what plain Python and a
     rebuild of everything come to; a message leads to both hours, an hour to its messages; doctored gold is found."""
@@ -161,7 +160,6 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
     assert [each.table for each in result.comparisons if not each.is_same] == ["gold.counter_hours"]
 
 
-@pytest.mark.timeout(600)
 def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, settings: Settings) -> None:
     """Hours of a day that were published before its counter, state and gauge were declared are built again with the
     day, those of other days are not; of such a day late data is held until somebody backfills it."""

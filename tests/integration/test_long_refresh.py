@@ -4,7 +4,6 @@ import os
 import signal
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from pyspark.sql import SparkSession
 
 from dagster_project.runs.in_process import run_job
@@ -40,7 +39,6 @@ def refreshing(settings: Settings) -> None:
         raise SystemExit(_INTERRUPTED) from None
 
 
-@pytest.mark.timeout(600)
 def test_an_interruption_keeps_what_was_published(settings: Settings, spark: SparkSession) -> None:
     """After SIGINT amid a refresh its first portion stands, and is verified as such; the rest is stale, and the next
     refresh comes to what one alone would have: three silences, of which readers see each hour."""

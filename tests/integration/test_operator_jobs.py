@@ -60,7 +60,6 @@ def output(result: ExecuteInProcessResult, step: str) -> dict[str, object]:
     return {name: each.value for name, each in event.step_output_data.metadata.items()}
 
 
-@pytest.mark.timeout(300)
 def test_a_held_slice_is_released_from_the_launchpad(tmp_path: Path) -> None:
     """What is not held and what has no reason is refused in the words of the command, and with another writer's name;
     a held hour is published with its reason, and the run says so."""

@@ -50,7 +50,6 @@ def _packs() -> list[Message]:
     ]  # fmt: skip
 
 
-@pytest.mark.timeout(600)
 def test_packs_are_readings_each_counted_once(spark: SparkSession, settings: Settings) -> None:
     """Every message of a pack is in one table, the pack is unpacked, the gate's sums meet, and a rebuild beside the
     lake comes to the same; a device that is registered later has its packs judged again."""
@@ -94,7 +93,6 @@ def test_packs_are_readings_each_counted_once(spark: SparkSession, settings: Set
     assert verification.is_same
 
 
-@pytest.mark.timeout(600)
 def test_a_message_of_a_pack_is_traced(spark: SparkSession, settings: Settings) -> None:
     """By the place of its pack and its number; the pack says where its messages are."""
     assert settings.kafka_bootstrap is not None

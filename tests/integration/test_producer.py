@@ -50,7 +50,7 @@ class Landed:
         try:
             consumer.assign([TopicPartition(*place, self.starts[place]) for place in todo])
             while len(messages) < sum(todo.values()):
-                batch = consumer.consume(min(1000, sum(todo.values()) - len(messages)), timeout=30)
+                batch = consumer.consume(min(1000, sum(todo.values()) - len(messages)), timeout=120)
                 assert batch
                 assert not [message for message in batch if message.error()]
                 messages += batch

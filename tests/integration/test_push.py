@@ -20,7 +20,7 @@ from tests.support.awaiting import awaited
 from tests.support.node_clients import run_script
 from tests.support.served_gold import publish, rows_of, served
 
-_WAIT_S = 30
+_WAIT_S = 120
 _SCRIPT = """
 const signalr = require('@microsoft/signalr');
 const [address, key] = process.argv.slice(1);

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Any
 
-import pytest
 from click.testing import CliRunner
 from pyspark.sql import SparkSession
 
@@ -155,7 +154,6 @@ def test_a_message_is_scored_by_what_is_promoted(settings: Settings) -> None:
     assert (corrected["model_version"], corrected["is_correction"], corrected["revision"]) == (2, True, 7)
 
 
-@pytest.mark.timeout(600)
 def test_what_is_scored_is_what_would_be_trained_on(spark: SparkSession, settings: Settings) -> None:
     """Of the same messages, gold gives the very features that were scored, to six digits."""
     bootstrap = settings.kafka_bootstrap or ""

@@ -39,7 +39,7 @@ class Server:
 
     def ask(self, path: str, key: str | None = "all", **headers: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of a GET."""
-        connection = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=30)
+        connection = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=120)
         bearer = {} if key is None else {"Authorization": f"Bearer {self.keys.get(key, key)}"}
         connection.request("GET", path, headers=bearer | {n.replace("_", "-"): v for n, v in headers.items()})
         answer = connection.getresponse()

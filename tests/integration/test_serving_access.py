@@ -62,7 +62,7 @@ def test_a_user_of_the_provider_reads_by_tls(tmp_path: Path, provider: str) -> N
     def ask(claims: dict[str, Any]) -> tuple[int, Any]:
         token = token_of(provider, claims)
         trusted = ssl.create_default_context(cafile=str(certificate))
-        connection = http.client.HTTPSConnection("localhost", port, timeout=30, context=trusted)
+        connection = http.client.HTTPSConnection("localhost", port, timeout=120, context=trusted)
         connection.request("GET", "/v1/devices", headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         body = json.loads(answer.read())

@@ -17,7 +17,7 @@ from streams.loop import LoopOptions, run_loop
 from streams.output_topics import ALERTS, LATEST, WINDOWS, ensure_output_topics
 from tests.support.landing import reading, registered, send
 
-_WAIT_S = 60
+_WAIT_S = 150
 _RULES = """
 rules:
   too_hot:

@@ -39,7 +39,7 @@ def kill(process: psutil.Process) -> None:
 
 def status_of(url: str, method: str = "GET", body: str | None = None, **headers: str) -> int:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=120)
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, f"{parts.path or '/'}?{parts.query}", body, names)
     return connection.getresponse().status
@@ -48,7 +48,7 @@ def status_of(url: str, method: str = "GET", body: str | None = None, **headers:
 def visit(url: str) -> str:
     """Open the address that is printed, as a browser does; returns the cookie that it sets."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=120)
     connection.request("GET", f"/?{parts.query}")
     answer = connection.getresponse()
     assert (answer.status, answer.headers["location"]) == (303, "/")
@@ -61,7 +61,7 @@ def hears(url: str, **headers: str) -> bool:
         with connect(f"ws://{urlsplit(url).netloc}/graphql", subprotocols=[Subprotocol("graphql-ws")],
                      additional_headers=headers) as socket:  # fmt: skip
             socket.send('{"type": "connection_init", "payload": {}}')
-            return "connection_ack" in str(socket.recv(timeout=30))
+            return "connection_ack" in str(socket.recv(timeout=120))
     except InvalidStatus:
         return False
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import pytest
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import known_models
@@ -40,7 +39,6 @@ def pinned_file(settings: Settings, table: str, publication_id: int) -> Path:
     return Path(table_uri(settings, table)) / sorted(opened.get_add_actions(flatten=True)["path"].to_pylist())[0]
 
 
-@pytest.mark.timeout(600)
 def test_what_was_changed_by_hand_is_found(spark: SparkSession, settings: Settings) -> None:
     """A publication and the one after late data are both what bronze gives; a byte, a value, a part and a whole file
     that are changed in gold are each found, in the publication that pins them."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-_WAIT_S = 60.0
+_WAIT_S = 150.0
 
 
 @contextmanager

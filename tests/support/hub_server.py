@@ -73,7 +73,7 @@ class TestHub:
 
     def run(self, work: Any) -> Any:
         """Run a coroutine on the hub's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def running_hub(home: Path, bootstrap: str, address: str = "", **options: Any) -
 
     thread = threading.Thread(target=run, name="test-hub")
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     if isinstance(found[0], BaseException):
         raise found[0]
     parts, loop, stop = found
@@ -117,7 +117,7 @@ def running_hub(home: Path, bootstrap: str, address: str = "", **options: Any) -
         yield TestHub(settings, address, parts, loop)
     finally:
         loop.call_soon_threadsafe(stop.set)
-        assert ended.wait(30)
+        assert ended.wait(120)
         thread.join()
 
 

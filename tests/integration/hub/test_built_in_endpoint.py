@@ -89,13 +89,13 @@ def receiving(client: Any, partition: str, **how: Any) -> Iterator[Any]:
 
         def of(self, device_id: str, count: int) -> list[EventData]:
             with changed:
-                assert changed.wait_for(lambda: len(self._of(device_id)) >= count or errors, 20), len(got)
+                assert changed.wait_for(lambda: len(self._of(device_id)) >= count or errors, 60), len(got)
                 assert not errors, errors
                 return self._of(device_id)
 
         def failure(self) -> Exception:
             with changed:
-                assert changed.wait_for(lambda: errors, 20)
+                assert changed.wait_for(lambda: errors, 60)
                 return errors[0]
 
         def _of(self, device_id: str) -> list[EventData]:
@@ -269,7 +269,7 @@ def test_websockets_reach_it_on_the_hubs_one_port(hub: TestHub) -> None:
             got.put_nowait(event)
 
         task = asyncio.create_task(client.receive(hear, partition_id=home_of("eh-ws"), starting_position="-1"))
-        while device_of(event := await asyncio.wait_for(got.get(), 20)) != "eh-ws":
+        while device_of(event := await asyncio.wait_for(got.get(), 60)) != "eh-ws":
             pass
         await client.close()
         await task

@@ -63,7 +63,6 @@ def _connected(program: HubProgram, device: Identity) -> MqttDevice:
     return opened
 
 
-@pytest.mark.timeout(200)
 def test_sdk_devices_live_through_kills(tmp_path: Path, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Devices of the SDK that set message ids: each message is there; more than once only what the app sent again."""
     monkeypatch.setenv("SSL_CERT_FILE", "")

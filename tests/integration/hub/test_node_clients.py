@@ -80,7 +80,6 @@ def _desire(hub: TestHub, device_id: str, rate: int) -> None:
     hub.registry.write(lambda tx: change_twin(tx, device_id, "", patch, None)).result(10)
 
 
-@pytest.mark.timeout(400)
 def test_a_device_of_the_node_sdk_sends_and_has_a_twin_and_methods(hub: TestHub, broker: str) -> None:
     """A message with its properties, the twin both ways, a method's answer, and a cloud message that it completes."""
     device = hub.add_device("node-1")
@@ -103,7 +102,6 @@ def test_a_device_of_the_node_sdk_sends_and_has_a_twin_and_methods(hub: TestHub,
     assert hub.registry.take_cloud_message("node-1").result(10) is None
 
 
-@pytest.mark.timeout(400)
 def test_the_node_client_of_event_hubs_receives(hub: TestHub) -> None:
     """Partitions, the newest event of one, and every event of a device in its order."""
     device = hub.add_device("node-2")

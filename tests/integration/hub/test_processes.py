@@ -72,7 +72,6 @@ def refusal(error: pytest.ExceptionInfo[HttpOperationError]) -> str:
     return str(error.value.response.headers["iothub-errorcode"])
 
 
-@pytest.mark.timeout(120)
 def test_a_method_reaches_a_device_of_another_process(hubs: tuple[TestHub, TestHub]) -> None:
     """Its answer comes back; silence is a time-out; once the device has gone it is not online."""
     one, other = hubs
@@ -90,7 +89,6 @@ def test_a_method_reaches_a_device_of_another_process(hubs: tuple[TestHub, TestH
     assert refusal(gone) == "DeviceNotOnline"
 
 
-@pytest.mark.timeout(120)
 def test_a_method_waits_for_a_device_that_comes_to_another_process(hubs: tuple[TestHub, TestHub]) -> None:
     """Within its time to connect, wherever that is."""
     one, other = hubs
@@ -98,16 +96,15 @@ def test_a_method_waits_for_a_device_that_comes_to_another_process(hubs: tuple[T
     client.disconnect()
     while one.registry.read(lambda tx: holder_of(tx, "far-2")) is not None:
         time.sleep(0.01)
-    asked = MethodCall("far-2", "", "reboot", b"{}", 120, 5)
+    asked = MethodCall("far-2", "", "reboot", b"{}", 120, 60)
     answer = asyncio.run_coroutine_threadsafe(other.parts.sessions.invoke(asked), other.loop)
     # a turn of the loop later it waits
     other.run(asyncio.sleep(0))
     client.connect()
-    assert answer.result(30).status == 207
+    assert answer.result(120).status == 207
     client.shutdown()
 
 
-@pytest.mark.timeout(60)
 def test_a_process_that_was_killed_holds_nobody(hubs: tuple[TestHub, TestHub]) -> None:
     """A device whose process no longer beats is not online, at once."""
     one, other = hubs

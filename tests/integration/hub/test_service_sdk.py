@@ -45,7 +45,7 @@ def test_a_cloud_message_reaches_the_device_and_its_sender_hears_of_it(hub: Test
         got: asyncio.Queue[Message] = asyncio.Queue()
         client.on_message_received = got.put_nowait
         await asyncio.to_thread(_send, hub, "svc-1", "hello", {"iothub-ack": "full"})
-        message = await asyncio.wait_for(got.get(), 15)
+        message = await asyncio.wait_for(got.get(), 60)
         await client.shutdown()
         return message
 
