@@ -171,8 +171,8 @@ def _server_properties(data: Path, port: int, controller_port: int) -> str:
         "group.initial.rebalance.delay.ms": "0",
         "num.network.threads": "2",
         "num.io.threads": "4",
-        # no record of no content each half second, which tells other controllers that this one lives: there is none, and
-        # writing them is half of what an idle broker costs
+        # none of the empty records by which other controllers see that this one lives: there are no others, and writing
+        # them is half of what an idle broker costs
         "metadata.max.idle.interval.ms": "0",
         # the largest message of a topic may be smaller, never larger, than what the broker takes in at once
         "message.max.bytes": str(4 * 1024 * 1024),
