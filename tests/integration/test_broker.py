@@ -16,6 +16,7 @@ from runtime import processes
 from runtime.errors import LandingZoneError, PlatformError
 from runtime.kafka.broker import NAME, running_broker, start
 from runtime.settings import Settings
+from tests.support.awaiting import awaited
 
 
 @pytest.fixture
@@ -139,6 +140,7 @@ def test_a_topic_of_another_is_left_as_it_is(broker: str, home: Settings) -> Non
     assert made_by(ours).has(topic_id(broker, "again"))
     admin.delete_topics(["again"], operation_timeout=60)["again"].result()
     admin.create_topics([NewTopic("again", 1, 1)])["again"].result()
+    awaited(lambda: {"users", "again"} <= set(admin.list_topics(timeout=60).topics), "the new topics")
     assert not made_by(ours).has(topic_id(broker, "again"))
     before = [_configuration(admin, name) for name in ("users", "again")]
     ensure_topics(broker, (Topic("users", 3, 2), Topic("again", 3, 2)), made=made_by(ours))
