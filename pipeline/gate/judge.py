@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lake.records.verdicts import Verdict, input_version, record_verdicts, verdicts_at, with_earlier_releases
+from lake.records.verdicts import Failure, Verdict, input_version, record_verdicts, verdicts_at, with_earlier_releases
 from lake.slices import together
 from lake.storage.duckdb_connection import connect
 from lake.storage.page_checks import pages_checked
@@ -27,6 +27,7 @@ from pipeline.gate.suites import Suite, gold_suite, reading_suite, registry_suit
 from pipeline.run import Run
 from runtime.settings import Settings
 
+_Profile = tuple[Suite, pd.DataFrame]
 # so many slices that follow each other have a verdict each; more of them, as of a history, one together
 _SINGLY = 24
 
@@ -68,23 +69,20 @@ def judge_silver(
     Bronze is counted at `bronze_version`, up to the `ingest_id` that silver has come to. Staleness is
     judged of `newest_slice` alone, the newest that the lake has, when it is among `slices`.
     """
-    version, verdicts = input_version(inputs), list[Verdict]()
-
-    def judge(suite: Suite, profile: pd.DataFrame) -> None:
-        verdicts.extend(_verdicts(suite, profile, version, run))
-
+    judged = list[_Profile]()
     with pages_checked(run.settings, inputs, slices), connect(run.settings) as connection:
         silver = Silver(connection, run.settings, run.models, inputs, tuple(sorted(set(slices))))
         for table in UNSLICED_SILVER:
             if table.name in inputs:
-                judge(registry_suite(table), silver.registry(table))
+                judged.append((registry_suite(table), silver.registry(table)))
         if silver.slices:
             silver.prepare(bronze_version, up_to_ingest_id)
             for table in silver.reading_tables.values():
                 suite = reading_suite(table, run.models.values())
-                judge(suite, _with_staleness(silver.readings(table), suite, silver, table, newest_slice))
-            judge(slice_suite(), silver.whole_slices())
-    return _stored(run.settings, verdicts)
+                profile = _with_staleness(silver.readings(table), suite, silver, table, newest_slice)
+                judged.append((suite, profile))
+            judged.append((slice_suite(), silver.whole_slices()))
+    return _stored(run.settings, _verdicts(judged, input_version(inputs), run))
 
 
 def judge_gold(run: Run, candidates: Path) -> Judgement:
@@ -102,7 +100,7 @@ def judge_gold(run: Run, candidates: Path) -> Judgement:
 
         def judged(tables: Iterable[Table]) -> list[Verdict]:
             planned = [table for table in tables if plan.slices_of(table)]
-            return [v for t in planned for v in _verdicts(gold_suite(t), gold.profile(t), version, run)]
+            return _verdicts([(gold_suite(table), gold.profile(table)) for table in planned], version, run)
 
         sliced = with_earlier_releases(settings, judged((*HOURLY, *DAILY)))
         of_silver = [v for v in verdicts_at(settings, version).values() if v.table.startswith("silver.")]
@@ -123,12 +121,17 @@ def _with_staleness(
     return profile
 
 
-def _verdicts(suite: Suite, profile: pd.DataFrame, version: str, run: Run) -> list[Verdict]:
-    from pipeline.gate.validation import failures_of  # takes seconds to import, and only judging needs it
+def _verdicts(judged: Sequence[_Profile], version: str, run: Run) -> list[Verdict]:
+    from pipeline.gate.validation import all_failures  # takes seconds to import, and only judging needs it
 
+    found = zip(judged, all_failures(judged), strict=True)
+    return [verdict for each, failures in found for verdict in _of_table(each, failures, version, run)]
+
+
+def _of_table(judged: _Profile, failures: Mapping[str, tuple[Failure, ...]], version: str, run: Run) -> list[Verdict]:
+    suite, profile = judged
     rows = dict(zip(profile["slice"], map(int, profile["rows"]), strict=True))
     digest = suite.digest
-    failures = failures_of(suite, profile)
 
     def verdict(slices: Sequence[str]) -> Verdict:
         first, last = slices[0], None if len(slices) == 1 else slices[-1]

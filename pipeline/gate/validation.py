@@ -4,7 +4,7 @@ Belongs here: everything that touches Great Expectations. Importing this module 
 they judge and not at their top.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -25,7 +25,20 @@ with without("pyspark", "boto3", "botocore", lazy=("scipy.stats",)):
 from lake.records.verdicts import Failure
 from pipeline.gate.suites import Check, Suite
 
-_RESULT_FORMAT: dict[str, Any] = {"result_format": "COMPLETE", "unexpected_index_column_names": ["slice"]}
+_WHETHER: dict[str, Any] = {"result_format": "BOOLEAN_ONLY"}
+_WHERE: dict[str, Any] = {"result_format": "COMPLETE", "unexpected_index_column_names": ["slice"]}
+
+
+def all_failures(judged: Sequence[tuple[Suite, pd.DataFrame]]) -> list[dict[str, tuple[Failure, ...]]]:
+    """What `failures_of` says of each suite and its profile.
+
+    Whether anything fails is one expectation on all checks and slices of all of them: an expectation takes some 10 ms
+    of processor time, however little it looks at. Each check is asked by itself when that one does not pass.
+    """
+    compared = [_compared(check, profile) for suite, profile in judged for check in suite.checks]
+    if not compared or (all(pairs is not None for pairs in compared) and _is_within(compared)):
+        return [{} for _ in judged]
+    return [failures_of(suite, profile) for suite, profile in judged]
 
 
 def failures_of(suite: Suite, profile: pd.DataFrame) -> dict[str, tuple[Failure, ...]]:
@@ -47,12 +60,34 @@ def failures_of(suite: Suite, profile: pd.DataFrame) -> dict[str, tuple[Failure,
     return {slice_: tuple(failure for _, failure in sorted(each, key=lambda e: e[0])) for slice_, each in found.items()}
 
 
+def _compared(check: Check, profile: pd.DataFrame) -> pd.DataFrame | None:
+    """A check as pairs of an `observed` value and the `limit` that it is not to exceed; None if it is no such pairs."""
+    columns = [name for name in (check.observed, check.equals, *(check.only_from or ())[:1]) if name is not None]
+    if not all(name in profile and pd.api.types.is_numeric_dtype(profile[name].dtype) for name in columns):
+        return None
+    asked = profile if check.only_from is None else profile[profile[check.only_from[0]] >= check.only_from[1]]
+    observed = asked[check.observed]
+    if check.equals is None:
+        return pd.DataFrame({"observed": observed, "limit": check.at_most})
+    pairs = pd.DataFrame({"observed": observed, "limit": asked[check.equals]})
+    return pd.concat([pairs, pairs.rename(columns={"observed": "limit", "limit": "observed"})])
+
+
+def _is_within(compared: Iterable[pd.DataFrame | None]) -> bool:
+    pairs = pd.concat([each for each in compared if each is not None], ignore_index=True)
+    within = gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+        column_A="limit", column_B="observed", or_equal=True, ignore_row_if="neither"
+    )
+    found = _batch_definition().get_batch({"dataframe": pairs}).validate(within, result_format=_WHETHER)
+    return bool(found.success)
+
+
 def _failed(suite: Suite, profile: pd.DataFrame) -> Iterator[tuple[int, ExpectationValidationResult]]:
     """The checks that fail, by number. Whether one does is asked first, in 0.4 of the time of saying where."""
     every = range(len(suite.checks))
-    failing = [number for number, _ in _asked(suite, every, profile, {"result_format": "BOOLEAN_ONLY"})]
+    failing = [number for number, _ in _asked(suite, every, profile, _WHETHER)]
     if failing:
-        yield from _asked(suite, failing, profile, _RESULT_FORMAT)
+        yield from _asked(suite, failing, profile, _WHERE)
 
 
 def _asked(
