@@ -137,23 +137,33 @@ class SessionTable:
 
     async def invoke(self, call: MethodCall) -> MethodResult:
         """Call a method of a client that is connected to any process, or connects in time. Raises HubError."""
-        if self.is_connected(call.client):
-            return await self._invoke_here(call)
-        holder = self._forwarding.holder_of(call)
-        if holder is None and call.connect_within_s:
-            await self._wait_for(call)
-            holder = None if self.is_connected(call.client) else self._forwarding.holder_of(call)
-        if holder is not None:
-            return await self._forwarding.ask(holder, call)
+        until = time.monotonic() + call.connect_within_s
+        while not self.is_connected(call.client):
+            left_s = until - time.monotonic()
+            holder = self._forwarding.holder_of(call)
+            if holder is not None:
+                try:
+                    return await self._forwarding.ask(holder, call)
+                except HubError as error:
+                    # it may have left just now
+                    if error.code is not HubCode.DeviceNotOnline or left_s <= 0:
+                        raise
+            elif left_s <= 0:
+                break
+            else:
+                await self._wait_for(call.client, left_s)
         return await self._invoke_here(replace(call, connect_within_s=0))
 
-    async def _wait_for(self, call: MethodCall) -> None:
-        """Wait until the client has come, here or elsewhere, or its time is over."""
-        arrival = self._arrivals.setdefault(call.client, asyncio.Event())
+    async def _wait_for(self, client: str, seconds: float) -> None:
+        """Wait until the client may have come, here or elsewhere, or its time is over.
+
+        What the feed tells of another process may be long past: who was told looks again.
+        """
+        arrival = self._arrivals.setdefault(client, asyncio.Event())
         try:
-            await asyncio.wait_for(arrival.wait(), call.connect_within_s)
+            await asyncio.wait_for(arrival.wait(), seconds)
         except TimeoutError:
-            self._arrivals.pop(call.client, None)
+            self._arrivals.pop(client, None)
 
     def _has_come(self, client: str) -> None:
         waiting = self._arrivals.pop(client, None)
@@ -163,7 +173,7 @@ class SessionTable:
     async def _invoke_here(self, call: MethodCall) -> MethodResult:
         client = call.client
         if not self.is_connected(client) and call.connect_within_s:
-            await self._wait_for(call)
+            await self._wait_for(client, call.connect_within_s)
         session = self._of_client.get(client)
         if session is None or session.downlink is None or session.admitted is None:
             raise HubError(HubCode.DeviceNotOnline, f"{client!r} is not connected.")

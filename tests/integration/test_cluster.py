@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ingestion import executor_probe
 from ingestion.landing_topics import ensure_topics
 from lake.storage.lake_files import LakeFiles
 from pipeline.silver import bronze_portions
@@ -25,6 +26,8 @@ from tests.support.s3server import ACCESS_KEY, SECRET_KEY, running_s3_server
 from tests.support.spark_cluster import kill_with_children, running_master, running_worker
 
 AT = datetime(2025, 3, 1, tzinfo=UTC)
+# executors that can work are not told apart from others by how busy this machine is
+_UNHURRIED_S = 150.0
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,10 @@ def home(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[Sett
         )  # fmt: skip
 
 
-def test_a_cluster_takes_a_tick_when_its_machines_have_keys(home: Settings, tmp_path: Path) -> None:
-    """Without a worker, and with one that has no keys, a sentence says so within 30 s; with keys in a file of the
+def test_a_cluster_takes_a_tick_when_its_machines_have_keys(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a worker, and with one that has no keys, a sentence says so after 25 s; with keys in a file of the
     worker's all records reach silver, and no file of the home or the worker holds a secret."""
     address = home.kafka_address
     assert address is not None
@@ -56,6 +61,7 @@ def test_a_cluster_takes_a_tick_when_its_machines_have_keys(home: Settings, tmp_
         Path(str(home.spark_credentials)).write_text(
             f"[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
         )
+        monkeypatch.setattr(executor_probe, "LIMIT_S", _UNHURRIED_S)
         with running_worker(home.spark, tmp_path / "worker"):
             spark.range(0, 1, 1, 1).count()
             report = run_tick(spark, home)
@@ -71,6 +77,7 @@ def test_a_worker_that_is_killed_in_a_tick_changes_no_row(
     """Silver is judged on two workers, of which one dies in the midst; every row is as this machine judges it, and no
     file that the dead one left behind counts."""
     monkeypatch.setattr(bronze_portions, "RECORDS_A_TASK", 1)
+    monkeypatch.setattr(executor_probe, "LIMIT_S", _UNHURRIED_S)
     assert home.kafka_address is not None
     ensure_topics(home.kafka_address)
     Path(str(home.spark_credentials)).write_text(
@@ -120,4 +127,4 @@ def _is_told(work: object, sentence: str) -> None:
     began = time.monotonic()
     with pytest.raises(PlatformError, match=sentence):
         work()  # type: ignore[operator]
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < executor_probe.LIMIT_S + 30

@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from hub.api.service_app import build_app
 from hub.methods import MethodCall
+from hub.registry.change_feed import Change
 from hub.registry.connections import holder_of
 from hub.registry.identities import Identity
 from hub.registry.registry_tables import CONNECTIONS
@@ -101,6 +102,23 @@ def test_a_method_waits_for_a_device_that_comes_to_another_process(hubs: tuple[T
     # a turn of the loop later it waits
     other.run(asyncio.sleep(0))
     client.connect()
+    assert answer.result(120).status == 207
+    client.shutdown()
+
+
+def test_a_connection_of_the_past_ends_no_wait(hubs: tuple[TestHub, TestHub]) -> None:
+    """The feed may tell of a connection that is over: who waits for the device goes on waiting."""
+    one, other = hubs
+    device = one.add_device("far-4")
+
+    async def told(change: Change) -> None:
+        other.parts.sessions._changed(change)
+
+    asked = MethodCall("far-4", "", "reboot", b"{}", 120, 60)
+    answer = asyncio.run_coroutine_threadsafe(other.parts.sessions.invoke(asked), other.loop)
+    for epoch in (1, 2):
+        other.run(told(Change("connected", "far-4", "", {"instance": "gone", "epoch": epoch})))
+    client = connect(one, device)
     assert answer.result(120).status == 207
     client.shutdown()
 
