@@ -8,6 +8,7 @@ starts while something else is done, and a process that has imported dbt can for
 
 import gc
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
+from logging.handlers import RotatingFileHandler
 from typing import IO, Any, NoReturn
 
 from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
@@ -24,15 +27,24 @@ from pipeline.gold.absent_kinds import unneeded_models
 from pipeline.gold.dbt_manifest import read_manifest
 from runtime.collector import collect_seldom
 from runtime.errors import StepError
-from runtime.settings import Settings, inherited_environment, take_environment
+from runtime.settings import Settings, inherited_environment, load_settings, take_environment
 
-IMPORTED = ("dbt.cli.main", "dbt.task.run", "dbt.adapters.duckdb", "lake.storage.dbt_plugin", "sqlparse", "daff")
+IMPORTED = (
+    "dbt.cli.main",
+    "dbt.task.run",
+    "dbt.adapters.duckdb",
+    "lake.storage.dbt_plugin",
+    "sqlparse",
+    "daff",
+    "pipeline.gold.dbt_schemas",
+)
 """What `spare_dbt` wants to find imported."""
 
 # the folder that it runs in is on the path, so that dbt finds the plugin of `lake` with or without an installation
 _PROGRAM = "from pipeline.gold.dbt_process import serve; serve()"
-# what it does in detail is written to no log: those lines took it a tenth of its time
-_OPTIONS = ("--log-format", "json", "--log-level-file", "warn", "--no-populate-cache", "--no-write-json")
+# it writes no log of its own: it makes each line before it asks whether anyone wants it, which took a fifth of its
+# time. What is wanted `_tell` says
+_OPTIONS = ("--log-level", "none", "--log-level-file", "none", "--no-populate-cache", "--no-write-json")
 # not `build`: dbt's data tests ask of the same rows what the gate asks next, and are for those who change a model
 _BUILD = (*_OPTIONS, "run")
 
@@ -40,6 +52,7 @@ _BUILD = (*_OPTIONS, "run")
 # have carried something out of these hours
 _AFTER_HOLDING = ("--select", "stg_published_latest+", "stg_counter_increases+", "stg_state_parts+", "stg_gauge_spans+")
 
+_LOG_BYTES = 10_000_000
 _spare: "list[Dbt]" = []
 
 
@@ -129,6 +142,7 @@ def serve() -> NoReturn:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
+    import_module("pipeline.gold.dbt_schemas")
     collect_seldom()
     manifest = read_manifest()  # without one dbt reads the project when it has to build
     line = sys.stdin.readline()
@@ -137,12 +151,28 @@ def serve() -> NoReturn:
     order: dict[str, Any] = json.loads(line)
     take_environment(order["environment"])
     os.chdir(PROJECT_FOLDER)
-    done = dbtRunner(manifest=manifest).invoke(order["arguments"])
+    done = dbtRunner(manifest=manifest, callbacks=[_teller(load_settings())]).invoke(order["arguments"])
     # dbt would at exit, which a fork does not come to; a database that is left open has a log, and DuckDB 1.5 cannot
     # replay one in which types are made
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # of dbt-duckdb
     gc.collect()
     sys.exit(0 if done.success else 1)
+
+
+def _teller(settings: Settings) -> Callable[[Any], None]:
+    """What hears dbt's events: it says them, details aside, and writes warnings and errors to the log."""
+    from dbt_common.events.functions import msg_to_json
+
+    log = RotatingFileHandler(settings.log_folder / "dbt.log", maxBytes=_LOG_BYTES, backupCount=1, delay=True)
+
+    def tell(event: Any) -> None:
+        level = event.info.level
+        if level != "debug":
+            print(msg_to_json(event), flush=True)
+        if level in ("warn", "error"):
+            log.emit(logging.makeLogRecord({"msg": f"{event.info.ts.ToJsonString()} [{level}] {event.info.msg}"}))
+
+    return tell
 
 
 def keep_spare(settings: Settings) -> None:

@@ -388,7 +388,7 @@ def test_small_days_are_built_together(settings: Settings, monkeypatch: pytest.M
     readings = [reading("d1", moment, i, temperature_degc=float(i)) for i, moment in enumerate([*days, *unplanned])]
     versions = {THERMOSTATS.name: write(settings, THERMOSTATS, readings)}
     hours = {slice_of(moment): True for moment in days}
-    monkeypatch.setattr(dbt_process, "_BUILD", [{"warn": "debug"}.get(each, each) for each in dbt_process._BUILD])
+    monkeypatch.setattr(dbt_process, "_BUILD", [*dbt_process._OPTIONS, "--log-level-file", "debug", "run"])
     before = statements(settings)
     build_candidates(settings, plan(settings, hours, versions, days=[str(moment.date()) for moment in days]))
     assert picked(rows_of(settings, "device_hours"), "hour_at", "value_last") == [
