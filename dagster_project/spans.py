@@ -42,10 +42,18 @@ class Span:
         """
         if self.count == 1:
             return {"rows": self.rows}
-        # as JSON, since nobody reads it: the UI shows it on demand
-        which = {"which_slices": JsonMetadataValue(self.which)} if self.which else {}
-        told = f"{self.first} to {self.last}"
-        return {"rows_together": f"{self.rows:,}", "slices": told, "slice_count": f"{self.count:,}", **which}
+        return {"rows_together": f"{self.rows:,}", **_slices_of(self)}
+
+
+def _slices_of(span: Span) -> dict[str, str | JsonMetadataValue]:
+    # as JSON, since nobody reads it: the UI shows it on demand
+    which = {"which_slices": JsonMetadataValue(span.which)} if span.which else {}
+    return {"slices": f"{span.first} to {span.last}", "slice_count": f"{span.count:,}", **which}
+
+
+def together_told(slices: Sequence[str]) -> dict[str, str | JsonMetadataValue]:
+    """What one event on all of these slices, in order, tells of them, where their rows are not known any more."""
+    return _slices_of(Span(slices[0], slices[-1], len(slices), 0, _packed(slices)))
 
 
 def spans(rows: Mapping[Slice, int], slices: Iterable[Slice]) -> list[Span]:

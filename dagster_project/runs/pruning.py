@@ -5,9 +5,9 @@ Belongs here: which runs go, and taking them out of Dagster's SQLite files, whos
 whatever becomes of these files.
 
 Of a run that goes, the newest event of an asset's partition and the newest result of a check stay: these are what the
-UI shows of slices, and so does the newest event that speaks for a span. So what is kept follows the slices, not the
-runs. Of changes of freshness, which belong to no run, the newest of an asset stays. Upkeep gives the room that has
-become free back to the disk.
+UI shows of slices, and so does the newest event that speaks for a span; what was told more than KEPT_TOLD ago, upkeep
+tells together (see `settled_slices`). Of changes of freshness, which belong to no run, the newest of an asset stays.
+Upkeep gives the room that has become free back to the disk.
 """
 
 import json
@@ -22,10 +22,15 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.runs import SqliteRunStorage
 from sqlalchemy import text
 
+from dagster_project.runs.settled_slices import settle
+
 KEPT_RUNS = 300
 """So many finished runs are kept, and failed ones for KEPT_FAILURES."""
 
 KEPT_FAILURES = timedelta(days=7)
+KEPT_TOLD = timedelta(days=7)
+"""So long what was told of each slice is kept one by one."""
+
 _AT_ONCE = 50
 _WORTH_PAGES = 256
 _FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
@@ -58,6 +63,7 @@ def prune(instance: DagsterInstance, now: datetime, *, everything: bool = False)
         _delete(events, runs, gone)
     if everything:
         _forget_freshness(events)
+        settle(events, now - KEPT_TOLD)
         _shrink(Path(events.path_for_shard("index")))
         _shrink(Path(instance.root_directory) / "runs.db")
     return len(gone)
