@@ -68,6 +68,7 @@ KNOWN_VARIABLES = (
     *(setting.variable for setting in SETTINGS.values()),
     # set for dbt by the gold build
     "LAKEHOUSE_CANDIDATE_DB",
+    "LAKEHOUSE_HAS_PLAN",
 )
 
 

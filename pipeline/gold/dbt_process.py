@@ -114,7 +114,7 @@ def run_dbt(settings: Settings, dbt: Dbt, progress: Callable[[str], None] | None
             *(_AFTER_HOLDING if after_holding else ()),
             *(("--exclude", *unneeded) if unneeded else ()),
         ],
-        "environment": inherited_environment(dbt_environment(settings)),
+        "environment": inherited_environment(dbt_environment(settings) | {"LAKEHOUSE_HAS_PLAN": "1"}),
     }
     try:
         with suppress(BrokenPipeError):  # it could not load; what it says follows
