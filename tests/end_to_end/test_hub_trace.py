@@ -62,17 +62,17 @@ def test_a_message_of_the_sdk_is_traced_to_silver_and_gold(settings: Settings) -
     with hub_process(settings, address):
         made: dict[str, Any] = json.loads(
             lakehouse(
-                settings, "hub", "devices", "create", "sdk-1", "--model", PUMP, "--site", "north", "--json"
+                settings, "hub", "devices", "create", "traced-1", "--model", PUMP, "--site", "north", "--json"
             ).output
         )
         connection = made["connection_string"].replace("HostName=localhost", f"HostName={address}")
         trusting = {**os.environ, "SSL_CERT_FILE": str(settings.hub_folder / "pki" / "root.pem")}
         subprocess.run([sys.executable, "-c", DEVICE, connection, PUMP], env=trusting, check=True, timeout=120)
-        lakehouse(settings, "hub", "devices", "disable", "sdk-1")
+        lakehouse(settings, "hub", "devices", "disable", "traced-1")
         await_lifecycle(settings)
     lakehouse(settings, "refresh", exit_codes=[0, 3])
 
-    sql = 'SELECT ce_id, topic, "partition", "offset" FROM bronze.telemetry WHERE ce_source = \'/devices/sdk-1\''
+    sql = 'SELECT ce_id, topic, "partition", "offset" FROM bronze.telemetry WHERE ce_source = \'/devices/traced-1\''
     places = {row["ce_id"]: f"{row['topic']}:{row['partition']}:{row['offset']}" for row in query(settings, sql)}
     assert set(places) == {"whole", "part"}
     part = json.loads(lakehouse(settings, "trace", "--message", places["part"], "--json").output)

@@ -19,7 +19,8 @@ from hub.administration import event_hub_connection_string, rotate_policy_key
 from hub.messages.repeat_window import partition_of
 from hub.registry.identities import Identity, new_key
 from hub.registry.tenants import DEFAULT_TENANT, add_tenant
-from ingestion.landing_topics import TELEMETRY_PARTITIONS, ensure_topics
+from ingestion.landing_topics import TELEMETRY_PARTITIONS
+from tests.conftest import empty_topics
 from tests.support.hub_server import TestHub, running_hub
 
 GROUP = "$Default"
@@ -28,7 +29,7 @@ GROUP = "$Default"
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[TestHub]:
     """A hub with AMQP's port too."""
-    ensure_topics(broker)
+    empty_topics(broker)
     folder = tmp_path_factory.mktemp("hub")
     with running_hub(folder, broker, ports=(8883, 5671)) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(running.root))

@@ -12,6 +12,7 @@ from hub.registry.identities import Identity
 from ingestion.landing_topics import ensure_topics
 from runtime.kafka.broker import running_broker
 from runtime.processes import find
+from tests.conftest import empty_topics
 from tests.support.hub_faults import trial
 from tests.support.hub_program import HubProgram, hub_program, settings_of
 from tests.support.hub_server import records
@@ -26,7 +27,7 @@ def test_a_hub_that_is_killed_loses_nothing_and_repeats_nothing(tmp_path: Path, 
 
     Nothing names these messages but packet ids and bytes: they are known as repeats by what Kafka has.
     """
-    ensure_topics(broker)
+    empty_topics(broker)
     chance = random.Random(7)
     sent: list[bytes] = []
     waiting: dict[int, bytes] = {}

@@ -11,7 +11,8 @@ from hub.messages.repeat_window import partition_of
 from hub.methods import MethodCall, MethodResult
 from hub.registry.cloud_queue import CloudMessage
 from hub.registry.twins import change_twin
-from ingestion.landing_topics import TELEMETRY_PARTITIONS, ensure_topics
+from ingestion.landing_topics import TELEMETRY_PARTITIONS
+from tests.conftest import empty_topics
 from tests.support.hub_server import TestHub, records, running_hub
 from tests.support.mqtt_device import connected, event
 from tests.support.node_clients import DEVICE_PACKAGES, EVENT_PACKAGES, run_script, script_lines
@@ -68,7 +69,7 @@ const { EventHubConsumerClient } = require('@azure/event-hubs');
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[TestHub]:
     """A hub with AMQP's port too."""
-    ensure_topics(broker)
+    empty_topics(broker)
     folder = tmp_path_factory.mktemp("hub")
     with running_hub(folder, broker, ports=(8883, 5671)) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("NODE_EXTRA_CA_CERTS", str(running.root))

@@ -13,7 +13,7 @@ from hub.links.key_material import key_material
 from hub.messages.message_routes import MessageRoutes, Route
 from hub.messages.routed_topics import ensure_routed_topics
 from hub.mqtt.mqtt_session import MqttSession
-from ingestion.landing_topics import ensure_topics
+from tests.conftest import empty_topics
 from tests.support.awaiting import awaited
 from tests.support.hub_server import TestHub, records, running_hub
 from tests.support.mqtt_device import MqttDevice, connected, event
@@ -24,7 +24,7 @@ from wire.mqtt import Will
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[TestHub]:
     """A hub that the tests of this file share."""
-    ensure_topics(broker)
+    empty_topics(broker)
     with running_hub(tmp_path_factory.mktemp("hub"), broker) as running:
         yield running
 

@@ -18,7 +18,7 @@ from hub.registry.change_feed import Change
 from hub.registry.connections import holder_of
 from hub.registry.identities import Identity
 from hub.registry.registry_tables import CONNECTIONS
-from ingestion.landing_topics import ensure_topics
+from tests.conftest import empty_topics
 from tests.support.hub_server import TestHub, own_address, running_hub
 
 SERVICE_PORT = 8884
@@ -27,7 +27,7 @@ SERVICE_PORT = 8884
 @pytest.fixture(scope="module")
 def hubs(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[tuple[TestHub, TestHub]]:
     """Two hubs on one registry."""
-    ensure_topics(broker)
+    empty_topics(broker)
     home = tmp_path_factory.mktemp("hub")
 
     def make_app(parts: Any) -> Any:

@@ -18,7 +18,7 @@ from azure.iot.device.exceptions import ClientError, CredentialError
 from hub.registry.enrolments import GROUP, INDIVIDUAL, put_enrolment
 from hub.registry.identities import new_key
 from hub.registry.tenants import id_scope
-from ingestion.landing_topics import ensure_topics
+from tests.conftest import empty_topics
 from tests.support.hub_server import TestHub, records, running_hub, self_signed
 from wire.certificates import Authority
 from wire.sas import derive_key
@@ -27,7 +27,7 @@ from wire.sas import derive_key
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[TestHub]:
     """A hub that the tests of this file share."""
-    ensure_topics(broker)
+    empty_topics(broker)
     with running_hub(tmp_path_factory.mktemp("hub"), broker) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(running.root))
         yield running

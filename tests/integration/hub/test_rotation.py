@@ -12,7 +12,7 @@ from hub.administration import rotate_key
 from hub.links.key_material import key_material
 from hub.registry.identities import Identity, create
 from hub.registry.tenants import DEFAULT_TENANT
-from ingestion.landing_topics import ensure_topics
+from tests.conftest import empty_topics
 from tests.support.hub_server import PORT, TestHub, running_hub
 
 DEVICES = 1000
@@ -65,7 +65,7 @@ class Fleet:
 
 def test_a_thousand_live_devices_notice_no_rotation(tmp_path: Path, broker: str) -> None:
     """The server's certificate, then each device's secondary and primary key: none is dropped, none refused."""
-    ensure_topics(broker)
+    empty_topics(broker)
     with running_hub(tmp_path, broker) as hub:
         names = [f"rotated-{n}" for n in range(DEVICES)]
         futures = [

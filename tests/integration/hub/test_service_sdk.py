@@ -15,7 +15,7 @@ from uamqp.errors import MessageException
 
 from hub.registry.cloud_queue import MOST_WAITING
 from hub.registry.identities import new_key
-from ingestion.landing_topics import ensure_topics
+from tests.conftest import empty_topics
 from tests.support.hub_server import TestHub, running_hub
 from wire import sas
 
@@ -23,7 +23,7 @@ from wire import sas
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[TestHub]:
     """A hub with AMQP's port too."""
-    ensure_topics(broker)
+    empty_topics(broker)
     folder = tmp_path_factory.mktemp("hub")
     with running_hub(folder, broker, ports=(8883, 5671)) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(running.root))
