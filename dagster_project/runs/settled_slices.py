@@ -3,9 +3,9 @@
 Belongs here: making one of an asset's old events, in Dagster's SQLite files, whose layout is private to Dagster. Which
 runs are forgotten, and when this is done, is said in `pruning`.
 
-Without it Dagster's folder grows by the hours that there are, some 2 kB an hour and asset. The event that stays speaks
-for all of these slices (see `spanned_log`), so the UI goes on to show them as materialized; of how many rows each had,
-and which run said so, it knows no more. The lake does.
+Without it Dagster's folder grows by the hours that there are, an event and a check's result an hour and asset. The
+event that stays speaks for all of these slices (see `spanned_log`), so the UI goes on to show them as materialized; of
+how many rows each had, and which run said so, it knows no more. The lake does.
 """
 
 import json
