@@ -53,7 +53,11 @@ class LakeFiles:
         except FileNotFoundError:
             return []
         start = len(self._root) + 1
-        return [StoredFile(path[start:], int(info["size"]), _modified_at(info)) for path, info in sorted(found.items())]
+        return [
+            StoredFile(path[start:], int(info["size"]), _modified_at(info))
+            for path, info in sorted(found.items())
+            if info["type"] == "file"  # s3fs gives the folder itself if its first file came while it was being listed
+        ]
 
     def open(self, path: str) -> Any:
         """A file to read from, in binary. Raises FileNotFoundError."""
