@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow as pa
@@ -147,3 +148,20 @@ def test_upkeep_and_the_end_of_a_tables_history(home: Settings) -> None:
     erasure = erasures.begin(home, "d2", who="ada", why="asked", now=LATER)
     erasures.save(home, erasure)
     assert erasures.list_all(home) == [erasure]
+
+
+def test_a_folder_is_no_file_of_itself(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first file of a folder is stored between the two requests that s3fs finds files with: the folder, which it
+    gives then, is not taken for a file, and the next look finds what is in it."""
+    listed = s3fs.S3FileSystem._lsdir
+
+    async def then_filled(files: Any, path: str, **options: Any) -> Any:
+        found = await listed(files, path, **options)
+        if not found:
+            await files._pipe_file(f"{path}/first.json", b"{}")
+        return found
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_lsdir", then_filled)
+    files = LakeFiles(home)
+    assert files.under("ops/made") == []
+    assert [file.path for file in files.under("ops/made")] == ["ops/made/first.json"]
