@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 
 from hub.access.admission import Admission, Admitted
@@ -43,7 +44,7 @@ class SessionTable:
         self._all: set[Ticked] = set()
         self._of_client: dict[str, ClientSession] = {}
         self._inheritances: dict[str, tuple[float, Inheritance]] = {}
-        self._arrivals: dict[str, asyncio.Event] = {}
+        self._arrivals: dict[str, set[asyncio.Event]] = {}
         self._forwarding = MethodForwarding(registry, instance, self._invoke_here)
         self.received_count = 0
         registry.subscribe(self._tell)
@@ -159,16 +160,19 @@ class SessionTable:
 
         What the feed tells of another process may be long past: who was told looks again.
         """
-        arrival = self._arrivals.setdefault(client, asyncio.Event())
+        arrival, waiting = asyncio.Event(), self._arrivals.setdefault(client, set())
+        waiting.add(arrival)
         try:
-            await asyncio.wait_for(arrival.wait(), seconds)
-        except TimeoutError:
-            self._arrivals.pop(client, None)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(arrival.wait(), seconds)
+        finally:
+            waiting.discard(arrival)
+            if not waiting:
+                self._arrivals.pop(client, None)
 
     def _has_come(self, client: str) -> None:
-        waiting = self._arrivals.pop(client, None)
-        if waiting is not None:
-            waiting.set()
+        for arrival in self._arrivals.get(client, ()):
+            arrival.set()
 
     async def _invoke_here(self, call: MethodCall) -> MethodResult:
         client = call.client

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from msrest.exceptions import HttpOperationError
 from sqlalchemy import update
 
 from hub.api.service_app import build_app
+from hub.hub_errors import HubCode, HubError
 from hub.methods import MethodCall
 from hub.registry.change_feed import Change
 from hub.registry.connections import holder_of
@@ -65,8 +67,8 @@ def service(hub: TestHub) -> IoTHubRegistryManager:
     return IoTHubRegistryManager.from_connection_string(f"HostName={hub.address}:{SERVICE_PORT};{key}")
 
 
-def call(name: str) -> CloudToDeviceMethod:
-    return CloudToDeviceMethod(method_name=name, payload={"ü": [1, None]}, response_timeout_in_seconds=5)
+def call(name: str, within_s: int = 120) -> CloudToDeviceMethod:
+    return CloudToDeviceMethod(method_name=name, payload={"ü": [1, None]}, response_timeout_in_seconds=within_s)
 
 
 def refusal(error: pytest.ExceptionInfo[HttpOperationError]) -> str:
@@ -82,7 +84,7 @@ def test_a_method_reaches_a_device_of_another_process(hubs: tuple[TestHub, TestH
     answer = manager.invoke_device_method("far-1", call("reboot"))
     assert (answer.status, answer.payload) == (207, {"ü": [1, None]})
     with pytest.raises(HttpOperationError) as silent:
-        manager.invoke_device_method("far-1", call("silent"))
+        manager.invoke_device_method("far-1", call("silent", 5))
     assert refusal(silent) == "DeviceTimeout"
     client.shutdown()
     with pytest.raises(HttpOperationError) as gone:
@@ -120,6 +122,25 @@ def test_a_connection_of_the_past_ends_no_wait(hubs: tuple[TestHub, TestHub]) ->
         other.run(told(Change("connected", "far-4", "", {"instance": "gone", "epoch": epoch})))
     client = connect(one, device)
     assert answer.result(120).status == 207
+    client.shutdown()
+
+
+def test_who_gives_up_waiting_ends_no_other_wait(hubs: tuple[TestHub, TestHub]) -> None:
+    """Two callers wait for one device; the time of the first is over before it comes, and the second is answered."""
+    one, other = hubs
+    device = one.add_device("far-5")
+    asked = MethodCall("far-5", "", "reboot", b"{}", connect_within_s=1, answer_within_s=120)
+    hurried, patient = (
+        asyncio.run_coroutine_threadsafe(other.parts.sessions.invoke(each), other.loop)
+        for each in (asked, replace(asked, connect_within_s=120))
+    )
+    with pytest.raises(HubError) as gone:
+        hurried.result(120)
+    assert gone.value.code is HubCode.DeviceNotOnline
+    client = connect(one, device)
+    began = time.monotonic()
+    assert patient.result(240).status == 207
+    assert time.monotonic() - began < 100, "it was answered when its own time was over"
     client.shutdown()
 
 
