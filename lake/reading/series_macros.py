@@ -71,19 +71,23 @@ _COMPARED = """CREATE OR REPLACE MACRO compared_{name}(device, metric, from_at, 
     FROM now_ LEFT JOIN then_ ON then_.period_at = now_.period_at - before
     ORDER BY now_.period_at"""
 
-# windows over the rows of a question in the order of `period_at`
-_BEFORE = "last_value({} IGNORE NULLS) OVER (ORDER BY period_at)"
-_AFTER = "first_value({} IGNORE NULLS) OVER (ORDER BY period_at ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)"
-_PREVIOUS = f"CREATE OR REPLACE MACRO fill_previous(value, period_at) AS {_BEFORE.format('value')}"
+# windows over the rows of a question in the order of `period_at`, of each `series` by itself
+_BEFORE = "last_value({} IGNORE NULLS) OVER (PARTITION BY series ORDER BY period_at)"
+_AFTER = (
+    "first_value({} IGNORE NULLS) OVER "
+    "(PARTITION BY series ORDER BY period_at ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)"
+)
+_ARGUMENTS = "(value, period_at, series := NULL)"
+_PREVIOUS = f"CREATE OR REPLACE MACRO fill_previous{_ARGUMENTS} AS {_BEFORE.format('value')}"
 _WHEN = "CASE WHEN value IS NOT NULL THEN epoch_us(period_at) END"
-_LINEAR = f"""CREATE OR REPLACE MACRO fill_linear(value, period_at) AS coalesce(value,
+_LINEAR = f"""CREATE OR REPLACE MACRO fill_linear{_ARGUMENTS} AS coalesce(value,
     ({_BEFORE.format("value")}) + (({_AFTER.format("value")}) - ({_BEFORE.format("value")}))
         * (epoch_us(period_at) - ({_BEFORE.format(_WHEN)}))
         / (({_AFTER.format(_WHEN)}) - ({_BEFORE.format(_WHEN)})))"""
 
 
 SCALAR_MACROS = {"fill_previous": _PREVIOUS, "fill_linear": _LINEAR}
-"""Window functions over rows of `period_at`: name -> the statement that makes it."""
+"""Window functions over rows of `period_at`, all of one series or told apart by `series`: name -> what makes it."""
 
 
 def series_macro(table: Table, source: str, name: str, first: str = "") -> str:

@@ -57,7 +57,7 @@ def test_the_page_on_sql_runs(folder: Path) -> None:
     models = load_models([BUILT_IN_MODELS])
     settings = publish_three_days(folder / "other")
     questions = blocks(GUIDE / "sql.md", "sql")
-    assert len(questions) == 6
+    assert len(questions) == 7
     with open_reader(settings, models) as reader:
         for question in questions:
             (statement,) = reader.statements(question)

@@ -68,6 +68,17 @@ def test_gaps_of_a_series_are_shown_and_can_be_filled(reader: Reader) -> None:
     assert rows == [(20.0, 20.0, 20.0, 60), (21.0, 21.0, 21.0, 60), (None, 21.0, 22.0, 0), (23.0, 23.0, 23.0, 60)]
 
 
+def test_no_gap_is_filled_from_another_device(reader: Reader) -> None:
+    """Of two devices in one question each is filled from its own values, told apart by `series`."""
+    rows = """(VALUES ('d1', 0, 1.0), ('d1', 2, NULL), ('d1', 4, 5.0), ('d1', 6, NULL),
+                      ('d2', 1, NULL), ('d2', 3, 40.0), ('d2', 5, NULL), ('d2', 7, 60.0)) AS _(device, hour, value)"""
+    at = "TIMESTAMPTZ '2026-11-18' + to_hours(hour)"
+    previous, linear = (f"fill_{way}(value, {at}, series := device)" for way in ("previous", "linear"))
+    assert ask(reader, f"SELECT {previous}, {linear} FROM {rows} ORDER BY device, hour") == [
+        (1.0, 1.0), (1.0, 3.0), (5.0, 5.0), (5.0, None), (None, None), (40.0, 40.0), (40.0, 50.0), (60.0, 60.0)
+    ]  # fmt: skip
+
+
 def test_a_series_may_be_coarser_than_its_table(reader: Reader) -> None:
     """Two hours become one period; its mean, minimum and maximum are those of all its readings."""
     series = "hours_series('d1', 'temperature', '2026-11-18', '2026-11-18 02:00', INTERVAL 2 hour)"
