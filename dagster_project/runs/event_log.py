@@ -10,6 +10,7 @@ UI is told of is in `spanned_log`.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from dagster._core.events import DagsterEvent, DagsterEventType
@@ -56,6 +57,11 @@ class KeptSqliteEventLogStorage(SpannedEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         """Store an event, unless it is of a partition of a long range and neither its last nor told by the step."""
         made = event.dagster_event if event.is_dagster_event else None
+        if made is not None and made.event_type is DagsterEventType.RUN_FAILURE and self.has_instance:
+            # Dagster sets the status after the event; its daemon, which reads the event and then the status to start
+            # the run again, passes it over for good when it comes between
+            at = datetime.fromtimestamp(event.timestamp, UTC)
+            self._instance.run_storage.handle_run_event(event.run_id, made, at)
         if made is None or not made.partition or not self._is_of_long_range(event.run_id):
             super().store_event(event)
         elif made.event_type is DagsterEventType.ASSET_MATERIALIZATION_PLANNED:

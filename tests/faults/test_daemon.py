@@ -27,7 +27,8 @@ from tests.faults.catalogue import Case
 from tests.faults.invariants import Invariants
 from tests.support.awaiting import awaited
 
-_LIMIT_S = 240.0
+# a whole line, of which nobody has imported anything: on two busy cores that takes minutes
+_LIMIT_S = 480.0
 
 
 def program(settings: Settings, name: str) -> psutil.Process:
@@ -72,7 +73,8 @@ def is_first_run_retried(settings: Settings) -> bool:
 def retried(settings: Settings) -> None:
     """Wait until the first run was started again, and has ended well."""
     try:
-        awaited(lambda: is_first_run_retried(settings), "the end of the run that was started again")
+        what = "the end of the run that was started again"
+        awaited(lambda: is_first_run_retried(settings), what, limit_s=_LIMIT_S)
     except AssertionError:
         with open_instance(settings) as instance:
             for run in reversed(instance.get_runs()):
@@ -89,8 +91,8 @@ def daemon_killed(scene: Scene, invariants: Invariants) -> None:
         run.resume()
         psutil.wait_procs([run], timeout=_LIMIT_S)
         lakehouse(scene.settings, "up", "--detach")
-        awaited(lambda: all_is_published(scene.settings), "a publication")
-        awaited(lambda: DagsterRunStatus.SUCCESS in statuses(scene.settings), "the end of a run")
+        awaited(lambda: all_is_published(scene.settings), "a publication", limit_s=_LIMIT_S)
+        awaited(lambda: DagsterRunStatus.SUCCESS in statuses(scene.settings), "the end of a run", limit_s=_LIMIT_S)
         assert DagsterRunStatus.FAILURE not in statuses(scene.settings)
     invariants.hold(scene.settings, scene.manifest)
 
@@ -99,7 +101,7 @@ def run_killed(scene: Scene, invariants: Invariants) -> None:
     """The daemon notices, and starts the run again."""
     with stopped_run(scene.settings) as run:
         run.kill()
-        awaited(lambda: all_is_published(scene.settings), "a publication")
+        awaited(lambda: all_is_published(scene.settings), "a publication", limit_s=_LIMIT_S)
         assert statuses(scene.settings)[0] is DagsterRunStatus.FAILURE
         retried(scene.settings)
     invariants.hold(scene.settings, scene.manifest)
@@ -110,7 +112,7 @@ def run_server_killed(scene: Scene, invariants: Invariants) -> None:
     with stopped_run(scene.settings) as run:
         program(scene.settings, RUN_SERVER).kill()
         run.kill()
-        awaited(lambda: all_is_published(scene.settings), "a publication")
+        awaited(lambda: all_is_published(scene.settings), "a publication", limit_s=_LIMIT_S)
         retried(scene.settings)
         assert processes.find(scene.settings, RUN_SERVER) is None
     invariants.hold(scene.settings, scene.manifest)
