@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dagster_project.spans import Slice
 from lake.storage.delta import open_table
 from lake.storage.locations import candidate_path
-from lake.storage.slice_files import records_by_slice
+from lake.storage.slice_files import records_of, slice_files
 from lake.storage.spark_commits import commits_after
 from lake.tables.gold import DAILY, GOLD_TABLES, HOURLY
 from pipeline.gate.candidates import attached, read_plan
@@ -20,11 +20,15 @@ from runtime.settings import Settings
 
 @dataclass(frozen=True)
 class Written:
-    """A silver table as it is now: rows by slice, its Delta version, and the slices that were touched."""
+    """A silver table as it is now: rows by slice, its Delta version, and the slices that were touched.
+
+    Of the slices in `about` the rows are not known but for the others in their files, over which they are spread.
+    """
 
     rows: Mapping[Slice, int]
     version: int
     touched: tuple[Slice, ...]
+    about: frozenset[Slice] = frozenset()
 
 
 def written_since(settings: Settings, table: str, version: int) -> Written | None:
@@ -37,8 +41,10 @@ def written_since(settings: Settings, table: str, version: int) -> Written | Non
         return None
     if opened.metadata().partition_columns:
         touched = {slice_ for commit in commits_after(settings, table, version) for slice_ in commit.slices}
-        rows: dict[Slice, int] = dict(records_by_slice(settings, table, opened).items())
-        return Written(rows, opened.version(), tuple(sorted(touched)))
+        files = slice_files(settings, table, opened)
+        rows: dict[Slice, int] = dict(records_of(files).items())
+        about = frozenset[Slice](slice_ for file in files if len(file.slices) > 1 for slice_ in file.slices)
+        return Written(rows, opened.version(), tuple(sorted(touched)), about)
     counts = opened.get_add_actions(flatten=True)
     total = sum(counts["num_records"].to_pylist()) if counts.num_rows else 0
     return Written({None: total}, opened.version(), (None,) if opened.version() > version else ())

@@ -25,7 +25,7 @@ MOST = 24
 class Span:
     """Slices from `first` to `last`, of which there are `count`, with `rows` rows; None is what has no slices.
 
-    `which` says which of those between they are, where there are gaps.
+    `which` says which of those between they are, where there are gaps; `is_about` that the rows are not counted.
     """
 
     first: Slice
@@ -33,16 +33,18 @@ class Span:
     count: int
     rows: int
     which: str = ""
+    is_about: bool = False
 
     @property
     def metadata(self) -> dict[str, str | int | JsonMetadataValue]:
         """What an event on the span tells of it. The event's partition is `last`.
 
-        Dagster plots every number by name: only what is of one slice is one, so that no curve mixes hours and years.
+        Dagster plots every number by name: only what was counted of one slice is one, so that no curve mixes hours and
+        years, and none has what other slices are counted in.
         """
         if self.count == 1:
-            return {"rows": self.rows}
-        return {"rows_together": f"{self.rows:,}", **_slices_of(self)}
+            return {"rows_about": f"about {self.rows:,}"} if self.is_about else {"rows": self.rows}
+        return {"rows_together": f"about {self.rows:,}" if self.is_about else f"{self.rows:,}", **_slices_of(self)}
 
 
 def _slices_of(span: Span) -> dict[str, str | JsonMetadataValue]:
@@ -56,16 +58,18 @@ def together_told(slices: Sequence[str]) -> dict[str, str | JsonMetadataValue]:
     return _slices_of(Span(slices[0], slices[-1], len(slices), 0, _packed(slices)))
 
 
-def spans(rows: Mapping[Slice, int], slices: Iterable[Slice]) -> list[Span]:
-    """The slices in order, with their rows, as MOST spans at most. Hours and days do not come together."""
+def spans(rows: Mapping[Slice, int], slices: Iterable[Slice], about: frozenset[Slice] = frozenset()) -> list[Span]:
+    """The slices in order, with their rows, as MOST spans at most. Hours and days do not come together. Of the slices
+    in `about` the rows are not counted."""
     unsliced = [Span(None, None, 1, rows.get(None, 0))] if None in (wanted := set(slices)) else []
     ordered = sorted(slice_ for slice_ in wanted if slice_ is not None)
     if len(ordered) <= MOST:
-        return unsliced + [Span(slice_, slice_, 1, rows.get(slice_, 0)) for slice_ in ordered]
+        return unsliced + [Span(each, each, 1, rows.get(each, 0), is_about=each in about) for each in ordered]
     runs = list(together(ordered))
     groups: list[Sequence[str]] = runs if len(runs) <= MOST else [ordered]
     return unsliced + [
-        Span(each[0], each[-1], len(each), sum(rows.get(s, 0) for s in each), _packed(each)) for each in groups
+        Span(each[0], each[-1], len(each), sum(rows.get(s, 0) for s in each), _packed(each), not about.isdisjoint(each))
+        for each in groups
     ]
 
 

@@ -244,7 +244,7 @@ def _report_silver(step: Step, before: Mapping[str, int]) -> None:
             continue
         key = asset_key(table)
         named = step.partitions or {None} if key in step.yielded else ()
-        for span in spans(written.rows, {*written.touched, *named}):
+        for span in spans(written.rows, {*written.touched, *named}, written.about):
             step.materialized(key, span.last, span.metadata | {"delta_version": str(written.version)})
 
 

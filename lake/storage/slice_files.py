@@ -69,9 +69,14 @@ def slices_of(settings: Settings, table: str, opened: DeltaTable) -> set[str]:
 
 
 def records_by_slice(settings: Settings, table: str, opened: DeltaTable) -> dict[str, int]:
-    """About how many records each slice of a table has: those of a file are taken to be spread over its hours."""
+    """About how many records each slice of a table has; see `records_of`."""
+    return records_of(slice_files(settings, table, opened))
+
+
+def records_of(files: Iterable[SliceFile]) -> dict[str, int]:
+    """About how many records each slice has: those of a file are taken to be spread over its hours."""
     records: dict[str, int] = {}
-    for file in slice_files(settings, table, opened):
+    for file in files:
         for number, slice_ in enumerate(file.slices):
             share = file.records // len(file.slices) + (number < file.records % len(file.slices))
             records[slice_] = records.get(slice_, 0) + share
