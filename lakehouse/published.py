@@ -25,6 +25,7 @@ from lake.storage.duckdb_connection import connect
 from lake.storage.locations import explain_store, table_uri
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, GOLD_TABLES
+from lake.tables.gold_kinds import STATE_DAYS, STATE_HOURS
 from lakehouse.gold_rows import Moment, Rows, moment
 from runtime.errors import PlatformError, QueryError, UsageError
 from runtime.settings import Settings, load_settings
@@ -214,11 +215,21 @@ class PublishedGold:
         return self._sources[name]
 
     def _check_known(self, device_id: str, metric: str) -> None:
-        latest = self.table(DEVICE_LATEST.name).where(device_id=device_id).select("metric_name")
-        metrics = sorted({name for (name,) in latest.to_duckdb().fetchall()})
-        if metric not in metrics:
-            what = f"only {', '.join(metrics)}" if metrics else "nothing"
-            raise UsageError(f"{metric} of {device_id} was never measured; of that device there is {what}.")
+        metrics = self._metrics(DEVICE_LATEST, device_id)
+        if metric in metrics:
+            return
+        states = self._metrics(STATE_DAYS, device_id) if STATE_DAYS.name in self._publication.tables else []
+        if metric in states:
+            raise UsageError(
+                f"{metric} of {device_id} is a state, which has no series: gold.table('{STATE_HOURS.name}') and "
+                f"'{STATE_DAYS.name}' say how long it was in each."
+            )
+        what = f"only {', '.join(sorted({*metrics, *states}))}" if metrics or states else "nothing"
+        raise UsageError(f"{metric} of {device_id} was never measured; of that device there is {what}.")
+
+    def _metrics(self, table: Table, device_id: str) -> list[str]:
+        found = self.table(table.name).where(device_id=device_id).select("metric_name").to_duckdb().distinct()
+        return [name for (name,) in found.fetchall()]
 
 
 def _resolution(every: str) -> tuple[Table, str]:

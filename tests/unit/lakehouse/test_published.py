@@ -18,10 +18,12 @@ from lake.storage.delta import append
 from lake.storage.duckdb_connection import connect
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES
+from lake.tables.gold_kinds import STATE_DAYS
 from lakehouse import published
 from lakehouse.published import OpenLake, PublishedGold
 from runtime.errors import PlatformError, QueryError, UsageError
 from runtime.settings import Settings
+from tests.support.published_lake import gold_row, publish_rows
 from tests.support.small_lake import NOW, arrow_table
 
 START = datetime(2026, 11, 18, tzinfo=UTC)
@@ -258,6 +260,21 @@ def test_what_is_not_there_is_said(gold: PublishedGold, home: Path, tmp_path: Pa
     ):
         with pytest.raises(UsageError, match=words):
             ask()
+
+
+def test_a_series_of_a_state_says_where_states_are(tmp_path: Path) -> None:
+    """A metric that was measured, but is a state, is not said to be unknown; another is, with all that there is."""
+    settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
+    mode = {"device_id": "p1", "metric_name": "mode", "unit": "1", "state": "idle", "duration_s": 60.0,
+            "entered_count": 0, "is_last": True, "is_carried": False}  # fmt: skip
+    days = [gold_row(STATE_DAYS, START, 0.0, **mode)]
+    latest, hours = ([gold_row(table, START, 1.0, device_id="p1")] for table in (DEVICE_LATEST, DEVICE_HOURS))
+    publish_rows(settings, {STATE_DAYS: days, DEVICE_LATEST: latest, DEVICE_HOURS: hours})
+    gold = lakehouse.open(tmp_path).publication()
+    with pytest.raises(UsageError, match=r"mode of p1 is a state.*'gold.state_hours'.*'gold.state_days'"):
+        gold.series("p1", "mode", *DAYS)
+    with pytest.raises(UsageError, match="there is only mode, temperature"):
+        gold.series("p1", "speed", *DAYS)
 
 
 def test_a_text_is_no_sql(gold: PublishedGold) -> None:
