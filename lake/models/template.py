@@ -36,6 +36,10 @@ _QUALITY = {
     "max_rejected_ratio": 0.05,
     "ranges": {"temperature": [-40, 85]},
     "missing": {"temperature": [-999]},
+    "kinds": {
+        "temperature": {"kind": "gauge", "interpolation": "linear", "carry_limit_s": 3600},
+        "state": {"kind": "state", "carry_limit_s": 86_400},
+    },
 }
 
 

@@ -166,10 +166,10 @@ def _print_model(model: "Model") -> None:
         click.echo(model.description)
     click.echo(f"\nTable {model.table}, one row per reading")
     rows = [
-        (each.column, each.type, each.unit, _range(each), each.metric_name, each.description)
+        (each.column, each.type, each.unit, _kind(each), _range(each), each.metric_name, each.description)
         for each in model.telemetry
     ]
-    _print_rows(("column", "type", "unit", "range", "telemetry", "description"), rows)
+    _print_rows(("column", "type", "unit", "kind", "range", "telemetry", "description"), rows)
     click.echo(f"and, as in every table of readings: {', '.join(column.name for column in READING_COLUMNS)}")
     if model.components:
         click.echo(f"\nComponents that a message's ce_subject may name: {', '.join(model.components)}")
@@ -182,6 +182,22 @@ def _print_model(model: "Model") -> None:
     _print_rows(
         ("name", "value"), [(name, "no limit" if value is None else str(value)) for name, value in values.items()]
     )
+
+
+def _kind(telemetry: "Telemetry") -> str:
+    """Such as `counter, carried 7 d, 0 again at 1000`; of a gauge that nobody declared nothing is carried."""
+    from lake.models.kinds import DAY_S
+
+    kind = telemetry.kind
+    if kind.name == "gauge" and not kind.is_declared:
+        return kind.name if telemetry.is_metric else ""
+    days, rest_s = divmod(kind.carry_limit_s, DAY_S)
+    words = [kind.name, f"carried {kind.carry_limit_s} s" if rest_s or not days else f"carried {days} d"]
+    if kind.name == "gauge":
+        words.append(kind.interpolation)
+    if kind.maximum is not None:
+        words.append(f"0 again at {kind.maximum:.15g}")
+    return ", ".join(words)
 
 
 def _range(telemetry: "Telemetry") -> str:

@@ -1,6 +1,7 @@
 """`lakehouse models`: what it prints and answers."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,23 @@ def test_add_says_what_the_model_becomes(home: Path) -> None:
     assert "silver.probes" in run("list").output
     assert "depth_m" in run("show", "dtmi:test:probe").output
     assert "was known: nothing changed" in run("add", str(home / "probe.json")).output
+
+
+def test_show_says_what_kind_each_telemetry_is(home: Path) -> None:
+    """A counter has its carry limit and maximum, a gauge its way, an undeclared one no more than its name; a text is
+    of no kind."""
+    telemetry = [("depth", "double"), ("level", "double"), ("turns", "long"), ("note", "string"), ("is_up", "boolean")]
+    contents = [{"@type": "Telemetry", "name": name, "schema": schema} for name, schema in telemetry]
+    kinds = {"turns": {"kind": "counter", "max": 1000}, "level": {"kind": "gauge", "carry_limit_s": 90_000}}
+    (home / "probe.json").write_text(json.dumps({**PROBE, "contents": contents}))
+    (home / "probe.quality.json").write_text(json.dumps({"kinds": kinds}))
+    assert run("add", str(home / "probe.json")).exit_code == 0
+    lines = [re.split(r"  +", line.strip()) for line in run("show", "dtmi:test:probe").output.splitlines()]
+    found = {line[0]: line[3] for line in lines if line[0] in dict(telemetry) or line[0] == "column"}
+    assert found == {
+        "column": "kind", "depth": "gauge", "level": "gauge, carried 90000 s, previous",
+        "turns": "counter, carried 7 d, 0 again at 1000", "note": "note", "is_up": "state, carried 1 d",
+    }  # fmt: skip
 
 
 def test_answers_as_json(home: Path) -> None:
@@ -108,7 +126,14 @@ def test_a_template_can_be_added_as_it_is(home: Path) -> None:
     ]  # fmt: skip
     added = run("add", str(home / "mine" / "greenhouse_sensor.json"))
     assert added.exit_code == 0, added.output
-    for text in ("silver.greenhouse_sensors", "temperature_degc", "-40 … 85", "idle | running | fault"):
+    for text in (
+        "silver.greenhouse_sensors",
+        "temperature_degc",
+        "-40 … 85",
+        "idle | running | fault",
+        "gauge, carried 3600 s, linear",
+        "state, carried 1 d",
+    ):
         assert text in added.output
     assert "is there already" in str(
         run("init", "dtmi:test:greenhouseSensor;1", "--folder", str(home / "mine")).exception
