@@ -19,6 +19,8 @@ UTC_ZONE = "UTC"
 """The zone of a site that declares none."""
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+# the longest that there is has 32; a file system refuses to look for one of more than 255
+_LONGEST_NAME = 64
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
@@ -55,7 +57,8 @@ def is_zone(name: str) -> bool:
 @lru_cache(maxsize=1024)
 def zone_of(name: str) -> ZoneInfo:
     """A zone by its name. Raises UsageError for what is none."""
-    file = resources.files("tzdata").joinpath("zoneinfo", *name.split("/")) if _NAME.fullmatch(name) else None
+    is_name = len(name) <= _LONGEST_NAME and _NAME.fullmatch(name)
+    file = resources.files("tzdata").joinpath("zoneinfo", *name.split("/")) if is_name else None
     if file is not None and file.is_file():
         with file.open("rb") as opened:
             if opened.read(4) == b"TZif":

@@ -19,7 +19,7 @@ from lake.models.catalog import Model, silver_tables
 from lake.sql_text import Relation, quoted, quoted_name
 from lake.tables.bronze import BRONZE_TELEMETRY
 from transforms.closer_look import CLOSER, looked_at
-from transforms.packed import is_packed, messages_of
+from transforms.packed import is_packed, messages_in
 from transforms.payload import payloads_of
 from transforms.readings import judged_telemetry, readings
 from transforms.repeats import COLUMNS, IDENTITY, repeated_hashes, repeats
@@ -73,8 +73,7 @@ class JudgedBatches:
         self._insert("kafka_records", records, f"INSERT INTO batch {FROM_RECORDS}")
         packs = run("EXECUTE find_packs").to_arrow_table()
         if packs.num_rows:
-            rows = [row for pack in packs.to_pylist() for row in messages_of(pack)]
-            self._insert("parts", pa.Table.from_pylist(rows, packs.schema), "INSERT INTO batch FROM parts")
+            self._insert("parts", messages_in(packs), "INSERT INTO batch FROM parts")
         run("DELETE FROM records")
         run("EXECUTE judge_records")
         waiting = run("EXECUTE find_waiting").to_arrow_table()

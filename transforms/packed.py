@@ -4,14 +4,17 @@ Belongs here: the condition and the rows. Taking a pack apart is in `wire.packs`
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
+
+from lake.slices import HOUR_MICROS
 from lake.sql_text import Expression
 from lake.tables.bronze import BRONZE_TELEMETRY
 from wire.envelope import ATTRIBUTES, rfc3339
 from wire.packs import Part, unpack
-from wire.times import moment_of_rfc3339
+from wire.times import micros_of_rfc3339
 
 _TYPES = ("application/cloudevents", "application/senml", "application/sensml")
 
@@ -28,11 +31,24 @@ def is_packed() -> Expression:
     return Expression(f"(topic = '{BRONZE_TELEMETRY.short_name}' AND ({is_pack}))")
 
 
-def messages_of(pack: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The messages of a pack, a row of bronze, as rows of bronze."""
+def messages_in(packs: pa.Table) -> pa.Table:
+    """The messages of packs, rows of bronze, as rows of bronze."""
+    # times stay numbers on their way: a clock may show a year that no datetime of Python holds
+    numbered = pa.schema([field.with_type(_as_number(field.type)) for field in packs.schema])
+    rows = [row for pack in packs.cast(numbered).to_pylist() for row in _messages_of(pack)]
+    return pa.Table.from_pylist(rows, packs.schema)
+
+
+def _as_number(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(type_):
+        return pa.int64()
+    return pa.int32() if pa.types.is_date32(type_) else type_
+
+
+def _messages_of(pack: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     record = Part({name: pack[name] for name in ATTRIBUTES}, pack["content_type"], pack["value"])
-    for number, part in enumerate(unpack(record, rfc3339(pack["received_at"])), 1):
-        measured = moment_of_rfc3339(part.attributes.get("ce_time") or "")
+    for number, part in enumerate(unpack(record, _spelt(pack["received_at"])), 1):
+        measured = micros_of_rfc3339(part.attributes.get("ce_time") or "")
         yield {
             **pack,
             "topic": f"{pack['topic']}#{number}",
@@ -41,9 +57,13 @@ def messages_of(pack: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "content_type": part.content_type,
             "value": part.value,
             "measured_at": measured,
-            "measured_hour": None if measured is None else _hour(measured),
+            "measured_hour": None if measured is None else measured // HOUR_MICROS,
         }
 
 
-def _hour(moment: datetime) -> int:
-    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() // 3600)
+def _spelt(micros: int) -> str:
+    """A moment in RFC 3339; what it cannot spell is no time."""
+    try:
+        return rfc3339(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros))
+    except OverflowError:
+        return ""

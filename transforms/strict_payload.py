@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
+from math import isinf
 from typing import Any, TypeVar
 
 from lake.column_types import ColumnType, ListOf, MapOf, StructOf, column_type
@@ -21,17 +23,20 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INT_BITS = {"int": 31, "bigint": 63}
 # Python refuses to turn longer ones into integers
 _MOST_DIGITS = 4000
+# far below what Python can follow, which depends on who calls: a message must be judged alike wherever it is
+_MOST_NESTED = 100
+_TOO_LARGE = "a number is too large for a double"
 _Value = TypeVar("_Value")
 
 
 class _Object(dict[str, Any]):
-    """A JSON object that knows whether a name came twice; the last one counts."""
+    """A JSON object that knows whether a name came twice, also as it can be written in UTF-8; the last one counts."""
 
     is_repeated = False
 
 
 class WrongTypeError(ValueError):
-    """A value is not of its declared type."""
+    """A value is not of its declared type; says how where more is to say of it."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +64,18 @@ def judge(value: bytes | None, payload: Payload | None) -> Judgement:
     if isinstance(found, Judgement):
         return found
     words = shown((value or b"").decode())
-    if found.is_repeated:
+    declared = {t.json_path[0] for t in payload.telemetry}
+    if found.is_repeated or any(_repeats_within(found.get(name)) for name in declared):
         return Judgement(Reason.DUPLICATE_KEY, f"a name stands twice: {words}")
     try:
         values = [_declared(_at(found, t.json_path), t) for t in payload.telemetry]
-    except WrongTypeError:
-        return Judgement(Reason.WRONG_TYPE, f"a value is not of its declared type: {words}")
-    if any(isinstance(each, float) and abs(each) == float("inf") for each in values):
-        return Judgement(Reason.WRONG_TYPE, f"a number is too large for a double: {words}")
+    except WrongTypeError as error:
+        return Judgement(Reason.WRONG_TYPE, f"{str(error) or 'a value is not of its declared type'}: {words}")
     if all(each is None for each in values):
         return Judgement(Reason.NO_TELEMETRY, f"none of the declared names has a value: {words}")
     for telemetry, each in zip(payload.telemetry, values, strict=True):
         for detail in () if each is None else _out_of_range(telemetry, each):
             return Judgement(Reason.OUT_OF_RANGE, detail)
-    declared = {t.json_path[0] for t in payload.telemetry}
     unknown = {_clean(name): text_of(each) for name, each in found.items() if name not in declared}
     places = {str(place): each for place, each in enumerate(values) if each is not None}
     return Judgement(text=json.dumps(places, ensure_ascii=False), unknown=unknown or None)
@@ -88,9 +91,18 @@ def parsed(value: bytes | None) -> "_Object | Judgement":
         return Judgement(Reason.NOT_JSON, "the payload is not UTF-8")
     try:
         found = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_int=_integer)
-    except (ValueError, RecursionError):
+    except ValueError:
         found = None
+    except RecursionError:
+        return _too_deep(text)
+    may_be_deep = text.count("[") + text.count("{") > _MOST_NESTED
+    if may_be_deep and any(islice(_levels(found), _MOST_NESTED, None)):
+        return _too_deep(text)
     return found if isinstance(found, _Object) else Judgement(Reason.NOT_JSON, f"not one JSON object: {shown(text)}")
+
+
+def _too_deep(text: str) -> Judgement:
+    return Judgement(Reason.NOT_JSON, f"nested deeper than {_MOST_NESTED} levels: {shown(text)}")
 
 
 def typed(value: Any, spark_type: str) -> Any:
@@ -109,7 +121,11 @@ def _typed(value: Any, type_: ColumnType) -> Any:
         case StructOf(fields):
             found: dict[str, Any] = _of(dict, value)
             return {name: _typed(found.get(name), inner) for name, inner in fields}
-    return text_of(value) if type_.spark == "string" else _PLAIN[type_.spark](value)
+    if type_.spark != "string":
+        return _PLAIN[type_.spark](value)
+    if _is_endless(value):
+        raise WrongTypeError(_TOO_LARGE)
+    return text_of(value)
 
 
 def text_of(value: Any) -> str | None:
@@ -155,9 +171,33 @@ def _double(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise WrongTypeError
     try:
-        return float(value)
+        found = float(value)
     except OverflowError:
-        return float("inf")
+        raise WrongTypeError(_TOO_LARGE) from None
+    if isinf(found):
+        raise WrongTypeError(_TOO_LARGE)
+    return found
+
+
+def _levels(value: Any) -> Iterator[list[Any]]:
+    """The value, what stands right inside of it, what stands inside of that, and so on."""
+    level = [value]
+    while level:
+        yield level
+        level = [
+            inner for each in level if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]  # fmt: skip
+
+
+def _repeats_within(value: Any) -> bool:
+    """True where an object in the value, or it itself, has a name twice."""
+    return any(isinstance(each, _Object) and each.is_repeated for level in _levels(value) for each in level)
+
+
+def _is_endless(value: Any) -> bool:
+    """True where a number in the value, or it itself, was too large to be read."""
+    return any(isinstance(each, float) and isinf(each) for level in _levels(value) for each in level)
 
 
 def _whole(bits: int) -> Callable[[Any], int]:
@@ -197,7 +237,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
     result = _Object(pairs)
-    result.is_repeated = len(result) < len(pairs)
+    result.is_repeated = len({_clean(name) for name in result}) < len(pairs)
     return result
 
 

@@ -23,6 +23,7 @@ _EVENT, _EVENTS = "application/cloudevents+json", "application/cloudevents-batch
 _SENML = ("application/senml+json", "application/sensml+json")
 _SPACE = " \t\r\n"
 _ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time", "dataschema")
+_MAY_LACK = ("subject", "dataschema")
 _DECODER = JSONDecoder()
 
 
@@ -79,9 +80,9 @@ def _event(text: str) -> Part:
     attributes: dict[str, str | None] = {}
     for name in _ATTRIBUTES:
         value = json.loads(members[name]) if name in members else None
-        attributes[f"ce_{name}"] = value if isinstance(value, str) else None
+        attributes[f"ce_{name}"] = _sendable(value) if name in _MAY_LACK else _sent(value)
     kind = json.loads(members.get("datacontenttype", '"application/json"'))
-    event = Part(attributes, kind if isinstance(kind, str) else None, None)
+    event = Part(attributes, _sent(kind), None)
     if "data_base64" in members:
         try:
             return replace(event, value=base64.b64decode(json.loads(members["data_base64"]), validate=True))
@@ -91,6 +92,16 @@ def _event(text: str) -> Part:
     if data is not None and data.startswith('"') and "json" not in str(kind).lower():
         return replace(event, value=str(json.loads(data)).encode())
     return replace(event, value=None if data is None else data.encode())
+
+
+def _sent(value: object) -> str | None:
+    """A text as a header could have brought it; None for what is none, as halves of characters, which JSON can name."""
+    return value if isinstance(value, str) and _sendable(value) == value else None
+
+
+def _sendable(value: object) -> str | None:
+    """The same with a question mark for such a half, so that what an event names is not taken for left out."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
 def _members(text: str) -> Iterator[tuple[str, str]]:

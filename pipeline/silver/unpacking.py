@@ -23,7 +23,7 @@ from lake.storage.locations import table_uri
 from lake.tables.bronze import BRONZE_TELEMETRY
 from pipeline.silver.judging import arrow_rows
 from runtime.settings import Settings
-from transforms.packed import is_packed, messages_of
+from transforms.packed import is_packed, messages_in
 
 
 def unpack(connection: duckdb.DuckDBPyConnection, settings: Settings, done: int, target: int, run_id: str) -> int:
@@ -50,7 +50,6 @@ def _messages(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBat
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in packs:
-            rows = [row for pack in batch.to_pylist() for row in messages_of(pack)]
-            yield from pa.Table.from_pylist(rows, schema=packs.schema).to_batches()
+            yield from messages_in(pa.Table.from_batches([batch])).to_batches()
 
     return pa.RecordBatchReader.from_batches(packs.schema, batches())

@@ -62,5 +62,6 @@ def test_what_is_no_zone_is_refused() -> None:
     """Names of files and folders beside the zones are none, and the error says how to write one."""
     assert is_zone("Europe/Berlin")
     assert not any(map(is_zone, ("", "Europe", "../etc/passwd", "tzdata.zi", "Mars/Base", "europe berlin")))
+    assert not any(map(is_zone, ("a" * 300, "a/" * 3000 + "a")))
     with pytest.raises(UsageError, match="write one as Europe/Berlin"):
         zone_of("Mars/Base")

@@ -235,6 +235,16 @@ REFUSED = {
     "a number of 5,000 digits": (b'{"heat":' + b"9" * 5000 + b"}", Reason.WRONG_TYPE),
     "a name twice": (b'{"heat":1,"heat":1}', Reason.DUPLICATE_KEY),
     "a byte order mark": (b'\xef\xbb\xbf{"heat":1}', Reason.NOT_JSON),
+    "a name twice inside": (b'{"place":{"type":"Point","type":"Line"}}', Reason.DUPLICATE_KEY),
+    "a name twice in a list": (b'{"heat":1,"trace":[{"a":1,"a":2}]}', Reason.DUPLICATE_KEY),
+    "a name twice in a map": (b'{"labels":{"a":1,"a":2}}', Reason.DUPLICATE_KEY),
+    "halves that become one name": (b'{"labels":{"\\ud800":1,"\\udfff":2}}', Reason.DUPLICATE_KEY),
+    "a half and its stand-in": (b'{"heat":1,"\\ud800":1,"?":2}', Reason.DUPLICATE_KEY),
+    "infinity in an array": (b'{"trace":[1,1e999]}', Reason.WRONG_TYPE),
+    "400 digits in an array": (b'{"trace":[' + b"9" * 400 + b"]}", Reason.WRONG_TYPE),
+    "infinity in an object": (b'{"place":{"coordinates":[-1e999]}}', Reason.WRONG_TYPE),
+    "infinity in a text": (b'{"place":{"type":1e999}}', Reason.WRONG_TYPE),
+    "deeper than 100 levels": (b'{"heat":1,"x":' + b"[" * 100 + b"]" * 100 + b"}", Reason.NOT_JSON),
     "only names of others": (b'{"colour":"red"}', Reason.NO_TELEMETRY),
 }
 
@@ -243,6 +253,12 @@ REFUSED = {
 def test_the_strict_judge_refuses(value: bytes, reason: Reason) -> None:
     """Each with its reason."""
     assert judge(value, RICH).reason is reason
+
+
+def test_what_is_nested_less_deep_is_taken() -> None:
+    """Many brackets side by side are not deep, nor is a name twice in what the model does not declare refused."""
+    text = b'{"heat":1,"x":' + b"[" * 99 + b"]" * 99 + b',"y":[' + b"[]," * 200 + b'{"a":1,"a":2}]}'
+    assert judge(text, RICH).reason is None
 
 
 def test_names_that_are_not_declared_are_kept_as_text() -> None:

@@ -35,6 +35,17 @@ def test_an_event_in_structured_mode_is_its_attributes_and_its_data(kind: str, d
     }  # fmt: skip
 
 
+def test_half_a_character_in_an_event_is_none() -> None:
+    """As it could not have come in a header; what names a component or a model names an unknown one, not none."""
+    half = b'{"id":"\\ud800","source":"\\udfff","time":"\\ud800","subject":"m\\ud800","dataschema":"\\ud800",' \
+           b'"datacontenttype":"\\ud800","data":{"t":1}}'  # fmt: skip
+    (part,) = parts_of(half, "application/cloudevents+json")
+    assert (part.content_type, part.value) == (None, b'{"t":1}')
+    assert {name: value for name, value in part.attributes.items() if value} == {
+        "ce_subject": "m?", "ce_dataschema": "?",
+    }  # fmt: skip
+
+
 def test_data_may_be_base64_or_a_list() -> None:
     """A batch of events, one of which is a pack again."""
     value = b'[{"id":"b","data_base64":"eyJ0IjoxfQ=="},{"id":"c","data":[{"x":1},{"x":2}]},{"id":"d"}]'
