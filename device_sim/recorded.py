@@ -4,16 +4,14 @@ Belongs here: which kind of file it is, whether it can be read as text, and JSON
 model is in `playback`.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from device_sim.cells import NumberText
+from device_sim.json_values import json_value
 from device_sim.recorded_csv import csv_recording
-from device_sim.recorded_parquet import flat, parquet_recording
+from device_sim.recorded_parquet import parquet_recording, row_of
 from device_sim.recorded_rows import Recording, Row
 from runtime.errors import InputError, UsageError
 
@@ -71,25 +69,7 @@ def _json_lines(path: Path) -> Recording:
 
 def _row_of_line(line: str, number: int) -> Row:
     try:
-        value = json.loads(
-            line, parse_float=NumberText, parse_int=NumberText, parse_constant=_constant, object_pairs_hook=_object
-        )
-    except json.JSONDecodeError:
-        return Row(number, {}, "no JSON")
-    except RecursionError:
-        return Row(number, {}, "JSON that is nested too deeply")
+        value = json_value(line)
     except ValueError as error:
         return Row(number, {}, str(error))
-    return Row(number, dict(flat(value))) if isinstance(value, dict) else Row(number, {}, "no JSON object")
-
-
-def _constant(name: str) -> float | None:
-    return None if name == "NaN" else float(name)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the name {max(names, key=names.count)!r} twice in one object")
-    return found
+    return row_of(value, number) if isinstance(value, dict) else Row(number, {}, "no JSON object")

@@ -5,7 +5,7 @@ and NaN is no value.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from device_sim.cells import NumberText
+from device_sim.json_values import name_twice
 from device_sim.recorded_rows import Recording, Row
+from runtime.errors import UsageError
 
 _BATCH_ROWS = 8192
 _Convert = Callable[[Any], Any]
@@ -25,6 +27,7 @@ def parquet_recording(path: Path) -> Recording:
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
     columns = tuple(_column_names(schema))
+    _require_names(path, columns, schema)
 
     def read() -> Iterator[Row]:
         number = 0
@@ -33,18 +36,27 @@ def parquet_recording(path: Path) -> Recording:
                 values = [_values(column) for column in batch.columns]
                 for cells in zip(*values, strict=True):
                     number += 1
-                    yield Row(number, dict(flat(dict(zip(batch.schema.names, cells, strict=True)))))
+                    yield row_of(dict(zip(batch.schema.names, cells, strict=True)), number)
 
     return Recording(path, True, columns, "row", read)
 
 
-def flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The columns of an object: each of its names, and those within an object as `outer.inner`."""
+def row_of(value: dict[str, Any], number: int) -> Row:
+    """An object as a row of its names, and of those within an object as `outer.inner`."""
+    found = list(_flat(value))
+    cells = dict(found)
+    if len(cells) < len(found):
+        # "a.b" beside an "a" that has a "b"
+        return Row(number, {}, f"the name {name_twice(name for name, _ in found)!r} twice, as itself and in an object")
+    return Row(number, cells)
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, each in value.items():
         if each is not None:
             yield prefix + name, each
         if isinstance(each, dict):
-            yield from flat(each, f"{prefix}{name}.")
+            yield from _flat(each, f"{prefix}{name}.")
 
 
 def _column_names(fields: Any, prefix: str = "") -> Iterator[str]:
@@ -53,6 +65,25 @@ def _column_names(fields: Any, prefix: str = "") -> Iterator[str]:
         if pa.types.is_struct(field.type):
             inner = [field.type.field(i) for i in range(field.type.num_fields)]
             yield from _column_names(inner, f"{prefix}{field.name}.")
+
+
+def _require_names(path: Path, columns: Iterable[str], schema: Any) -> None:
+    """Raise UsageError where a column, or a field within a value, has no name of its own."""
+    twice = name_twice(columns)
+    if twice is not None:
+        raise UsageError(f"{path} names the column {twice!r} twice: give each column a name of its own.")
+    for field in schema:
+        twice = _field_twice(field.type)
+        if twice is not None:
+            raise UsageError(
+                f"{path} names the field {twice!r} twice within the column {field.name!r}: give each a name of its own."
+            )
+
+
+def _field_twice(kind: Any) -> str | None:
+    inner = [kind.field(i) for i in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+    found = [_field_twice(each.type) for each in inner]
+    return name_twice(each.name for each in inner) or next((each for each in found if each is not None), None)
 
 
 def _values(column: Any) -> list[Any]:
@@ -83,7 +114,7 @@ def _conversion(kind: Any) -> _Convert | None:
         return _of_struct(kind)
     if pa.types.is_map(kind):
         inner = _conversion(kind.item_type) or _same
-        return lambda pairs: {str(key): None if each is None else inner(each) for key, each in pairs}
+        return lambda pairs: _of_map([(str(key), None if each is None else inner(each)) for key, each in pairs])
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         element = _conversion(kind.value_type)
         return element and (lambda items: [None if each is None else element(each) for each in items])
@@ -93,6 +124,12 @@ def _conversion(kind: Any) -> _Convert | None:
 def _of_struct(kind: Any) -> _Convert:
     fields = {kind.field(i).name: _conversion(kind.field(i).type) or _same for i in range(kind.num_fields)}
     return lambda value: {name: None if value[name] is None else each(value[name]) for name, each in fields.items()}
+
+
+def _of_map(pairs: list[tuple[str, Any]]) -> Any:
+    """An object; of a map with a key twice the pairs, which are none and are refused where an object is declared."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else pairs
 
 
 def _same(value: Any) -> Any:
