@@ -7,7 +7,7 @@ through as they are. Times are in `recorded_times`.
 import json
 import math
 import re
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -18,17 +18,23 @@ class NumberText(str):
     __slots__ = ()
 
 
-_NUMERIC = ("double", "float", "decimal", "int", "bigint", "smallint", "tinyint")
+_NUMERIC = ("double", "int", "bigint")
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 # what people write as well: +5, 007, .5, 5.
 _NUMBER = re.compile(r"([+-]?)(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
+_WRITTEN_OTHERWISE = re.compile(r"[.eE]|^-0$")
 _TRUTHS = {"true": "true", "false": "false", "1": "true", "0": "false"}
 # a double holds every number of so many digits
 _SAFE_DIGITS = 15
+# and no column a whole one of more
+_MOST_WHOLE_DIGITS = 40
 
 
 def json_text(value: Any) -> str:
-    """A value that has a type as JSON text; numbers keep their digits, infinities are texts as JSON has none."""
+    """A value that has a type as JSON text; numbers keep their digits, infinities are texts as JSON has none.
+
+    A span of time is one of ISO 8601, as a DTDL duration is.
+    """
     if isinstance(value, NumberText):
         return str(value) if _JSON_NUMBER.fullmatch(value) else json.dumps(str(value))
     if isinstance(value, dict):
@@ -40,22 +46,32 @@ def json_text(value: Any) -> str:
         return "null" if math.isnan(value) else json.dumps(str(value))
     if value is None or isinstance(value, (bool, int, float)):
         return json.dumps(value)
+    if isinstance(value, timedelta):
+        return json.dumps(_duration(value))
     return json.dumps(value.isoformat() if isinstance(value, date) else str(value))
 
 
+def name_text(value: Any) -> str:
+    """What a cell calls something, a device or a telemetry: a number in its shortest form.
+
+    A program that has to leave a gap in a column of whole numbers writes all of them as `1.0`.
+    """
+    if isinstance(value, dict | list):
+        return json_text(value)
+    is_number = isinstance(value, NumberText | int | float) and not isinstance(value, bool)
+    return whole_number(same_number(str(value))) if is_number else str(value)
+
+
 def json_of_text(text: str, type_: str, decimal_mark: str = ".") -> str:
-    """Text of a file without types as the JSON text of a telemetry of a Spark SQL type.
+    """Text of a file without types as the JSON text of a Spark SQL type that holds one value.
 
     What is not of the type becomes a JSON string, to be refused by whoever judges it.
     """
     stripped = text.strip()
-    kind = type_.split("<")[0].split("(")[0]
-    if kind in _NUMERIC:
+    if type_ in _NUMERIC:
         return _number(stripped, decimal_mark) or json.dumps(text)
-    if kind == "boolean" and stripped.lower() in _TRUTHS:
+    if type_ == "boolean" and stripped.lower() in _TRUTHS:
         return _TRUTHS[stripped.lower()]
-    if kind in ("array", "map", "struct") and stripped[0] in "[{" and _is_json(stripped):
-        return stripped
     return json.dumps(text)
 
 
@@ -73,6 +89,21 @@ def same_number(text: str) -> str:
         return shortest if Decimal(shortest) == Decimal(text) else text
     except InvalidOperation:
         return text
+
+
+def whole_number(text: str) -> str:
+    """The digits of a JSON number that has no fraction: `4.0`, `0.4e1` and `4` are one; others stay as they are."""
+    if not _WRITTEN_OTHERWISE.search(text) or not _JSON_NUMBER.fullmatch(text):
+        return text
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    if not number:
+        return "0"
+    if not 0 <= number.adjusted() < _MOST_WHOLE_DIGITS or number != int(number):
+        return text
+    return str(int(number))
 
 
 def is_missing(value: Any, missing: frozenset[str]) -> bool:
@@ -108,9 +139,13 @@ def _number(text: str, decimal_mark: str) -> str | None:
     return f"{'-' if sign == '-' else ''}{digits}{f'.{fraction}' if fraction else ''}{exponent or ''}"
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        return False
-    return True
+def _duration(span: timedelta) -> str:
+    micros = span // timedelta(microseconds=1)
+    sign, (seconds, micros) = "-" if micros < 0 else "", divmod(abs(micros), 1_000_000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    fraction = f".{micros:06}".rstrip("0") if micros else ""
+    clock = "".join(f"{number}{unit}" for number, unit in ((hours, "H"), (minutes, "M")) if number)
+    clock += f"{seconds}{fraction}S" if seconds or micros or not (clock or days) else ""
+    return f"{sign}P{f'{days}D' if days else ''}{f'T{clock}' if clock else ''}"

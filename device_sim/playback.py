@@ -14,7 +14,7 @@ from threading import Event
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from device_sim.cells import NumberText, is_missing, json_of_text, json_text, missing_texts, same_number
+from device_sim.cells import is_missing, missing_texts, name_text
 from device_sim.fleet import model_named, registered_message
 from device_sim.payloads import payload_of
 from device_sim.producer import MessageProducer
@@ -24,6 +24,7 @@ from device_sim.recorded_times import LocalTimes, TimeReader, unit_hint
 from device_sim.replay_check import Check
 from device_sim.replay_columns import LongColumns, WideColumns, find_time_column, require_column
 from device_sim.replay_options import ReplayOptions
+from device_sim.replay_values import ValueReader
 from lake.models.catalog import Model, Telemetry
 from runtime.errors import InputError, UsageError
 from wire.envelope import TIME, Message, TelemetryEnvelope, rfc3339, with_header
@@ -108,6 +109,8 @@ class Replayer:
             if options.pivot is None
             else LongColumns(self.recording, self.model, options.columns, options.pivot)
         )
+        is_text = not self.recording.is_typed or options.pivot is not None
+        self._reader = ValueReader(is_text, options.decimal_mark, self._times, self._local)
         self._envelopes: dict[tuple[str, str | None], TelemetryEnvelope] = {}
         if not self._local.is_fixed:
             self._observe_times()
@@ -242,7 +245,7 @@ class Replayer:
 
     def _values(self, row: Row) -> list[tuple[Telemetry, str]]:
         return [
-            (telemetry, self._json(value, telemetry))
+            (telemetry, self._reader.json(value, telemetry))
             for telemetry, value in self._columns.values(row.cells)
             if not is_missing(value, self._missing)
         ]
@@ -254,20 +257,7 @@ class Replayer:
         if self._options.device_column is None:
             return self._options.device
         value = row.cells.get(self._options.device_column)
-        return None if value is None else str(value)
-
-    def _json(self, value: Any, telemetry: Telemetry) -> str:
-        if isinstance(value, datetime):
-            moment = self._times.read(value)
-            if moment is not None and moment.tzinfo is None:
-                moment = self._local.plain(moment)
-            return json_text(rfc3339(moment) if moment is not None else value)
-        is_text = isinstance(value, str) and not isinstance(value, NumberText)
-        if is_text and (not self.recording.is_typed or self._options.pivot is not None):
-            text = json_of_text(value, telemetry.type, self._options.decimal_mark)
-        else:
-            text = json_text(value)
-        return same_number(text) if telemetry.type == "double" else text
+        return None if value is None else name_text(value)
 
 
 def _message_id(device_id: str, component: str | None, time_text: str | None, values: Mapping[Any, Any]) -> str:

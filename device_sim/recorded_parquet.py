@@ -19,6 +19,12 @@ from device_sim.recorded_rows import Recording, Row
 from runtime.errors import UsageError
 
 _BATCH_ROWS = 8192
+_BYTES = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_binary_view,
+)
 _Convert = Callable[[Any], Any]
 
 
@@ -106,7 +112,7 @@ def _conversion(kind: Any) -> _Convert | None:
         return lambda value: None if math.isnan(value) else value
     if pa.types.is_decimal(kind):
         return lambda value: NumberText(f"{value:f}")
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+    if any(is_bytes(kind) for is_bytes in _BYTES):
         return lambda value: value.decode("utf-8", "backslashreplace")
     if pa.types.is_dictionary(kind):
         return _conversion(kind.value_type)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from device_sim.cells import name_text
 from device_sim.recorded_rows import Recording
 from lake.models.catalog import Model, Telemetry
 from runtime.errors import UsageError
@@ -56,7 +57,8 @@ class WideColumns:
                 f"--map COLUMN=TELEMETRY. Columns: {', '.join(recording.columns)}. Telemetry: {', '.join(names)}. Of a "
                 "file with a column of names and one of values give --pivot NAME=VALUE."
             )
-        self._mapped = mapped
+        # in the order of the model, whatever that of the columns: the same row of another export is the same payload
+        self._mapped = {column: each for name in names for column, each in mapped.items() if each.metric_name == name}
         self.used = tuple(mapped)
         self.telemetry = tuple(mapped.values())
 
@@ -94,21 +96,21 @@ class LongColumns:
 
     def values(self, cells: Mapping[str, Any]) -> Iterator[tuple[Telemetry, Any]]:
         """One at most."""
-        telemetry = self._telemetry.get(str(cells.get(self._name)))
+        telemetry = self._telemetry.get(name_text(cells.get(self._name)))
         if telemetry is not None and self._value in cells:
             yield telemetry, cells[self._value]
 
     def series(self, cells: Mapping[str, Any]) -> str | None:
         """Each name has an order of its own."""
-        return str(cells.get(self._name))
+        return name_text(cells.get(self._name))
 
     def is_other(self, cells: Mapping[str, Any]) -> bool:
         """True for a row of a name that is not sent."""
-        return str(cells.get(self._name)) not in self._telemetry
+        return name_text(cells.get(self._name)) not in self._telemetry
 
     def count_other(self, cells: Mapping[str, Any]) -> bool:
         """True, and counted, for a row of a name that is not sent."""
-        name = str(cells.get(self._name))
+        name = name_text(cells.get(self._name))
         if not self.is_other(cells):
             return False
         if name in self.others or len(self.others) < _NAMES_SHOWN:

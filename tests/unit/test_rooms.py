@@ -20,8 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingestion": LAKE,
     "transforms": LAKE,
     "hub": LAKE,
-    # the wire format and the models, nothing of the lake's tables
-    "device_sim": {*GROUND, "lake.models", "lake.slices"},
+    # the wire format, the models and the types that they declare, nothing of the lake's tables
+    "device_sim": {*GROUND, "lake.models", "lake.column_types", "lake.slices"},
     "edge": GROUND,
     # the reconciliation reads the manifest of what was sent
     "pipeline": {*LAKE, "ingestion", "transforms", "device_sim.manifest"},

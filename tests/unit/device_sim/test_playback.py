@@ -85,8 +85,6 @@ def test_numbers_keep_their_digits(tmp_path: Path) -> None:
         ("maybe", "boolean", '"maybe"'),
         ("5", "string", '"5"'),
         ('say "ü"', "string", '"say \\"\\u00fc\\""'),
-        ("[1, 2]", "array<int>", "[1, 2]"),
-        ("[1, 2", "array<int>", '"[1, 2"'),
     ],
 )
 def test_text_becomes_the_telemetrys_json(text: str, type_: str, expected: str) -> None:
@@ -185,7 +183,7 @@ def test_columns_are_mapped_to_components(tmp_path: Path) -> None:
     replayer = _replayer(path, model="pump", columns={"vib": "motor.vibration"})
     rows = list(replayer.rows())
     assert [[(_text(m, SUBJECT), m.value) for m in row] for row in rows] == [
-        [("motor", b'{"vibration":1.25,"speed":1500}'), (None, b'{"pressure":3.5}')],
+        [(None, b'{"pressure":3.5}'), ("motor", b'{"vibration":1.25,"speed":1500}')],
         [("motor", b'{"vibration":1.5}')],
         [("motor", b"{}")],
     ]
@@ -212,7 +210,7 @@ def test_json_lines_are_sent_as_they_are(tmp_path: Path) -> None:
         (None, "2026-11-20T00:00:00.000Z", b'{"pressure":1.5}'),
         ("motor", "2026-11-20T00:00:00.000Z", b'{"speed":12345678901234567890}'),
         (None, "1795132800", b'{"isRunning":true}'),
-        (None, "2026-11-20T00:00:00.000Z", b'{"pressure":"high","state":["x"]}'),
+        (None, "2026-11-20T00:00:00.000Z", b'{"state":["x"],"pressure":"high"}'),
     ]
     assert _replayer(path, model="pump").check.refusals == [
         (4, "no JSON"),

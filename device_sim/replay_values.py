@@ -1,0 +1,80 @@
+"""Values of recorded files: one cell as the JSON text of its telemetry.
+
+Belongs here: what a value is for the declared type, at any depth, so that a file and its export by another program say
+the same: numbers in one spelling, times in UTC, objects in the order of their declaration. What is not of the type
+passes through. Single texts and numbers are in `cells`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from device_sim.cells import NumberText, json_of_text, json_text, same_number, whole_number
+from device_sim.json_values import json_value
+from device_sim.recorded_times import LocalTimes, TimeReader
+from lake.column_types import ColumnType, ListOf, MapOf, Plain, StructOf, column_type
+from lake.models.catalog import Telemetry
+from wire.envelope import rfc3339
+
+
+class ValueReader:
+    """Reads the values of one file; `is_text` is True where a text may stand for a value of another type."""
+
+    def __init__(self, is_text: bool, decimal_mark: str, times: TimeReader, local: LocalTimes) -> None:
+        self._is_text, self._decimal_mark = is_text, decimal_mark
+        self._times, self._local = times, local
+
+    def json(self, value: Any, telemetry: Telemetry) -> str:
+        """A cell that is not missing as JSON text."""
+        type_ = column_type(telemetry.type)
+        if self._is_text and isinstance(value, str) and not isinstance(value, NumberText):
+            if isinstance(type_, Plain):
+                return _spelt(json_of_text(value, type_.spark, self._decimal_mark), type_)
+            value = _parsed(value)
+        return self._json(value, type_)
+
+    def _json(self, value: Any, type_: ColumnType) -> str:
+        if isinstance(value, datetime):
+            return json_text(self._in_utc(value))
+        match type_:
+            case ListOf(element) if isinstance(value, list):
+                return f"[{','.join(self._json(each, element) for each in value)}]"
+            case MapOf(inner) if isinstance(value, dict):
+                return _object((name, self._json(value[name], inner)) for name in sorted(value))
+            case StructOf(fields) if isinstance(value, dict):
+                return _object(self._fields(value, dict(fields)))
+            case Plain():
+                return _spelt(json_text(value), type_)
+        return json_text(value)
+
+    def _fields(self, value: Mapping[str, Any], types: Mapping[str, ColumnType]) -> Iterator[tuple[str, str]]:
+        """Those that are declared, in that order, then the others."""
+        for name in (*types, *sorted(value.keys() - types.keys())):
+            each = value.get(name)
+            if each is not None:
+                yield name, self._json(each, types[name]) if name in types else json_text(each)
+
+    def _in_utc(self, value: datetime) -> str | datetime:
+        moment = self._times.read(value)
+        if moment is not None and moment.tzinfo is None:
+            moment = self._local.plain(moment)
+        return rfc3339(moment) if moment is not None else value
+
+
+def _spelt(text: str, type_: Plain) -> str:
+    if type_.spark == "double":
+        return same_number(text)
+    return whole_number(text) if type_.spark in ("int", "bigint") else text
+
+
+def _parsed(text: str) -> Any:
+    """A text of JSON as its value; any other as it is."""
+    try:
+        return json_value(text) if text.strip()[0] in "[{" else text
+    except ValueError:
+        return text
+
+
+def _object(members: Iterable[tuple[str, str]]) -> str:
+    return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in members) + "}"

@@ -1,0 +1,201 @@
+"""Values of recorded files: the same value is the same message, whatever the program that wrote the file."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from device_sim.cells import json_text, name_text, whole_number
+from lake.models.catalog import Model, catalog_of
+from lake.models.documents import Document
+from lake.models.dtdl import read_declarations
+from tests.support.recordings import ids_of, messages_of, written
+from wire.envelope import Message
+
+DEVICE = b"""{"@context": "dtmi:dtdl:context;3", "@id": "dtmi:case:device;1", "@type": "Interface", "contents": [
+    {"@type": "Telemetry", "name": "temperature", "schema": "double"},
+    {"@type": "Telemetry", "name": "pulses", "schema": "long"},
+    {"@type": "Telemetry", "name": "mode", "schema": {"@type": "Enum", "valueSchema": "integer", "enumValues": [
+        {"name": "off", "enumValue": 0}, {"name": "on", "enumValue": 1}]}},
+    {"@type": "Telemetry", "name": "label", "schema": "string"},
+    {"@type": "Telemetry", "name": "running", "schema": "duration"},
+    {"@type": "Telemetry", "name": "counts", "schema": {"@type": "Array", "elementSchema": "integer"}},
+    {"@type": "Telemetry", "name": "levels", "schema": {"@type": "Map", "mapKey": {"name": "k", "schema": "string"},
+        "mapValue": {"name": "v", "schema": "double"}}},
+    {"@type": "Telemetry", "name": "pos", "schema": {"@type": "Object", "fields": [
+        {"name": "lat", "schema": "double"}, {"name": "lon", "schema": "double"}]}},
+    {"@type": "Telemetry", "name": "track", "schema": {"@type": "Array", "elementSchema": {"@type": "Object",
+        "fields": [{"name": "lat", "schema": "double"}, {"name": "lon", "schema": "long"}]}}}]}"""
+
+
+def _models() -> dict[str, Model]:
+    return dict(catalog_of([Document("device.json", read_declarations(DEVICE, "device.json"), {})]).models)
+
+
+def _messages(path: Path, **options: Any) -> list[Message]:
+    return messages_of(path, model="dtmi:case:device;1", models=_models(), **options)
+
+
+def _payload(path: Path, **options: Any) -> bytes:
+    (message,) = _messages(path, **options)
+    return message.value or b""
+
+
+def _parquet(folder: Path, **columns: Any) -> Path:
+    table = pa.table({"time": ["2025-01-01"] * len(next(iter(columns.values()))), **columns})
+    pq.write_table(table, folder / "a.parquet")
+    return folder / "a.parquet"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "first", "second", "payload"),
+    [
+        (
+            ".csv",
+            "time,temperature,pulses,pos.lat,pos.lon\n2025-01-01,20,5,1.5,2\n",
+            "pos.lon,pulses,time,temperature,pos.lat\n2,5,2025-01-01,20.0,1.50\n",
+            b'{"temperature":20,"pulses":5,"pos":{"lat":1.5,"lon":2}}',
+        ),
+        (
+            ".jsonl",
+            '{"time":"2025-01-01","temperature":20,"pos":{"lat":1.5,"lon":2}}',
+            '{"pos":{"lon":2.0,"lat":1.5},"temperature":2e1,"time":"2025-01-01T00:00:00Z"}',
+            b'{"temperature":20,"pos":{"lat":1.5,"lon":2}}',
+        ),
+        (
+            ".jsonl",
+            '{"time":"2025-01-01","track":[{"lat":1.50,"lon":2}],"levels":{"a":1,"b":2}}',
+            '{"time":"2025-01-01","levels":{"b":2.0,"a":1.0},"track":[{"x":null,"lon":2.0,"lat":1.5}]}',
+            b'{"levels":{"a":1,"b":2},"track":[{"lat":1.5,"lon":2}]}',
+        ),
+        (
+            ".csv",
+            'time;track;levels\n2025-01-01;[{"lat": 1.50, "lon": 2}];{"a": 1, "b": 2}\n',
+            'time;levels;track\n2025-01-01;{"b":2.0,"a":1.0};[{"lon":2.0,"lat":1.5}]\n',
+            b'{"levels":{"a":1,"b":2},"track":[{"lat":1.5,"lon":2}]}',
+        ),
+    ],
+)
+def test_the_order_of_columns_makes_no_difference(
+    tmp_path: Path, suffix: str, first: str, second: str, payload: bytes
+) -> None:
+    """Another export of the same rows is a repeat to the byte, and no conflict."""
+    (one,) = _messages(written(tmp_path, f"a{suffix}", first))
+    (other,) = _messages(written(tmp_path, f"b{suffix}", second))
+    assert one.value == other.value == payload
+    assert ids_of([one]) == ids_of([other])
+
+
+def test_ids_are_those_of_earlier_versions(tmp_path: Path) -> None:
+    """What was replayed before is a repeat: the id of a row, of its component, and of a row without a value."""
+    text = "time,vib,pressure,motor.speed\n2025-01-01,1,2,3\n2025-01-02,,,\n"
+    messages = messages_of(written(tmp_path, "a.csv", text), model="pump", columns={"vib": "motor.vibration"})
+    assert sorted(each or "" for each in ids_of(messages)) == [
+        "4b52163afbb3de30a04674a1791ba80d",
+        "6fd11338f85e08e62b5586b7550eaa54",
+        "82b4de5d19ec612f4404a693b4c06be8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("4.0", "4"), ("4.00", "4"), ("1e3", "1000"), ("1E+3", "1000"), ("-4.0", "-4"), ("-0.0", "0"), ("-0", "0"),
+     ("4", "4"), ("9007199254740993.0", "9007199254740993"), ("4.5", "4.5"),
+     ("4e-1", "4e-1"), ("1e400", "1e400"), ("1e-400", "1e-400"), ("1e99999999999999999999", "1e99999999999999999999"),
+     ('"4.0"', '"4.0"'), ("true", "true")],
+)  # fmt: skip
+def test_a_whole_number_has_one_spelling(text: str, expected: str) -> None:
+    """Its digits; what has a fraction, or is larger than any column, stays as it is."""
+    assert whole_number(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "pulses"),
+    [
+        (pa.array([4.0, None]), "4"),
+        (pa.array([Decimal("4.00"), None], pa.decimal128(5, 2)), "4"),
+        (pa.array([4, None], pa.float32()), "4"),
+        (pa.array([2.0**53, None]), "9007199254740992"),
+        (pa.array([4.5, None]), "4.5"),
+    ],
+)
+def test_whole_numbers_in_floats_and_decimals_are_whole_numbers(tmp_path: Path, column: Any, pulses: str) -> None:
+    """A program that has to leave a gap in a column of them has written them so; a fraction is left to be judged."""
+    sent = [each.value for each in _messages(_parquet(tmp_path, temperature=[20.5, 21.5], pulses=column))]
+    assert sent == [f'{{"temperature":20.5,"pulses":{pulses}}}'.encode(), b'{"temperature":21.5}']
+
+
+def test_whole_numbers_are_those_of_every_kind_of_file_at_any_depth(tmp_path: Path) -> None:
+    """CSV, JSON lines and Parquet; a long, an enum of integers, and the elements of a list."""
+    expected = b'{"pulses":4000,"mode":1,"counts":[1,2,null]}'
+    csv = written(tmp_path, "a.csv", 'time;pulses;mode;counts\n2025-01-01;4e3;1.0;"[1.0, 2, null]"\n')
+    lines = written(tmp_path, "a.jsonl", '{"time":"2025-01-01","pulses":4000.0,"mode":1.0,"counts":[1.0,2,null]}')
+    parquet = _parquet(tmp_path, pulses=[4000.0], mode=[1.0], counts=pa.array([[1.0, 2.0, float("nan")]]))
+    assert _payload(csv) == _payload(lines) == _payload(parquet) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "payload"),
+    [
+        ("[1, 2", b'{"counts":"[1, 2"}'),
+        ("[1, 2.5]", b'{"counts":[1,2.5]}'),
+        ('[{"a": 1, "a": 2}]', b'{"counts":"[{\\"a\\": 1, \\"a\\": 2}]"}'),
+        ("[NaN, 1]", b'{"counts":[null,1]}'),
+        ("[" * 600 + "]" * 600, f'{{"counts":"{"[" * 600}{"]" * 600}"}}'.encode()),
+    ],
+)
+def test_json_in_a_text_cell_is_read_or_passed_on_as_text(tmp_path: Path, text: str, payload: bytes) -> None:
+    """What is none, has a name twice or is nested too deeply is a text, to be refused where it is judged."""
+    assert _payload(written(tmp_path, "a.tsv", f"time\tcounts\n2025-01-01\t{text}\n")) == payload
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1.0, "1"), (1, "1"), (1.5, "1.5"), (1e22, "1" + "0" * 22), ("1.0", "1.0"), (True, "True"), (None, "None"),
+     (float("inf"), "inf"), ({"a": 1}, '{"a":1}')],
+)  # fmt: skip
+def test_what_a_number_names_is_named_in_one_way(value: Any, expected: str) -> None:
+    """A text is as it is: its zeros may mean something."""
+    assert name_text(value) == expected
+
+
+def test_a_device_is_the_same_in_every_kind_of_file(tmp_path: Path) -> None:
+    """A number with a gap below it is a float in Parquet: `1.0` is the device `1`; so are the names of a long file."""
+    csv = written(tmp_path, "a.csv", "time,unit,temperature\n2025-01-01,1,20\n2025-01-01,,21\n")
+    lines = written(tmp_path, "a.jsonl", '{"time":"2025-01-01","unit":1.0,"temperature":20}\n')
+    parquet = _parquet(tmp_path, unit=pa.array([1.0, None]), temperature=[20, 21])
+    files = [_messages(path, device_column="unit") for path in (csv, lines, parquet)]
+    assert [[each.key for each in messages] for messages in files] == [[b"1", None], [b"1"], [b"1", None]]
+    assert len({ids_of(messages)[0] for messages in files}) == 1
+    long = _parquet(tmp_path, name=pa.array([1.0, None]), value=[20.0, 21.0])
+    assert _payload(long, pivot=("name", "value"), columns={"1": "temperature"}) == b'{"temperature":20}'
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        (timedelta(seconds=90), "PT1M30S"),
+        (timedelta(days=1), "P1D"),
+        (timedelta(days=1, hours=2, minutes=3, seconds=4, microseconds=500_000), "P1DT2H3M4.5S"),
+        (timedelta(microseconds=1), "PT0.000001S"),
+        (-timedelta(hours=36), "-P1DT12H"),
+        (timedelta(), "PT0S"),
+    ],
+)
+def test_a_span_of_time_is_an_iso_duration(tmp_path: Path, span: timedelta, expected: str) -> None:
+    """As DTDL says that a duration is written."""
+    assert json_text(span) == f'"{expected}"'
+    for unit in ("us", "ns"):
+        path = _parquet(tmp_path, running=pa.array([span], pa.duration(unit)))
+        assert _payload(path) == f'{{"running":"{expected}"}}'.encode()
+
+
+@pytest.mark.parametrize("type_", [pa.binary(), pa.large_binary(), pa.binary(2), pa.binary_view()])
+def test_bytes_are_text(tmp_path: Path, type_: pa.DataType) -> None:
+    """Whatever Arrow calls them; what is not UTF-8 of them is shown."""
+    sent = [each.value for each in _messages(_parquet(tmp_path, label=pa.array([b"ab", b"a\xff"], type_)))]
+    assert sent == [b'{"label":"ab"}', b'{"label":"a\\\\xff"}']
