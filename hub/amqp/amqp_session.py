@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from typing import Any
 
 from hub.amqp.amqp_links import Rights, put_token, send_feedback, send_to_device
@@ -18,6 +19,7 @@ from hub.amqp.endpoint_links import MANAGEMENT, EventSender, answer_management, 
 from hub.links.link import Link as Connection
 from hub.messages.telemetry_reader import TelemetryReader
 from hub.sessions.hub_parts import HubParts
+from runtime.containment import Contained
 from runtime.errors import LakehouseError
 from wire import amqp
 from wire.amqp_ends import Delivery, Link
@@ -45,23 +47,31 @@ class AmqpSession:
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
         self._heard_s = time.monotonic()
-        self._server.feed(data)
+        try:
+            self._server.feed(data)
+        except Exception as error:  # noqa: BLE001  whatever it is ends this connection, and no other
+            self._failed(error)
 
     def connection_lost(self) -> None:
         """Nothing comes any more."""
-        self._server.lost()
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-        self._parts.sessions.left(self)
+        # each is done, last first, whatever becomes of the others
+        with Contained(_log, "The end of an AMQP connection"), ExitStack() as rest:
+            rest.callback(self._parts.sessions.left, self)
+            if self._reader is not None:
+                rest.callback(self._reader.close)
+                self._reader = None
+            for task in tuple(self._tasks):
+                rest.callback(task.cancel)
+            self._server.lost()
 
     def cut(self, reason: str) -> None:
         """Close the connection with an error."""
         if self._server.is_open:
             _log.info("Closed an AMQP connection: %s", reason)
-            self._server.cut(reason)
+            with Contained(_log, "Telling an AMQP connection why it ends") as contained:
+                self._server.cut(reason)
+            if contained.has_failed:
+                self._ended()
 
     def tick(self, now_s: float, wall_s: float) -> None:
         """A second has passed: end what is silent, say something when we were."""
@@ -143,9 +153,12 @@ class AmqpSession:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            if not isinstance(error, LakehouseError):
-                _log.error("An AMQP connection failed", exc_info=error)
-            self.cut(str(error))
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, LakehouseError):
+            _log.error("An AMQP connection failed", exc_info=error)
+        self.cut(str(error))
 
 
 def _is_question(link: Link) -> bool:

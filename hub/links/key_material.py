@@ -68,7 +68,7 @@ class KeyMaterial:
                 return self.renew(hosts, now)
             if self._ends("server.pem", now + _SERVER_LEFT) or self._hosts() != sorted(set(hosts)):
                 return self.renew(hosts, now)
-        except (OSError, WireError, ValueError) as error:
+        except (OSError, WireError, ValueError, x509.ExtensionNotFound) as error:
             raise PlatformError(
                 f"The hub's keys in {self.folder} cannot be used ({error}): mend the files, or move the folder away."
             ) from error
@@ -136,4 +136,11 @@ class Contexts:
 
     def _stamp(self) -> tuple[int, ...]:
         files = (self._material.server, self._material.server_key)
-        return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files)
+        return tuple(map(_changed_ns, files))
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

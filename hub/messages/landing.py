@@ -8,6 +8,7 @@ them were taken, and each session that has something to acknowledge writes once 
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from runtime.containment import Contained
 from runtime.kafka.clients import client_config
 from wire.envelope import Headers
 
@@ -25,6 +27,7 @@ QUEUE_MESSAGES = 100_000
 _HIGH, _LOW = 0.8, 0.5
 DELIVERY_TIMEOUT_MS = 120_000
 LARGEST_RECORD = 1_000_000
+_log = logging.getLogger(__name__)
 
 
 class Waiter(Protocol):
@@ -35,6 +38,9 @@ class Waiter(Protocol):
 
     def settle(self) -> None:
         """All word of this moment was given: answer now."""
+
+    def fail(self, reason: str) -> None:
+        """It could not take in what it was told: it ends."""
 
     def pause(self) -> None:
         """Kafka is behind: send no more for now."""
@@ -133,13 +139,13 @@ class Landing:
 
     def _poll(self) -> None:
         self._producer.poll(0)
-        for waiter in self._settling:
-            waiter.settle()
-        self._settling.clear()
+        settling, self._settling = self._settling, set()
+        for waiter in settling:
+            _tell(waiter, waiter.settle)
         if self._paused and self.outstanding <= _LOW * QUEUE_MESSAGES:
             paused, self._paused = self._paused, set()
             for waiter in paused:
-                waiter.resume()
+                _tell(waiter, waiter.resume)
         if self.outstanding:
             self._timer = self._loop.call_later(POLL_S, self._poll)
         else:
@@ -154,17 +160,27 @@ class Landing:
         second[1] -= 1
         if error is None:
             self.landed_count += 1
-            waiter.landed(token, None)
+            _tell(waiter, waiter.landed, token, None)
         else:
             self.failed_count += 1
-            waiter.landed(token, error.str())
+            _tell(waiter, waiter.landed, token, error.str())
         self._settling.add(waiter)
 
     def _refused(self, place: tuple[Waiter, Any], reason: str) -> None:
         self.outstanding -= 1
         self.failed_count += 1
-        place[0].landed(place[1], reason)
-        place[0].settle()
+        _tell(place[0], place[0].landed, place[1], reason)
+        _tell(place[0], place[0].settle)
+
+
+def _tell(waiter: Waiter, word: Callable[..., None], *what: object) -> None:
+    """Give word to one waiter: whatever goes wrong there, the others hear theirs."""
+    try:
+        word(*what)
+    except Exception as error:  # noqa: BLE001  as Contained, which would cost each message more
+        _log.error("A connection could not take in what became of its messages", exc_info=error)
+        with Contained(_log, "Closing a connection"):
+            waiter.fail(str(error))
 
 
 def _now_ms() -> int:

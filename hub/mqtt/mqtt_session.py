@@ -6,6 +6,7 @@ belong in `uplink`, what goes down in `downlink`, twin requests in `twin_request
 
 import asyncio
 import time
+from contextlib import ExitStack
 
 from hub.access.admission import Admitted
 from hub.hub_errors import HubCode, HubError
@@ -37,7 +38,7 @@ class MqttSession(PacketFlow):
         self._parts = parts
         self._connect: Connect | None = None
         self._registering: Registering | None = None
-        self._will_is_due = False
+        self._will: tuple[Publish, topics.Bag] | None = None
         self._silence_s = _CONNECT_WITHIN_S
         self.host = ""
         self.token: str | None = None
@@ -52,13 +53,15 @@ class MqttSession(PacketFlow):
 
     def ended(self) -> None:
         """The connection is gone: the will, and word to who counts on the client."""
-        if self._will_is_due and self._connect is not None and self._connect.will is not None:
-            self._publish_will(self._connect.will)
         silent_s = time.monotonic() - self._heard_s
-        self._parts.sessions.ended(self, int((time.time() - silent_s) * 1000))
-        if self.downlink is not None:
-            self.downlink.end()
-        self._parts.sessions.left(self)
+        with ExitStack() as rest:
+            # each is done, last first, whatever becomes of the others
+            rest.callback(self._parts.sessions.left, self)
+            if self.downlink is not None:
+                rest.callback(self.downlink.end)
+            rest.callback(self._parts.sessions.ended, self, int((time.time() - silent_s) * 1000))
+            if self._will is not None:
+                self._publish_will(*self._will)
 
     def tick(self, now_s: float, wall_s: float) -> None:
         """A second has passed: end what is silent, or whose credentials have."""
@@ -92,7 +95,7 @@ class MqttSession(PacketFlow):
             self.write(mqtt_packets.PINGRESP_PACKET)
         elif kind == mqtt.DISCONNECT:
             mqtt.read_empty(body)
-            self._will_is_due = False
+            self._will = None
             self.cut("it said so")
         else:
             self.cut(f"a packet of kind {kind} from a client")
@@ -142,6 +145,7 @@ class MqttSession(PacketFlow):
             raise WireError(f"The client id {connect.client_id!r} is not the user name's {username.client!r}.")
         self.client, self.host = username.client, username.host
         self.token = (connect.password or b"").decode("utf-8", "replace") or None
+        will = None if connect.will is None else _message_of(connect.will, self.client)
         admitted = self._parts.admission.admit(self.host, self.client, self.token, self._link.peer_chain())
         if not self._parts.quotas.take("connects", admitted.identity.tenant):
             self._parts.counts.throttled += 1
@@ -154,7 +158,7 @@ class MqttSession(PacketFlow):
         self.uplink.inherited = self._parts.sessions.inheritance(self.client)
         self.downlink = Downlink(self._parts.registry, self.client, self.write, opened.filters)
         self.admitted, self.opened, self._model_id = admitted, opened, username.model_id
-        self._will_is_due = connect.will is not None
+        self._will = will
         return bool(opened.filters)
 
     def _published(self, message: Publish) -> None:
@@ -223,14 +227,18 @@ class MqttSession(PacketFlow):
         if self._connect is not None and not self._connect.clean and self.downlink is not None and self.admitted:
             self._parts.sessions.keep_filters(self.admitted.identity, self.downlink.filters)
 
-    def _publish_will(self, will: mqtt.Will) -> None:
-        route = topics.read_route(will.topic, self.client)
-        if route is None or self.uplink is None or self.admitted is None or self._is_too_large(will):
-            return
-        extra = [("iothub-MessageType", b"Will"), *([("iothub-app-mqtt-retain", b"true")] if will.retain else [])]
-        topic = will.topic.encode()
-        shape = self.uplink.learn(topic, route.bag, self._model_id, self.admitted.method, extra)
-        self.uplink.publish(Publish(topic, 0, will.payload, 0), shape)
+    def _publish_will(self, will: Publish, bag: topics.Bag) -> None:
+        if self.uplink is not None and self.admitted is not None:
+            extra = [("iothub-MessageType", b"Will")]
+            self.uplink.publish(will, self.uplink.learn(will.topic, bag, self._model_id, self.admitted.method, extra))
 
-    def _is_too_large(self, will: mqtt.Will) -> bool:
-        return len(will.payload) + len(will.topic) > LARGEST_MESSAGE
+
+def _message_of(will: mqtt.Will, client: str) -> tuple[Publish, topics.Bag] | None:
+    """A will as the message that it becomes; None for one that is not to the client's messages, or too large.
+
+    Raises WireError for a topic whose properties cannot be read: at CONNECT, where somebody is there to be told.
+    """
+    route = topics.read_route(will.topic, client)
+    if route is None or route.kind != topics.events_of(client) or len(will.payload) + len(will.topic) > LARGEST_MESSAGE:
+        return None
+    return Publish(will.topic.encode(), 0, will.payload, int(will.retain)), route.bag

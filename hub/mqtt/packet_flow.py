@@ -13,6 +13,7 @@ from typing import Any
 from cryptography import x509
 
 from hub.links.link import Link
+from runtime.containment import Contained
 from runtime.errors import LakehouseError, WireError
 from wire import mqtt_stream
 
@@ -75,13 +76,16 @@ class PacketFlow:
         self._held.clear()
         if self._waiting is not None:
             self._waiting.cancel()
-        self.ended()
+        # whoever cut it, the tick for one, has other connections to look after
+        with Contained(_log, f"The end of the connection of {self.client or 'a client'}"):
+            self.ended()
 
     def cut(self, reason: str) -> None:
         """Close the connection, whatever it is doing."""
         if self._is_open:
             _log.info("Closed the connection of %s: %s", self.client or "a client", reason)
-            self._link.close()
+            with Contained(_log, f"Closing the connection of {self.client or 'a client'}"):
+                self._link.close()
             self.connection_lost()
 
     def write(self, data: bytes) -> None:
@@ -108,8 +112,13 @@ class PacketFlow:
     def _turn(self, first: int, body: bytes) -> None:
         try:
             self.take(first, body)
-        except WireError as error:
-            self.cut(str(error))
+        except Exception as error:  # noqa: BLE001  whatever it is ends this connection, and no other
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, LakehouseError):
+            _log.error("The connection of %s failed", self.client or "a client", exc_info=error)
+        self.cut(str(error))
 
     def wait_for(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that takes a while; packets that come meanwhile wait for it."""
@@ -122,9 +131,7 @@ class PacketFlow:
         if self._waiting is task:
             self._waiting = None
         if not task.cancelled() and (error := task.exception()) is not None:
-            if not isinstance(error, LakehouseError):
-                _log.error("The connection of %s failed", self.client, exc_info=error)
-            self.cut(str(error))
+            self._failed(error)
         while self._held and self._waiting is None and self._is_open:
             self._turn(*self._held.popleft())
         if self._waiting is None:

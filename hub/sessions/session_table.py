@@ -7,10 +7,12 @@ connected, and the seconds' ticks. A single connection's doing belongs in `mqtt_
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from hub.access.admission import Admission, Admitted
 from hub.hub_errors import HubCode, HubError
@@ -26,12 +28,14 @@ from hub.registry.tenants import KEYS_CHANGED
 from hub.sessions.client_session import ClientSession, Opened, Ticked
 from hub.sessions.method_forwarding import ANSWER, CALL, MethodForwarding
 from hub.sessions.uplink import Inheritance
+from runtime.containment import Contained
 
 TICK_S = 1.0
 _INHERITANCE_KEPT_S = 600.0
 _FLUSH_WITHIN_S = 2.0
 _FILTERS = "mqttSubscriptions"
 _log = logging.getLogger(__name__)
+S = TypeVar("S", bound=Ticked)
 
 
 class SessionTable:
@@ -185,19 +189,26 @@ class SessionTable:
 
     def cut_all(self, reason: str) -> None:
         """Close every connection."""
-        for session in tuple(self._all):
-            session.cut(reason)
+        self._each(self._all, lambda session: session.cut(reason))
 
     async def keep_time(self) -> None:
         """Tick until cancelled."""
         while True:
             await asyncio.sleep(TICK_S)
             now_s, wall_s = time.monotonic(), time.time()
-            for session in tuple(self._all):
-                session.tick(now_s, wall_s)
+            self._each(self._all, partial(_tick, now_s=now_s, wall_s=wall_s))
             for client in [c for c, (at, _) in self._inheritances.items() if now_s - at > _INHERITANCE_KEPT_S]:
                 del self._inheritances[client]
             self._registry.beat(self._instance, self._landing.low_water_ms(), int(wall_s * 1000))
+
+    def _each(self, sessions: Iterable[S], work: Callable[[S], None]) -> None:
+        """Do something to each session: an error ends the session that it comes from, and no other."""
+        for session in tuple(sessions):
+            with Contained(_log, "A connection") as contained:
+                work(session)
+            if contained.has_failed:
+                with Contained(_log, "Closing a connection"):
+                    session.cut("the hub failed at it")
 
     # what the registry tells
 
@@ -217,9 +228,15 @@ class SessionTable:
             self._judge_again(lambda identity: identity.device_id == change.device_id)
         elif change.kind == KEYS_CHANGED:
             self._judge_again(lambda identity: identity.tenant == change.detail["tenant"])
-        elif session is None or session.downlink is None or session.admitted is None:
+        elif session is None or session.admitted is None:
             return
-        elif change.kind == "connected":
+        else:
+            self._each([session], partial(self._tell_client, change=change))
+
+    def _tell_client(self, session: ClientSession, change: Change) -> None:
+        if session.downlink is None:
+            return
+        if change.kind == "connected":
             if change.detail["instance"] != self._instance and change.detail["epoch"] > session.opened.epoch:
                 session.cut("its client has connected to another hub process")
         elif change.kind == "desired":
@@ -229,11 +246,19 @@ class SessionTable:
 
     def _judge_again(self, is_meant: Callable[[Identity], bool]) -> None:
         """What lets them in was changed: cut off whose credentials hold no longer."""
-        for client, session in tuple(self._of_client.items()):
-            if session.admitted is not None and is_meant(session.admitted.identity):
-                chain = session.peer_chain()
-                if not self._admission.still_holds(session.admitted, client, session.host, session.token, chain):
-                    session.cut("its credentials hold no longer")
+        meant = [s for s in self._of_client.values() if s.admitted is not None and is_meant(s.admitted.identity)]
+        self._each(meant, self._cut_unless_admitted)
+
+    def _cut_unless_admitted(self, session: ClientSession) -> None:
+        admitted, client = session.admitted, session.client
+        if admitted is not None and not self._admission.still_holds(
+            admitted, client, session.host, session.token, session.peer_chain()
+        ):
+            session.cut("its credentials hold no longer")
+
+
+def _tick(session: Ticked, now_s: float, wall_s: float) -> None:
+    session.tick(now_s, wall_s)
 
 
 def _open(tx: Tx, identity: Identity, instance: str, model_id: str | None, is_clean: bool) -> Opened:

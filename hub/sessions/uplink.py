@@ -32,12 +32,13 @@ _RETAINED = ("iothub-app-mqtt-retain", b"true")
 
 
 class Sent:
-    """A message in flight: `left` topics have not taken it yet."""
+    """A message in flight: `left` topics have not taken it yet, and one that is lost will not."""
 
-    __slots__ = ("digest", "heir", "left", "packet_id")
+    __slots__ = ("digest", "heir", "is_lost", "left", "packet_id")
 
     def __init__(self, packet_id: int, digested: bytes, left: int) -> None:
         self.packet_id, self.digest, self.left = packet_id, digested, left
+        self.is_lost = False
         self.heir: tuple[Uplink, Sent] | None = None
 
 
@@ -125,6 +126,8 @@ class Uplink:
         if any(sent.packet_id == packet_id and sent.digest == digested for sent in self._in_flight):
             return True
         orphan = self.inherited.on_the_way.get(mark)
+        if orphan is not None and orphan.is_lost:
+            orphan = None
         if orphan is None and mark not in self.window and mark not in self.inherited.recognised:
             return False
         self.repeated_count += 1
@@ -141,14 +144,17 @@ class Uplink:
         """Kafka has a message, or never will: then the connection ends and the device sends it again."""
         sent: Sent = token
         if error is not None:
+            # nobody may wait for it: the connection's end leaves it to no other
+            sent.is_lost = True
             self._traffic.fail(f"Kafka did not take a message: {error}")
             if sent.heir is not None:
                 sent.heir[0].landed(sent.heir[1], error)
             return
         sent.left -= 1
         if not sent.left and sent.heir is not None:
+            # its heir may be gone too, and have an heir of its own
             heir, its = sent.heir
-            its.left = 0
+            heir.landed(its, None)
             heir.settle()
 
     def settle(self) -> None:
@@ -161,6 +167,10 @@ class Uplink:
         if self._is_over_limit and len(self._in_flight) <= _GO_ON:
             self._is_over_limit = False
             self._traffic.resume("unacknowledged")
+
+    def fail(self, reason: str) -> None:
+        """Something went wrong here: the connection ends."""
+        self._traffic.fail(reason)
 
     def pause(self) -> None:
         """Kafka is behind."""
@@ -179,9 +189,11 @@ class Uplink:
         """The connection is gone: nothing is acknowledged any more; what the next one must know."""
         self._is_open = False
         self._landing.forget(self)
-        on_the_way = {(sent.packet_id, sent.digest): sent for sent in self._in_flight if sent.left}
-        recognised = frozenset(self._recognised) | (self.inherited.recognised if not self.landed_any else frozenset())
-        return Inheritance(on_the_way, recognised)
+        # a connection that gave nothing new leaves what it was left: its client may repeat that in the next one
+        older = Inheritance() if self.landed_any else self.inherited
+        on_the_way = {**older.on_the_way, **{(sent.packet_id, sent.digest): sent for sent in self._in_flight}}
+        on_the_way = {mark: sent for mark, sent in on_the_way.items() if sent.left and not sent.is_lost}
+        return Inheritance(on_the_way, frozenset(self._recognised) | older.recognised)
 
     def repeats_since_ms(self, last_heard_ms: int) -> int | None:
         """From when on a repeat of this connection may lie in Kafka; None when nothing of it landed."""
