@@ -18,6 +18,8 @@ from lake.models.catalog import Model, known_models
 from lake.records import publications
 from lake.records.verdicts import latest_failures
 from lake.storage.duckdb_connection import connect
+from lake.tables.gold import OF_LOCAL_DAYS
+from lake.tables.gold_kinds import KIND_TABLES
 from pipeline.proof.reconcile_gold import COMPLETENESS, GoldCounts
 from pipeline.proof.reconcile_messages import Difference, Messages
 from runtime.errors import UsageError
@@ -124,15 +126,26 @@ def _gold_lines(gold: GoldCounts) -> Iterator[Line]:
         unit = "" if unit == "1" else f" ({unit})"
         yield Line("gold", f"gold.device_hours: readings of {metric}{unit}", in_silver, in_gold)
     yield Line("gold", "gold.device_minutes: readings of all metrics", *gold.all_metrics("gold.device_minutes"))
-    yield Line("gold", "gold.device_days: readings of all metrics, whole days", *gold.days("gold.device_days"))
+    yield Line("gold", "gold.device_days: readings of all metrics, whole days",
+               *gold.days("gold.device_days", "gold.device_hours"))  # fmt: skip
     expected, found, differing = gold.site_days()
     yield Line("gold", "gold.site_days: readings of all metrics, whole days", expected, found)
     yield Line("gold", "gold.site_days: local days of a site that count others", 0, differing)
-    yield Line("gold", "gold.counter_minutes: readings of counters", *gold.counter_minutes())
+    yield from _kind_lines(gold)
     expected, found, differing = gold.counter_site_days()
     yield Line("gold", "gold.counter_site_days: readings of counters, whole days", expected, found)
     yield Line("gold", "gold.counter_site_days: local days of a site that count others", 0, differing)
     yield Line("gold", "readings of held hours that are published", 0, gold.published_of_held())
+
+
+def _kind_lines(gold: GoldCounts) -> Iterator[Line]:
+    """Whose figures are no counts: of those the readings that they are made of are compared."""
+    for table in KIND_TABLES:
+        what = f"{table.name}: readings of {'declared ' if table.kind == 'gauge' else ''}{table.kind}s"
+        if table.sliced_by == "hour":
+            yield Line("gold", what, *gold.of_kind(str(table.kind), table.name))
+        elif table not in OF_LOCAL_DAYS:
+            yield Line("gold", f"{what}, whole days", *gold.days(table.name, f"gold.{table.kind}_hours"))
 
 
 def _completeness_lines(gold: GoldCounts, manifest: ManifestSummary) -> Iterator[Line]:

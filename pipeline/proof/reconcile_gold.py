@@ -24,7 +24,7 @@ from lake.sql_text import quoted
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
-from lake.tables.gold import DEVICE_COMPLETENESS
+from lake.tables.gold import DEVICE_COMPLETENESS, GOLD_TABLES
 from lake.tables.silver import SILVER_SITES
 from pipeline.gate.profiles import hour_number
 from pipeline.gold.declared_sites import DeclaredSites, current_zones, declared_sites
@@ -76,12 +76,12 @@ class GoldCounts:
         found = self._all(f"SELECT coalesce(sum(reading_count), 0)::BIGINT FROM ({self._gold(table)})")
         return sum(self._silver_by_metric().values()), int(found[0][0])
 
-    def days(self, table: str) -> tuple[int, int]:
-        """Readings in the published hours of days without a held hour, and those that the daily `table` counts."""
+    def days(self, table: str, hours: str) -> tuple[int, int]:
+        """Readings that `hours`, a table, counts in days without a held hour, and those that the daily `table` does."""
         held = ", ".join(f"DATE {quoted(day)}" for day in sorted(self._held_days()))
         where = f"WHERE event_date NOT IN ({held})" if held else ""
         rows = self._all(f"""
-            SELECT coalesce((SELECT sum(reading_count) FROM ({self._gold("gold.device_hours")}) {where}), 0)::BIGINT,
+            SELECT coalesce((SELECT sum(reading_count) FROM ({self._gold(hours)}) {where}), 0)::BIGINT,
                 coalesce((SELECT sum(reading_count) FROM ({self._gold(table)}) {where}), 0)::BIGINT""")
         return int(rows[0][0]), int(rows[0][1])
 
@@ -92,11 +92,11 @@ class GoldCounts:
         days = self._gold("gold.site_days")
         return site_days(self.connection, declared, self._gold(finer), days, self._held_days())
 
-    def counter_minutes(self) -> tuple[int, int]:
-        """Readings of counters outside of held hours: in silver, and counted in `gold.counter_minutes`."""
+    def of_kind(self, kind: str, table: str) -> tuple[int, int]:
+        """Readings of a kind of telemetry outside of held hours: in silver, and counted in `table`."""
         columns: dict[str, list[str]] = {}
         for each in kind_columns(self.models.values()):
-            if each.kind.name == "counter":
+            if each.kind.name == kind:
                 columns.setdefault(each.table, []).append(f'count("{each.column}")')
         where = f"WHERE NOT ({predicate(self.held_hours)})" if self.held_hours else ""
         expected = 0
@@ -105,8 +105,8 @@ class GoldCounts:
             if version is not None:
                 source = scan(table_uri(self.settings, name), version)
                 expected += int(self._all(f"SELECT {' + '.join(counts)} FROM {source} {where}")[0][0])
-        minutes = self._gold("gold.counter_minutes")
-        return expected, int(self._all(f"SELECT coalesce(sum(reading_count), 0)::BIGINT FROM ({minutes})")[0][0])
+        found = self._all(f"SELECT coalesce(sum(reading_count), 0)::BIGINT FROM ({self._gold(table)})")
+        return expected, int(found[0][0])
 
     def counter_site_days(self) -> tuple[int, int, int]:
         """As `site_days`, of `gold.counter_site_days` by the minutes of counters."""
@@ -250,9 +250,7 @@ class GoldCounts:
             source = completeness_source(
                 self.settings, pinned, lambda name: scan(table_uri(self.settings, name), pinned[name])
             )
-        is_hourly = table.split(".")[1] in (
-            "device_hours", "device_minutes", "device_completeness", "counter_minutes",
-        )  # fmt: skip
+        is_hourly = any(each.name == table and each.sliced_by == "hour" for each in GOLD_TABLES)
         if not self.held_hours or with_held or not is_hourly:
             return f"SELECT * FROM {source}"
         return f"SELECT * FROM {source} WHERE NOT ({predicate(self.held_hours)})"

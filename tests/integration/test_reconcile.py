@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ import pytest
 from deltalake import write_deltalake
 
 from device_sim.manifest import SCHEMA, read_summary
+from lake.models.kinds import Kind
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.records.verdicts import Failure, Verdict, input_version, record_verdicts
@@ -19,6 +21,7 @@ from lake.slices import slice_start
 from lake.storage.locations import table_uri
 from lake.tables.bronze import BRONZE_LIFECYCLE
 from lake.tables.gold import GOLD_TABLES
+from lake.tables.gold_kinds import KIND_TABLES
 from pipeline.proof.reconcile import Reconciliation, reconcile
 from runtime.errors import StepError, UsageError
 from runtime.settings import Settings
@@ -263,6 +266,30 @@ def test_each_disagreement_is_caught(
     assert not result.meets
     if named is not None:
         assert any(named in difference.found for difference in result.differences)
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+@pytest.mark.parametrize("kind", ["counter", "state", "gauge"])
+def test_readings_of_each_kind_are_compared(
+    world: World, kind: Any, is_right: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tables of kinds count is what silver has, and their days what their hours do; each that does not differs."""
+    declared = Kind(kind, 7200, is_declared=True)
+    models = {
+        name: replace(model, telemetry=tuple(
+            replace(each, kind=declared) if each.name == "temperature" else each for each in model.telemetry
+        ))
+        for name, model in world.lake.models.items()
+    }  # fmt: skip
+    monkeypatch.setattr("pipeline.proof.reconcile.known_models", lambda settings: models)
+    of_kind = [table for table in KIND_TABLES if table.kind == kind]
+    for table in of_kind:
+        same = table.short_name.replace(kind, "device").replace("device_site", "site")
+        rows = [dict(row) for row in world.gold[same]]
+        rows[-1]["reading_count"] -= 0 if is_right else 1 if table.sliced_by == "hour" else 2
+        world.gold[table.short_name] = rows
+    wrong = {what.partition(":")[0] for what in differing(world.reconciled())}
+    assert wrong == (set() if is_right else {table.name for table in of_kind})
 
 
 @pytest.mark.parametrize(

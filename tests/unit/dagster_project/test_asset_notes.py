@@ -1,5 +1,6 @@
 """What the UI says beside an asset: what makes it run, the version of its code, its columns' origins, its age."""
 
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -93,6 +94,26 @@ def test_every_asset_has_a_code_version_and_says_what_makes_it_run(graph: AssetG
         assert node.code_version, key
         assert node.code_version == again.get(key).code_version, key
         assert "What makes it run: " in (node.description or ""), key
+
+
+def test_what_makes_an_asset_run_is_there(tmp_path: Path) -> None:
+    """Each sensor, schedule and job that its description names is one that there is, under that name."""
+    definitions = build_definitions(Settings(home=tmp_path, lake_uri=str(tmp_path / "lake")))
+    repository = definitions.get_repository_def()
+    there = {
+        "sensor": {each.name for each in repository.sensor_defs},
+        "schedule": {each.name for each in repository.schedule_defs},
+        "job": set(repository.job_names),
+    }
+    named = set[str]()
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        _, _, told = (graph.get(key).description or "").partition("What makes it run: ")
+        named |= set(re.findall("`([^`]+)`", told))
+        for kind, name in re.findall("(sensor|schedule|job) `([^`]+)`", told):
+            assert name in there[kind], (key, kind, name)
+    assert named
+    assert named <= set().union(*there.values())
 
 
 def test_a_check_says_what_enforces_it(graph: AssetGraph) -> None:

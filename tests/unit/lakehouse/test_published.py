@@ -113,12 +113,16 @@ def test_a_publication_is_what_is_read(home: Path) -> None:
 
 
 def test_nothing_is_written(home: Path) -> None:
-    """Files of the home are the same after reading as before."""
-    before = sorted(home.rglob("*"))
+    """Files of the home are the same after reading as before: their names, sizes and times of change."""
+
+    def files() -> dict[Path, tuple[int, int]]:
+        return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in home.rglob("*")}
+
+    before = files()
     gold = lakehouse.open(home).publication()
     gold.table("device_hours").to_arrow()
     gold.series("d1", "temperature", *DAYS)
-    assert sorted(home.rglob("*")) == before
+    assert files() == before
 
 
 def test_rows_come_in_every_form(gold: PublishedGold) -> None:
@@ -149,6 +153,14 @@ def test_conditions_skip_files(home: Path, tmp_path: Path) -> None:
         assert rows.to_arrow().num_rows == 24
     with pytest.raises(duckdb.IOException):
         table.to_arrow()
+
+
+def test_columns_that_are_not_chosen_are_not_read(gold: PublishedGold) -> None:
+    """What reads the files is asked for the selected columns, and for one that a condition needs, alone."""
+    chosen = gold.table("device_hours").where(unit="degc").select("hour_at", "value_mean")
+    plan = str(chosen.to_duckdb().explain())
+    read = plan[plan.rindex("Projections:") :]
+    assert {name for name in DEVICE_HOURS.column_names if name in read} == {"hour_at", "value_mean", "unit"}, plan
 
 
 def test_a_series_reads_its_days_and_its_value_alone(home: Path, tmp_path: Path) -> None:
