@@ -301,11 +301,11 @@ carried as (
 {%- endmacro %}
 
 
-{# SQL for the units of integrals by the units of gauges: unit, integral_unit. #}
+{# SQL for the integrals of gauges by their units: unit, integral_unit, integral_per_hour. #}
 {% macro integral_units() -%}
     (
-        select distinct unit, integral_unit
-        from {{ plan_table('kinds', {'kind': 'varchar', 'unit': 'varchar', 'integral_unit': 'varchar'}) }}
+        select distinct unit, integral_unit, integral_per_hour
+        from {{ plan_table('kinds', {'kind': 'varchar', 'unit': 'varchar', 'integral_unit': 'varchar', 'integral_per_hour': 'double'}) }}
         where kind = 'gauge'
     )
 {%- endmacro %}

@@ -1,10 +1,12 @@
 """Units: how a DTDL unit is spelt at the end of a column name.
 
 Belongs here: the suffix word of every unit of DTDL's QuantitativeTypes, of a few more that devices use, and of units
-that nobody has named before. Nothing here converts a value: a reading keeps the unit that its device measures in.
+that nobody has named before, and the units of what is made of values by time. No reading is converted: it keeps the
+unit that its device measures in.
 """
 
 import re
+from dataclasses import dataclass
 
 NO_UNIT = "1"
 """The unit of a plain number; such a column has no suffix."""
@@ -105,16 +107,35 @@ _INTEGRALS = {
        for scale in ("", "u", "m", "k", "mega", "g")},
     NO_UNIT: "h", "w_m2": "wh_m2",
 }  # fmt: skip
+_RATES = {integral: suffix for suffix, integral in _INTEGRALS.items()}
+_BY_TIME = {"h": 1.0, "min": 60.0, "s": 3600.0}
 
 
-def integral_unit(suffix: str) -> str:
-    """The unit, as a suffix word, of what is measured in `suffix` summed over hours: `kw` -> `kwh`, `m3_h` -> `m3`.
+@dataclass(frozen=True)
+class Integral:
+    """What a value amounts to over time: in an hour to `per_hour` of `unit`, a suffix word, where it is 1."""
+
+    unit: str
+    per_hour: float
+
+
+def integral_of(suffix: str) -> Integral:
+    """The integral of what is measured in `suffix`: of `kw` `kwh`, and of a flow its volume or mass, whatever the time
+    it is by: of `l_min` 60 `l` an hour, of `kg_s` 3600 `kg`.
 
     One without a name of its own is the unit with `_hours`: `degc` -> `degc_hours`.
     """
     if suffix in _INTEGRALS:
-        return _INTEGRALS[suffix]
-    return suffix.removesuffix("_h") if suffix.endswith("_h") and suffix in KNOWN_SUFFIXES else f"{suffix}_hours"
+        return Integral(_INTEGRALS[suffix], 1.0)
+    of, _, time = suffix.rpartition("_")
+    if of and suffix in KNOWN_SUFFIXES and time in _BY_TIME:
+        return Integral(of, _BY_TIME[time])
+    return Integral(f"{suffix}_hours", 1.0)
+
+
+def rate_unit(suffix: str) -> str:
+    """The unit, as a suffix word, of what grows by `suffix` in an hour: `kwh` -> `kw`, `m3` -> `m3_h`."""
+    return _RATES.get(suffix, f"{suffix}_h")
 
 
 def is_known(unit: str) -> bool:

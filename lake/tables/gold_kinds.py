@@ -26,7 +26,9 @@ _ENDS = (
               ("carried_at", "timestamp", "event_at of carried_value")),
 )  # fmt: skip
 _RATE = (
-    *optional(("increase_per_h", "double", "Its rate, increase by hour of covered_s; null when that is 0")),
+    *optional(
+        ("increase_per_h", "double", "Its rate by hour of covered_s, of kwh in kw, l in l_h; null when that is 0")
+    ),
     *required(
         ("reset_count", "bigint", "Times that it began at 0 again, out of turn"),
         ("rollover_count", "bigint", "Times that it went over its declared maximum to 0"),
@@ -165,10 +167,10 @@ STATE_DAYS = gold_table(
 )
 
 _SPANS = (
-    *required(("integral", "double", "Value by time: of power the energy; see docs/guide/kinds.md"),
-              ("integral_unit", "string", "Unit of integral, that of the value columns by hour: w -> wh, m3_h -> m3"),
+    *required(("integral", "double", "Value by time, of power the energy, of a flow the volume; docs/guide/kinds.md"),
+              ("integral_unit", "string", "Unit of integral: w -> wh, l_min -> l, degc -> degc_hours"),
               ("covered_s", "double", "Seconds of integral: between readings not further apart than the carry limit")),
-    *optional(("time_weighted_mean", "double", "integral by hour of covered_s; null when that is 0")),
+    *optional(("time_weighted_mean", "double", "The mean of the value over covered_s; null when that is 0")),
     *required(("value_stddev", "double", "Standard deviation of the readings, of all that there are (population)")),
 )  # fmt: skip
 GAUGE_HOURS = gold_table(

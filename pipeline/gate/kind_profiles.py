@@ -56,10 +56,12 @@ _OF_STATE_HOURS = (
     *_OF_STATES,
     "is_carried AND carried_at IS NULL OR carried_at >= hour_at OR last_event_at >= hour_at + INTERVAL 1 HOUR",
 )
+# in an hour, 1 of a flow by minute or second amounts to more than 1
+_PER_HOUR = "CASE unit WHEN integral_unit || '_min' THEN 60 WHEN integral_unit || '_s' THEN 3600 ELSE 1 END"
 _OF_GAUGES = (
     "covered_s < 0 OR value_stddev < 0",
     "(time_weighted_mean IS NULL) <> (covered_s = 0)",
-    f"abs(time_weighted_mean * covered_s / 3600 - integral) > {_SLACK} * greatest(1, covered_s / 3600)",
+    f"abs(time_weighted_mean * covered_s / 3600 - integral / {_PER_HOUR}) > {_SLACK} * greatest(1, covered_s / 3600)",
     f"value_stddev > (value_max - value_min) / 2 + {_SLACK}",  # no spread is wider than half of all at each end
     "value_first NOT BETWEEN value_min AND value_max",
 )

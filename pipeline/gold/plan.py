@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lake.models.catalog import Model
 from lake.models.kind_columns import kind_columns
-from lake.models.units import integral_unit
+from lake.models.units import integral_of
 from lake.slices import day_of, slice_start
 from lake.sql_text import quoted
 from lake.storage.delta import open_table
@@ -46,7 +46,8 @@ PLAN_TABLES = {
     "component_name VARCHAR",
     "held": "event_date DATE, event_hour INTEGER",
     "kinds": "table_name VARCHAR, column_name VARCHAR, metric_name VARCHAR, unit VARCHAR, kind VARCHAR, "
-    "carry_limit_s INTEGER, maximum DOUBLE, interpolation VARCHAR, integral_unit VARCHAR",
+    "carry_limit_s INTEGER, maximum DOUBLE, interpolation VARCHAR, integral_unit VARCHAR, "
+    "integral_per_hour DOUBLE",
     "models": "model_id VARCHAR, table_name VARCHAR, reporting_interval_s INTEGER, late_after_s INTEGER",
     "sites": "site_id VARCHAR, name VARCHAR, zone VARCHAR, parent_id VARCHAR, path VARCHAR",
     "zones": "zone VARCHAR",
@@ -206,7 +207,7 @@ def _kind_rows(settings: Settings, plan: GoldPlan, existing: Mapping[str, set[st
     published = {table.kind for table in CARRYING if table.name in filled}
     return [
         (each.table, each.column, each.metric_name, each.unit, each.kind.name, each.kind.carry_limit_s,
-         each.kind.maximum, each.kind.interpolation, integral_unit(each.unit))
+         each.kind.maximum, each.kind.interpolation, integral_of(each.unit).unit, integral_of(each.unit).per_hour)
         for each in kind_columns(plan.models.values())
         if each.column in existing.get(each.table, set()) and (each.table in filled or each.kind.name in published)
     ]  # fmt: skip

@@ -134,22 +134,26 @@ def test_counters_by_minute_and_by_site_are_as_in_plain_python(
         assert row["hours_in_day"] == (clocks_set.get(day, 24) if site == "johns" else 24)
 
 
-@pytest.mark.parametrize(("column", "is_linear"), [("level", False), ("flow", True)])
+@pytest.mark.parametrize(
+    ("column", "is_linear", "unit_s", "integral_unit"),
+    [("level", False, 3600, "h"), ("flow_l_min", True, 60, "l")],
+)
 @hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=batches(st.sampled_from(COUNTS)))
 def test_gauges_are_as_in_plain_python(
-    built: tuple[Any, Any], column: str, is_linear: bool, history: list[Any]
+    built: tuple[Any, Any], column: str, is_linear: bool, unit_s: int, integral_unit: str, history: list[Any]
 ) -> None:
-    """Integral, time-weighted mean and standard deviation, the last value going on or a line, by hour and by day."""
+    """Integral, of a flow by minute its litres, time-weighted mean and standard deviation, the last value going on or a
+    line, by hour and by day."""
     plant = Plant(*built, column, "gauge", ("stg_gauge_hours", "stg_gauge_spans"))
     played(plant, history)
-    expected = gauge_hours(plant.readings, is_linear, LIMIT, plant.held)
+    expected = gauge_hours(plant.readings, is_linear, LIMIT, plant.held, unit_s)
     rows = {(row["device_id"], row["hour_at"]): row for row in plant.rows("lake_gold_gauge_hours")}
     rows = {key: row for key, row in rows.items() if key[1] not in plant.held}
     assert rows.keys() == expected.keys()
     for key, row in rows.items():
         assert {name: row[name] for name in expected[key]} == {name: near(v) for name, v in expected[key].items()}, key
-        assert row["integral_unit"] == "h"
+        assert row["integral_unit"] == integral_unit
     for row in plant.rows("lake_gold_gauge_days"):
         device, day = row["device_id"], row["day_date"]
         if day in plant.waiting:
@@ -159,7 +163,8 @@ def test_gauges_are_as_in_plain_python(
         covered_s = sum(each["covered_s"] for each in ours)
         assert row["integral"] == near(sum(each["integral"] for each in ours)), row
         assert row["covered_s"] == near(covered_s)
-        assert row["time_weighted_mean"] == (near(row["integral"] * 3600 / covered_s) if covered_s else None)
+        assert row["time_weighted_mean"] == (near(row["integral"] * unit_s / covered_s) if covered_s else None)
+        assert row["integral_unit"] == integral_unit
         assert row["value_stddev"] == near(pstdev(values))
         assert row["reading_count"] == len(values)
 

@@ -141,9 +141,13 @@ def _add_step(row: dict[str, Any], step: Step) -> None:
 
 
 def gauge_hours(
-    readings: Iterable[Reading], is_linear: bool, limit: timedelta, held: Collection[datetime] = ()
+    readings: Iterable[Reading],
+    is_linear: bool,
+    limit: timedelta,
+    held: Collection[datetime] = (),
+    unit_s: int = 3600,
 ) -> dict[tuple[str, datetime], dict[str, Any]]:
-    """The rows of `gold.gauge_hours` by device and hour."""
+    """The rows of `gold.gauge_hours` by device and hour; a value is by `unit_s` seconds, of a flow by minute 60."""
     rows: dict[tuple[str, datetime], dict[str, Any]] = {}
     newest: dict[str, Reading] = {}
     for device, hour, group in by_hour(readings, held):
@@ -154,12 +158,12 @@ def gauge_hours(
             if new.at - old.at <= limit:
                 span_s = (new.at - old.at).total_seconds()
                 covered_s += span_s
-                integral += ((old.value + new.value) / 2 if is_linear else old.value) * span_s / 3600
+                integral += ((old.value + new.value) / 2 if is_linear else old.value) * span_s / unit_s
         rows[device, hour] = {
             "reading_count": len(group), "value_first": group[0].value, "value_last": group[-1].value,
             "carried_value": None if carried is None else carried.value,
             "carried_at": None if carried is None else carried.at, "integral": integral, "covered_s": covered_s,
-            "time_weighted_mean": integral * 3600 / covered_s if covered_s else None,
+            "time_weighted_mean": integral * unit_s / covered_s if covered_s else None,
             "value_stddev": pstdev(each.value for each in group),
         }  # fmt: skip
         newest[device] = group[-1]

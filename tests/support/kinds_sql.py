@@ -17,6 +17,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from lake.local_days import UTC_ZONE, days_touched
 from lake.models.catalog import Model, load_models, silver_tables
+from lake.models.units import integral_of
 from lake.slices import HOUR, day_of, slice_of, slice_start
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import candidate_path, table_uri
@@ -41,10 +42,13 @@ MODEL = "dtmi:example:plant;1"
 MAXIMUM, LIMIT = 1000.0, timedelta(hours=2)
 _KIND = {"carry_limit_s": 7200}
 _INTERFACE = {
-    "@context": "dtmi:dtdl:context;3", "@id": MODEL, "@type": "Interface", "displayName": "plant",
+    "@context": ["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"],
+    "@id": MODEL, "@type": "Interface", "displayName": "plant",
     "contents": [
         {"@type": "Telemetry", "name": name, "schema": schema}
-        for name, schema in (("count", "double"), ("mode", "string"), ("level", "double"), ("flow", "double"))
+        for name, schema in (("count", "double"), ("mode", "string"), ("level", "double"))
+    ] + [
+        {"@type": ["Telemetry", "VolumeFlowRate"], "name": "flow", "schema": "double", "unit": "litrePerMinute"}
     ],
 }  # fmt: skip
 _QUALITY = {
@@ -139,7 +143,7 @@ class Plant:
         run(
             "CREATE TABLE lake_silver_plants (device_id VARCHAR, model_id VARCHAR, event_at TIMESTAMPTZ, "
             'event_date DATE, event_hour INTEGER, "offset" BIGINT, "partition" INTEGER, '
-            "count DOUBLE, mode VARCHAR, level DOUBLE, flow DOUBLE)"
+            "count DOUBLE, mode VARCHAR, level DOUBLE, flow_l_min DOUBLE)"
         )
         carrying = next(each for each in CARRYING if each.kind == self.kind)
         self.connection.register("empty", arrow_table(carrying, []))
@@ -207,8 +211,11 @@ class Plant:
         local = list(local_hour_rows(self.declared, days, records))
         run("DELETE FROM plan.days")
         run(f"INSERT INTO plan.days SELECT unnest({sorted(days)}::DATE[])")
-        run(f"CREATE OR REPLACE TABLE plan.kinds AS SELECT '{self.kind}' AS kind, '{self.column}' AS metric_name, "
-            "'1' AS unit, 7200 AS carry_limit_s, 'h' AS integral_unit")  # fmt: skip
+        of = next(each for model in self.models.values() for each in model.telemetry if each.column == self.column)
+        integral = integral_of(of.unit)
+        run(f"CREATE OR REPLACE TABLE plan.kinds AS SELECT '{self.kind}' AS kind, '{of.metric_name}' AS metric_name, "
+            f"'{of.unit}' AS unit, 7200 AS carry_limit_s, '{integral.unit}' AS integral_unit, "
+            f"{integral.per_hour}::DOUBLE AS integral_per_hour")  # fmt: skip
         for name, hours in (("slices", slices), ("day_hours", of_days), ("held", sorted(held))):
             run(f"CREATE OR REPLACE TABLE plan.{name} (slice_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER)")
             for hour in hours:

@@ -55,7 +55,7 @@ final as (
         squared.value_max,
         squared.value_first,
         squared.value_last,
-        squared.integral,
+        squared.integral * units.integral_per_hour as integral,
         units.integral_unit,
         squared.covered_s,
         {{ rate_of('squared.integral', 'squared.covered_s') }} as time_weighted_mean,

@@ -34,7 +34,7 @@ final as (
         spans.last_event_at,
         spans.carried_value,
         spans.carried_at,
-        spans.integral,
+        spans.integral * units.integral_per_hour as integral,
         units.integral_unit,
         spans.covered_s,
         {{ rate_of('spans.integral', 'spans.covered_s') }} as time_weighted_mean,

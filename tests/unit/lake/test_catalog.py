@@ -22,7 +22,7 @@ from lake.models.kind_columns import KindColumn, kind_columns
 from lake.models.kinds import DEFAULT_GAUGE, Kind
 from lake.models.store import add_models, known_catalog
 from lake.models.telemetry import NUMERIC_TYPES
-from lake.models.units import integral_unit
+from lake.models.units import integral_of
 from lake.tables.contracts import Column
 from lake.tables.silver import READING_COLUMNS
 from runtime.errors import ModelError, UsageError
@@ -146,7 +146,7 @@ def test_built_in_models_say_what_can_be_made_of_their_telemetry() -> None:
     energy, power = of_meters
     assert (energy.metric_name, energy.unit, energy.kind.name) == ("energy", "kwh", "counter")
     assert (power.metric_name, power.kind.name, power.kind.interpolation) == ("power", "gauge", "linear")
-    assert integral_unit(power.unit) == "wh"
+    assert integral_of(power.unit).unit == "wh"
 
 
 def test_a_semantic_type_makes_no_kind(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lake.models.units import KNOWN_SUFFIXES, integral_unit, is_known, snake_case, unit_suffix
+from lake.models.units import KNOWN_SUFFIXES, Integral, integral_of, is_known, rate_unit, snake_case, unit_suffix
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,30 @@ def test_snake_case(name: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "integral"),
-    [("w", "wh"), ("kw", "kwh"), ("ma", "mah"), ("kvar", "kvarh"), ("m3_h", "m3"), ("km_h", "km"), ("1", "h"),
-     ("degc", "degc_hours"), ("m3_s", "m3_s_hours"), ("of_h", "of_h_hours")],
+    ("unit", "integral", "per_hour"),
+    [("w", "wh", 1), ("kw", "kwh", 1), ("ma", "mah", 1), ("kvar", "kvarh", 1), ("m3_h", "m3", 1), ("km_h", "km", 1),
+     ("1", "h", 1), ("l_min", "l", 60), ("ft3_min", "ft3", 60), ("m3_s", "m3", 3600), ("kg_s", "kg", 3600),
+     ("m_s", "m", 3600), ("j_s", "j", 3600), ("kib_s", "kib", 3600),
+     ("degc", "degc_hours", 1), ("of_h", "of_h_hours", 1), ("of_s", "of_s_hours", 1), ("min", "min_hours", 1)],
 )  # fmt: skip
-def test_the_unit_of_an_integral_over_hours(unit: str, integral: str) -> None:
-    """Power becomes energy and a flow an hour its volume; what has no name is so many hours of the unit."""
-    assert integral_unit(unit) == integral
+def test_the_integral_over_hours(unit: str, integral: str, per_hour: float) -> None:
+    """Power becomes energy and a flow its volume or mass, by minute 60 an hour and by second 3600; what has no name is
+    so many hours of the unit."""
+    assert integral_of(unit) == Integral(integral, per_hour)
+
+
+def test_every_integral_is_of_a_known_unit_or_named_so() -> None:
+    """What a known unit by time amounts to is a known unit itself, so that no suffix is cut that is none of time."""
+    cut = {unit: integral_of(unit).unit for unit in KNOWN_SUFFIXES if unit.endswith(("_h", "_min", "_s"))}
+    assert len(cut) > 40
+    assert {unit for unit, of in cut.items() if of not in KNOWN_SUFFIXES | {"bits", "bytes"}} == set()
+
+
+@pytest.mark.parametrize(
+    ("unit", "rate"),
+    [("kwh", "kw"), ("wh", "w"), ("mah", "ma"), ("varh", "var"), ("h", "1"), ("m3", "m3_h"), ("l", "l_h"), ("1", "1_h"),
+     ("kg", "kg_h"), ("megaj", "megaj_h"), ("pulses", "pulses_h")],
+)  # fmt: skip
+def test_the_unit_of_a_rate_by_hour(unit: str, rate: str) -> None:
+    """Energy an hour is power; what has no name of its own is the unit by hour."""
+    assert rate_unit(unit) == rate
