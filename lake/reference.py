@@ -9,6 +9,7 @@ there.
 from collections.abc import Iterable
 
 from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
+from lake.reading.site_periods import NEEDS, SITE_PERIODS, SitePeriod
 from lake.tables.contracts import Column, Table
 from lake.tables.every import FIXED_TABLES
 from lake.tables.silver import READING_COLUMNS
@@ -38,6 +39,8 @@ def tables_markdown() -> str:
             parts.append(_readings_section())
             parts.extend(_section(table, table.columns[len(READING_COLUMNS) :]) for table in readings.values())
         parts.extend(_section(table, table.columns) for table in FIXED_TABLES if table.layer == layer)
+        if layer == "gold":
+            parts.extend(_view_section(view) for view in SITE_PERIODS)
     return "\n".join(parts)
 
 
@@ -55,6 +58,11 @@ def _section(table: Table, columns: Iterable[Column]) -> str:
         facts.append(f"Partitioned by {_names(table.partition_by)}.")
     facts.append(f"Written by {'Spark' if table.writer == 'spark' else table.writer}.")
     return f"### {table.name}\n\n{' '.join(facts)}\n\n{_columns(columns)}"
+
+
+def _view_section(view: SitePeriod) -> str:
+    facts = f"One row per {view.grain}. A view over {_names(NEEDS)}, in `lakehouse sql` and Python; it has no files."
+    return f"### {view.name}\n\n{facts}\n\n{_columns(view.columns)}"
 
 
 def _columns(columns: Iterable[Column]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Moment = datetime | date | str
 """A time with its zone, a UTC day, or either as ISO 8601 text."""
 
-_TIMES = ("minute_at", "hour_at", "day_date", "event_at")
+_TIMES = ("minute_at", "hour_at", "day_date", "week_date", "month_date", "event_at")
 
 
 class Rows:

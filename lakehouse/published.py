@@ -18,6 +18,7 @@ import duckdb
 
 from lake.reading.series_macros import FILLS, SCALAR_MACROS, VALUES, value_macro
 from lake.reading.silent_hours import completeness_source
+from lake.reading.site_periods import SITE_PERIODS
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.sql_text import quoted, quoted_name
@@ -34,6 +35,7 @@ Fill = Literal["gap", "previous", "linear"]
 Value = Literal["mean", "min", "max", "last"]
 
 _TABLES = {table.name: table for table in GOLD_TABLES}
+_VIEWS = {each.name: each for each in SITE_PERIODS}
 _EVERY = re.compile(r"([1-9]\d*)\s*(m|min|h|d)")
 _MINUTES = {"m": 1, "min": 1, "h": 60, "d": 1440}
 _FILLED = {
@@ -138,15 +140,15 @@ class PublishedGold:
         return connection
 
     def table(self, name: str) -> "Rows":
-        """All rows of a gold table, such as `gold.device_hours`. Nothing is read before they are asked for.
+        """All rows of a gold table, such as `gold.device_hours`, or of `gold.site_weeks` and `gold.site_months`, which
+        add up its days. Nothing is read before they are asked for.
 
         Raises UsageError for a table that the publication does not have.
         """
         full = name if "." in name else f"gold.{name}"
-        source = self._source(full)
-        if full == DEVICE_COMPLETENESS.name:
-            source = completeness_source(self._settings, self._publication.tables, self._source)
-        return Rows(self.connection.sql(f"FROM {source}"))
+        if full in _VIEWS:
+            return Rows(self.connection.sql(_VIEWS[full].select(self._readable)))
+        return Rows(self.connection.sql(f"FROM {self._readable(full)}"))
 
     def series(
         self,
@@ -195,9 +197,14 @@ class PublishedGold:
             )
         )
 
+    def _readable(self, name: str) -> str:
+        if name == DEVICE_COMPLETENESS.name and name in self._publication.tables:
+            return completeness_source(self._settings, self._publication.tables, self._source)
+        return self._source(name)
+
     def _source(self, name: str) -> str:
         if name not in self._publication.tables:
-            near = difflib.get_close_matches(name, self.tables, n=1)
+            near = difflib.get_close_matches(name, [*self.tables, *_VIEWS], n=1)
             hint = f" Did you mean {near[0]}?" if near else f" It has {', '.join(self.tables)}."
             raise UsageError(f"Publication {self.number} has no table {name}.{hint}")
         if name not in self._sources:

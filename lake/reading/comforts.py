@@ -12,7 +12,7 @@ from lake.models.catalog import Model
 from lake.models.telemetry import NUMERIC_TYPES, Telemetry
 from lake.models.units import NO_UNIT
 from lake.reading.series_macros import SCALAR_MACROS, TABLE_MACROS
-from lake.reading.site_periods import NEEDS, site_periods
+from lake.reading.site_periods import NEEDS, SITE_PERIODS
 from lake.sql_text import quoted, quoted_name
 from lake.tables.contracts import Column, Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_MINUTES
@@ -49,7 +49,9 @@ def comforts(models: Iterable[Model]) -> dict[str, Comfort]:
     """Every comfort by the word that names it."""
     found = [Comfort(name, (), statement) for name, statement in SCALAR_MACROS.items()]
     found += [Comfort(name, needs, statement) for name, (needs, statement) in TABLE_MACROS.items()]
-    found += [Comfort(name, NEEDS, statement, columns) for name, statement, columns in site_periods()]
+    found += [
+        Comfort(each.name, NEEDS, f"CREATE VIEW {each.name} AS {each.select()}", each.columns) for each in SITE_PERIODS
+    ]
     by_table: dict[str, list[Model]] = {}
     for model in models:
         by_table.setdefault(model.table.split(".")[-1], []).append(model)

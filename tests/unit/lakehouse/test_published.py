@@ -17,7 +17,15 @@ from lake.records.publications import Publication
 from lake.storage.delta import append
 from lake.storage.duckdb_connection import connect
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES
+from lake.tables.gold import (
+    CALENDAR,
+    DEVICE_COMPLETENESS,
+    DEVICE_DAYS,
+    DEVICE_HOURS,
+    DEVICE_LATEST,
+    DEVICE_MINUTES,
+    SITE_DAYS,
+)
 from lake.tables.gold_kinds import STATE_DAYS
 from lakehouse import published
 from lakehouse.published import OpenLake, PublishedGold
@@ -287,6 +295,33 @@ def test_a_series_of_a_state_says_where_states_are(tmp_path: Path) -> None:
         gold.series("p1", "mode", *DAYS)
     with pytest.raises(UsageError, match="there is only mode, temperature"):
         gold.series("p1", "speed", *DAYS)
+
+
+def test_weeks_and_months_of_sites_are_read_as_tables_are(tmp_path: Path) -> None:
+    """They add up the days that their publication pins; without what they are made of the missing table is named."""
+    settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
+    days = [START + timedelta(days=number) for number in range(3)]
+    dates = [date(2026, 11, 16) + timedelta(days=number) for number in range(7)]
+    calendar = [
+        {"zone": "UTC", "day_date": each, "starts_at": datetime(each.year, each.month, each.day, tzinfo=UTC),
+         "ends_at": datetime(each.year, each.month, each.day + 1, tzinfo=UTC), "hours_in_day": 24.0,
+         "is_dst_change": False, "week_date": dates[0], "month_date": date(2026, 11, 1)}
+        for each in dates
+    ]  # fmt: skip
+    site_days = [gold_row(SITE_DAYS, at, float(number), zone="UTC") for number, at in enumerate(days)]
+    expected = [gold_row(DEVICE_COMPLETENESS, START, 0.0)]
+    publish_rows(settings, {SITE_DAYS: site_days[:2], CALENDAR: calendar, DEVICE_COMPLETENESS: expected})
+    publish_rows(settings, {SITE_DAYS: site_days[2:], CALENDAR: [], DEVICE_COMPLETENESS: []}, 2)
+    publish_rows(settings, {SITE_DAYS: []}, 3)
+    lake = lakehouse.open(tmp_path)
+    weeks = lake.publication(1).table("gold.site_weeks").during("2026-11-16", "2026-11-17").to_arrow().to_pylist()
+    assert [(each["week_date"], each["day_count"], each["reading_count"]) for each in weeks] == [(dates[0], 2, 120)]
+    months = lake.publication(2).table("site_months").select("day_count", "days_in_period", "is_complete").to_arrow()
+    assert months.to_pylist() == [{"day_count": 3, "days_in_period": 7, "is_complete": False}]
+    with pytest.raises(UsageError, match=r"has no table gold\.device_completeness"):
+        lake.publication(3).table("site_weeks")
+    with pytest.raises(UsageError, match=r"Did you mean gold\.site_weeks"):
+        lake.publication(1).table("gold.site_week")
 
 
 def test_a_text_is_no_sql(gold: PublishedGold) -> None:
