@@ -185,8 +185,9 @@ def _print_model(model: "Model") -> None:
 
 
 def _kind(telemetry: "Telemetry") -> str:
-    """Such as `counter, carried 7 d, 0 again at 1000`; of a gauge that nobody declared nothing is carried."""
+    """Such as `counter, carried 7 d, 0 again at 1000, rate in kw`; undeclared gauges are carried nowhere."""
     from lake.models.kinds import DAY_S
+    from lake.models.units import integral_of, rate_unit
 
     kind = telemetry.kind
     if kind.name == "gauge" and not kind.is_declared:
@@ -197,6 +198,10 @@ def _kind(telemetry: "Telemetry") -> str:
         words.append(kind.interpolation)
     if kind.maximum is not None:
         words.append(f"0 again at {kind.maximum:.15g}")
+    if kind.name == "counter":
+        words.append(f"rate in {rate_unit(telemetry.unit)}")
+    if kind.name == "gauge":
+        words.append(f"integral in {integral_of(telemetry.unit).unit}")
     return ", ".join(words)
 
 
