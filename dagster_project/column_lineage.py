@@ -52,7 +52,7 @@ def write_sample_plan(path: Path) -> None:
             connection.execute("INSERT INTO plan.tables VALUES (?, ?, 0)", [name, name])
         connection.execute("INSERT INTO plan.metrics VALUES (?, 'm', ?, 'value', '1', '')", [READINGS, METRIC])
         for column, kind in ((COUNTER, "counter"), (STATE, "state"), (GAUGE, "gauge")):
-            row = [READINGS, column, column, "1", kind, 3600, None, None, "h"]
+            row = [READINGS, column, column, "1", kind, 3600, None, None, "h", 1.0]
             connection.execute(f"INSERT INTO plan.kinds VALUES ({', '.join('?' for _ in row)})", row)
         # of one model alone a reading's model would be no column but a text
         connection.execute(f"INSERT INTO plan.models VALUES ('m', '{READINGS}', 60, 60), ('n', '{READINGS}', 60, 60)")
