@@ -20,7 +20,7 @@ from device_sim.payloads import payload_of
 from device_sim.producer import MessageProducer
 from device_sim.recorded import open_recording, rows_of
 from device_sim.recorded_rows import Row
-from device_sim.recorded_times import LocalTimes, TimeReader, unit_hint
+from device_sim.recorded_times import LocalTimes, TimeReader, UnclearTimeError, unit_hint
 from device_sim.replay_check import Check
 from device_sim.replay_columns import LongColumns, WideColumns, find_time_column, require_column
 from device_sim.replay_options import ReplayOptions
@@ -148,13 +148,13 @@ class Replayer:
         """The messages of each row that was checked; rows that the file has gained since are left for another time."""
         left = self.check.rows
         for row in rows_of(self.recording):
-            placed = self._placed(row)
-            if isinstance(placed, str) or not self._is_sent(row, is_counted=False):
+            found = self._read(row, is_counted=False)
+            if found is None or isinstance(found, str):
                 continue
             if left == 0:
                 return
             left -= 1
-            yield self._messages(placed, self._values(row))
+            yield self._messages(*found)
 
     def _messages(self, placed: "_Placed", values: Iterable[tuple[Telemetry, str]]) -> list[Message]:
         """A row's messages: one for the root and one for each component that it has a value of; one at least."""
@@ -188,11 +188,11 @@ class Replayer:
         for number, row in enumerate(rows_of(self.recording)):
             if number % _PROGRESS_EVERY == 0:
                 self._progress(number, None)
-            placed = self._placed(row)
-            if isinstance(placed, str):
-                check.refuse(row.line, placed)
-            elif self._is_sent(row, is_counted=True):
-                values = self._values(row)
+            found = self._read(row, is_counted=True)
+            if isinstance(found, str):
+                check.refuse(row.line, found)
+            elif found is not None:
+                placed, values = found
                 check.add_time(row.line, placed.device_id, row.cells.get(self._time_column), placed.moment)
                 check.add_values(values)
                 if placed.moment is not None:
@@ -219,6 +219,16 @@ class Replayer:
                 f"{self._time_column!r}.{unit_hint(check.first_untimed)} Give ISO 8601 times, --time-unit s, ms, us or "
                 "ns for numbers since 1970, or --time-format. Nothing was sent."
             )
+
+    def _read(self, row: Row, is_counted: bool) -> "tuple[_Placed, list[tuple[Telemetry, str]]] | str | None":
+        """What of a row is sent; why it is not, in words, or None where it says nothing."""
+        placed = self._placed(row)
+        if isinstance(placed, str):
+            return placed
+        try:
+            return (placed, self._values(row)) if self._is_sent(row, is_counted) else None
+        except UnclearTimeError as error:
+            return str(error)
 
     def _placed(self, row: Row) -> "_Placed | str":
         """The device and time of a row; why it is not sent where that, or what its cells are, cannot be known."""

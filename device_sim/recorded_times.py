@@ -28,12 +28,17 @@ _WHOLE_NUMBER = re.compile(r"[0-9]{9,20}")
 _FOLDS = (0, 1)
 
 
+class UnclearTimeError(ValueError):
+    """A time may be either of two moments, or is none; the message says which and what to do."""
+
+
 class TimeReader:
     """Reads the time of a cell; `unit` is one of UNITS for numbers since 1970, `format` is one of strptime."""
 
     def __init__(self, unit: str | None = None, format_: str | None = None) -> None:
         self._unit = None if unit is None else UNITS[unit]
         self._format = format_
+        self.is_of_numbers = unit is not None
 
     def read(self, value: Any) -> datetime | None:
         """The moment in UTC, or without a zone where the cell names none; None where it is no time."""
@@ -180,8 +185,15 @@ class LocalTimes:
             fold = first if line < line_of_turn else 1 - first
         return moment.replace(tzinfo=self._zone, fold=fold).astimezone(UTC)
 
-    def plain(self, moment: datetime) -> datetime:
-        """The moment in UTC, the first of two; for a time that is a value and not a row's own."""
+    def sure(self, moment: datetime) -> datetime:
+        """The moment in UTC of a time that is a value and not a row's own, of which no order tells the hour.
+
+        Raises UnclearTimeError for one of a double or missing hour, OverflowError for one outside the years 1 to 9999.
+        """
+        early, late = (moment.replace(tzinfo=self._zone, fold=fold).utcoffset() for fold in _FOLDS)
+        if early != late:
+            what = "comes twice" if self._is_double(moment) else "does not exist"
+            raise UnclearTimeError(f"{moment} {what} in {self._zone.key}: give it in UTC or with its offset")
         return moment.replace(tzinfo=self._zone).astimezone(UTC)
 
     def why(self, moment: datetime) -> str:

@@ -7,15 +7,18 @@ passes through. Single texts and numbers are in `cells`.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any
 
 from device_sim.cells import NumberText, json_of_text, json_text, same_number, whole_number
 from device_sim.json_values import json_value
-from device_sim.recorded_times import LocalTimes, TimeReader
+from device_sim.recorded_times import LocalTimes, TimeReader, UnclearTimeError, is_plausible
 from lake.column_types import ColumnType, ListOf, MapOf, Plain, StructOf, column_type
 from lake.models.catalog import Telemetry
 from wire.envelope import rfc3339
+
+_DATE, _MOMENT = Plain("date"), Plain("timestamp")
+_ISO_8601 = TimeReader()
 
 
 class ValueReader:
@@ -26,17 +29,26 @@ class ValueReader:
         self._times, self._local = times, local
 
     def json(self, value: Any, telemetry: Telemetry) -> str:
-        """A cell that is not missing as JSON text."""
+        """A cell that is not missing as JSON text.
+
+        Raises UnclearTimeError for a local time that may be two moments, or is none.
+        """
         type_ = column_type(telemetry.type)
         if self._is_text and isinstance(value, str) and not isinstance(value, NumberText):
-            if isinstance(type_, Plain):
+            if isinstance(type_, Plain) and type_.spark != "timestamp":
                 return _spelt(json_of_text(value, type_.spark, self._decimal_mark), type_)
-            value = _parsed(value)
-        return self._json(value, type_)
+            value = value if isinstance(type_, Plain) else _parsed(value)
+        try:
+            return self._json(value, type_)
+        except UnclearTimeError as error:
+            raise UnclearTimeError(f"{telemetry.metric_name}: {error}") from None
 
     def _json(self, value: Any, type_: ColumnType) -> str:
-        if isinstance(value, datetime):
-            return json_text(self._in_utc(value))
+        if type_ == _DATE and isinstance(value, datetime) and value.tzinfo is None and value.time() == time.min:
+            # a program without dates writes a day so
+            return json_text(value.date())
+        if type_ == _MOMENT or isinstance(value, datetime):
+            return json_text(self._moment(value) or value)
         match type_:
             case ListOf(element) if isinstance(value, list):
                 return f"[{','.join(self._json(each, element) for each in value)}]"
@@ -55,11 +67,21 @@ class ValueReader:
             if each is not None:
                 yield name, self._json(each, types[name]) if name in types else json_text(each)
 
-    def _in_utc(self, value: datetime) -> str | datetime:
+    def _moment(self, value: Any) -> str | None:
+        """In UTC, read as the time of a row is or else as ISO 8601; None for what is no time."""
+        is_text = isinstance(value, str) and not isinstance(value, NumberText)
         moment = self._times.read(value)
-        if moment is not None and moment.tzinfo is None:
-            moment = self._local.plain(moment)
-        return rfc3339(moment) if moment is not None else value
+        if moment is not None and self._times.is_of_numbers and not (isinstance(value, date) or is_plausible(moment)):
+            # a number of another unit
+            moment = None
+        if moment is None and is_text:
+            moment = _ISO_8601.read(value)
+        try:
+            if moment is not None and moment.tzinfo is None:
+                moment = self._local.sure(moment)
+        except OverflowError:
+            return None
+        return None if moment is None else rfc3339(moment)
 
 
 def _spelt(text: str, type_: Plain) -> str:

@@ -1,6 +1,6 @@
 """Values of recorded files: the same value is the same message, whatever the program that wrote the file."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from device_sim.cells import json_text, name_text, whole_number
 from lake.models.catalog import Model, catalog_of
 from lake.models.documents import Document
 from lake.models.dtdl import read_declarations
-from tests.support.recordings import ids_of, messages_of, written
+from tests.support.recordings import ids_of, messages_of, replayer_of, written
 from wire.envelope import Message
 
 DEVICE = b"""{"@context": "dtmi:dtdl:context;3", "@id": "dtmi:case:device;1", "@type": "Interface", "contents": [
@@ -21,6 +21,9 @@ DEVICE = b"""{"@context": "dtmi:dtdl:context;3", "@id": "dtmi:case:device;1", "@
     {"@type": "Telemetry", "name": "pulses", "schema": "long"},
     {"@type": "Telemetry", "name": "mode", "schema": {"@type": "Enum", "valueSchema": "integer", "enumValues": [
         {"name": "off", "enumValue": 0}, {"name": "on", "enumValue": 1}]}},
+    {"@type": "Telemetry", "name": "since", "schema": "dateTime"},
+    {"@type": "Telemetry", "name": "stops", "schema": {"@type": "Array", "elementSchema": "dateTime"}},
+    {"@type": "Telemetry", "name": "built", "schema": "date"},
     {"@type": "Telemetry", "name": "label", "schema": "string"},
     {"@type": "Telemetry", "name": "running", "schema": "duration"},
     {"@type": "Telemetry", "name": "counts", "schema": {"@type": "Array", "elementSchema": "integer"}},
@@ -199,3 +202,75 @@ def test_bytes_are_text(tmp_path: Path, type_: pa.DataType) -> None:
     """Whatever Arrow calls them; what is not UTF-8 of them is shown."""
     sent = [each.value for each in _messages(_parquet(tmp_path, label=pa.array([b"ab", b"a\xff"], type_)))]
     assert sent == [b'{"label":"ab"}', b'{"label":"a\\\\xff"}']
+
+
+NOON = '{"since":"2025-07-01T10:00:00.000Z"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        ("2025-07-01 12:00:00", {}, NOON),
+        ("2025-07-01T12:00", {}, NOON),
+        ("2025-07-01T10:00:00Z", {}, NOON),
+        ("2025-07-01t12:00:00.000+02:00", {}, NOON),
+        ("01.07.2025 12:00", {"time_format": "%d.%m.%Y %H:%M"}, NOON),
+        # of a file whose times have a form of their own, the values may be as they should be
+        ("2025-07-01 12:00:00", {"time_format": "%d.%m.%Y %H:%M"}, NOON),
+        ("2025-07-01 12:00:00", {"time_unit": "s"}, NOON),
+        ("1751364000", {"time_unit": "s"}, NOON),
+        # a number of another unit, and what is no time, are left to be judged
+        ("1751364000", {"time_unit": "ms"}, '{"since":"1751364000"}'),
+        ("1751364000", {}, '{"since":"1751364000"}'),
+        ("01.07.2025 12:00", {}, '{"since":"01.07.2025 12:00"}'),
+        ("9999-12-31 23:59:59", {"time_zone": "America/New_York"}, '{"since":"9999-12-31 23:59:59"}'),
+    ],
+)
+def test_a_time_that_is_a_value_is_read_as_that_of_a_row(
+    tmp_path: Path, text: str, options: dict[str, Any], expected: str
+) -> None:
+    """So a local time is one of the zone that is said, and not of UTC; in CSV, JSON lines and long files."""
+    time = {"%d.%m.%Y %H:%M": "01.01.2025 00:00", "s": "1735689600", "ms": "1735689600000"}
+    at = time[options.get("time_format") or options.get("time_unit") or "s"] if options.keys() & {
+        "time_format", "time_unit"
+    } else "2025-01-01"  # fmt: skip
+    options = {"time_zone": "Europe/Berlin", **options}
+    csv = written(tmp_path, "a.csv", f"time,since\n{at},{text}\n")
+    lines = written(tmp_path, "a.jsonl", f'{{"time":"{at}","since":"{text}"}}\n')
+    long = written(tmp_path, "b.csv", f"time,name,value\n{at},since,{text}\n")
+    assert _payload(csv, **options) == _payload(lines, **options) == expected.encode()
+    assert _payload(long, pivot=("name", "value"), **options) == expected.encode()
+
+
+def test_times_in_parquet_are_those_of_text(tmp_path: Path) -> None:
+    """With a zone or without, alone or in a list; a midnight without a zone is the day that it is."""
+    local = [datetime(2025, 7, 1, 12)]
+    expected = b'{"since":"2025-07-01T10:00:00.000Z","stops":["2025-07-01T10:00:00.000Z"],"built":"2025-07-01"}'
+    for unit, zone in (("ms", None), ("ns", None), ("us", "Europe/Berlin")):
+        since = pa.array([datetime(2025, 7, 1, 10)] if zone else local, pa.timestamp(unit, zone))
+        stops = pa.array([[local[0]]], pa.list_(pa.timestamp(unit)))
+        built = pa.array([datetime(2025, 7, 1)], pa.timestamp(unit))
+        path = _parquet(tmp_path, since=since, stops=stops, built=built)
+        assert _payload(path, time_zone="Europe/Berlin") == expected
+    csv = written(tmp_path, "a.tsv", 'time\tstops\n2025-01-01\t["2025-07-01 12:00:00"]\n')
+    assert _payload(csv, time_zone="Europe/Berlin") == b'{"stops":["2025-07-01T10:00:00.000Z"]}'
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_value_that_may_be_two_moments_refuses_its_row(tmp_path: Path, suffix: str) -> None:
+    """So does one of the hour that the clocks leave out; no order of rows tells what a value means."""
+    times = ["2025-10-26 02:30:00", "2025-03-30 02:30:00", "2025-03-30 03:30:00"]
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".csv":
+        path.write_text("time,since\n" + "".join(f"2025-01-01,{each}\n" for each in times))
+    elif suffix == ".jsonl":
+        path.write_text("".join(f'{{"time":"2025-01-01","since":"{each}"}}\n' for each in times))
+    else:
+        path = _parquet(tmp_path, since=pa.array([datetime.fromisoformat(each) for each in times]))
+    replayer = replayer_of(path, _models(), model="dtmi:case:device;1", time_zone="Europe/Berlin")
+    first = 2 if suffix == ".csv" else 1
+    assert replayer.check.refusals == [
+        (first, "since: 2025-10-26 02:30:00 comes twice in Europe/Berlin: give it in UTC or with its offset"),
+        (first + 1, "since: 2025-03-30 02:30:00 does not exist in Europe/Berlin: give it in UTC or with its offset"),
+    ]
+    assert [each.value for row in replayer.rows() for each in row] == [b'{"since":"2025-03-30T01:30:00.000Z"}']
