@@ -173,6 +173,9 @@ class HubProducer:
                 await asyncio.sleep(_RETRY_S)
         device.connection, device.is_connecting = opened, False
         opened.lost = lambda: self._lost(device)
+        if opened.is_lost:  # since the hub said yes; nobody was told
+            self._lost(device)
+            return
         opened.go_on_after(device.last_id)
         for packet_id, (topic, payload) in device.in_flight.items():
             opened.publish(topic, payload, packet_id, is_dup=True)

@@ -44,6 +44,7 @@ class FleetConnection(asyncio.Protocol):
         self.connected: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.heard: Callable[[mqtt.Publish], None] = lambda message: None
         self.lost: Callable[[], None] = lambda: None
+        self.is_lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is there: say who we are."""
@@ -69,6 +70,7 @@ class FleetConnection(asyncio.Protocol):
         """The hub, or the network, ended it."""
         if not self.connected.done():
             self.connected.set_result(mqtt.UNAVAILABLE)
+        self.is_lost = True
         self.lost()
 
     def publish(self, topic: str, payload: bytes, packet_id: int = 0, *, is_dup: bool = False) -> int:

@@ -16,6 +16,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
+from pytest_rerunfailures import _restore_suspended_finalizers
 
 from ingestion.landing_topics import TOPICS, ensure_topics
 from pipeline.engines import Engine
@@ -129,3 +130,12 @@ def empty_topics(bootstrap: str) -> None:
         deletion.result()
     awaited(lambda: not names & set(admin.list_topics(timeout=60).topics), "the end of the deleted topics")
     ensure_topics(bootstrap)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that is awaited once more has a fresh start: its module's fixtures, which the first try left as they were,
+    are ended first. pytest-rerunfailures keeps them."""
+    if getattr(item, "execution_count", 1) > 1:
+        _restore_suspended_finalizers(item)
+        item.session._setupstate.teardown_exact(item.session)

@@ -117,10 +117,10 @@ class Downlink:
     async def _send_waiting(self) -> None:
         try:
             while self._is_due and self._is_open and len(self._locks) < _ON_THE_WAY:
+                self._is_due = False  # what is put in from now on sets it again, whether this look sees it or not
                 message = await asyncio.wrap_future(self._registry.take_cloud_message(self._device_id))
-                if message is None:
-                    self._is_due = False
-                elif self._is_open:
+                if message is not None and self._is_open:
+                    self._is_due = True
                     self._send(message)
         except LakehouseError as error:
             _log.warning("No cloud messages for %s: %s", self._client, error)

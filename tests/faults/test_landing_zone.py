@@ -67,10 +67,10 @@ def killed(step_of_tick: Step, scene: Scene, invariants: Invariants, landing: Se
         record, before = record_of(ours), seen(scene.settings)
         command = psutil.Process(record.pid).cmdline()
         step = start_to(Point("ingestion.bronze_ingest._append", kills=broker.NAME), step_of_tick, ours.settings)
-        psutil.wait_procs([psutil.Process(record.pid)], timeout=60)
+        psutil.wait_procs([psutil.Process(record.pid)], timeout=240)
         assert not processes.is_alive(record)
         again = processes.spawn(ours.settings, broker.NAME, command, record.address)
-        processes.wait_until_ready(ours.settings, again, lambda: broker.answers(record.address), 60)
+        processes.wait_until_ready(ours.settings, again, lambda: broker.answers(record.address), 180)
         step.join(200)
         assert step.exitcode in (0, 1)  # the reader may have waited for it or given up
         assert seen(scene.settings) == before
@@ -127,7 +127,7 @@ def created_anew(scene: Scene, invariants: Invariants, landing: Settings) -> Non
         for partition, end in committed_offsets(scene.settings, TELEMETRY).items():
             for _ in range(end + 1):
                 producer.produce(TELEMETRY, b"{}", partition=partition)
-        assert producer.flush(30) == 0
+        assert producer.flush(120) == 0
         for accept_gap in (False, True):
             with pytest.raises(LandingZoneError, match="created anew"):
                 ours.tick(accept_gap=accept_gap)

@@ -52,7 +52,7 @@ def alert(broker: str, name: str, actions: list[str]) -> None:
     producer = Producer({"bootstrap.servers": broker, "log_level": 0})
     body = {"rule": "too_hot", "change": "fired", "severity": "info", "device_id": "d", "actions": actions}
     producer.produce(ALERTS, json.dumps(body).encode(), headers=[("ce_id", name.encode())])
-    assert producer.flush(10) == 0
+    assert producer.flush(120) == 0
 
 
 def until(broker: str, is_so: Callable[[dict[str, Entry]], bool]) -> dict[str, Entry]:
@@ -90,7 +90,7 @@ def test_each_revision_is_acted_on_once_and_what_fails_again(
         until(broker, lambda found: "call/too_hot/d/1" in found and found["call/too_hot/d/1"].attempts > 0)
         alert(broker, "too_hot/d/2", ["call"])
         found = until(broker, lambda found: {e.state for e in found.values()} == {"sent", "dead"})
-        keys = [receiver.requests.get(timeout=60)[0]["Idempotency-Key"] for _ in range(3)]
+        keys = [receiver.requests.get(timeout=180)[0]["Idempotency-Key"] for _ in range(3)]
         assert sorted({key: keys.count(key) for key in keys}.values()) == [1, 2]
         (dead,) = (key for key, entry in found.items() if entry.state == "dead")
         assert "404" in found[dead].error
@@ -100,12 +100,12 @@ def test_each_revision_is_acted_on_once_and_what_fails_again(
         assert run(["actions", "retry", "no such"]) == 2
         assert run(["actions", "retry", dead]) == 0
         until(broker, lambda found: {e.state for e in found.values()} == {"sent"})
-        assert receiver.requests.get(timeout=60)[0]["Idempotency-Key"] == dead
+        assert receiver.requests.get(timeout=180)[0]["Idempotency-Key"] == dead
         running.end()
         running = Running(settings)
         alert(broker, "too_hot/d/3", ["call"])
         until(broker, lambda found: "call/too_hot/d/3" in found and found["call/too_hot/d/3"].state == "sent")
-        assert receiver.requests.get(timeout=60)[0]["Idempotency-Key"] == "call/too_hot/d/3"
+        assert receiver.requests.get(timeout=180)[0]["Idempotency-Key"] == "call/too_hot/d/3"
         running.end()
         assert receiver.requests.empty()
 
@@ -122,7 +122,7 @@ def test_killed_between_sending_and_committing_it_sends_once_more(tmp_path: Path
         process = subprocess.Popen(command, env=environment)
         time_to_begin(broker)
         alert(broker, "kill/d/1", ["call"])
-        assert receiver.requests.get(timeout=60)[0]["Idempotency-Key"] == "call/kill/d/1"
+        assert receiver.requests.get(timeout=180)[0]["Idempotency-Key"] == "call/kill/d/1"
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert read_outbox(broker)["call/kill/d/1"].state == "waiting"
@@ -130,7 +130,7 @@ def test_killed_between_sending_and_committing_it_sends_once_more(tmp_path: Path
         until(broker, lambda found: found["call/kill/d/1"].state == "sent")
         running.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
-        assert receiver.requests.get(timeout=60)[0]["Idempotency-Key"] == "call/kill/d/1"
+        assert receiver.requests.get(timeout=180)[0]["Idempotency-Key"] == "call/kill/d/1"
         try:
             raise AssertionError(receiver.requests.get_nowait())
         except Empty:
@@ -153,7 +153,7 @@ def test_a_queue_has_each_revision_once(tmp_path: Path, broker: str) -> None:
     process.kill()
     process.wait()
     with processes.running(settings, QUEUES, lambda: program.start(settings, {})) as record:
-        processes.wait_until_ready(settings, record, lambda: program.is_ready(settings, record), 30)
+        processes.wait_until_ready(settings, record, lambda: program.is_ready(settings, record), 180)
         process = subprocess.Popen([sys.executable, "-c", _HANGING.format(name="send")], env=environment)
         wait_for_messages(settings, 1)
         process.kill()

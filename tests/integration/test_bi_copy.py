@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from serving.bi.publication_copy import Copied
 from serving.bi.reader_roles import readers_of, sync_readers
 from serving.programs import PROGRAMS
 from serving.snapshots import Snapshots
+from tests.support.awaiting import awaited
 from tests.support.postgres_gold import postgres_of, publish_hours, publish_in_place
 from tests.support.served_gold import START, row, rows_of
 
@@ -329,15 +331,13 @@ def test_a_postgresql_of_yours_takes_the_copy(copy: Copy, tmp_path: Path) -> Non
 
 def _answer_of(place: str, question: str) -> Any:
     """A question's first row, once the copy is there: the process makes roles and rows after it answers."""
-    for attempt in range(200):
-        try:
-            with psycopg.connect(place) as connection:
-                return connection.execute(question.encode()).fetchone()
-        except psycopg.Error:
-            if attempt == 199:
-                raise
-            threading.Event().wait(0.1)
-    return None
+
+    def answer() -> Any:
+        with suppress(psycopg.Error), psycopg.connect(place) as connection:
+            return connection.execute(question.encode()).fetchone()
+        return None
+
+    return awaited(answer, "an answer")
 
 
 def test_a_day_of_two_sites_is_seen_by_who_sees_both(copy: Copy) -> None:

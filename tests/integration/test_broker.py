@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Settings:
 def _produce(bootstrap: str, value: bytes) -> None:
     producer = Producer({"bootstrap.servers": bootstrap})
     producer.produce(LIFECYCLE, value)
-    assert producer.flush(20) == 0
+    assert producer.flush(120) == 0
 
 
 def _first_value(bootstrap: str) -> bytes | None:
@@ -56,13 +56,14 @@ def test_messages_survive_a_restart(home: Settings) -> None:
 
 def test_a_broker_that_ended_is_taken_back_at_once(home: Settings) -> None:
     """Kafka keeps its number for nine seconds, unless it has said goodbye; the first start prepares the folder too."""
-    took = []
-    for _ in range(2):
+    took: list[float] = []
+    for _ in range(4):  # a start may take longer for another reason; those nine seconds would be there each time
         began = time.monotonic()
         with running_broker(home):
             took.append(time.monotonic() - began)
-    first, again = took
-    assert again < first + 5
+        if len(took) > 1 and took[-1] < took[0] + 5:
+            return
+    raise AssertionError(took)
 
 
 def test_users_share_one_broker_and_the_last_one_stops_it(home: Settings) -> None:

@@ -106,7 +106,7 @@ def tell(bootstrap: str, topic: str, body: dict[str, Any]) -> None:
     """Put a message of the hot path where it would."""
     producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
     producer.produce(topic, json.dumps(body), "d1")
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
 
 
 def test_pages_are_whole_and_open_to_everybody(dashboard: tuple[str, str, str]) -> None:

@@ -86,7 +86,7 @@ def test_records_that_producers_may_write(settings: Settings, spark: SparkSessio
     large = reading("k5", "large", AT + timedelta(minutes=4), b'{"temperature":20,"note":"%s"}' % (b"x" * 3_000_000))
     for message, value in ((good, good.value), (twice, twice.value), (tombstone, None), (large, large.value)):
         producer.produce(message.topic, value, message.key, headers=list(message.headers))
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     assert run_tick(spark, settings).ingested["telemetry"] == 4
     assert rows(settings, "silver.thermostats", "SELECT message_id FROM t ORDER BY 1") == [("good",), ("last",)]
     refused = rows(settings, "silver.rejected", "SELECT message_id, reason FROM t ORDER BY 1")

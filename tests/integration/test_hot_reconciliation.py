@@ -125,7 +125,7 @@ def test_every_difference_has_a_cause(spark: SparkSession, settings: Settings) -
     doctored = row | {"value_mean": row["value_mean"] + 0.5, "reading_count": row["reading_count"] + 1}
     producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
     producer.produce(WINDOWS, json.dumps(doctored).encode(), b"good")
-    assert producer.flush(10) == 0
+    assert producer.flush(120) == 0
     assert news_of(settings, bootstrap) is not None
     result = build_definitions(settings).resolve_job_def("reconcile_hot_path").execute_in_process(
         instance=DagsterInstance.ephemeral()

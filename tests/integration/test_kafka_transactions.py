@@ -2,12 +2,12 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from pyspark.sql import SparkSession
 
 from ingestion.kafka_offsets import broker_offsets, count_records, open_transactions, settle
@@ -16,6 +16,7 @@ from ingestion.waiting import waiting_messages
 from lake.models.catalog import known_models
 from pipeline.lake_state import lake_status
 from runtime.settings import Settings
+from tests.support.awaiting import awaited
 from tests.support.landing import reading, registered, rows, run_tick, send
 
 pytestmark = pytest.mark.every_reader
@@ -35,16 +36,33 @@ def transaction(settings: Settings, *, timeout_ms: int = 60_000) -> Iterator[Pro
             "log_level": 0,
         }
     )
-    producer.init_transactions(20)
+    producer.init_transactions(120)
     producer.begin_transaction()
     yield producer
+
+
+def _ended(settings: Settings, end: Callable[[float], object]) -> None:
+    """End a transaction, and wait for its marker in partition 0, which follows the coordinator's answer."""
+    before = _end_of(settings)
+    end(120)
+    awaited(lambda: _end_of(settings) > before, "the marker of the transaction's end")
+
+
+def _end_of(settings: Settings) -> int:
+    """Offset behind the last record of partition 0, stable or not."""
+    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "ends", "log_level": 0,
+                         "isolation.level": "read_uncommitted"})  # fmt: skip
+    try:
+        return int(consumer.get_watermark_offsets(TopicPartition("telemetry", 0), timeout=60)[1])
+    finally:
+        consumer.close()
 
 
 def put(producer: Producer, message_id: str, value: float, minute: int = 0) -> None:
     """One reading of device d1 into partition 0, where the broker has it when this returns."""
     message = reading("d1", message_id, AT + timedelta(minutes=minute), value)
     producer.produce(message.topic, message.value, message.key, partition=0, headers=list(message.headers))
-    assert producer.flush(20) == 0
+    assert producer.flush(120) == 0
 
 
 def committed(settings: Settings, *values: tuple[str, float]) -> None:
@@ -52,7 +70,7 @@ def committed(settings: Settings, *values: tuple[str, float]) -> None:
     with transaction(settings) as producer:
         for message_id, value in values:
             put(producer, message_id, value)
-        producer.commit_transaction(20)
+        _ended(settings, producer.commit_transaction)
 
 
 def aborted(settings: Settings, *values: tuple[str, float]) -> None:
@@ -60,7 +78,7 @@ def aborted(settings: Settings, *values: tuple[str, float]) -> None:
     with transaction(settings) as producer:
         for message_id, value in values:
             put(producer, message_id, value)
-        producer.abort_transaction(20)
+        _ended(settings, producer.abort_transaction)
 
 
 def waiting(settings: Settings) -> int:
@@ -105,7 +123,7 @@ def test_an_open_transaction_holds_back_what_follows(settings: Settings, spark: 
     assert settings.kafka_bootstrap is not None
     send(settings.kafka_bootstrap, [registered("d1", AT)])
     committed(settings, ("a", 1))
-    with transaction(settings) as producer:
+    with transaction(settings, timeout_ms=600_000) as producer:
         put(producer, "b", 2)
         committed(settings, ("c", 3))
         assert open_transactions(settings.kafka_bootstrap, "telemetry") == {0: (2, 5)}
@@ -118,9 +136,13 @@ def test_an_open_transaction_holds_back_what_follows(settings: Settings, spark: 
         assert waiting_messages(settings) == 0
         [lag] = [each for each in lake_status(settings, {}).partitions if each.behind_open]
         assert (lag.topic, lag.partition, lag.high, lag.behind_open, lag.lag) == ("telemetry", 0, 2, 3, 0)
-        ends = threading.Timer(1, producer.commit_transaction)
-        ends.start()
-        assert settle(settings.kafka_bootstrap, "telemetry", 60, said.append) == []
+        ends = threading.Thread(target=producer.commit_transaction)
+
+        def told(text: str) -> None:
+            said.append(text)
+            ends.start()
+
+        assert settle(settings.kafka_bootstrap, "telemetry", 60, told) == []
         ends.join()
     assert said == ["waiting up to 60 s for an open transaction in the topic telemetry (partition 0 from offset 2)"]
     assert run_tick(spark, settings).ingested == {"telemetry": 2, "lifecycle": 0}
@@ -131,10 +153,11 @@ def test_a_producer_that_died_in_its_transaction(settings: Settings, spark: Spar
     """Kafka ends the transaction, which is waited for; its record is none."""
     assert settings.kafka_bootstrap is not None
     send(settings.kafka_bootstrap, [registered("d1", AT)])
-    with transaction(settings, timeout_ms=1000) as producer:
-        put(producer, "a", 999)
     committed(settings, ("b", 21))
     said: list[str] = []
+    # the broker looks every 10 s for what is over
+    with transaction(settings, timeout_ms=5000) as producer:
+        put(producer, "a", 999)
     settle(settings.kafka_bootstrap, "telemetry", 60, said.append)
     assert len(said) == 1
     assert run_tick(spark, settings).ingested == {"telemetry": 1, "lifecycle": 1}
@@ -148,9 +171,9 @@ def test_many_small_transactions(settings: Settings, spark: SparkSession) -> Non
     with transaction(settings) as producer:
         for number in range(200):
             put(producer, f"m{number:03d}", number / 10)
-            producer.commit_transaction(20)
+            producer.commit_transaction(120)
             producer.begin_transaction()
-        producer.abort_transaction(20)
+        producer.abort_transaction(120)
     spans = {0: (0, 400)}
     assert count_records(settings.kafka_bootstrap, "telemetry", spans) == {0: 200}
     assert run_tick(spark, settings).ingested["telemetry"] == 200

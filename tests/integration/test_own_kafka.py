@@ -54,7 +54,7 @@ def stamped(settings: Settings, message_id: str, stamp: datetime, measured_at: d
         message.topic, message.value, message.key, partition=0, headers=list(message.headers),
         timestamp=round(stamp.timestamp() * 1000),
     )  # fmt: skip
-    assert producer.flush(20) == 0
+    assert producer.flush(120) == 0
 
 
 def test_their_topics_stay_as_they_are(theirs: Settings, spark: SparkSession) -> None:

@@ -31,7 +31,7 @@ def test_kafka_is_read_with_headers(spark: SparkSession, settings: Settings) -> 
     """The Kafka connector works in the embedded Spark, headers and bytes as they were sent."""
     producer = Producer({"bootstrap.servers": str(settings.kafka_bootstrap)})
     producer.produce(TELEMETRY, b"\x00\xff", key=b"device-1", headers=[("ce_id", b"1")])
-    assert producer.flush(20) == 0
+    assert producer.flush(120) == 0
     rows = (
         spark.read.format("kafka")
         .option("kafka.bootstrap.servers", str(settings.kafka_bootstrap))

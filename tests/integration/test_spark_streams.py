@@ -30,7 +30,7 @@ from tests.support.landing import reading, registered, send
 from tests.support.streams_faults import committed
 from wire.envelope import Message
 
-_WAIT_S = 90.0
+_WAIT_S = 300.0
 _DEVICES = [f"s{number}" for number in range(6)]
 _PARTITIONS = 2
 _DECLARED = """
@@ -191,9 +191,10 @@ def kill(ours: Home, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes
     """End Spark and its client at once, and start anew."""
     record = processes.find(ours.settings, "spark")
     assert record is not None
-    os.kill(record.pid, signal.SIGKILL)
+    # who outlives the other has something to say of it
     process.kill()
     process.wait()
+    os.kill(record.pid, signal.SIGKILL)
     return started(ours)
 
 

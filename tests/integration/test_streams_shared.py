@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import psutil
 
 from runtime.process_family import family, kill_all
 from streams.output_topics import ALERTS, WINDOWS
-from tests.support.streams_faults import DECLARED, DEVICES, Trial, committed, end, trial
+from tests.support.awaiting import awaited
+from tests.support.streams_faults import DECLARED, DEVICES, Process, Trial, committed, end, trial
 
-_WAIT_S = 120.0
 _SILENCE = DECLARED.replace("rules:", "rules:\n  silent:\n    silence_s: 8")
 
 
@@ -51,10 +50,13 @@ def test_processes_share_devices_end_together_and_hand_over(tmp_path: Path) -> N
         found.send(40)
         one = found.run("-m", "streams", "0", "2")
         found.await_all(one)
-        deadline = time.monotonic() + _WAIT_S
-        while sum(row["change"] == "fired" for row in silences(found)) < DEVICES and time.monotonic() < deadline:
-            assert one.poll() is None
+        awaited(lambda: all_are_silent(found, one), lambda: silences(found), every_s=0.5)
         end(one)
         found.check()
-        newest = {row["device_id"]: row["change"] for row in silences(found)}
-        assert newest == {f"k{n}": "fired" for n in range(DEVICES)}
+
+
+def all_are_silent(found: Trial, process: Process) -> bool:
+    """The newest that was told of each device, by a process that still runs."""
+    assert process.poll() is None
+    newest = {row["device_id"]: row["change"] for row in silences(found)}
+    return newest == {f"k{n}": "fired" for n in range(DEVICES)}

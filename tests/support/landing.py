@@ -37,7 +37,7 @@ def send(bootstrap: str, messages: Iterable[Message]) -> None:
     )
     for message in messages:
         producer.produce(message.topic, message.value, message.key, headers=list(message.headers))
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
 
 
 def received(bootstrap: str, topic: str, count: int) -> list[Record]:

@@ -21,7 +21,7 @@ class MqttDevice:
 
     def __init__(self, address: str, root: str, port: int = PORT) -> None:
         context = ssl.create_default_context(cafile=root)
-        plain = socket.create_connection((address, port), timeout=20)
+        plain = socket.create_connection((address, port), timeout=60)
         self.socket = context.wrap_socket(plain, server_hostname=address)
         self._reader = Reader()
         self._packets: deque[tuple[int, bytes]] = deque()

@@ -72,7 +72,7 @@ def running_s3_server(folder: Path) -> Iterator[S3Server]:
     command = [str(find_java()), "-Xmx256m", "-jar", str(jar), "--properties", str(configuration)]
     record = processes.spawn(owner, NAME, command, endpoint)
     try:
-        processes.wait_until_ready(owner, record, lambda: is_port_open("127.0.0.1", port), 60)
+        processes.wait_until_ready(owner, record, lambda: is_port_open("127.0.0.1", port), 180)
         yield S3Server(endpoint)
     finally:
         processes.stop(owner, NAME)

@@ -65,7 +65,7 @@ def running_secured_broker(folder: Path) -> Iterator[SecuredBroker]:
     record = processes.spawn(owner, "kafka", _java("kafka.Kafka", str(configuration)), broker.by_password)
     try:
         address = address_of(broker.by_password, broker.password_file)
-        processes.wait_until_ready(owner, record, lambda: _answers(address), 60)
+        processes.wait_until_ready(owner, record, lambda: _answers(address), 180)
         yield broker
     finally:
         processes.stop(owner, "kafka")

@@ -65,5 +65,5 @@ def _running(
     )
     with ExitStack() as stack:
         stack.callback(processes.stop, owner, name)
-        processes.wait_until_ready(owner, record, lambda: is_port_open(_HOST, port), 60)
+        processes.wait_until_ready(owner, record, lambda: is_port_open(_HOST, port), 180)
         yield psutil.Process(record.process.pid)

@@ -45,7 +45,6 @@ INSIDE = ("written", "offsets")
 PLACES = (*INSIDE, "committing", "committed")
 """And while the commit is under way, where either may come first, and right after it."""
 DEVICES = 6
-_WAIT_S = 120.0
 DECLARED = """
 rules:
   each_odd:
@@ -87,7 +86,7 @@ class KilledProducer(Producer):  # type: ignore[misc]
     def _end_at(self, place: str) -> None:
         if self._is_at(place):
             # what is in the transaction lies with the broker then
-            self.flush(30)
+            self.flush(120)
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -182,9 +181,12 @@ class Trial:
 
     def await_all(self, process: Process) -> None:
         """Wait until the committed windows have everything that was sent."""
-        deadline = time.monotonic() + _WAIT_S
-        while sums(committed(self.bootstrap, WINDOWS)) != self.sums and time.monotonic() < deadline:
+
+        def is_all_there() -> bool:
             assert process.poll() is None
+            return sums(committed(self.bootstrap, WINDOWS)) == self.sums
+
+        awaited(is_all_there, "windows with everything that was sent")
 
     def check(self) -> None:
         """Windows and latest values are those of what was sent, and nothing was told twice."""
