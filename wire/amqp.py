@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
 from runtime.errors import WireError
-from wire.amqp_types import Described, Symbol, Ubyte, Uint, Ulong, Ushort, decode, encode
+from wire.amqp_types import WIDTHS, Described, Symbol, Ubyte, Uint, Ulong, Ushort, decode, encode
 
 PLAIN_HEADER, SASL_HEADER = b"AMQP\x00\x01\x00\x00", b"AMQP\x03\x01\x00\x00"
 SENDER, RECEIVER = False, True
@@ -30,7 +30,7 @@ class Performative:
 
     def encoded(self) -> bytes:
         """Its bytes."""
-        values = [_typed(getattr(self, each.name), each.metadata.get("as")) for each in fields(self)]  # type: ignore[arg-type]
+        values = [_typed(getattr(self, each.name), each.metadata["as"]) for each in fields(self)]  # type: ignore[arg-type]
         return encode(Described(Ulong(self.CODE), values))
 
 
@@ -38,8 +38,15 @@ def _as(kind: type, default: Any = None) -> Any:
     return field(default=default, metadata={"as": kind})
 
 
-def _typed(value: Any, kind: type | None) -> Any:
-    return value if value is None or kind is None else kind(value)
+def _typed(value: Any, kind: type) -> Any:
+    return kind(value) if value is not None and (kind is Symbol or kind in WIDTHS) else value
+
+
+def _is_of(value: Any, kind: type) -> bool:
+    """True when a peer may mean a field of `kind` by it: a number in any width that fits, a text in either type."""
+    if kind in WIDTHS:
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < WIDTHS[kind]
+    return isinstance(value, str if kind is Symbol else kind)
 
 
 @dataclass
@@ -47,16 +54,16 @@ class Open(Performative):
     """The connection's beginning."""
 
     CODE: ClassVar[int] = 0x10
-    container_id: str = ""
-    hostname: str | None = None
+    container_id: str = _as(str, "")
+    hostname: str | None = _as(str)
     max_frame_size: int | None = _as(Uint)
     channel_max: int | None = _as(Ushort)
     idle_time_out: int | None = _as(Uint)
-    outgoing_locales: Any = None
-    incoming_locales: Any = None
-    offered_capabilities: Any = None
-    desired_capabilities: Any = None
-    properties: Fields | None = None
+    outgoing_locales: Any = _as(object)
+    incoming_locales: Any = _as(object)
+    offered_capabilities: Any = _as(object)
+    desired_capabilities: Any = _as(object)
+    properties: Fields | None = _as(dict)
 
 
 @dataclass
@@ -69,9 +76,9 @@ class Begin(Performative):
     incoming_window: int = _as(Uint, 0)
     outgoing_window: int = _as(Uint, 0)
     handle_max: int | None = _as(Uint)
-    offered_capabilities: Any = None
-    desired_capabilities: Any = None
-    properties: Fields | None = None
+    offered_capabilities: Any = _as(object)
+    desired_capabilities: Any = _as(object)
+    properties: Fields | None = _as(dict)
 
 
 @dataclass
@@ -79,20 +86,20 @@ class Attach(Performative):
     """A link's beginning."""
 
     CODE: ClassVar[int] = 0x12
-    name: str = ""
+    name: str = _as(str, "")
     handle: int = _as(Uint, 0)
-    role: bool = SENDER
+    role: bool = _as(bool, SENDER)
     snd_settle_mode: int | None = _as(Ubyte)
     rcv_settle_mode: int | None = _as(Ubyte)
-    source: Any = None
-    target: Any = None
-    unsettled: Any = None
-    incomplete_unsettled: bool | None = None
+    source: Any = _as(object)
+    target: Any = _as(object)
+    unsettled: Any = _as(object)
+    incomplete_unsettled: bool | None = _as(bool)
     initial_delivery_count: int | None = _as(Uint)
     max_message_size: int | None = _as(Ulong)
-    offered_capabilities: Any = None
-    desired_capabilities: Any = None
-    properties: Fields | None = None
+    offered_capabilities: Any = _as(object)
+    desired_capabilities: Any = _as(object)
+    properties: Fields | None = _as(dict)
 
 
 @dataclass
@@ -108,9 +115,9 @@ class Flow(Performative):
     delivery_count: int | None = _as(Uint)
     link_credit: int | None = _as(Uint)
     available: int | None = _as(Uint)
-    drain: bool | None = None
-    echo: bool | None = None
-    properties: Fields | None = None
+    drain: bool | None = _as(bool)
+    echo: bool | None = _as(bool)
+    properties: Fields | None = _as(dict)
 
 
 @dataclass
@@ -120,15 +127,15 @@ class Transfer(Performative):
     CODE: ClassVar[int] = 0x14
     handle: int = _as(Uint, 0)
     delivery_id: int | None = _as(Uint)
-    delivery_tag: bytes | None = None
+    delivery_tag: bytes | None = _as(bytes)
     message_format: int | None = _as(Uint)
-    settled: bool | None = None
-    more: bool | None = None
+    settled: bool | None = _as(bool)
+    more: bool | None = _as(bool)
     rcv_settle_mode: int | None = _as(Ubyte)
-    state: Any = None
-    resume: bool | None = None
-    aborted: bool | None = None
-    batchable: bool | None = None
+    state: Any = _as(object)
+    resume: bool | None = _as(bool)
+    aborted: bool | None = _as(bool)
+    batchable: bool | None = _as(bool)
 
 
 @dataclass
@@ -136,12 +143,12 @@ class Disposition(Performative):
     """What became of deliveries."""
 
     CODE: ClassVar[int] = 0x15
-    role: bool = RECEIVER
+    role: bool = _as(bool, RECEIVER)
     first: int = _as(Uint, 0)
     last: int | None = _as(Uint)
-    settled: bool | None = None
-    state: Any = None
-    batchable: bool | None = None
+    settled: bool | None = _as(bool)
+    state: Any = _as(object)
+    batchable: bool | None = _as(bool)
 
 
 @dataclass
@@ -150,8 +157,8 @@ class Detach(Performative):
 
     CODE: ClassVar[int] = 0x16
     handle: int = _as(Uint, 0)
-    closed: bool | None = None
-    error: Any = None
+    closed: bool | None = _as(bool)
+    error: Any = _as(object)
 
 
 @dataclass
@@ -159,7 +166,7 @@ class End(Performative):
     """A session's end."""
 
     CODE: ClassVar[int] = 0x17
-    error: Any = None
+    error: Any = _as(object)
 
 
 @dataclass
@@ -167,7 +174,7 @@ class Close(Performative):
     """The connection's end."""
 
     CODE: ClassVar[int] = 0x18
-    error: Any = None
+    error: Any = _as(object)
 
 
 @dataclass
@@ -175,7 +182,7 @@ class SaslMechanisms(Performative):
     """What a server takes."""
 
     CODE: ClassVar[int] = 0x40
-    mechanisms: Any = None
+    mechanisms: Any = _as(object)
 
 
 @dataclass
@@ -184,8 +191,8 @@ class SaslInit(Performative):
 
     CODE: ClassVar[int] = 0x41
     mechanism: str = _as(Symbol, "")
-    initial_response: bytes | None = None
-    hostname: str | None = None
+    initial_response: bytes | None = _as(bytes)
+    hostname: str | None = _as(str)
 
 
 @dataclass
@@ -194,7 +201,7 @@ class SaslOutcome(Performative):
 
     CODE: ClassVar[int] = 0x44
     code: int = _as(Ubyte, 0)
-    additional_data: bytes | None = None
+    additional_data: bytes | None = _as(bytes)
 
 
 _CONNECTION = (Open, Begin, Attach, Flow, Transfer, Disposition, Detach, End, Close)
@@ -263,9 +270,8 @@ def _performative(value: Any) -> Performative:
     made = kind()
     for each, given in zip(fields(kind), value.value, strict=False):  # type: ignore[arg-type]
         if given is not None:
-            wanted = each.metadata.get("as")
-            if wanted is not None and not isinstance(given, int if issubclass(wanted, int) else str):
-                raise WireError(f"The field {each.name} of an AMQP {kind.__name__} is {given!r}.")
+            if not _is_of(given, each.metadata["as"]):
+                raise WireError(f"The field {each.name} of an AMQP {kind.__name__} is {given!r:.100}.")
             setattr(made, each.name, given)
     return made
 

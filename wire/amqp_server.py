@@ -16,6 +16,13 @@ from wire.amqp_types import Symbol
 
 CBS = "$cbs"
 IDLE_MS = 240_000
+MOST_CHANNELS = MOST_HANDLES = 255
+KNOWN_WITHIN_S = 60.0
+"""A connection on which nobody has proved who he is for so long is cut by its owner, however lively it is."""
+
+_MOST_LINKS, _MOST_LINKS_UNKNOWN = 1024, 8
+# of messages that have not come whole, on all links
+_MOST_KEPT, _MOST_KEPT_UNKNOWN = 4 * MOST_BYTES, 128 * 1024
 _MECHANISMS = ("MSSBCBS", "ANONYMOUS", "PLAIN", "EXTERNAL")
 
 
@@ -39,13 +46,17 @@ class Service(Protocol):
 
 
 class AmqpServer:
-    """One connection. `write` takes bytes to be sent, `close` ends the connection once they are."""
+    """One connection. `write` takes bytes to be sent, `close` ends the connection once they are.
+
+    Until the owner sets `is_known`, since its client has proved who it is, little is kept for it.
+    """
 
     def __init__(self, name: str, service: Service, write: Callable[[bytes], None], close: Callable[[], None]) -> None:
         self._name, self._service, self._write, self._close = name, service, write, close
         self._reader = amqp.Reader()
         self._sessions: dict[int, SessionEnd] = {}
         self._largest = 512
+        self.is_known = False
         self.is_open = True
         self.is_opened = False
         self.peer_idle_s = 0.0
@@ -100,6 +111,8 @@ class AmqpServer:
 
     def _take(self, frame: amqp.Frame) -> None:
         performative = frame.performative
+        if isinstance(performative, amqp.SaslInit | amqp.Open) == self.is_opened:
+            raise WireError("Open comes first, and once; a sign-in comes before it.")
         if isinstance(performative, amqp.SaslInit):
             self._sign_in(performative)
         elif isinstance(performative, amqp.Open):
@@ -108,11 +121,7 @@ class AmqpServer:
             self._write(amqp.frame(amqp.Close()))
             self._end()
         elif isinstance(performative, amqp.Begin):
-            session = SessionEnd(
-                frame.channel, self._write, self._largest, performative.next_outgoing_id, performative.incoming_window
-            )
-            self._sessions[frame.channel] = session
-            session.write(amqp.Begin(frame.channel, 0, WINDOW, WINDOW, 255))
+            self._begin(frame.channel, performative)
         else:
             found = self._sessions.get(frame.channel)
             if found is None:
@@ -122,7 +131,7 @@ class AmqpServer:
     def _sign_in(self, init: amqp.SaslInit) -> None:
         is_let_in = True
         if init.mechanism == "PLAIN":
-            parts = bytes(init.initial_response or b"").split(b"\0")
+            parts = (init.initial_response or b"").split(b"\0")
             name, password = (
                 each.decode("utf-8", "replace") for each in (parts[-2:] if len(parts) == 3 else (b"", b""))
             )
@@ -135,7 +144,14 @@ class AmqpServer:
         self.is_opened = True
         self._largest = min(peer.max_frame_size or amqp.LARGEST_FRAME, amqp.LARGEST_FRAME)
         self.peer_idle_s = (peer.idle_time_out or 0) / 1000
-        self._write(amqp.frame(amqp.Open(self._name, peer.hostname, amqp.LARGEST_FRAME, 255, IDLE_MS)))
+        self._write(amqp.frame(amqp.Open(self._name, peer.hostname, amqp.LARGEST_FRAME, MOST_CHANNELS, IDLE_MS)))
+
+    def _begin(self, channel: int, peer: amqp.Begin) -> None:
+        if channel > MOST_CHANNELS or channel in self._sessions:
+            raise WireError(f"A session begins on channel {channel}, which is beyond {MOST_CHANNELS} or in use.")
+        session = SessionEnd(channel, self._write, self._largest, peer.next_outgoing_id, peer.incoming_window)
+        self._sessions[channel] = session
+        session.write(amqp.Begin(channel, 0, WINDOW, WINDOW, MOST_HANDLES))
 
     def _take_in(self, session: SessionEnd, performative: Any, payload: bytes) -> None:
         if isinstance(performative, amqp.Attach):
@@ -159,8 +175,11 @@ class AmqpServer:
             raise WireError("A performative that no client sends within a session.")
 
     def _attach(self, session: SessionEnd, peer: amqp.Attach) -> None:
-        if peer.handle in session.links:
-            raise WireError("A link begins under the handle of another.")
+        if peer.handle in session.links or peer.handle > MOST_HANDLES:
+            raise WireError(f"A link begins under handle {peer.handle}, which is beyond {MOST_HANDLES} or in use.")
+        most = _MOST_LINKS if self.is_known else _MOST_LINKS_UNKNOWN
+        if sum(len(each.links) for each in self._sessions.values()) >= most:
+            raise WireError(f"A connection has more than {most} links.")
         address = address_of(peer.target if peer.role == amqp.SENDER else peer.source)
         link = session.links[peer.handle] = Link(session, peer, CBS if address.strip("/") == CBS else address)
         self._service.attaches(link)
@@ -188,27 +207,34 @@ class AmqpServer:
         link = session.links.get(transfer.handle)
         if link is None or link.role != amqp.RECEIVER:
             raise WireError("A transfer on a link on which nothing may be sent.")
+        if link.credit <= 0:
+            raise WireError("A transfer for which there is no credit.")
         session.next_incoming += 1
         first = link.first_piece = link.first_piece or transfer
         link.pieces += payload
         if len(link.pieces) > MOST_BYTES:
             raise WireError(f"A message of more than {MOST_BYTES:,} bytes.")
         if transfer.more:
+            most = _MOST_KEPT if self.is_known else _MOST_KEPT_UNKNOWN
+            if sum(len(each.pieces) for each in self.links()) > most:
+                raise WireError(f"Messages that have not come whole have more than {most:,} bytes.")
             return
         data, link.first_piece = bytes(link.pieces), None
         link.pieces.clear()
         link.delivery_count += 1
         link.credit -= 1
-        if transfer.aborted:
-            return
+        if not transfer.aborted:
+            self._came(link, first, transfer, data)
+        if link.is_attached and link.credit < CREDIT // 2:
+            link.grant()
+
+    def _came(self, link: Link, first: amqp.Transfer, last: amqp.Transfer, data: bytes) -> None:
         # a delivery's id, tag and format may stand in its first piece alone
-        delivery_id = first.delivery_id if first.delivery_id is not None else transfer.delivery_id
-        is_settled = bool(transfer.settled or first.settled) or delivery_id is None
+        delivery_id = first.delivery_id if first.delivery_id is not None else last.delivery_id
+        is_settled = bool(last.settled or first.settled) or delivery_id is None
         self._service.sends(
             Delivery(link, delivery_id or 0, first.delivery_tag or b"", is_settled, data, first.message_format or 0)
         )
-        if link.is_attached and link.credit < CREDIT // 2:
-            link.grant()
 
     def _disposition(self, session: SessionEnd, peer: amqp.Disposition) -> None:
         if peer.role == amqp.SENDER:

@@ -82,6 +82,8 @@ _FIXED: dict[type, tuple[int, str]] = {
     Ubyte: (0x50, ">B"), Ushort: (0x60, ">H"), Uint: (0x70, ">I"), Ulong: (0x80, ">Q"), Byte: (0x51, ">b"),
     Short: (0x61, ">h"), Int: (0x71, ">i"), Long: (0x81, ">q"), Timestamp: (0x83, ">q"), Float: (0x72, ">f"),
 }  # fmt: skip
+WIDTHS: dict[type, int] = {Ubyte: 2**8, Ushort: 2**16, Uint: 2**32, Ulong: 2**64}
+"""The types without a sign, and the first number that each has no room for."""
 # the same in one byte, for values that fit
 _SMALL: dict[type, tuple[int, str, range]] = {
     Uint: (0x52, ">B", range(1, 256)), Ulong: (0x53, ">B", range(1, 256)), Int: (0x54, ">b", range(-128, 128)),

@@ -24,7 +24,7 @@ from runtime.errors import LakehouseError
 from wire import amqp
 from wire.amqp_ends import Delivery, Link
 from wire.amqp_message import ACCEPTED, AmqpMessage, read_message
-from wire.amqp_server import CBS, IDLE_MS, AmqpServer
+from wire.amqp_server import CBS, IDLE_MS, KNOWN_WITHIN_S, AmqpServer
 
 _OPEN_WITHIN_S = 30.0
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class AmqpSession:
         self._parts, self._connection = parts, connection
         self._server = AmqpServer(parts.instance, self, self._write, self._ended)
         self._rights = Rights()
-        self._heard_s = self._said_s = time.monotonic()
+        self._began_s = self._heard_s = self._said_s = time.monotonic()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reader: TelemetryReader | None = None
         parts.sessions.arrived(self)
@@ -78,6 +78,8 @@ class AmqpSession:
         peer_idle_s = self._server.peer_idle_s
         if now_s - self._heard_s > (IDLE_MS / 1000 if self._server.is_opened else _OPEN_WITHIN_S):
             self.cut("nothing came")
+        elif not self._server.is_known and now_s - self._began_s > KNOWN_WITHIN_S:
+            self.cut("no token came")
         elif not self._rights.still_hold(self._parts, wall_s):
             self.cut("its token holds no longer")
         elif peer_idle_s and now_s - self._said_s > peer_idle_s / 2:
@@ -140,7 +142,9 @@ class AmqpSession:
 
     async def _answer(self, address: str, message: AmqpMessage) -> AmqpMessage:
         if address == CBS:
-            return put_token(self._parts, self._rights, message)
+            answer = put_token(self._parts, self._rights, message)
+            self._server.is_known = self._server.is_known or bool(self._rights.held)
+            return answer
         self._reader = self._reader or self._parts.endpoint.reader()
         return await answer_management(self._rights, self._reader, message)
 

@@ -8,15 +8,12 @@ import asyncio
 import logging
 import sqlite3
 import time
-from base64 import b64encode
-from hmac import compare_digest
 from typing import Any, cast
 
 from runtime.errors import WireError
 from serving.queues import queue_sessions
 from serving.queues.management_calls import Asked, answer
 from serving.queues.outlets import QueueOutlet, session_asked, session_source, ticks_of
-from serving.queues.queue_administration import KEY_NAME
 from serving.queues.queue_broker import Broker, Waiter
 from serving.queues.queue_entities import DEAD_LETTERS, TOPIC, find, path_of
 from serving.queues.queue_errors import (
@@ -26,12 +23,13 @@ from serving.queues.queue_errors import (
     UNAUTHORIZED,
     QueueError,
 )  # fmt: skip
+from serving.queues.queue_rights import QueueRights
 from serving.queues.queue_sending import send
 from serving.queues.queue_sessions import HeldSession
-from wire import amqp, sas
+from wire import amqp
 from wire.amqp_ends import Delivery, Link
 from wire.amqp_message import ACCEPTED, BATCH, AmqpMessage, batched, read_message, rejected
-from wire.amqp_server import CBS, IDLE_MS, AmqpServer
+from wire.amqp_server import CBS, IDLE_MS, KNOWN_WITHIN_S, AmqpServer
 from wire.amqp_types import Int, Symbol
 
 MANAGEMENT = "/$management"
@@ -48,8 +46,9 @@ class BrokerSession(asyncio.Protocol):
         self._server = AmqpServer("lakehouse-queues", self, self._say, self._close)
         self._transport = cast(asyncio.Transport, None)
         self._kept_back = bytearray()
-        self._is_trusted = self._is_paused = self._is_closing = False
-        self._heard_s = self._said_s = time.monotonic()
+        self._rights = QueueRights(broker.key)
+        self._is_paused = self._is_closing = False
+        self._began_s = self._heard_s = self._said_s = time.monotonic()
 
     # what the socket tells
 
@@ -106,12 +105,26 @@ class BrokerSession(asyncio.Protocol):
         self._transport.abort()
 
     def tick(self) -> None:
-        """End what is silent, say something when we were."""
+        """End what is silent, or whose tokens have expired; say something when we were."""
         now = time.monotonic()
+        try:
+            self._end_expired()
+        except sqlite3.Error as error:
+            self.fail(f"the queues could not be written: {error}")
         if now - self._heard_s > (IDLE_MS / 1000 if self._server.is_opened else _OPEN_WITHIN_S):
             self._server.cut("nothing came")
+        elif not self._server.is_known and now - self._began_s > KNOWN_WITHIN_S:
+            self._server.cut("nobody signed in")
         elif self._server.peer_idle_s and now - self._said_s > self._server.peer_idle_s / 2:
             self._server.keep_alive()
+
+    def _end_expired(self) -> None:
+        now_s = time.time()
+        self._server.is_known = self._rights.hold(now_s)
+        for link in self._server.links():
+            if link.address != CBS and not self._rights.allow(link.address, now_s):
+                link.detach(UNAUTHORIZED, f"ExpiredToken: the token for {link.address!r} has expired.")
+                self.detaches(link)
 
     def end(self, reason: str) -> None:
         """The broker ends."""
@@ -129,8 +142,8 @@ class BrokerSession(asyncio.Protocol):
 
     def signs_in(self, name: str, password: str) -> bool:
         """By the name and the key of the policy that a connection string has."""
-        self._is_trusted = name == KEY_NAME and compare_digest(password.encode(), self._broker.key.encode())
-        return self._is_trusted
+        self._server.is_known = self._rights.sign_in(name, password)
+        return self._server.is_known
 
     def attaches(self, link: Link) -> None:
         """A link to `$cbs`, to the management of an entity, or to an entity itself."""
@@ -138,8 +151,10 @@ class BrokerSession(asyncio.Protocol):
             link.accept()
             return
         try:
-            if not self._is_trusted:
-                raise QueueError(UNAUTHORIZED, "No token signed by the key of the connection string has come.")
+            if not self._rights.allow(link.address, time.time()):
+                raise QueueError(
+                    UNAUTHORIZED, f"No token for {link.address!r} signed by the key of the connection string has come."
+                )
             self._attach(link)
         except QueueError as error:
             link.refuse(error.condition, str(error))
@@ -237,11 +252,8 @@ class BrokerSession(asyncio.Protocol):
         status, description = 202, "Accepted"
         try:
             text = message.value if isinstance(message.value, str) else message.content.decode("utf-8", "replace")
-            token = sas.parse(text)
-            # Service Bus signs by the key as it stands, where an IoT hub takes it for base64
-            if token.is_expired(time.time()) or not token.is_signed_by(b64encode(self._broker.key.encode()).decode()):
-                raise WireError("The token has expired, or is signed by another key.")
-            self._is_trusted = True
+            self._rights.take(text, time.time())
+            self._server.is_known = True
         except WireError as error:
             status, description = 401, str(error)
         return AmqpMessage(
