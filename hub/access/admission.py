@@ -45,7 +45,7 @@ class Admission:
         device_id, _, module_id = client.partition("/")
         identity = self.registry.device(device_id, module_id)
         device = identity if not module_id else self.registry.device(device_id)
-        if identity is None or device is None:
+        if identity is None or device is None or identity.tenant != device.tenant:
             raise WireError(f"{client!r} is not registered.")
         if not (identity.is_enabled and device.is_enabled):
             raise WireError(f"{client!r} is disabled.")

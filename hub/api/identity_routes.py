@@ -14,7 +14,14 @@ from hub.hub_errors import HubCode, HubError
 from hub.registry.connections import device_counts
 from hub.registry.database import Tx
 from hub.registry.identities import Identity, create, devices_of, find, modules_of, put, remove
-from hub.registry.tenants import REGISTRY_READ, REGISTRY_WRITE, SERVICE, require_own
+from hub.registry.tenants import (
+    REGISTRY_READ,
+    REGISTRY_WRITE,
+    SERVICE,
+    CrossTenantError,
+    log_refusal,
+    require_own,
+)
 from hub.registry.twins import change_twin
 from hub.twins.identity_json import identity_json, wanted_identity
 
@@ -101,6 +108,8 @@ def _bulk(call: Call) -> Response:
         try:
             done.result()
         except HubError as error:
+            if isinstance(error, CrossTenantError):
+                call.write(partial(log_refusal, error=error))
             errors.append(
                 {"deviceId": each.get("id"), "moduleId": each.get("moduleId"), "errorCode": error.code.name,
                  "errorStatus": str(error), "operation": each.get("importMode", "create")}
@@ -111,6 +120,8 @@ def _bulk(call: Call) -> Response:
 def _import(tx: Tx, tenant: str, each: Json) -> None:
     device_id, module_id = str(each.get("id", "")), str(each.get("moduleId") or "")
     mode = each.get("importMode", "create")
+    if module_id:
+        require_own(tx, tenant, device_id)
     old = find(tx, device_id, module_id)
     etag = each.get("eTag") if mode.endswith("IfMatchETag") else None
     if old is not None:

@@ -95,7 +95,7 @@ def not_found(device_id: str, module_id: str = "") -> HubError:
 def create(tx: Tx, wanted: Identity) -> Identity:
     """Add an identity with keys where none are given, its empty twin, and the event that registers it.
 
-    Raises HubError when the id is taken or cannot be used, or when a module's device is missing.
+    Raises HubError when the id is taken or cannot be used, or when a module's tenant has no such device.
     """
     for each in filter(None, (wanted.device_id, wanted.module_id)):
         if not _ID.fullmatch(each):
@@ -106,8 +106,8 @@ def create(tx: Tx, wanted: Identity) -> Identity:
         if wanted.module_id:
             raise HubError(HubCode.ModuleAlreadyExistsOnDevice, f"Module {wanted.module_id!r} exists already.")
         raise HubError(HubCode.DeviceAlreadyExists, f"A device {wanted.device_id!r} is already registered.")
-    if wanted.module_id:
-        require(tx, wanted.device_id)
+    if wanted.module_id and require(tx, wanted.device_id).tenant != wanted.tenant:
+        raise not_found(wanted.device_id)
     made = _with_keys(replace(wanted, generation_id=str(tx.now), etag=new_etag(), created_at=tx.now))
     tx.connection.execute(insert(IDENTITIES).values(_values(made)))
     empty: dict[str, Any] = {name: {} for name in ("tags", "desired", "desired_meta", "reported", "reported_meta")}

@@ -28,14 +28,19 @@ _log = logging.getLogger(__name__)
 
 
 class Downlink:
-    """The way down to one client. `filters` are its subscriptions and the QoS that was granted."""
+    """The way down to one client. `filters` are its subscriptions and the QoS that was granted.
+
+    Without them it is that of a client that registers: it hears what became of that, and nothing that is meant for a
+    device of its name, which may be another's.
+    """
 
     def __init__(
-        self, registry: Registry, client: str, write: Callable[[bytes], None], filters: Mapping[str, int] = {}
+        self, registry: Registry, client: str, write: Callable[[bytes], None], filters: Mapping[str, int] | None = None
     ) -> None:
         self._registry, self._client, self._write = registry, client, write
         self._device_id, _, self._module_id = client.partition("/")
-        self.filters: dict[str, int] = dict(filters)
+        self.filters: dict[str, int] = dict(filters or {})
+        self._topics = frozenset({topics.REGISTRATION_ANSWERS} if filters is None else _topics_of(client))
         self._calls: dict[str, asyncio.Future[MethodResult]] = {}
         self._locks: dict[int, str] = {}
         self._packet_id = 0
@@ -60,12 +65,7 @@ class Downlink:
             self.filters.pop(name, None)
 
     def _is_ours(self, name: str) -> bool:
-        if not name.endswith("#"):
-            return False
-        return name[:-1] in {
-            topics.inbox_of(self._client), topics.inputs_of(self._client), topics.METHODS, topics.TWIN_ANSWERS,
-            topics.TWIN_DESIRED, topics.REGISTRATION_ANSWERS,
-        }  # fmt: skip
+        return name.endswith("#") and name[:-1] in self._topics
 
     def takes(self, kind: str) -> bool:
         """True when the client subscribed to topics that begin so."""
@@ -155,6 +155,12 @@ class Downlink:
         if self._locks:
             self._registry.release_cloud_messages(self._device_id)
         self._locks.clear()
+
+
+def _topics_of(client: str) -> set[str]:
+    return {
+        topics.inbox_of(client), topics.inputs_of(client), topics.METHODS, topics.TWIN_ANSWERS, topics.TWIN_DESIRED,
+    }  # fmt: skip
 
 
 def _bag(message: CloudMessage, client: str) -> list[tuple[str, str | None]]:
