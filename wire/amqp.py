@@ -30,8 +30,11 @@ class Performative:
 
     def encoded(self) -> bytes:
         """Its bytes."""
-        values = [_typed(getattr(self, each.name), each.metadata["as"]) for each in fields(self)]  # type: ignore[arg-type]
+        values = [_typed(getattr(self, each.name), each.metadata.get("as", object)) for each in fields(self)]  # type: ignore[arg-type]
         return encode(Described(Ulong(self.CODE), values))
+
+
+_MAP = {"as": dict}
 
 
 def _as(kind: type, default: Any = None) -> Any:
@@ -59,11 +62,11 @@ class Open(Performative):
     max_frame_size: int | None = _as(Uint)
     channel_max: int | None = _as(Ushort)
     idle_time_out: int | None = _as(Uint)
-    outgoing_locales: Any = _as(object)
-    incoming_locales: Any = _as(object)
-    offered_capabilities: Any = _as(object)
-    desired_capabilities: Any = _as(object)
-    properties: Fields | None = _as(dict)
+    outgoing_locales: Any = None
+    incoming_locales: Any = None
+    offered_capabilities: Any = None
+    desired_capabilities: Any = None
+    properties: Fields | None = field(default=None, metadata=_MAP)
 
 
 @dataclass
@@ -76,9 +79,9 @@ class Begin(Performative):
     incoming_window: int = _as(Uint, 0)
     outgoing_window: int = _as(Uint, 0)
     handle_max: int | None = _as(Uint)
-    offered_capabilities: Any = _as(object)
-    desired_capabilities: Any = _as(object)
-    properties: Fields | None = _as(dict)
+    offered_capabilities: Any = None
+    desired_capabilities: Any = None
+    properties: Fields | None = field(default=None, metadata=_MAP)
 
 
 @dataclass
@@ -91,15 +94,15 @@ class Attach(Performative):
     role: bool = _as(bool, SENDER)
     snd_settle_mode: int | None = _as(Ubyte)
     rcv_settle_mode: int | None = _as(Ubyte)
-    source: Any = _as(object)
-    target: Any = _as(object)
-    unsettled: Any = _as(object)
+    source: Any = None
+    target: Any = None
+    unsettled: Any = None
     incomplete_unsettled: bool | None = _as(bool)
     initial_delivery_count: int | None = _as(Uint)
     max_message_size: int | None = _as(Ulong)
-    offered_capabilities: Any = _as(object)
-    desired_capabilities: Any = _as(object)
-    properties: Fields | None = _as(dict)
+    offered_capabilities: Any = None
+    desired_capabilities: Any = None
+    properties: Fields | None = field(default=None, metadata=_MAP)
 
 
 @dataclass
@@ -117,7 +120,7 @@ class Flow(Performative):
     available: int | None = _as(Uint)
     drain: bool | None = _as(bool)
     echo: bool | None = _as(bool)
-    properties: Fields | None = _as(dict)
+    properties: Fields | None = field(default=None, metadata=_MAP)
 
 
 @dataclass
@@ -132,7 +135,7 @@ class Transfer(Performative):
     settled: bool | None = _as(bool)
     more: bool | None = _as(bool)
     rcv_settle_mode: int | None = _as(Ubyte)
-    state: Any = _as(object)
+    state: Any = None
     resume: bool | None = _as(bool)
     aborted: bool | None = _as(bool)
     batchable: bool | None = _as(bool)
@@ -147,7 +150,7 @@ class Disposition(Performative):
     first: int = _as(Uint, 0)
     last: int | None = _as(Uint)
     settled: bool | None = _as(bool)
-    state: Any = _as(object)
+    state: Any = None
     batchable: bool | None = _as(bool)
 
 
@@ -158,7 +161,7 @@ class Detach(Performative):
     CODE: ClassVar[int] = 0x16
     handle: int = _as(Uint, 0)
     closed: bool | None = _as(bool)
-    error: Any = _as(object)
+    error: Any = None
 
 
 @dataclass
@@ -166,7 +169,7 @@ class End(Performative):
     """A session's end."""
 
     CODE: ClassVar[int] = 0x17
-    error: Any = _as(object)
+    error: Any = None
 
 
 @dataclass
@@ -174,7 +177,7 @@ class Close(Performative):
     """The connection's end."""
 
     CODE: ClassVar[int] = 0x18
-    error: Any = _as(object)
+    error: Any = None
 
 
 @dataclass
@@ -182,7 +185,7 @@ class SaslMechanisms(Performative):
     """What a server takes."""
 
     CODE: ClassVar[int] = 0x40
-    mechanisms: Any = _as(object)
+    mechanisms: Any = None
 
 
 @dataclass
@@ -270,7 +273,7 @@ def _performative(value: Any) -> Performative:
     made = kind()
     for each, given in zip(fields(kind), value.value, strict=False):  # type: ignore[arg-type]
         if given is not None:
-            if not _is_of(given, each.metadata["as"]):
+            if not _is_of(given, each.metadata.get("as", object)):
                 raise WireError(f"The field {each.name} of an AMQP {kind.__name__} is {given!r:.100}.")
             setattr(made, each.name, given)
     return made
