@@ -14,7 +14,7 @@ from transforms.envelope_rules import DIGEST, envelope_rules
 from transforms.reasons import Reason
 from transforms.rules import detail_of, first_broken, reason_of
 from transforms.site_history import SITE, judge_site
-from transforms.strict_payload import Judgement, WrongTypeError, parsed, shown, typed
+from transforms.strict_payload import Judgement, WrongTypeError, parsed, plain, shown, typed
 from wire.envelope import LIFECYCLE_TYPES, MAINTENANCE_STARTED, REGISTERED, RETIRED, SITE_DECLARED, UPDATED
 
 _ATTRIBUTES = {"model_id": "string", "site_id": "string", "reporting_interval_s": "int"}
@@ -51,8 +51,10 @@ def judge_event(value: bytes | None, shape: int | None = None) -> Judgement:
     if isinstance(found, Judgement):
         return found
     text = shown((value or b"").decode())
+    if found.is_repeated:
+        return Judgement(Reason.DUPLICATE_KEY, f"a name stands twice: {text}")
     try:
-        event = {name: typed(found.get(name), type_) for name, type_ in _ATTRIBUTES.items()}
+        event = {name: typed(plain(found.get(name)), type_) for name, type_ in _ATTRIBUTES.items()}
     except WrongTypeError:
         return Judgement(Reason.WRONG_TYPE, f"a value is not of its declared type: {text}")
     seconds = event["reporting_interval_s"]

@@ -55,16 +55,20 @@ def judged_envelopes(
     rules = [unpacked, *of_envelope, *_device_rules(models)]
     status = clock_status(_MEASURED, _RECEIVED, Expression("in_service_at"))
     broken, counts_at = Expression("broken"), Expression("event_at")
-    # most devices have had one model
-    registry_model = """CASE WHEN len(models) < 2 THEN models[1].model_id ELSE coalesce(
-        list_filter(models, lambda m: m.valid_from <= measured_at)[-1].model_id, models[1].model_id) END"""
+    # most devices have had one model; a clock that is judged wrong does not say which
+    counted = event_at(Expression("clock_status"), _MEASURED, _RECEIVED)
+    registry_model = f"""CASE WHEN len(models) < 2 THEN models[1].model_id ELSE coalesce(
+        list_filter(models, lambda m: m.valid_from <= {counted})[-1].model_id, models[1].model_id) END"""
     return Query(f"""
         WITH known AS (
-            SELECT b.*, f.registered_id, {status} AS clock_status,
+            SELECT b.*, f.registered_id, f.models, {status} AS clock_status,
                 ce_source AS source, ce_id AS message_id, nullif(ce_subject, '') AS component_name,
-                coalesce(ce_dataschema, {registry_model}) AS model_id, {DIGEST} AS payload_digest
+                {DIGEST} AS payload_digest
             FROM {bronze} b LEFT JOIN {facts} f ON b.device_id = f.registered_id),
-        timed AS (SELECT *, {event_at(Expression("clock_status"), _MEASURED, _RECEIVED)} AS event_at FROM known),
+        timed AS (
+            SELECT * EXCLUDE (models), {counted} AS event_at,
+                coalesce(nullif(ce_dataschema, ''), {registry_model}) AS model_id
+            FROM known),
         sliced AS (
             SELECT *, {first_broken(rules)} AS broken,
                 {event_date(counts_at)} AS event_date, {event_hour(counts_at)} AS event_hour

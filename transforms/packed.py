@@ -26,7 +26,7 @@ def is_packed() -> Expression:
     list_begins = "(value >= '['::BLOB AND value < '\\x5C'::BLOB)"
     space = "E' \\t\\r\\n'"
     list_behind_space = f"(value < '!'::BLOB AND starts_with(ltrim(TRY(decode(value)), {space}), '['))"
-    by_type = " OR ".join(f"starts_with(lower(content_type), '{each}')" for each in _TYPES)
+    by_type = " OR ".join(f"starts_with(lower(ltrim(content_type, {space})), '{each}')" for each in _TYPES)
     is_pack = f"coalesce({by_type}, false) OR coalesce({list_begins} OR {list_behind_space}, false)"
     return Expression(f"(topic = '{BRONZE_TELEMETRY.short_name}' AND ({is_pack}))")
 

@@ -10,7 +10,7 @@ from lake.local_days import is_zone
 from lake.sql_text import Query, Relation, quoted, quoted_names
 from lake.tables.silver import SILVER_SITES
 from transforms.reasons import Reason
-from transforms.strict_payload import Judgement, WrongTypeError, parsed, shown, typed
+from transforms.strict_payload import Judgement, WrongTypeError, parsed, plain, shown, typed
 
 SITE = 1
 """The shape of the payload of a declaration."""
@@ -24,10 +24,12 @@ def judge_site(value: bytes | None) -> Judgement:
     found = parsed(value)
     if isinstance(found, Judgement):
         return found
+    text = shown((value or b"").decode())
+    if found.is_repeated:
+        return Judgement(Reason.DUPLICATE_KEY, f"a name stands twice: {text}")
     try:
-        event = {name: typed(found.get(name), "string") for name in _ATTRIBUTES}
+        event = {name: typed(plain(found.get(name)), "string") for name in _ATTRIBUTES}
     except WrongTypeError:
-        text = shown((value or b"").decode())
         return Judgement(Reason.WRONG_TYPE, f"a value is not of its declared type: {text}")
     zone = event["zone"]
     if zone and not is_zone(zone):

@@ -128,6 +128,13 @@ def _typed(value: Any, type_: ColumnType) -> Any:
     return text_of(value)
 
 
+def plain(value: Any) -> Any:
+    """A value that is neither a list nor an object. Raises WrongTypeError."""
+    if isinstance(value, dict | list):
+        raise WrongTypeError
+    return value
+
+
 def text_of(value: Any) -> str | None:
     """A JSON value as text: strings as they are, the rest as JSON; None for null."""
     if value is None:

@@ -81,7 +81,8 @@ def _event(text: str) -> Part:
     for name in _ATTRIBUTES:
         value = json.loads(members[name]) if name in members else None
         attributes[f"ce_{name}"] = _sendable(value) if name in _MAY_LACK else _sent(value)
-    kind = json.loads(members.get("datacontenttype", '"application/json"'))
+    kind = json.loads(members.get("datacontenttype", "null"))
+    kind = "application/json" if kind is None else kind
     event = Part(attributes, _sent(kind), None)
     if "data_base64" in members:
         try:

@@ -95,7 +95,10 @@ def require_dtmi(value: object, where: str) -> str:
 
 
 def parse_json(text: bytes, origin: str) -> object:
-    """Strict JSON: UTF-8, no key twice, no NaN. Raises ModelError naming `origin` and the place."""
+    """Strict JSON: UTF-8, no key twice, no NaN, no half of a character.
+
+    Raises ModelError naming `origin` and the place.
+    """
 
     def no_constant(name: str) -> NoReturn:
         raise ModelError(f"{origin} contains {name}, which is not JSON: give a number or null.")
@@ -111,7 +114,11 @@ def parse_json(text: bytes, origin: str) -> object:
         parsed: object = json.loads(
             text.decode("utf-8-sig"), parse_constant=no_constant, object_pairs_hook=no_key_twice
         )
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        canonical_json(parsed).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ModelError(f"{origin} has {half!r}, half of a character: write the whole one.") from error
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{origin} is not JSON: {error}.") from error
     return parsed
 

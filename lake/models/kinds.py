@@ -57,7 +57,7 @@ def parse_kinds(raw: object, origin: str) -> dict[str, Kind]:
 
 def _kind(raw: Mapping[str, object], where: str) -> Kind:
     name = raw.get("kind")
-    if name not in _CARRY_S:
+    if not isinstance(name, str) or name not in _CARRY_S:
         raise ModelError(f"{where} is {name!r}: give one of {', '.join(_CARRY_S)}.{_near(name)}")
     kind: KindName = name  # type: ignore[assignment]  # it is one of the keys
     for key in raw:

@@ -180,6 +180,8 @@ def test_a_semantic_type_makes_no_kind(tmp_path: Path) -> None:
         ({"ranges": []}, "must be an object"),
         ({"kinds": []}, "kinds in .* must be an object"),
         ({"kinds": {"heat": "counted"}}, "give one of gauge, counter, state. Did you mean counter"),
+        ({"kinds": {"heat": ["counter"]}}, "give one of gauge, counter, state"),
+        ({"kinds": {"heat": {"kind": {}}}}, "give one of gauge, counter, state"),
         ({"kinds": {"heat": {"kind": "gauge", "max": 5}}}, "a gauge may have kind, carry_limit_s, interpolation"),
         ({"kinds": {"heat": {"kind": "counter", "max": 0}}}, "the number above 0"),
         ({"kinds": {"heat": {"kind": "counter", "carry_limit_s": 2_678_401}}}, "from 0 to 2678400"),

@@ -388,6 +388,8 @@ def test_what_cannot_be_used_is_refused(document: object, message: str) -> None:
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
         (b'{"@id": NaN}', "NaN"),
+        (b'{"@id": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"displayName": "\\ud800"}', "half of a character"),
         (b'{"@id": "a", "@id": "b"}', "'@id' twice"),
         (b"[" * 100_000, "not JSON"),
     ],

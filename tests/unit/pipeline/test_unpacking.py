@@ -140,7 +140,8 @@ def test_a_tick_opens_each_log_once(settings: Settings, monkeypatch: pytest.Monk
         (b'{"a":1}', "application/json", False), (b'{"a":[1]}', None, False), (b"", None, False), (None, None, False),
         (b"text", None, False), (b"\\x", None, False), (b"  {}", None, False), (b"\xff", None, False),
         (b"[1]", None, True), (b"\n [1]", "text/plain", True), (b"{}", "application/cloudevents+json", True),
-        (b"x", "Application/SenML+JSON", True), (None, "application/cloudevents-batch+json", True),
+        (b"x", "Application/SenML+JSON", True), (b"x", " application/senml+json", True),
+        (None, "application/cloudevents-batch+json", True),
     ],
 )  # fmt: skip
 def test_packs_are_told_by_their_type_or_their_first_sign(

@@ -68,6 +68,7 @@ def judged(connection: duckdb.DuckDBPyConnection, changes: Mapping[str, Any]) ->
         ({"ce_subject": "motor"}, "unknown_component", "motor"),
         ({"ce_subject": "motor", "ce_dataschema": PUMP}, None, None),
         ({"ce_subject": ""}, None, None),
+        ({"ce_dataschema": ""}, None, None),
         # the first rule that a record breaks says why
         ({"device_id": None, "ce_id": None, "measured_at": None}, "missing_device", "key"),
         ({"ce_id": None, "measured_at": None}, "bad_envelope", "ce_id"),
@@ -102,8 +103,31 @@ def test_the_model_is_that_of_the_time(
     connection: duckdb.DuckDBPyConnection, device: str, measured: datetime | None, schema: str | None, model: str | None
 ) -> None:
     """The message's own, else the registry's at the time that the device says; before the first one the first."""
-    changes = {"device_id": device, "measured_at": measured, "ce_dataschema": schema}
+    received = AT if measured is None else max(AT, measured)
+    changes = {"device_id": device, "measured_at": measured, "ce_dataschema": schema, "received_at": received}
     assert judged(connection, changes)["model_id"] == model
+
+
+@pytest.mark.parametrize(
+    ("measured", "status"),
+    [
+        (datetime(2001, 1, 1, tzinfo=UTC), "behind"),
+        (datetime(1970, 1, 1, tzinfo=UTC) + (AT + timedelta(days=9) - datetime(1970, 1, 1, tzinfo=UTC)) / 1_000,
+         "wrong_unit"),
+    ],
+)  # fmt: skip
+def test_a_wrong_clock_says_nothing_of_the_model(
+    connection: duckdb.DuckDBPyConnection, measured: datetime, status: str
+) -> None:
+    """The model is the registry's at the time that the record counts for: when it was received."""
+    row = judged(connection, {"measured_at": measured, "received_at": AT + timedelta(days=9), "ce_subject": "motor"})
+    assert (row["clock_status"], row["model_id"], row["reason"]) == (status, PUMP, None)
+
+
+def test_a_clock_ahead_brings_no_later_model(connection: duckdb.DuckDBPyConnection) -> None:
+    """A device that is a thermostat when it is received was no pump when it measured."""
+    row = judged(connection, {"measured_at": AT + timedelta(days=9)})
+    assert (row["clock_status"], row["model_id"]) == ("ahead", THERMOSTAT)
 
 
 def test_a_wrong_unit_is_no_implausible_time(connection: duckdb.DuckDBPyConnection) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from transforms.device_history import judge_event
 from transforms.places import Site, sites_of
 from transforms.site_history import judge_site, site_history
 
@@ -55,8 +56,11 @@ def test_a_late_declaration_lands_where_it_belongs() -> None:
 
 @pytest.mark.parametrize(
     ("payload", "reason"),
-    [(b"{", "not_json"), (b'{"zone": ["UTC"]}', "out_of_range"), (b'{"zone": "Mars/Base"}', "out_of_range")],
-)
+    [
+        (b"{", "not_json"), (b'{"zone": ["UTC"]}', "wrong_type"), (b'{"zone": "Mars/Base"}', "out_of_range"),
+        (b'{"name":"a","name":"b"}', "duplicate_key"),
+    ],
+)  # fmt: skip
 def test_what_cannot_be_read_is_refused(payload: bytes, reason: str) -> None:
     """A zone must be one of the IANA's, and every value a text."""
     assert judge_site(payload).reason == reason
@@ -85,3 +89,15 @@ def test_sites_that_are_parts_of_each_other_have_paths_that_end() -> None:
         {"site_id": "b", "name": None, "zone": "Asia/Tokyo", "parent_id": "a"},
     ]
     assert [(each.zone, each.path) for each in sites_of(rows)] == [("Asia/Tokyo", "/b/a"), ("Asia/Tokyo", "/a/b")]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'{"model_id":"A","model_id":"B"}', "duplicate_key"), (b'{"site_id":["s"]}', "wrong_type"),
+        (b'{"model_id":{"a":1}}', "wrong_type"), (b'{"site_id":12}', None),
+    ],
+)  # fmt: skip
+def test_what_an_event_of_a_device_says_twice_or_as_a_list_is_refused(payload: bytes, reason: str | None) -> None:
+    """As telemetry is; a number is taken as its text."""
+    assert judge_event(payload).reason == reason

@@ -46,6 +46,12 @@ def test_half_a_character_in_an_event_is_none() -> None:
     }  # fmt: skip
 
 
+def test_a_content_type_of_null_is_none_that_is_said() -> None:
+    """Then `data` is JSON: CloudEvents' JSON format, section 2.2 takes null for left out."""
+    (part,) = parts_of(b'{"id":"e","datacontenttype":null,"data":"{}"}', "application/cloudevents+json")
+    assert (part.content_type, part.value) == ("application/json", b'"{}"')
+
+
 def test_data_may_be_base64_or_a_list() -> None:
     """A batch of events, one of which is a pack again."""
     value = b'[{"id":"b","data_base64":"eyJ0IjoxfQ=="},{"id":"c","data":[{"x":1},{"x":2}]},{"id":"d"}]'
