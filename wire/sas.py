@@ -33,6 +33,11 @@ class Token:
         """The resource in plain text, lower case, as host and path are compared."""
         return unquote(self.resource).lower()
 
+    @property
+    def path(self) -> str:
+        """What of its host it is for, without slashes round it; empty for all."""
+        return self.target.split("://", 1)[-1].partition("/")[2].strip("/")
+
     def is_expired(self, now_s: float) -> bool:
         """True from its expiry on."""
         return now_s >= self.expiry

@@ -11,25 +11,33 @@ from confluent_kafka import Message
 
 from hub.messages.device_messages import TENANT
 from hub.registry.tenants import DEFAULT_TENANT
+from runtime.kafka.record_headers import headers_of
 from wire.amqp_message import AmqpMessage
 from wire.amqp_types import Long, Timestamp
 from wire.envelope import CONTENT_TYPE, DATASCHEMA, ID, SOURCE, SUBJECT, TIME
 from wire.times import moment_of_rfc3339
 
 _APPLICATION = "iothub-app-"
+# older records have names in them that their senders chose
+_NOT_TOLD = (_APPLICATION, "iothub-connection-device-id", "iothub-connection-module-id")
 # what is a property of the message, not an annotation
 _PROPERTIES = {ID: "message_id", "iothub-correlation-id": "correlation_id", "iothub-user-id": "user_id"}
 _ANNOTATIONS = {SUBJECT: "dt-subject", DATASCHEMA: "dt-dataschema"}
 
 
-def tenant_of(record: Message) -> str:
+def read_headers(record: Message) -> dict[str, bytes] | None:
+    """The record's headers, to be asked once; None where they cannot be read, so that nobody knows whose it is."""
+    found = headers_of(record)
+    return None if found is None else {name: value for name, value in found if value is not None}
+
+
+def tenant_of(headers: dict[str, bytes]) -> str:
     """Whose record it is: what names nobody is the lakehouse's own."""
-    return _text(_headers(record).get(TENANT, DEFAULT_TENANT.encode()))
+    return _text(headers.get(TENANT, DEFAULT_TENANT.encode()))
 
 
-def event_of(record: Message) -> AmqpMessage:
+def event_of(record: Message, headers: dict[str, bytes]) -> AmqpMessage:
     """The record as an event; its offset is its sequence number too."""
-    headers = _headers(record)
     offset, (_, enqueued_ms) = record.offset() or 0, record.timestamp()
     source = _text(headers.get(SOURCE, b"")).split("/")
     made = AmqpMessage(
@@ -40,7 +48,9 @@ def event_of(record: Message) -> AmqpMessage:
             for name, value in headers.items()
             if name.startswith(_APPLICATION)
         },
-        annotations={
+        annotations=_told_annotations(headers)
+        # what the hub itself says of a message goes before what is told in it
+        | {
             "x-opt-sequence-number": Long(offset),
             "x-opt-offset": str(offset),
             "x-opt-enqueued-time": Timestamp(enqueued_ms),
@@ -51,11 +61,16 @@ def event_of(record: Message) -> AmqpMessage:
     )
     if source[3:4] == ["modules"]:
         made.annotations["iothub-connection-module-id"] = source[-1]
+    return made
+
+
+def _told_annotations(headers: dict[str, bytes]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
     for name, value in headers.items():
         if name in _ANNOTATIONS:
-            made.annotations[_ANNOTATIONS[name]] = _text(value)
-        elif name.startswith("iothub-") and not name.startswith(_APPLICATION) and name not in _PROPERTIES:
-            made.annotations[name] = _text(value)
+            made[_ANNOTATIONS[name]] = _text(value)
+        elif name.startswith("iothub-") and name not in _PROPERTIES and not name.startswith(_NOT_TOLD):
+            made[name] = _text(value)
     return made
 
 
@@ -77,11 +92,6 @@ def _properties(headers: dict[str, bytes]) -> dict[str, Any]:
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
-
-
-def _headers(record: Message) -> dict[str, bytes]:
-    found: Any = record.headers()
-    return {name: value for name, value in found or () if value is not None}
 
 
 def _bytes(value: str | bytes | None) -> bytes:

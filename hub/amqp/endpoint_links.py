@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hub.amqp.amqp_links import Rights
-from hub.amqp.endpoint_events import event_of, tenant_of
+from hub.amqp.endpoint_events import event_of, read_headers, tenant_of
 from hub.hub_errors import HubCode, HubError
 from hub.messages.telemetry_reader import Position, TelemetryReader
 from hub.sessions.built_in_endpoint import NO_LEVEL, OwnedError, Place, Receiver
@@ -123,9 +123,10 @@ class EventSender:
             await self._until_it_takes_some()
             records = await reader.read(min(self._link.credit, _MOST_AT_ONCE))
             for record in records:
-                if tenant_of(record) == tenant:
+                headers = read_headers(record)
+                if headers is not None and tenant_of(headers) == tenant:
                     await self._until_it_takes_some()
-                    self._link.send(event_of(record).encoded())
+                    self._link.send(event_of(record, headers).encoded())
             if not records:
                 self._link.drained()
 

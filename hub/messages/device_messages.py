@@ -48,8 +48,6 @@ _LONG = {
     "$.on": "iothub-output-name",
     "$.to": "iothub-to",
     "$.ifid": "iothub-interface-id",
-    "$.cdid": "iothub-connection-device-id",
-    "$.cmid": "iothub-connection-module-id",
 }
 _MADE_BY_US = frozenset({"$.mid", "$.ct", "$.ce", "$.sub", *_CREATED})
 

@@ -59,8 +59,9 @@ class OutboxSender:
                 producer = producer or self._producer()
                 while self._send(producer):
                     pass
-            except (KafkaException, LakehouseError) as error:
-                _log.warning("The registry's changes wait: %s", error)
+            except Exception as error:  # noqa: BLE001  the thread goes on, whatever kept it this time
+                is_known = isinstance(error, KafkaException | LakehouseError)
+                _log.warning("The registry's changes wait: %s", error, exc_info=None if is_known else error)
                 # what it still held must not arrive behind what is sent anew
                 producer = None
 

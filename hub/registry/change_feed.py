@@ -4,6 +4,7 @@ Belongs here: recording changes in their transaction, and telling them to subscr
 with one belongs to it.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from sqlalchemy import delete, func, insert, select
 
 from hub.registry.database import Database, Tx
 from hub.registry.registry_tables import CHANGES
+from runtime.containment import Contained
 
 POLL_S = 0.2
 """Changes of other processes are seen after this time at most."""
 
 _INSERT = insert(CHANGES)
 _KEPT_MICROS = 600 * 1_000_000
+_AGAIN_S = 1.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,14 @@ class ChangeFeed:
         while self._is_open:
             self._wake.wait(POLL_S)
             self._wake.clear()
-            for change in self._news():
-                for subscriber in self._subscribers:
-                    subscriber(change)
+            # who is told that a device is disabled counts on it: the thread outlives a database that is away
+            with Contained(_log, "Reading the registry's changes") as contained:
+                for change in self._news():
+                    for subscriber in tuple(self._subscribers):
+                        with Contained(_log, f"A subscriber to the registry's changes, told of {change.kind}"):
+                            subscriber(change)
+            if contained.has_failed:
+                self._wake.wait(_AGAIN_S)
 
     def _news(self) -> list[Change]:
         query = select(CHANGES).where(CHANGES.c.n > self._last).order_by(CHANGES.c.n)

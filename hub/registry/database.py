@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.registry.moments import micros_of
 from hub.registry.registry_tables import FACTS, LEASES, METADATA, SCHEMA_VERSION
+from runtime.containment import Contained
 from runtime.errors import PlatformError
 
 T = TypeVar("T")
@@ -129,17 +130,19 @@ class Database:
         try:
             # a savepoint for each costs as much as its work: only when one of them fails is the group run again, apart
             ended = self._run_group(group, _run) or self._run_group(group, _run_apart) or []
-        except DBAPIError as error:
-            _log.warning("The registry could not commit: %s", error.orig)
+        except Exception as error:  # noqa: BLE001  whoever waits gets it, and the thread goes on with the next
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            _log.warning("The registry could not commit: %s", reason)
             for piece in group:
-                piece.done.set_exception(PlatformError(f"The registry could not commit: {error.orig}."))
+                piece.done.set_exception(PlatformError(f"The registry could not commit: {reason}."))
             return
         for piece, result, error_raised in ended:
             if error_raised is None:
                 piece.done.set_result(result)
             else:
                 piece.done.set_exception(error_raised)
-        self._after_commit()
+        with Contained(_log, "Telling of a commit"):
+            self._after_commit()
 
 
 def _run(tx: Tx, work: Work[Any]) -> _Outcome:

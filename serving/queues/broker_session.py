@@ -65,6 +65,9 @@ class BrokerSession(asyncio.Protocol):
             self._server.feed(data)
         except sqlite3.Error as error:
             self.fail(f"the queues could not be written: {error}")
+        except Exception as error:  # noqa: BLE001  whatever it is ends this connection, and no other
+            _log.error("A connection to the queues failed", exc_info=error)
+            self.fail(str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""

@@ -66,6 +66,11 @@ class QueueOutlet:
         """There is none for it now."""
         self._link.drained()
 
+    def refused(self, error: QueueError) -> None:
+        """Nothing can be received from there any more: the link ends."""
+        self._link.detach(error.condition, str(error))
+        self._broker.forget(self)
+
     def session_is_lost(self) -> None:
         """Its lock has run out: the link ends."""
         self.held_session = None

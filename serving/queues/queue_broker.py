@@ -8,11 +8,14 @@ is kept back until the commit is on disk. So nothing is acknowledged that a kill
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from runtime.containment import Contained
 from serving.queues import queue_sessions
+from serving.queues.queue_errors import QueueError
 from serving.queues.queue_messages import Held, Receiving, receive
 from serving.queues.queue_sessions import HeldSession
 from serving.queues.queue_store import QueueStore
@@ -20,6 +23,7 @@ from serving.queues.queue_upkeep import is_due, keep_up
 
 TICK_S = 0.25
 _AT_ONCE = 20
+_log = logging.getLogger(__name__)
 
 
 class Outlet(Protocol):
@@ -40,6 +44,9 @@ class Outlet(Protocol):
 
     def nothing_more(self) -> None:
         """There is none for it now."""
+
+    def refused(self, error: QueueError) -> None:
+        """Nothing can be received from there any more."""
 
     def session_is_lost(self) -> None:
         """Its session's lock has run out."""
@@ -121,7 +128,10 @@ class Broker:
             await asyncio.sleep(TICK_S)
             self._guarded(self._tick)
             for peer in tuple(self._peers):
-                peer.tick()
+                with Contained(_log, "A connection to the queues") as contained:
+                    peer.tick()
+                if contained.has_failed:
+                    peer.fail("the broker failed at it")
 
     def _tick(self) -> None:
         if is_due(self.store):
@@ -146,7 +156,9 @@ class Broker:
         try:
             work()
             self.store.commit()
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, nobody may hear of what is not on disk
+            if not isinstance(error, sqlite3.Error):
+                _log.error("A turn of the broker failed", exc_info=error)
             self.store.roll_back()
             for peer in tuple(self._speaking):
                 peer.fail(f"the queues could not be written: {error}")
@@ -164,8 +176,13 @@ class Broker:
 
     def _give(self, outlet: Outlet) -> None:
         while outlet.room > 0:
-            with self.store.unit():
-                found = receive(self.store, outlet.receiving(), min(outlet.room, _AT_ONCE))
+            try:
+                with self.store.unit():
+                    found = receive(self.store, outlet.receiving(), min(outlet.room, _AT_ONCE))
+            except QueueError as error:
+                # deleted meanwhile, for one: its receivers are told, and nobody else
+                outlet.refused(error)
+                return
             for held in found:
                 outlet.give(held)
             if not found:
@@ -178,8 +195,12 @@ class Broker:
     def _serve_waiting(self) -> None:
         now = self.store.now()
         for waiter in tuple(self._waiting):
-            with self.store.unit():
-                held = queue_sessions.hold_next(self.store, waiter.queue) if waiter.is_there() else None
+            try:
+                with self.store.unit():
+                    held = queue_sessions.hold_next(self.store, waiter.queue) if waiter.is_there() else None
+            except QueueError as error:
+                _log.info("Nobody can wait for a session of %s any more: %s", waiter.queue, error)
+                waiter.until_ms, held = now, None
             if held is not None or now >= waiter.until_ms or not waiter.is_there():
                 self._waiting.remove(waiter)
                 waiter.ready(held)

@@ -3,6 +3,10 @@
 Belongs here: that, inside a unit of the store. When it is looked for is said by `queue_broker`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from runtime.errors import LakehouseError
 from serving.queues.queue_entities import DEAD_LETTERS, TOPIC, find
 from serving.queues.queue_messages import TOO_OFTEN, bury, whole
 from serving.queues.queue_sending import distribute
@@ -10,6 +14,7 @@ from serving.queues.queue_store import ACTIVE, SCHEDULED, QueueStore
 from wire.amqp_message import read_message
 
 EXPIRED = "TTLExpiredException"
+NOT_PUT_IN = "ScheduledMessageRefused"
 _MOST = 500
 
 
@@ -40,10 +45,19 @@ def _activate(store: QueueStore) -> None:
         (store.now(), _MOST),
     ).fetchall()
     for row in rows:
-        store.db.execute("DELETE FROM messages WHERE queue = ? AND number = ?", (row["queue"], row["number"]))
-        entity = find(store, row["queue"])
-        if entity is not None:
-            distribute(store, entity, whole(row), read_message(whole(row)))
+        try:
+            with store.unit():
+                _put_in(store, row)
+        except LakehouseError as error:
+            # nobody is there to be told, and the others' time has come too
+            bury(store, row, NOT_PUT_IN, str(error))
+
+
+def _put_in(store: QueueStore, row: Mapping[str, Any]) -> None:
+    store.db.execute("DELETE FROM messages WHERE queue = ? AND number = ?", (row["queue"], row["number"]))
+    entity = find(store, row["queue"])
+    if entity is not None:
+        distribute(store, entity, whole(row), read_message(whole(row)))
 
 
 def _expire(store: QueueStore) -> None:

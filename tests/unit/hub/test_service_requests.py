@@ -1,0 +1,68 @@
+"""What the service side's HTTP takes: a token for where it was made for, and JSON that everybody can read."""
+
+import asyncio
+import time
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from hub.api.calls import _body, service_tenant
+from hub.hub_errors import HubCode, HubError
+from hub.registry.hub_registry import Registry
+from hub.registry.tenants import DEFAULT_TENANT, REGISTRY_WRITE, policies_of
+from wire import sas
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    made = Registry(f"sqlite:///{tmp_path / 'registry.db'}")
+    yield made
+    made.close()
+
+
+def request(path: str, token: str = "", body: bytes = b"") -> Request:
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"host", b"localhost:8443"), (b"authorization", token.encode())]
+    scope = {"type": "http", "method": "PUT", "path": path, "query_string": b"", "headers": headers, "scheme": "https"}
+    return Request(scope, receive)
+
+
+@pytest.mark.parametrize(
+    ("resource", "is_let_in"),
+    [
+        ("localhost", True), ("localhost/", True), ("localhost/devices", True), ("localhost/Devices/Dev1", True),
+        ("localhost/devices/dev", False), ("localhost/devices/dev2", False), ("localhost/twins", False),
+        ("localhost/devices/dev1/modules", False),
+    ],
+)  # fmt: skip
+def test_a_token_is_good_for_what_it_was_made_for(registry: Registry, resource: str, is_let_in: bool) -> None:
+    """Its resource is the beginning of the path, by whole segments."""
+    policies = registry.read(lambda tx: policies_of(tx, DEFAULT_TENANT))
+    policy = next(each for each in policies if REGISTRY_WRITE in each.rights)
+    token = sas.sign(policy.primary_key, resource, int(time.time()) + 600, policy.name)
+    asked = request("/devices/dev1", token)
+    if is_let_in:
+        assert service_tenant(registry, asked, REGISTRY_WRITE) == DEFAULT_TENANT
+        return
+    with pytest.raises(HubError) as raised:
+        service_tenant(registry, asked, REGISTRY_WRITE)
+    assert raised.value.code is HubCode.IotHubUnauthorized
+
+
+@pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": "\\ud800"}', b'{"a": "\xff"}', b"{"])
+def test_json_that_not_everybody_can_read_is_refused(body: bytes) -> None:
+    """Nothing of it is stored, where devices, queries and the lake would meet it."""
+    with pytest.raises(HubError) as raised:
+        asyncio.run(_body(request("/twins/d", body=body)))
+    assert raised.value.code is HubCode.IotHubFormatError
+
+
+def test_json_is_taken_as_it_is() -> None:
+    """Texts, numbers and nothing at all."""
+    assert asyncio.run(_body(request("/", body=b'{"a": ["\xc3\xbc", 1, 0.5, null]}'))) == {"a": ["ü", 1, 0.5, None]}
+    assert asyncio.run(_body(request("/"))) is None
