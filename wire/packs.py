@@ -3,7 +3,8 @@
 Belongs here: CloudEvents in structured mode and in batches, SenML (RFC 8428), and lists of JSON objects; bytes in,
 messages out. What a message means is judged afterwards, as if it had come alone.
 
-What a pack is made of keeps its own text, digit for digit. A pack that cannot be taken apart is one part, as it came.
+What a pack is made of keeps its own text, digit for digit. A pack that cannot be taken apart is one part, as it came,
+and so is an element of a batch that is no event: the others are not lost with it.
 """
 
 import base64
@@ -38,21 +39,25 @@ class Part:
 
 def unpack(record: Part, received: str) -> list[Part]:
     """The messages of a record, one at least; `received` is the time of one that has none, in RFC 3339."""
+    parts = _parts(record, received, 0)
+    return parts if len(parts) <= MOST_PARTS else [record]
+
+
+def _parts(record: Part, received: str, depth: int) -> list[Part]:
     try:
-        parts = list(_unpacked(record, received, 0))
+        return list(_unpacked(record, received, depth)) or [record]
     except (ValueError, ArithmeticError, RecursionError):
-        parts = []
-    return parts if 0 < len(parts) <= MOST_PARTS else [record]
+        return [record]
 
 
 def _unpacked(record: Part, received: str, depth: int) -> Iterator[Part]:
     kind = (record.content_type or "").partition(";")[0].strip().lower()
     text = (record.value or b"").decode().strip(_SPACE)
     if depth < _MOST_NESTED and kind == _EVENT:
-        yield from _unpacked(_event(text), received, depth + 1)
+        yield from _parts(_event(text), received, depth + 1)
     elif depth < _MOST_NESTED and kind == _EVENTS:
         for each in _elements(text):
-            yield from _unpacked(_event(each), received, depth + 1)
+            yield from _of_batch(each, received, depth + 1)
     elif text.startswith("[") and (kind in _SENML or is_senml(text)):
         time = record.attributes.get("ce_time") or received
         for number, (moment, payload) in enumerate(senml_messages(text, time), 1):
@@ -74,9 +79,26 @@ def _of_pack(record: Part, number: int, payload: str, more: Mapping[str, str]) -
     return Part({**record.attributes, **of_part, **more}, "application/json", payload.encode())
 
 
+def _of_batch(text: str, received: str, depth: int) -> list[Part]:
+    """An element of a batch is an event by itself; what is none has no attributes. Source: CloudEvents 1.0, JSON event
+    format, section 4."""
+    try:
+        event = _event(text)
+    except ValueError:
+        return [Part(dict.fromkeys(f"ce_{name}" for name in _ATTRIBUTES), _EVENT, text.encode())]
+    return _parts(event, received, depth)
+
+
 def _event(text: str) -> Part:
-    """One event in structured mode. Source: CloudEvents 1.0, JSON event format, sections 2 and 3."""
-    members = dict(_members(text))
+    """One event in structured mode. Raises ValueError for a text that is none.
+
+    A name stands once, a subject is a text, and `data` and `data_base64` exclude each other (section 3.1.1).
+    Source: CloudEvents 1.0, JSON event format, sections 2 and 3.
+    """
+    pairs = list(_members(text))
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a name stands twice in the event")
     attributes: dict[str, str | None] = {}
     for name in _ATTRIBUTES:
         value = json.loads(members[name]) if name in members else None
@@ -84,12 +106,14 @@ def _event(text: str) -> Part:
     kind = json.loads(members.get("datacontenttype", "null"))
     kind = "application/json" if kind is None else kind
     event = Part(attributes, _sent(kind), None)
+    data = members.get("data")
     if "data_base64" in members:
+        if data not in (None, "null"):
+            raise ValueError("the event has both data and data_base64")
         try:
             return replace(event, value=base64.b64decode(json.loads(members["data_base64"]), validate=True))
         except (binascii.Error, TypeError) as error:
             raise ValueError("data_base64 is no Base64") from error
-    data = members.get("data")
     if data is not None and data.startswith('"') and "json" not in str(kind).lower():
         return replace(event, value=str(json.loads(data)).encode())
     return replace(event, value=None if data is None else data.encode())
@@ -101,8 +125,13 @@ def _sent(value: object) -> str | None:
 
 
 def _sendable(value: object) -> str | None:
-    """The same with a question mark for such a half, so that what an event names is not taken for left out."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+    """The same with a question mark for such a half, so that what an event names is not taken for left out.
+
+    Raises ValueError for what is neither text nor null, for the same reason.
+    """
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    return None if value is None else value.encode("utf-8", "replace").decode()
 
 
 def _members(text: str) -> Iterator[tuple[str, str]]:

@@ -89,7 +89,8 @@ def test_senml_is_a_message_a_moment() -> None:
 @pytest.mark.parametrize(
     "value",
     [b"[", b"[]", b"[1,2]", b'[{"a":1},]', b'[{"a":1}]x', b'[{"a":1},,{"a":2}]', b"\xff[", b"[" * 100_000,
-     b"[" + b'{"a":1},' * MOST_PARTS + b'{"a":1}]', b'[{"n":"a","t":1e999999999,"v":1}]', b'[{"n":"a","t":"x","v":1}]'],
+     b"[" + b'{"a":1},' * MOST_PARTS + b'{"a":1}]', b'[{"n":"a","t":1e999999999,"v":1}]',
+     b'[{"bn":"d:","n":"a","bv":"x","v":1}]'],
 )  # fmt: skip
 def test_a_pack_that_cannot_be_taken_apart_is_one_part(value: bytes) -> None:
     """As it came, for the judge to refuse."""
@@ -97,7 +98,103 @@ def test_a_pack_that_cannot_be_taken_apart_is_one_part(value: bytes) -> None:
     assert (part.value, part.attributes) == (value, OWN)
 
 
-@pytest.mark.parametrize("value", [b"", b"[]", b"5", b'{"a":1', b'{"a":1}x', b"{,}", b'{"data_base64":"%%"}'])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        # the second record has the base value alone; one of base fields only sets them
+        (b'[{"bn":"d:","bv":20,"n":"t","v":1.5},{"n":"t","t":-10}]', [b'{"t":21.5}', b'{"t":20}']),
+        (b'[{"bn":"d:","bv":20.50},{"n":"t"},{"n":"note","vs":"a"},{"n":"sum","s":7}]',
+         [b'{"t":20.50,"note":"a","sum.s":7}']),
+        (b'[{"bn":"d:","bs":100,"n":"e"},{"n":"f","s":5,"t":-10}]', [b'{"e.s":100}', b'{"f.s":105}']),
+        (b'[{"bn":"d:","bs":100,"n":"e","v":1}]', [b'{"e":1,"e.s":100}']),
+    ],
+)  # fmt: skip
+def test_a_base_value_counts_without_a_value(value: bytes, expected: list[bytes]) -> None:
+    """RFC 8428, section 4.5.4: the missing one of the two is zero."""
+    assert [payload for _, _, payload in said(value, "application/senml+json")] == expected
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/senml+json"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'[{"bn":"a:","bt":1740787200,"n":"t","v":1},{"bn":"b:","bt":1740787260,"n":"t","v":2}]',
+        b'[{"bn":"urn:dev:a/t","v":1},{"bn":"urn:dev:b/t","v":2}]',
+        b'[{"bn":"a:","bt":1740787200},{"n":"t","v":1},{"bn":"a:m:"},{"n":"t","v":2}]',
+    ],
+)
+def test_senml_of_several_devices_is_refused(value: bytes, kind: str) -> None:
+    """All of a record is of the device that its key names, and nothing says which of them that is."""
+    assert [part.value for part in parts_of(value, kind)] == [value]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'[{"bn":"urn:dev:a:","n":"t","v":1},{"bn":"urn:dev:a:","n":"h","v":2}]',
+        b'[{"bn":"urn:dev:a:t","v":1},{"bn":"urn:dev:a:h","v":2}]',
+        b'[{"bn":"urn:dev:a/t","v":1},{"bn":"urn:dev:a/","n":"h","v":2}]',
+        b'[{"bn":"t","v":1},{"bn":"h","v":2}]',
+        b'[{"bn":"urn:dev:a","bver":10},{"n":"t","v":1},{"bn":"urn:dev:a:","n":"h","v":2}]',
+    ],
+)
+def test_senml_may_name_its_device_again(value: bytes) -> None:
+    """However the device and the measurement are divided between base name and name."""
+    assert [payload for _, _, payload in said(value, "application/senml+json")] == [b'{"t":1,"h":2}']
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        # of a later version, with a field that must be understood (RFC 8428, section 4.4), and a label twice
+        b'[{"bver":11,"n":"t","v":5}]', b'[{"n":"t","v":5},{"n":"h","v":6,"x_":1}]', b'[{"n":"t","v":1,"v":2}]',
+        b'[{"n":5,"v":1}]', b'[{"bn":5,"n":"t","v":1}]', b'[{"n":"t","t":"x","v":1}]', b'[{"n":"t","bt":true,"v":1}]',
+    ],
+)  # fmt: skip
+def test_senml_that_breaks_a_rule_is_refused_whole(value: bytes) -> None:
+    """As it came; a field that is not known and ends otherwise is left out."""
+    assert [part.value for part in parts_of(value, "application/senml+json")] == [value]
+    known = b'[{"bver":10,"n":"t","v":5,"x":1}]'
+    assert [payload for _, _, payload in said(known, "application/senml+json")] == [b'{"t":5}']
+
+
+@pytest.mark.parametrize(
+    "record",
+    [b'{"n":5,"v":1}', b'{"n":"t","t":"x","v":1}', b'{"bn":"d:","n":"a","bt":"2025","v":1}', b'{"n":1,"v":"x"}'],
+)
+def test_a_list_is_no_senml_by_its_names_alone(record: bytes) -> None:
+    """Its names are texts and its times numbers, else it is a list of JSON objects, each judged as it is."""
+    assert said(b"[%s]" % record) == [("g#1", OWN["ce_time"], record)]
+
+
+def test_one_bad_element_of_a_batch_loses_no_other() -> None:
+    """What is no event stands alone, without attributes; data that cannot be taken apart is of its event."""
+    value = (
+        b'[{"id":"a","data":{"t":1}}, 5 ,{"id":"b","data_base64":"%%"},{"id":"c","id":"d","data":{"t":2}},'
+        b'{"id":"e","datacontenttype":"application/senml+json","data":[{"bver":11,"n":"t","v":1}]},'
+        b'{"id":"f","data":{"t":3}}]'
+    )
+    assert said(value, "application/cloudevents-batch+json") == [
+        ("a", None, b'{"t":1}'), (None, None, b"5"), (None, None, b'{"id":"b","data_base64":"%%"}'),
+        (None, None, b'{"id":"c","id":"d","data":{"t":2}}'), ("e", None, b'[{"bver":11,"n":"t","v":1}]'),
+        ("f", None, b'{"t":3}'),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["subject", "dataschema"])
+def test_what_may_be_left_out_is_a_text_or_null(name: str) -> None:
+    """Without its subject an event would be another component's."""
+    event = f'{{"id":"a","data":{{"t":1}},"{name}":5}}'
+    assert said(f'[{event},{{"subject":null,"data":{{"t":2}}}}]'.encode(), "application/cloudevents-batch+json") == [
+        (None, None, event.encode()), (None, None, b'{"t":2}'),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"[]", b"5", b'{"a":1', b'{"a":1}x', b"{,}", b'{"data_base64":"%%"}', b'{"id":"a","id":"b","data":{"t":1}}',
+     b'{"data":{"t":1},"data":{"t":2}}', b'{"data_base64":"eyJ0IjoxfQ==","data":{"t":2}}'],
+)  # fmt: skip
 def test_an_event_that_is_none_is_one_part(value: bytes) -> None:
     """As it came."""
     (part,) = parts_of(value, "application/cloudevents+json")
