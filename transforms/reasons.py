@@ -22,6 +22,7 @@ class Reason(StrEnum):
     DUPLICATE_KEY = "duplicate_key"
     WRONG_TYPE = "wrong_type"
     NO_TELEMETRY = "no_telemetry"
+    OTHER_UNIT = "other_unit"
     OUT_OF_RANGE = "out_of_range"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
@@ -41,6 +42,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.DUPLICATE_KEY: "The JSON object has a name twice",
     Reason.WRONG_TYPE: "A value does not have the type that the model declares",
     Reason.NO_TELEMETRY: "No value of a telemetry that the model declares",
+    Reason.OTHER_UNIT: "A value of SenML is in another unit than the model declares",
     Reason.OUT_OF_RANGE: "A value lies outside its declared range or enumeration",
     Reason.DUPLICATE: "The same message again",
     Reason.CONFLICT: "Same source, id and time as an earlier message, but another body; the first is kept",

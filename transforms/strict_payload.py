@@ -14,9 +14,11 @@ from math import isinf
 from typing import Any, TypeVar
 
 from lake.column_types import ColumnType, ListOf, MapOf, StructOf, column_type
+from lake.models.senml_units import is_other_unit
 from lake.models.telemetry import Telemetry
 from transforms.payload import Payload
 from transforms.reasons import Reason
+from wire.senml import UNITS
 from wire.times import moment_of_rfc3339
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -73,10 +75,14 @@ def judge(value: bytes | None, payload: Payload | None) -> Judgement:
         return Judgement(Reason.WRONG_TYPE, f"{str(error) or 'a value is not of its declared type'}: {words}")
     if all(each is None for each in values):
         return Judgement(Reason.NO_TELEMETRY, f"none of the declared names has a value: {words}")
+    units = _units(found)
     for telemetry, each in zip(payload.telemetry, values, strict=True):
+        for detail in () if each is None else _other_unit(telemetry, units):
+            return Judgement(Reason.OTHER_UNIT, detail)
         for detail in () if each is None else _out_of_range(telemetry, each):
             return Judgement(Reason.OUT_OF_RANGE, detail)
-    unknown = {_clean(name): text_of(each) for name, each in found.items() if name not in declared}
+    known = {*declared, UNITS} if units else declared
+    unknown = {_clean(name): text_of(each) for name, each in found.items() if name not in known}
     places = {str(place): each for place, each in enumerate(values) if each is not None}
     return Judgement(text=json.dumps(places, ensure_ascii=False), unknown=unknown or None)
 
@@ -147,6 +153,18 @@ def _declared(value: Any, telemetry: Telemetry) -> Any:
     if isinstance(value, str | int | float) and not isinstance(value, bool) and value in telemetry.missing:
         return None
     return typed(value, telemetry.type)
+
+
+def _units(found: _Object) -> dict[str, str]:
+    """The units that a payload names, by name of measurement; a device's own `$units` of another form are none."""
+    units = found.get(UNITS)
+    return units if isinstance(units, dict) and all(isinstance(each, str) for each in units.values()) else {}
+
+
+def _other_unit(telemetry: Telemetry, units: Mapping[str, str]) -> Iterator[str]:
+    symbol = units.get(telemetry.name)
+    if symbol is not None and is_other_unit(symbol, telemetry.unit):
+        yield f"{telemetry.name} is in {shown(symbol)}, the model's unit is {telemetry.unit}"
 
 
 def _out_of_range(telemetry: Telemetry, value: Any) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 Belongs here: base values, times, and the payload of each moment: a name for each measurement. The `bn` of a pack names
 the device, which the record names already; a name is what stands behind it, or the last part of `bn` where that is all.
-A pack that breaks a rule is refused whole: nothing of it is guessed.
+A pack that breaks a rule is refused whole: nothing of it is guessed. Units go with the payload, under `$units`, for
+whoever knows the model: no model can declare that name.
 """
 
 import json
@@ -19,6 +20,8 @@ _REGULAR = frozenset({"n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"})
 _VALUES = ("v", "vs", "vb", "vd", "s")
 _TEXTS, _NUMBERS = ("bn", "bu", "n", "u"), ("bt", "bver", "t")
 _VERSION = 10
+UNITS = "$units"
+"""The name in a payload under which the units stand, by the name of the measurement."""
 # times below are counted from now; RFC 8428, section 4.5.3
 _ABSOLUTE = 2**28
 _LARGEST_S = 10**12
@@ -43,13 +46,15 @@ def is_senml(text: str) -> bool:
 def senml_messages(text: str, time: str) -> Iterator[tuple[str, str]]:
     """Time and payload of each moment of a pack, in the order of the first measurement of each.
 
-    `time` in RFC 3339 is what relative times are counted from. Raises ValueError for what is no SenML, and for a pack
-    of several devices: the record has one key.
+    `time` in RFC 3339 is what relative times are counted from. The unit of a number is its own, else the base unit
+    (RFC 8428, section 4.5.2). Raises ValueError for what is no SenML, and for a pack of several devices: the record has
+    one key.
     """
     now = moment_of_rfc3339(time)
     base: dict[str, Any] = {}
     first: tuple[str, str] | None = None
     moments: dict[str, list[tuple[str, Any]]] = {}
+    units: dict[str, dict[str, str]] = {}
     for record in _records(text):
         _check_labels(record)
         base |= {name: value for name, value in record.items() if name.startswith("b")}
@@ -61,11 +66,14 @@ def senml_messages(text: str, time: str) -> Iterator[tuple[str, str]]:
             first = first or (base_name, _device(base_name, name))
             if base_name != first[0] and _device(base_name, name) != first[1]:
                 raise ValueError(f"{base_name!r} is of another device than {first[0]!r}")
+        of_value = _name(base_name, name)
         for field, value in measured:
-            of_value = _name(base_name, name)
             moments.setdefault(at, []).append((f"{of_value}.s" if field == "s" else of_value, value))
+            if field == "v" and (unit := _word(record, "u") or _word(base, "bu")):
+                units.setdefault(at, {})[of_value] = unit
     for at, values in moments.items():
-        yield at, "{" + ",".join(f"{json.dumps(name)}:{_text(value)}" for name, value in values) + "}"
+        named = [(UNITS, units[at])] if at in units else []
+        yield at, "{" + ",".join(f"{json.dumps(name)}:{_text(value)}" for name, value in values + named) + "}"
 
 
 def _records(text: str) -> list[dict[str, Any]]:
@@ -160,4 +168,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+    return str(value) if isinstance(value, Decimal) else json.dumps(value, separators=(",", ":"))

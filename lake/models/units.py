@@ -98,6 +98,9 @@ _SUFFIXES = {
 
 _SUFFIXES_BY_LOWER_NAME = {name.lower(): suffix for name, suffix in _SUFFIXES.items()}
 
+DTDL_UNITS = frozenset(_SUFFIXES)
+"""The names of the units that have a suffix word here, in their very case."""
+
 KNOWN_SUFFIXES = frozenset(_SUFFIXES.values()) - {NO_UNIT}
 """Every suffix word that a known unit has."""
 

@@ -68,7 +68,7 @@ def _land(settings: Settings, records: list[dict[str, Any]], ingest_id: int = 10
 
 
 def test_every_message_of_a_pack_is_judged_once(settings: Settings) -> None:
-    """A list, SenML, an event, a batch of two hours and a pack that is none, among ordinary messages; a tick that was
+    """A list, SenML in two units, an event, a batch of two hours and a pack that is none, among others; a tick that was
     killed behind the unpacking and comes again changes nothing."""
     bt = int(START.timestamp())
     records = [
@@ -82,11 +82,12 @@ def test_every_message_of_a_pack_is_judged_once(settings: Settings) -> None:
                 "application/cloudevents-batch+json", **STRUCTURED),
         _record(5, b"[1]"),
         _record(6, b"no event", "application/cloudevents+json", **STRUCTURED),
+        _record(7, b'[{"n":"temperature","u":"Cel","v":19}, {"n":"temperature","t":60,"u":"K","v":293}]'),
     ]  # fmt: skip
     with writer_lease(settings, "test"):
         _land(settings, records)
         with judging(settings) as connection:
-            assert unpack(connection, settings, -1, 10, "killed") == 6
+            assert unpack(connection, settings, -1, 10, "killed") == 7
         append_new(settings, MODELS, "test")
         append_new(settings, MODELS, "again")
     read = (
@@ -95,7 +96,7 @@ def test_every_message_of_a_pack_is_judged_once(settings: Settings) -> None:
     assert rows(settings, "silver.thermostats", read) == [
         ("e1", 24.0, "05:10", "telemetry#1"), ("e2", 25.0, "06:10", "telemetry#1"), ("m0", 20.0, "05:00", "telemetry"),
         ("m1#1", 21.0, "05:00", "telemetry#1"), ("m2#1", 22.5, "05:00", "telemetry#1"),
-        ("m2#2", 23.0, "06:00", "telemetry#2"),
+        ("m2#2", 23.0, "06:00", "telemetry#2"), ("m7#1", 19.0, "05:00", "telemetry#1"),
     ]  # fmt: skip
     refused = 'SELECT "offset", topic, reason, value FROM t ORDER BY ALL'
     assert rows(settings, "silver.rejected", refused) == [
@@ -104,11 +105,13 @@ def test_every_message_of_a_pack_is_judged_once(settings: Settings) -> None:
         (4, "telemetry#2", "duplicate", EVENT.split(b'"data":')[1][:-1] % b"24"),
         (5, "telemetry", "unpacked", None), (5, "telemetry#1", "not_json", b"[1]"),
         (6, "telemetry", "unpacked", None), (6, "telemetry#1", "bad_envelope", b"no event"),
+        (7, "telemetry", "unpacked", None),
+        (7, "telemetry#2", "other_unit", b'{"temperature":293,"$units":{"temperature":"K"}}'),
     ]  # fmt: skip
     ((total, places),) = rows(
         settings, "bronze.telemetry", 'SELECT count(*), count(DISTINCT (topic, "partition", "offset")) FROM t'
     )
-    assert total == places == 6 + 10
+    assert total == places == 8 + 11
 
 
 def test_a_pack_that_comes_again_is_a_repeat(settings: Settings) -> None:

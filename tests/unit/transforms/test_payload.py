@@ -270,3 +270,28 @@ def test_names_that_are_not_declared_are_kept_as_text() -> None:
 def test_text_takes_numbers_and_booleans() -> None:
     """As the JSON that was sent says them."""
     assert json.loads(judge(b'{"state":12,"on":false}', PLAIN).text or "") == {"3": False, "4": "12"}
+
+
+@pytest.mark.parametrize("unit", [b"K", b"degF"])
+def test_a_value_in_another_unit_is_refused(connection: duckdb.DuckDBPyConnection, unit: bytes) -> None:
+    """SenML's, which stand under `$units`: by the strict judge, since SQL vouches for no name that is not declared."""
+    heat = payload(replace(telemetry("heat", "double", minimum=-50.0), unit="degc"), telemetry("level", "int"))
+    value = b'{"heat":294,"level":1,"$units":{"heat":"%s","level":"count"}}' % unit
+    assert vouched(connection, heat, value) is None
+    found = judge(value, heat)
+    assert (found.reason, found.detail) == (
+        Reason.OTHER_UNIT,
+        f"heat is in {unit.decode()}, the model's unit is degc",
+    )
+    right = judge(value.replace(unit, b"Cel"), heat)
+    assert (right.reason, right.unknown) == (None, None)
+    assert json.loads(right.text or "") == {"0": 294, "1": 1}
+
+
+@pytest.mark.parametrize("units", ["5", '"K"', "[]", '{"heat":5}'])
+def test_units_of_another_form_are_an_unknown_name(units: str) -> None:
+    """A device's own, which says nothing of its values."""
+    found = judge(
+        f'{{"heat":21,"$units":{units}}}'.encode(), payload(replace(telemetry("heat", "double"), unit="degc"))
+    )
+    assert (found.reason, list(found.unknown or ())) == (None, ["$units"])

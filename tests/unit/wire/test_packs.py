@@ -74,7 +74,7 @@ def test_senml_is_a_message_a_moment() -> None:
     value = b'[{"bn":"urn:dev:k7:","bt":1740787200,"n":"temperature","u":"Cel","v":20.50},{"n":"on","vb":true},' \
             b'{"n":"temperature","t":600,"v":21.5}]'  # fmt: skip
     assert said(value) == [
-        ("g#1", "2025-03-01T00:00:00.000Z", b'{"temperature":20.50,"on":true}'),
+        ("g#1", "2025-03-01T00:00:00.000Z", b'{"temperature":20.50,"on":true,"$units":{"temperature":"Cel"}}'),
         ("g#2", "2025-03-01T00:10:00.000Z", b'{"temperature":21.5}'),
     ]
     value = b'[{"bn":"urn:dev:x/","bv":20,"n":"temperature","t":-5,"v":1.25},{"n":"note","vs":"a"},{"n":"e","s":7}]'
@@ -112,6 +112,21 @@ def test_a_pack_that_cannot_be_taken_apart_is_one_part(value: bytes) -> None:
 def test_a_base_value_counts_without_a_value(value: bytes, expected: list[bytes]) -> None:
     """RFC 8428, section 4.5.4: the missing one of the two is zero."""
     assert [payload for _, _, payload in said(value, "application/senml+json")] == expected
+
+
+def test_senml_says_the_units_of_its_numbers() -> None:
+    """Of each its own or the base unit, for the judge, who knows the model; texts have none."""
+    value = (
+        b'[{"bn":"d:","bu":"Cel","n":"a","v":1},{"n":"b","u":"K","v":2},{"n":"c","vs":"x"},{"n":"e","t":9,"vb":true},'
+        b'{"bu":"","n":"f","t":9,"v":3}]'
+    )
+    assert [payload for _, _, payload in said(value, "application/senml+json")] == [
+        b'{"a":1,"b":2,"c":"x","$units":{"a":"Cel","b":"K"}}', b'{"e":true,"f":3}',
+    ]  # fmt: skip
+    of_base = b'[{"bn":"d:","bu":"Cel","bv":20},{"n":"a"}]'
+    assert [payload for _, _, payload in said(of_base)] == [b'{"a":20,"$units":{"a":"Cel"}}']
+    of_number = b'[{"n":"a","u":5,"v":1}]'
+    assert [payload for _, _, payload in said(of_number, "application/senml+json")] == [of_number]
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/senml+json"])
