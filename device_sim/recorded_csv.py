@@ -6,6 +6,8 @@ problem in words and without cells: which name a value belongs to is never guess
 
 import csv
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
@@ -20,33 +22,41 @@ def csv_recording(path: Path) -> Recording:
     """The recording of a CSV file; its first line names the columns. Raises UsageError for unusable names."""
     csv.field_size_limit(_MAX_CELL_CHARACTERS)
     delimiter, header = _header(path)
-    names = tuple(header[:-1] if len(header) > 1 and not header[-1].strip() else header)
+    is_ended = len(header) > 1 and not header[-1].strip()
+    names = tuple(header[:-1] if is_ended else header)
     if not any(names):
         raise UsageError(f"{path} has no rows: its first line must name the columns.")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"{path} names the column {twice[0]!r} twice: give each column a name of its own.")
+    form = _Form(names, delimiter, is_ended, _are_rows_ended(path, len(names), delimiter, is_ended))
 
     def read() -> Iterator[Row]:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = _Lines(file)
-            reader = csv.reader(lines, delimiter=delimiter)
-            next(reader)
-            while True:
-                first = reader.line_num + 1
-                lines.taken.clear()
-                try:
-                    cells = next(reader, None)
-                except csv.Error as error:
-                    raise InputError(_said_of(path, first, error)) from None
-                if cells is None:
-                    return
-                if cells:
-                    if len(lines.taken) > 1 or not lines.taken[-1].endswith(("\n", "\r")):
-                        _refuse_open_quote(path, lines.taken, first, delimiter)
-                    yield _row(names, cells, first, lines.taken, delimiter)
+        for first, cells, taken in _records(path, delimiter):
+            if len(taken) > 1 or not taken[-1].endswith(("\n", "\r")):
+                _refuse_open_quote(path, taken, first, delimiter)
+            yield form.row(cells, first, taken)
 
     return Recording(path, False, names, "line", read)
+
+
+def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Each record below the names that has cells: its first line's number, its cells and its lines."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter)
+        next(reader)
+        while True:
+            first = reader.line_num + 1
+            lines.taken.clear()
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                raise InputError(_said_of(path, first, error)) from None
+            if cells is None:
+                return
+            if cells:
+                yield first, cells, lines.taken
 
 
 class _Lines:
@@ -62,26 +72,89 @@ class _Lines:
             yield line
 
 
+@dataclass(frozen=True)
+class _Form:
+    """How the cells of a file stand below its names, and whether a delimiter ends the names, and the rows."""
+
+    names: tuple[str, ...]
+    delimiter: str
+    is_header_ended: bool
+    are_rows_ended: bool
+
+    @property
+    def is_ended(self) -> bool:
+        """True where a delimiter at the end of a row is no cell."""
+        return self.is_header_ended or self.are_rows_ended
+
+    def row(self, cells: list[str], line: int, taken: list[str]) -> Row:
+        """The row of a record."""
+        count, is_last_empty = len(self.names), not cells[-1].strip()
+        if not any(cell.strip() for cell in cells):
+            return Row(line, {})
+        if len(cells) == count + 1 and is_last_empty:
+            if not self.is_ended:
+                # a comma within a cell looks the same where the last value is lacking
+                return Row(line, {}, f"{len(cells)} cells under {count} names: only some rows end with a delimiter")
+            cells = cells[:-1]
+        elif len(cells) == count and is_last_empty and self.are_rows_ended:
+            return Row(line, {}, f"{count - 1} cells under {count} names, and the delimiter that ends a row")
+        if len(cells) != count:
+            return Row(line, {}, f"{len(cells)} cells under {count} names")
+        # a row that a delimiter ends has one cell more
+        if any(_holds_whole_row(taken, each, self.delimiter) for each in (count, count + 1)[: 1 + self.is_ended]):
+            return Row(line, {}, f"a quoted cell holds whole rows, up to line {line + len(taken) - 1}")
+        pairs = zip(self.names, cells, strict=True)
+        return Row(line, {name: cell for name, cell in pairs if cell and not cell.isspace()})
+
+
+def _are_rows_ended(path: Path, count: int, delimiter: str, is_header_ended: bool) -> bool:
+    """True where a delimiter ends the rows: any of them below names that one ends, all of them below others."""
+    is_any = False
+    for _, cells, _ in _records(path, delimiter):
+        is_ended = len(cells) == count + 1 and not cells[-1].strip()
+        if not any(cell.strip() for cell in cells):
+            continue
+        if is_ended and is_header_ended:
+            return True
+        if len(cells) == count and not is_header_ended:
+            return False
+        is_any = is_any or is_ended
+    return is_any
+
+
 def _header(path: Path) -> tuple[str, list[str]]:
-    """The delimiter and the names: the delimiter that makes most names of the first line."""
-    found: list[tuple[int, str, list[str]]] = []
+    """The delimiter and the names: the delimiter that makes most names of the first line.
+
+    Raises InputError for a quote that takes rows into a name.
+    """
+    found: list[tuple[int, str, list[str], list[str]]] = []
     for delimiter in _DELIMITERS:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            names = next(csv.reader(file, delimiter=delimiter), [])
-            found.append((len(names), delimiter, names))
-    _, delimiter, names = max(found, key=lambda each: each[0])
+            lines = _Lines(file)
+            try:
+                names = next(csv.reader(lines, delimiter=delimiter), [])
+            except csv.Error as error:
+                raise InputError(_said_of(path, 1, error)) from None
+            found.append((len(names), delimiter, names, lines.taken))
+    count, delimiter, names, taken = max(found, key=lambda each: each[0])
+    if len(taken) > 1:
+        _refuse_open_quote(path, taken, 1, delimiter)
+    if _holds_whole_row(taken, count, delimiter):
+        raise InputError(
+            f"{path}: a quoted name of the columns, which begins in line 1, holds whole rows, up to line {len(taken)}. "
+            "Close its quote in the line where it begins. Nothing was sent."
+        )
     return delimiter, names
 
 
-def _row(names: tuple[str, ...], cells: list[str], line: int, taken: list[str], delimiter: str) -> Row:
-    # a delimiter at the end of a line ends its last cell
-    if len(cells) == len(names) + 1 and not cells[-1].strip():
-        cells = cells[:-1]
-    if len(cells) != len(names):
-        return Row(line, {}, f"{len(cells)} cells under {len(names)} names")
-    if len(taken) > 1 and any(_cell_count(inner, delimiter) == len(names) > 1 for inner in taken[1:]):
-        return Row(line, {}, f"a quoted cell holds whole rows, up to line {line + len(taken) - 1}")
-    return Row(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell and not cell.isspace()})
+def _holds_whole_row(taken: list[str], count: int, delimiter: str) -> bool:
+    """True where a line within a record may be a row itself, behind enough cells for another one."""
+    delimiters = 0
+    for before, line in pairwise(taken):
+        delimiters += before.count(delimiter)
+        if delimiters >= count - 1 and _cell_count(line, delimiter) == count > 1:
+            return True
+    return False
 
 
 def _cell_count(line: str, delimiter: str) -> int:

@@ -31,8 +31,27 @@ from tests.support.recordings import messages_of, replayer_of, written
             ["1", "3"],
             [(5, "2 cells under 3 names")],
         ),
-        # a delimiter ends the last cell
-        ("time,temperature\n2025-01-10,1,\n2025-01-11,2\n", ["1", "2"], []),
+        # a delimiter ends the last cell of each row
+        ("time,temperature\n2025-01-10,1,\n2025-01-11,2,\n", ["1", "2"], []),
+        # of some rows only: it may as well be a decimal comma before a value that is lacking
+        (
+            "time,temperature,humidity\n2025-01-10,1,2\n2025-01-11,21,5,\n2025-01-12,2,\n",
+            ["1", "2"],
+            [(3, "4 cells under 3 names: only some rows end with a delimiter")],
+        ),
+        (
+            "time,temperature,humidity\n2025-01-11,21,5,\n2025-01-12,2,\n",
+            ["2"],
+            [(2, "4 cells under 3 names: only some rows end with a delimiter")],
+        ),
+        # a cell that is lacking before the delimiter that ends each row
+        (
+            "time,temperature,humidity,\n2025-01-11,43,\n2025-01-12,2,44,\n",
+            ["2"],
+            [(2, "2 cells under 3 names, and the delimiter that ends a row")],
+        ),
+        # rows that no delimiter ends, below names that one ends
+        ("time,temperature,humidity,\n2025-01-11,1,\n2025-01-12,2,44\n", ["1", "2"], []),
         ("time,temperature,\n2025-01-10,1,\n2025-01-11,2\n", ["1", "2"], []),
         ("time,temperature,\n2025-01-10,1,2\n2025-01-11,2\n", ["2"], [(2, "3 cells under 2 names")]),
         # lines of nothing but delimiters, as spreadsheets write them, are no rows
@@ -47,6 +66,14 @@ from tests.support.recordings import messages_of, replayer_of, written
             ["4"],
             [(2, "a quoted cell holds whole rows, up to line 4")],
         ),
+        (
+            'time,note,temperature,\n2025-01-10,"x,1,\n2025-01-11,a,2,\n2025-01-12,y",3,\n2025-01-13,z,4,\n',
+            ["4"],
+            [(2, "a quoted cell holds whole rows, up to line 4")],
+        ),
+        # a line break in the first cell of a row, and in the first name, holds none
+        ('temperature,time\n1,2025-01-10\n"2\n",2025-01-11\n', ["1", "2"], []),
+        ('"note\n(free)",time,temperature\nx,2025-01-10,1\n', ["1"], []),
     ],
 )
 def test_cells_that_do_not_fit_refuse_their_row(
@@ -73,6 +100,30 @@ def test_cells_that_do_not_fit_refuse_their_row(
 def test_an_open_quote_refuses_the_file(tmp_path: Path, text: str, line: int) -> None:
     """Behind a quote that is never closed no cell can be told from another, so nothing is sent."""
     with pytest.raises(InputError, match=f"quote in line {line} is never closed"):
+        replayer_of(written(tmp_path, "a.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('time,temperature,"note\n2025-03-01,1,"x"\n2025-03-02,2,y\n', "quote in line 1 is never closed"),
+        ('time,temperature,"note\n2025-03-01,1,x\n2025-03-02,2,y\n', "quote in line 1 is never closed"),
+        ('time,"temperature\n2025-03-01,1\n2025-03-02,2\n', "quote in line 1 is never closed"),
+        ('time,temperature,"note\n2025-03-01,1,x"\n2025-03-02,2,y\n', "whole rows, up to line 2. Close its quote"),
+        ('"note\n(free)",time,"temperature\nx,2025-03-01,1"\ny,2025-03-02,2\n', "whole rows, up to line 3"),
+        ('time,temperature,"n,o\n2025-03-01,1,a,x"\n2025-03-02,2,y,z\n', "line 3: 4 cells under 3 names"),
+    ],
+)
+def test_an_open_quote_among_the_names_refuses_the_file(tmp_path: Path, text: str, said: str) -> None:
+    """Rows that a name has swallowed are never lost in silence."""
+    with pytest.raises(InputError, match=said):
+        replayer_of(written(tmp_path, "a.csv", text))
+
+
+def test_a_name_of_many_megabytes_is_an_open_quote(tmp_path: Path) -> None:
+    """What cannot be read as names is a sentence, as it is in rows."""
+    text = 'time,temperature,"note\n' + "2025-03-01,1,x\n" * 1_200_000
+    with pytest.raises(InputError, match="a cell that begins in line 1 is never closed"):
         replayer_of(written(tmp_path, "a.csv", text))
 
 
