@@ -69,7 +69,7 @@ def json_of_text(text: str, type_: str, decimal_mark: str = ".") -> str:
     """
     stripped = text.strip()
     if type_ in _NUMERIC:
-        return _number(stripped, decimal_mark) or json.dumps(text)
+        return number_text(stripped, decimal_mark) or json.dumps(text)
     if type_ == "boolean" and stripped.lower() in _TRUTHS:
         return _TRUTHS[stripped.lower()]
     return json.dumps(text)
@@ -106,7 +106,7 @@ def whole_number(text: str) -> str:
     return str(int(number))
 
 
-def is_missing(value: Any, missing: frozenset[str]) -> bool:
+def is_missing(value: Any, missing: frozenset[str], decimal_mark: str = ".") -> bool:
     """True for a cell that says there is no value: empty, NaN in a file with types, or one of the `missing` texts.
 
     Of `missing` a number stands for every spelling of it.
@@ -116,17 +116,26 @@ def is_missing(value: Any, missing: frozenset[str]) -> bool:
     if not isinstance(value, str):
         return bool(missing) and not isinstance(value, (dict, list)) and json_text(value) in missing
     text = value.strip()
-    if isinstance(value, NumberText) and text == "NaN":
-        return True
-    return not text or (bool(missing) and (text in missing or same_number(_number(text, ".") or text) in missing))
+    if isinstance(value, NumberText):
+        if text == "NaN":
+            return True
+        decimal_mark = "."
+    return not text or (bool(missing) and (text in missing or _same_text(text, decimal_mark) in missing))
 
 
-def missing_texts(texts: tuple[str, ...]) -> frozenset[str]:
-    """What `is_missing` compares with."""
-    return frozenset({*texts, *(same_number(_number(text, ".") or text) for text in texts)})
+def missing_texts(texts: tuple[str, ...], decimal_mark: str = ".") -> frozenset[str]:
+    """What `is_missing` compares with. A number may have the decimal mark of the file, or a point."""
+    return frozenset(
+        spelt for text in texts for spelt in (text, _same_text(number_text(text, decimal_mark) or text, "."))
+    )
 
 
-def _number(text: str, decimal_mark: str) -> str | None:
+def _same_text(text: str, decimal_mark: str) -> str:
+    return same_number(number_text(text, decimal_mark) or text)
+
+
+def number_text(text: str, decimal_mark: str = ".") -> str | None:
+    """A number as people write it as that of JSON, digit for digit; None for what is none."""
     if decimal_mark != ".":
         text = text.replace(".", " ").replace(decimal_mark, ".")
     if _JSON_NUMBER.fullmatch(text):

@@ -97,11 +97,14 @@ class Replayer:
             raise UsageError("Say whose readings these are: give either --device ID or --device-column COLUMN.")
         self._options, self._progress = options, progress or (lambda done, total: None)
         self._local = LocalTimes(_zone(options.time_zone))
-        self._missing = missing_texts(options.missing)
         self.model = model_named(models, options.model)
         self.recording = open_recording(options.path)
+        # text of a file with types means what it says, but where one column holds values of several kinds
+        is_text = not self.recording.is_typed or options.pivot is not None
+        self._mark = options.decimal_mark if is_text else "."
+        self._missing = missing_texts(options.missing, self._mark)
         self._time_column = find_time_column(self.recording, options.time_column)
-        self._times = TimeReader(options.time_unit, options.time_format)
+        self._times = TimeReader(options.time_unit, options.time_format, self._mark)
         if options.device_column is not None:
             require_column(self.recording, options.device_column)
         self._columns: WideColumns | LongColumns = (
@@ -109,8 +112,7 @@ class Replayer:
             if options.pivot is None
             else LongColumns(self.recording, self.model, options.columns, options.pivot)
         )
-        is_text = not self.recording.is_typed or options.pivot is not None
-        self._reader = ValueReader(is_text, options.decimal_mark, self._times, self._local)
+        self._reader = ValueReader(is_text, self._mark, self._times, self._local)
         self._envelopes: dict[tuple[str, str | None], TelemetryEnvelope] = {}
         if not self._local.is_fixed:
             self._observe_times()
@@ -257,7 +259,7 @@ class Replayer:
         return [
             (telemetry, self._reader.json(value, telemetry))
             for telemetry, value in self._columns.values(row.cells)
-            if not is_missing(value, self._missing)
+            if not is_missing(value, self._missing, self._mark)
         ]
 
     def _series(self, row: Row) -> tuple[str | None, str | None]:

@@ -9,14 +9,15 @@ row is of, and the rows are refused; so are those of the hour that a zone leaves
 """
 
 import re
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from device_sim.cells import NumberText
+from device_sim.cells import NumberText, number_text
 from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
 from wire.times import moment_of_rfc3339
 
@@ -26,6 +27,17 @@ UNITS = {"s": Decimal(1_000_000), "ms": Decimal(1_000), "us": Decimal(1), "ns": 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_NUMBER = re.compile(r"[0-9]{9,20}")
 _FOLDS = (0, 1)
+# ISO 8601 in both of its forms; Python's own reader takes anything between date and time, so numbers, too
+_ISO_8601 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{4}-W[0-9]{2}(?:-[1-7])?|[0-9]{4}W[0-9]{2}[1-7]?)"
+    r"(?:[Tt ]([0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?)"
+    r" ?([Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?)?"
+)
+_NAMES_OF_UTC = ("utc", "gmt")
+# microseconds of so many digits are in no calendar
+_MAX_DIGITS = 20
+# nearer to the ends of the calendar the offset of a zone may lead out of it
+_FIRST_LOCAL, _LAST_LOCAL = datetime.min + timedelta(days=1), datetime.max - timedelta(days=1)
 
 
 class UnclearTimeError(ValueError):
@@ -33,18 +45,22 @@ class UnclearTimeError(ValueError):
 
 
 class TimeReader:
-    """Reads the time of a cell; `unit` is one of UNITS for numbers since 1970, `format` is one of strptime."""
+    """Reads the time of a cell; `unit` is one of UNITS for numbers since 1970, `format` is one of strptime.
 
-    def __init__(self, unit: str | None = None, format_: str | None = None) -> None:
+    `decimal_mark` is that of numbers which are text.
+    """
+
+    def __init__(self, unit: str | None = None, format_: str | None = None, decimal_mark: str = ".") -> None:
         self._unit = None if unit is None else UNITS[unit]
         self._format = format_
         self.is_of_numbers = unit is not None
+        self._mark = decimal_mark
 
     def read(self, value: Any) -> datetime | None:
         """The moment in UTC, or without a zone where the cell names none; None where it is no time."""
         try:
             return _in_utc(self._read(value))
-        except (ValueError, OverflowError, InvalidOperation):
+        except (ValueError, ArithmeticError):
             return None
 
     def _read(self, value: Any) -> datetime | None:
@@ -53,21 +69,46 @@ class TimeReader:
         if isinstance(value, date):
             return datetime(value.year, value.month, value.day)
         if self._unit is not None:
-            if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-                return None
-            micros = Decimal(str(value).strip()) * self._unit
-            return _EPOCH + timedelta(microseconds=int(micros.to_integral_value("ROUND_FLOOR")))
+            return self._of_number(value, self._unit)
         if not isinstance(value, str) or isinstance(value, NumberText):
             return None
         text = value.strip()
-        if self._format is not None:
-            return datetime.strptime(text, self._format)
-        return moment_of_rfc3339(text) or datetime.fromisoformat(text)
+        return _of_iso_8601(text) if self._format is None else _of_format(text, self._format)
+
+    def _of_number(self, value: Any, micros_of_unit: Decimal) -> datetime | None:
+        if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+            return None
+        is_text = isinstance(value, str) and not isinstance(value, NumberText)
+        number = number_text(value.strip(), self._mark) if is_text else str(value)
+        if number is None:
+            return None
+        micros = Decimal(number) * micros_of_unit
+        if micros.adjusted() >= _MAX_DIGITS:
+            return None
+        return _EPOCH + timedelta(microseconds=int(micros.to_integral_value("ROUND_FLOOR")))
+
+
+def _of_iso_8601(text: str) -> datetime | None:
+    moment = moment_of_rfc3339(text)
+    match = None if moment is not None else _ISO_8601.fullmatch(text)
+    if match is None:
+        return moment
+    day, clock, zone = match.groups()
+    return datetime.fromisoformat(day if clock is None else f"{day}T{clock}{(zone or '').upper()}")
+
+
+def _of_format(text: str, format_: str) -> datetime | None:
+    moment = datetime.strptime(text, format_)
+    # %Z takes names of zones, of which it says nothing in what it returns
+    zone = time.strptime(text, format_).tm_zone if moment.tzinfo is None and "%Z" in format_ else None
+    if not zone:
+        return moment
+    return moment.replace(tzinfo=UTC) if zone.lower() in _NAMES_OF_UTC else None
 
 
 def unit_hint(value: Any) -> str:
     """What to say of a cell that looks like a number since 1970; '' for others."""
-    text = str(value).strip().split(".")[0]
+    text = re.split(r"[.,]", str(value).strip())[0]
     if not _WHOLE_NUMBER.fullmatch(text):
         return ""
     unit = next((name for name, digits in (("s", 11), ("ms", 14), ("us", 17)) if len(text) <= digits), "ns")
@@ -80,7 +121,9 @@ def is_plausible(moment: datetime) -> bool:
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo is None else moment.astimezone(UTC)
+    if moment is None or moment.tzinfo is not None:
+        return moment and moment.astimezone(UTC)
+    return moment if _FIRST_LOCAL <= moment <= _LAST_LOCAL else None
 
 
 @dataclass

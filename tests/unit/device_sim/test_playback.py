@@ -116,6 +116,27 @@ def test_times_without_zone_are_of_the_given_one(value: object, expected: dateti
     assert moment == expected
 
 
+@pytest.mark.parametrize(
+    ("missing", "cells"),
+    [
+        ("-999", ["-999", "-999,0", "-999,00", "-9,99e2", "-0999"]),
+        ("-999,9", ["-999,9", "-999,90"]),
+        ("-999.9", ["-999,9", "-999.9"]),
+        ("n/a", ["n/a"]),
+    ],
+)
+def test_a_missing_number_stands_for_its_spellings_with_a_comma(tmp_path: Path, missing: str, cells: list[str]) -> None:
+    """The decimal mark of the file holds for --missing as it does for values, in a wide file and in a long one."""
+    rows = "".join(f"2026-11-20T00:0{minute};{cell};1\n" for minute, cell in enumerate(cells))
+    path = _write(tmp_path, "a.csv", f"time;temperature;humidity\n{rows}")
+    sent = {message.value for message in _messages(path, missing=(missing,), decimal_mark=",")}
+    assert sent == {b'{"humidity":1}'}
+    rows = "".join(f"2026-11-20T00:0{minute};temperature;{cell}\n" for minute, cell in enumerate(cells))
+    path = _write(tmp_path, "b.csv", f"time;name;value\n{rows}")
+    long = _messages(path, missing=(missing,), decimal_mark=",", pivot=("name", "value"))
+    assert {message.value for message in long} == {b"{}"}
+
+
 def test_a_bad_time_is_sent_as_it_stands(tmp_path: Path) -> None:
     """Silver is to see what the file says; the device is in service since its first plausible time."""
     path = _write(

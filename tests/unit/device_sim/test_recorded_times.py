@@ -1,5 +1,6 @@
 """Times of recorded files: epochs, formats, RFC 3339, and local times where the clocks change."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_sim.recorded_times import LocalTimes
+from device_sim.recorded_times import LocalTimes, TimeReader
 from runtime.errors import InputError
 from tests.support.recordings import messages_of, replayer_of, times_of, written
 
@@ -144,6 +145,8 @@ def test_no_row_is_ever_put_into_the_wrong_hour(minutes: list[int], is_reversed:
         ("a.csv", "ts,temperature\n2025-01-15t01:00:00+01:00,20.5\n", {}),
         ("a.csv", "ts,temperature\n2025-01-15t00:00:00z,20.5\n", {}),
         ("a.csv", "ts;temperature\n2025-01-15;20,5\n", {"decimal_mark": ","}),
+        ("a.csv", "ts;temperature\n1736899200,25;20,5\n", {"decimal_mark": ",", "time_unit": "s"}),
+        ("a.csv", "ts;temperature\n1,7368992e9;20,5\n", {"decimal_mark": ",", "time_unit": "s"}),
     ],
 )
 def test_times_are_read_as_told(tmp_path: Path, name: str, text: str, options: dict[str, Any]) -> None:
@@ -151,6 +154,72 @@ def test_times_are_read_as_told(tmp_path: Path, name: str, text: str, options: d
     (message,) = messages_of(written(tmp_path, name, text), **options)
     assert times_of([message]) == ["2025-01-15T00:00"]
     assert message.value == b'{"temperature":20.5}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # numbers, of which Python's reader takes every two-hundredth as a time of the years 1577 to 1798
+        "1712010112345", "1701122512000", "20250301120000000", "20250301-1200",
+        # what RFC 3339 and ISO 8601 do not write between date, time and offset
+        "2025-03-01T00:18:00+01:60", "2025-03-01T00:18:00+24:00", "2025-03-01T00:17:00.Z", "2025-03-01x00:18:00",
+        "2025-03-01_00:16:00", "2025-03-01T00:10:00+01:00:60", "2025-03-01T24:00:00Z", "\uff12025-03-01T00:18:00Z",
+        "2025-03-01T", "2025-03-01Z", "2025-03-01T00:12:00Zx",
+    ],
+)  # fmt: skip
+def test_what_is_no_time_is_read_as_none(text: str) -> None:
+    """A text that only resembles a time has no moment, so that nothing is sent with one that nobody wrote."""
+    assert TimeReader().read(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-03-01T12:30:00Z", "2025-03-01t12:30:00z", "2025-03-01 13:30:00+01:00", "2025-03-01T12:30:00,0Z",
+        "2025-03-01T12:30Z", "20250301T123000Z", "20250301 1330+0100", "2025-03-01T13:30:00+01", "2025-W09-6T12:30Z",
+        "2025W096T123000.000000000Z", "2025-03-01 13:30:00 +0100", " 2025-03-01T12:30z ",
+    ],
+)  # fmt: skip
+def test_iso_8601_is_read_in_both_forms(text: str) -> None:
+    """Extended and basic, by the day of the month or of the week, and with a space before an offset."""
+    assert TimeReader().read(text) == datetime(2025, 3, 1, 12, 30, tzinfo=UTC)
+
+
+@given(st.integers(1577836800000, 1798761600000))
+def test_no_epoch_is_read_as_a_date(millis: int) -> None:
+    """Whatever the digits of a number since 1970, without a unit it is no time, in any unit that has so many."""
+    for text in (str(millis), str(millis // 1000), f"{millis}123", f"{millis}123456", f"{millis / 1000}"):
+        assert TimeReader().read(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["1_736_899_200", "1.736.899.200", "1736899200.5", "\u0663", "nan", "1e300", "1e999999"]
+)
+def test_what_is_no_number_in_the_files_spelling_is_no_epoch(text: str) -> None:
+    """A decimal mark is the file's, and digits are those of JSON; numbers beyond any calendar are no times."""
+    assert TimeReader("s", None, ",").read(text) is None
+
+
+def test_a_named_zone_is_utc_or_none() -> None:
+    """`%Z` says UTC whatever --time-zone says, and no other name: which offset CST has, nobody knows."""
+    reader = TimeReader(None, "%Y-%m-%d %H:%M %Z")
+    for zone in ("UTC", "GMT", "utc"):
+        assert reader.read(f"2025-03-01 00:10 {zone}") == datetime(2025, 3, 1, 0, 10, tzinfo=UTC)
+    for zone in (*time.tzname, "CET", "CST"):
+        if zone not in ("UTC", "GMT"):
+            assert reader.read(f"2025-03-01 00:10 {zone}") is None
+    assert TimeReader(None, "%Y %%Z").read("2025 %Z") == datetime(2025, 1, 1)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Europe/Berlin", "Pacific/Kiritimati"])
+def test_times_at_the_ends_of_the_calendar_are_sent_as_they_stand(tmp_path: Path, zone: str) -> None:
+    """What stands for "no date" is no time in any zone; the rows beside it are sent."""
+    texts = ["9999-12-31 23:59:59", "0001-01-01 00:00:00", "2025-03-01 12:00:00"]
+    path = written(tmp_path, "a.csv", "time,temperature\n" + "".join(f"{text},1\n" for text in texts))
+    messages = messages_of(path, time_zone=zone)
+    assert times_of(messages)[:2] == [text[:16] for text in texts[:2]]
+    assert replayer_of(path, time_zone=zone).check.untimed == 2
+    assert len(messages) == 3
 
 
 def test_epochs_of_parquet_are_read_too(tmp_path: Path) -> None:
