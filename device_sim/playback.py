@@ -20,7 +20,7 @@ from device_sim.payloads import payload_of
 from device_sim.producer import MessageProducer
 from device_sim.recorded import open_recording, rows_of
 from device_sim.recorded_rows import Row
-from device_sim.recorded_times import LocalTimes, TimeReader, UnclearTimeError, unit_hint
+from device_sim.recorded_times import LocalTimes, TimeReader, UnclearTimeError
 from device_sim.replay_check import Check
 from device_sim.replay_columns import LongColumns, WideColumns, find_time_column, require_column
 from device_sim.replay_options import ReplayOptions
@@ -214,13 +214,7 @@ class Replayer:
             raise UsageError(f"No row of {name} names a telemetry: give --map NAME=TELEMETRY. Names: {names}.")
         if check.rows == 0:
             raise UsageError(f"{self._options.path} has no rows.")
-        if check.untimed == check.rows:
-            shown = "nothing" if check.first_untimed is None else repr(str(check.first_untimed))
-            raise InputError(
-                f"No row of {name} has a time that can be read: {place} {check.first_untimed_line} says {shown} in "
-                f"{self._time_column!r}.{unit_hint(check.first_untimed)} Give ISO 8601 times, --time-unit s, ms, us or "
-                "ns for numbers since 1970, or --time-format. Nothing was sent."
-            )
+        check.require_time(self.recording, self._time_column)
 
     def _read(self, row: Row, is_counted: bool) -> "tuple[_Placed, list[tuple[Telemetry, str]]] | str | None":
         """What of a row is sent; why it is not, in words, or None where it says nothing."""

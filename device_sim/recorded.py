@@ -36,7 +36,7 @@ def rows_of(recording: Recording) -> Iterator[Row]:
     """All rows. Raises InputError where the file cannot be read on."""
     try:
         yield from recording.read()
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, OverflowError, pa.ArrowException) as error:
         raise InputError(_unreadable(recording.path, error)) from error
 
 

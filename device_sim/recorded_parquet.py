@@ -1,11 +1,12 @@
 """Parquet as rows, with values as they are to be written.
 
 Belongs here: Arrow types to Python values, at any depth: single floats and decimals show no digits that nobody wrote,
-and NaN is no value.
+NaN is no value, and times are those of the file also where Python's end.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ _BYTES = (
     pa.types.is_binary_view,
 )
 _Convert = Callable[[Any], Any]
+_FIRST_DAY, _EPOCH = date(1970, 1, 1), datetime(1970, 1, 1)
+_MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_DAY_MS = 86_400_000
 
 
 def parquet_recording(path: Path) -> Recording:
@@ -93,13 +97,37 @@ def _field_twice(kind: Any) -> str | None:
 
 
 def _values(column: Any) -> list[Any]:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     kind = column.type
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        # Python's times end at the microsecond
-        column = column.cast(pa.timestamp("us", tz=kind.tz), safe=False)
+    stored = _stored_type(kind)
+    if stored != kind:
+        column = column.cast(stored)
     values: list[Any] = column.to_pylist()
     convert = _conversion(kind)
     return values if convert is None else [None if value is None else convert(value) for value in values]
+
+
+def _stored_type(kind: Any) -> Any:
+    """A type with the whole numbers that its times are stored as, at any depth.
+
+    Python's times do not reach as far as Arrow's, end at the microsecond, and do not know every zone that is written.
+    """
+    if pa.types.is_timestamp(kind) or pa.types.is_date64(kind):
+        return pa.int64()
+    if pa.types.is_date32(kind):
+        return pa.int32()
+    if pa.types.is_struct(kind):
+        fields = [kind.field(i) for i in range(kind.num_fields)]
+        return pa.struct([each.with_type(_stored_type(each.type)) for each in fields])
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_field, kind.item_field.with_type(_stored_type(kind.item_type)))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_stored_type(kind.value_type)), kind.list_size)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        element = kind.value_field.with_type(_stored_type(kind.value_type))
+        return pa.list_(element) if pa.types.is_list(kind) else pa.large_list(element)
+    return kind
 
 
 def _conversion(kind: Any) -> _Convert | None:
@@ -110,11 +138,17 @@ def _conversion(kind: Any) -> _Convert | None:
         return lambda value: _float(str(shortest(value)))
     if pa.types.is_float64(kind):
         return lambda value: None if math.isnan(value) else value
+    if pa.types.is_timestamp(kind):
+        return _of_timestamp(kind)
+    if pa.types.is_date32(kind):
+        return _day
+    if pa.types.is_date64(kind):
+        return lambda millis: _day(millis // _DAY_MS)
     if pa.types.is_decimal(kind):
         return lambda value: NumberText(f"{value:f}")
     if any(is_bytes(kind) for is_bytes in _BYTES):
         return lambda value: value.decode("utf-8", "backslashreplace")
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) and not pa.types.is_temporal(kind.value_type):
         return _conversion(kind.value_type)
     if pa.types.is_struct(kind):
         return _of_struct(kind)
@@ -125,6 +159,26 @@ def _conversion(kind: Any) -> _Convert | None:
         element = _conversion(kind.value_type)
         return element and (lambda items: [None if each is None else element(each) for each in items])
     return None
+
+
+def _of_timestamp(kind: Any) -> _Convert:
+    epoch = _EPOCH if kind.tz is None else _EPOCH.replace(tzinfo=UTC)
+
+    def moment(count: int) -> datetime | str:
+        micros = count // 1_000 if kind.unit == "ns" else count * _MICROS[kind.unit]
+        try:
+            return epoch + timedelta(microseconds=micros)
+        except OverflowError:
+            return f"{count} {kind.unit} since 1970"
+
+    return moment
+
+
+def _day(count: int) -> date | str:
+    try:
+        return _FIRST_DAY + timedelta(days=count)
+    except OverflowError:
+        return f"{count} days since 1970"
 
 
 def _of_struct(kind: Any) -> _Convert:

@@ -8,8 +8,11 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from device_sim.recorded_times import is_plausible
+from device_sim.recorded_rows import Recording
+from device_sim.recorded_times import is_plausible, unit_hint
 from lake.models.catalog import Telemetry
+from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
+from runtime.errors import InputError
 from wire.envelope import ID, Message, header
 
 _REFUSED_SHOWN = 20
@@ -54,7 +57,8 @@ class DeviceTimes:
 class Check:
     """All that was found: rows that can be sent, those refused with their place, and what the file holds.
 
-    `untimed` rows have a time that cannot be read, `first_untimed` is the first of these times. `again` rows say the
+    `untimed` rows have a time that cannot be read, `first_untimed` is the first of these times; `implausible` ones have
+    one that no clock could show, of the first the line, the time and its moment are kept. `again` rows say the
     same as the row before them of the same device, `contradicting` ones have its time and other values.
     """
 
@@ -64,6 +68,8 @@ class Check:
     untimed: int = 0
     first_untimed: object = None
     first_untimed_line: int = 0
+    implausible: int = 0
+    first_implausible: tuple[int, object, datetime] | None = None
     unnamed: int = 0
     again: int = 0
     contradicting: int = 0
@@ -88,6 +94,10 @@ class Check:
             if self.untimed == 0:
                 self.first_untimed, self.first_untimed_line = value, line
             self.untimed += 1
+        elif not is_plausible(moment):
+            if self.first_implausible is None:
+                self.first_implausible = (line, value, moment)
+            self.implausible += 1
 
     def add_values(self, values: Iterable[tuple[Telemetry, str]]) -> None:
         """The values of a row that is sent."""
@@ -108,3 +118,22 @@ class Check:
             else:
                 self.contradicting += 1
         self._last[series] = payloads
+
+    def require_time(self, recording: Recording, column: str) -> None:
+        """Raise InputError where no row has a time that can be read, and that a clock could show."""
+        name, place = recording.path.name, recording.place
+        if self.untimed == self.rows:
+            shown = "nothing" if self.first_untimed is None else repr(str(self.first_untimed))
+            raise InputError(
+                f"No row of {name} has a time that can be read: {place} {self.first_untimed_line} says {shown} in "
+                f"{column!r}.{unit_hint(self.first_untimed)} Give ISO 8601 times, --time-unit s, ms, us or ns for "
+                "numbers since 1970, or --time-format. Nothing was sent."
+            )
+        if self.untimed + self.implausible == self.rows and self.first_implausible is not None:
+            line, value, moment = self.first_implausible
+            raise InputError(
+                f"No row of {name} has a time of the years {FIRST_PLAUSIBLE_YEAR} to {FIRST_IMPLAUSIBLE_YEAR - 1}: "
+                f"{place} {line} says {str(value)!r} in {column!r}, which is read as {moment:%Y-%m-%d %H:%M}."
+                f"{unit_hint(value)} Give the --time-unit of its numbers, or a --time-format with year and day. "
+                "Nothing was sent."
+            )

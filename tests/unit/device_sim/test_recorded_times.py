@@ -1,5 +1,6 @@
 """Times of recorded files: epochs, formats, RFC 3339, and local times where the clocks change."""
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -238,3 +239,62 @@ def test_a_file_without_a_readable_time_is_refused(tmp_path: Path, value: str, u
         with pytest.raises(InputError, match=f"give --time-unit {unit}.*Nothing was sent") as found:
             replayer_of(written(tmp_path, name, text))
         assert found.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "said"),
+    [
+        ("1736899200", {"time_unit": "ms"}, "read as 1970-01-21 02:28. It looks like a number .* give --time-unit s"),
+        ("1736899200,5", {"time_unit": "ms", "decimal_mark": ","}, "read as 1970-01-21 .* give --time-unit s"),
+        ("00:10", {"time_format": "%H:%M"}, "read as 1900-01-01 00:10. .* --time-format with year and day"),
+        ("03-01 00:10", {"time_format": "%m-%d %H:%M"}, "read as 1900-03-01 00:10"),
+        ("1970-01-01T00:00:05Z", {}, "read as 1970-01-01 00:00"),
+    ],
+)
+def test_a_file_without_a_plausible_time_is_refused(
+    tmp_path: Path, cell: str, options: dict[str, Any], said: str
+) -> None:
+    """Times that are read wrongly are said before messages that are all refused are sent; one right one is enough."""
+    text = f"ts;temperature\n{cell};1\nnever;2\n"
+    with pytest.raises(
+        InputError, match=f"2000 to 2099: line 2 says '{cell}' in 'ts', which is {said}.*Nothing was sent"
+    ):
+        replayer_of(written(tmp_path, "a.csv", text), **options)
+    if not options:
+        check = replayer_of(written(tmp_path, "a.csv", f"{text}2025-01-15;3\n")).check
+        assert (check.rows, check.untimed, check.implausible) == (3, 1, 1)
+
+
+def test_times_of_parquet_that_python_has_not_are_sent_as_they_stand(tmp_path: Path) -> None:
+    """A time beyond the year 9999 is none, and costs the file nothing; a zone that nobody knows changes no moment."""
+    micros = [1736899200_000000, 10**18, None]
+    for type_ in (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.timestamp("us", "Mars/Olympus")):
+        moments = pa.array(micros, pa.int64()).cast(type_)
+        pq.write_table(pa.table({"time": moments, "temperature": [1.0, 2.0, 3.0]}), tmp_path / "a.parquet")
+        for zone in ("UTC", "Pacific/Kiritimati") if type_.tz else ("UTC",):
+            messages = messages_of(tmp_path / "a.parquet", time_zone=zone)
+            assert times_of(messages) == ["2025-01-15T00:00", str(10**18)[:16], ""]
+    days = pa.array([20103, 5_000_000], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"time": days, "temperature": [1.0, 2.0]}), tmp_path / "a.parquet")
+    assert times_of(messages_of(tmp_path / "a.parquet")) == ["2025-01-15T00:00", "5000000 days since"[:16]]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_within_parquet_objects_are_as_outside(tmp_path: Path, unit: str) -> None:
+    """In a struct, a list, a map and a dictionary, of any unit and zone."""
+    count = 1736899200 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    counts = pa.array([count], pa.int64())
+    for zone in (None, "+05:30"):
+        moments = counts.cast(pa.timestamp(unit, zone))
+        nested = pa.struct(
+            [("at", moments.type), ("all", pa.list_(moments.type)), ("by", pa.map_("string", moments.type))]
+        )
+        value = {"at": count, "all": [count, None], "by": [("a", count)]}
+        plain = pa.struct([("at", pa.int64()), ("all", pa.list_(pa.int64())), ("by", pa.map_("string", pa.int64()))])
+        table = {"time": moments.dictionary_encode(), "temperature": pa.array([value], plain).cast(nested)}
+        pq.write_table(pa.table(table), tmp_path / "a.parquet")
+        (message,) = messages_of(tmp_path / "a.parquet")
+        text = "2025-01-15T00:00:00" + ("+00:00" if zone else "")
+        assert times_of([message]) == ["2025-01-15T00:00"]
+        expected = {"temperature": {"at": text, "all": [text, None], "by": {"a": text}}}
+        assert json.loads(message.value) == expected
