@@ -5,6 +5,7 @@ asked for. How a message reaches a device belongs to its session.
 """
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,9 +93,14 @@ def complete(tx: Tx, device_id: str, lock_token: str) -> None:
     _end(tx, _held(tx, device_id, lock_token), "Success")
 
 
-def release(tx: Tx, device_id: str) -> None:
-    """The connection is gone: what it held unanswered waits again, and counts as no delivery."""
-    _unlock(tx, CLOUD_MESSAGES, (CLOUD_MESSAGES.c.device_id == device_id) & CLOUD_MESSAGES.c.lock_token.is_not(None))
+def release(tx: Tx, device_id: str, tokens: Collection[str] | None = None) -> None:
+    """The connection is gone: what it held unanswered waits again, and counts as no delivery.
+
+    Without `tokens` that is what anybody holds: for a new connection, before which no other has a say any more.
+    """
+    held = CLOUD_MESSAGES.c.lock_token
+    is_its = held.is_not(None) if tokens is None else held.in_(tokens)
+    _unlock(tx, CLOUD_MESSAGES, (CLOUD_MESSAGES.c.device_id == device_id) & is_its)
 
 
 def purge(tx: Tx, device_id: str) -> int:

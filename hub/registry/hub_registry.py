@@ -4,7 +4,7 @@ Belongs here: one object that opens the database, caches what every connection a
 package. Rules belong in the modules that it calls.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
@@ -123,9 +123,9 @@ class Registry:
         """The device has the message."""
         return self.write(lambda tx: cloud_queue.complete(tx, device_id, lock_token))
 
-    def release_cloud_messages(self, device_id: str) -> Future[None]:
-        """The connection is gone: what it held waits again."""
-        return self.write(partial(cloud_queue.release, device_id=device_id))
+    def release_cloud_messages(self, device_id: str, tokens: Collection[str]) -> Future[None]:
+        """The connection is gone: what it held by these locks waits again."""
+        return self.write(partial(cloud_queue.release, device_id=device_id, tokens=tokens))
 
     def take_feedback(self, tenant: str) -> Future[FeedbackBatch | None]:
         """Feedback records that nobody holds, locked."""

@@ -122,6 +122,8 @@ class Downlink:
                 if message is not None and self._is_open:
                     self._is_due = True
                     self._send(message)
+                elif message is not None:
+                    self._registry.release_cloud_messages(self._device_id, [message.lock_token or ""])
         except LakehouseError as error:
             _log.warning("No cloud messages for %s: %s", self._client, error)
         finally:
@@ -153,7 +155,7 @@ class Downlink:
             if not call.done():
                 call.set_exception(HubError(HubCode.DeviceNotOnline, f"{self._client!r} has gone meanwhile."))
         if self._locks:
-            self._registry.release_cloud_messages(self._device_id)
+            self._registry.release_cloud_messages(self._device_id, tuple(self._locks.values()))
         self._locks.clear()
 
 

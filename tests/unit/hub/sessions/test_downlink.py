@@ -27,7 +27,7 @@ def test_what_comes_while_a_look_finds_nothing_is_looked_for_again() -> None:
     queue = Queue()
 
     async def look() -> None:
-        downlink = Downlink(cast(Registry, queue), "d", lambda packet: None)
+        downlink = Downlink(cast(Registry, queue), "d", lambda packet: None, {})
         downlink.subscribe([(f"{hub_topics.inbox_of('d')}#", 1)])
         downlink.deliver()
         await asyncio.sleep(0)

@@ -1,0 +1,87 @@
+"""Cloud messages and the connection that holds them: a new one gets what an older one did not have acknowledged."""
+
+import asyncio
+from pathlib import Path
+
+from hub.registry.cloud_queue import CloudMessage, waiting_count
+from tests.support.small_hub import Client, SmallHub, until
+from wire import mqtt_packets
+
+INBOX = "devices/d/messages/devicebound/#"
+
+
+def message(body: bytes) -> CloudMessage:
+    return CloudMessage(0, "d", body, {}, {}, "none", 0, 0, 0, None)
+
+
+async def subscribed(hub: SmallHub, client: Client) -> None:
+    await client.answered()
+    client.session.data_received(mqtt_packets.subscribe(1, [(INBOX, 1)]))
+
+
+def has(client: Client, body: bytes) -> bool:
+    return any(each[0] >> 4 == 3 and each.endswith(body) for each in client.link.sent)
+
+
+def test_what_a_killed_process_held_comes_at_the_next_connect(tmp_path: Path) -> None:
+    """Its lock does not have to run out."""
+
+    async def scenario() -> None:
+        hub = SmallHub(tmp_path)
+        device = hub.add("d")
+        hub.registry.enqueue_cloud_message(message(b"one")).result()
+        assert hub.registry.take_cloud_message("d").result() is not None
+        client = hub.connect(device)
+        await subscribed(hub, client)
+        await until(lambda: has(client, b"one"))
+        hub.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_older_connections_end_takes_nothing_from_the_newer(tmp_path: Path) -> None:
+    """It ends late: what the newer one was sent is still its own, and its PUBACK completes it."""
+
+    async def scenario() -> None:
+        hub = SmallHub(tmp_path)
+        device = hub.add("d")
+        hub.registry.enqueue_cloud_message(message(b"one")).result()
+        older = hub.connect(device)
+        await subscribed(hub, older)
+        await until(lambda: has(older, b"one"))
+        downlink = older.session.downlink
+        assert downlink is not None
+        locks = dict(downlink._locks)
+        newer = hub.connect(device)
+        await subscribed(hub, newer)
+        await until(lambda: has(newer, b"one"))
+        # as an older process does that hears of the takeover now
+        downlink._locks = locks
+        downlink.end()
+        newer.session.data_received(mqtt_packets.puback(1))
+        await until(lambda: hub.registry.read(lambda tx: waiting_count(tx, "d")) == 0)
+        hub.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_that_was_taken_for_a_connection_that_is_gone_waits_again(tmp_path: Path) -> None:
+    """Another may take it at once."""
+
+    async def scenario() -> None:
+        hub = SmallHub(tmp_path)
+        client = hub.connect(hub.add("d"))
+        await subscribed(hub, client)
+        downlink = client.session.downlink
+        assert downlink is not None
+        await until(lambda: downlink._pump is None)
+        hub.registry.enqueue_cloud_message(message(b"one")).result()
+        downlink.deliver()
+        await asyncio.sleep(0)
+        client.session.connection_lost()
+        await until(lambda: downlink._pump is None)
+        taken = await asyncio.wrap_future(hub.registry.take_cloud_message("d"))
+        assert taken is not None
+        hub.close()
+
+    asyncio.run(scenario())
