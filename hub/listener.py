@@ -154,8 +154,7 @@ class Listener:
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "websocket" and scope["path"] in PATHS:
-            chain = scope["state"]["connection"].peer_chain()
-            await serve_websocket(scope, receive, send, self._websocket_session, chain)
+            await serve_websocket(scope, receive, send, self._websocket_session, scope["state"]["connection"])
         else:
             await self._app(scope, receive, send)
 

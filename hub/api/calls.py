@@ -108,7 +108,8 @@ class Endpoints:
 def service_tenant(registry: Registry, request: Request, right: str) -> str:
     """The tenant whose policy signed the request's token. Raises HubError when none did, or it lacks the right."""
     token = read_token(registry, request)
-    asked, allowed = request.url.path.lower().strip("/"), token.path
+    # not of the address, in which the ? of a device's id ends the path
+    asked, allowed = str(request.scope["path"]).lower().strip("/"), token.path
     if allowed and asked != allowed and not asked.startswith(f"{allowed}/"):
         raise HubError(HubCode.IotHubUnauthorized, f"The token is for {token.target!r}, not for {request.url.path!r}.")
     for policy in registry.policy_keys(token.policy or ""):

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from cryptography import x509
 
+MOST_UNREAD = 4 * 1024 * 1024
+"""Bytes that are kept for a peer that does not read what it asked for; beyond them it is cut off."""
+
 
 class Link(Protocol):
     """Bytes out, flow control, and who is at the other end."""

@@ -15,9 +15,9 @@ from typing import Any, cast
 from cryptography import x509
 from OpenSSL import SSL
 
+from hub.links.link import MOST_UNREAD
+
 _CHUNK = 65_536
-# a peer that does not read what it asked for: so much is kept for it
-_MOST_UNREAD = 4 * 1024 * 1024
 
 
 def make_context(certificate: Path, key: Path) -> SSL.Context:
@@ -145,7 +145,7 @@ class TlsConnection(asyncio.Protocol):
             self.abort()
             return
         self._flush()
-        if self._raw.get_write_buffer_size() > _MOST_UNREAD:
+        if self._raw.get_write_buffer_size() > MOST_UNREAD:
             self.abort()
 
     def writelines(self, parts: list[bytes]) -> None:
