@@ -4,7 +4,6 @@ import asyncio
 import time
 from base64 import b64encode
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -127,7 +126,7 @@ def test_a_link_ends_with_its_token(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(time, "monotonic", lambda: moment_s)
         session.tick()
         await asyncio.sleep(0)
-        assert cast(Transport, transport).is_closed
+        assert transport.is_closed
         store.close()
 
     asyncio.run(run())
