@@ -63,7 +63,16 @@ def _json_lines(path: Path) -> Recording:
                     yield _row_of_line(line, number)
 
     # only all of the lines together show the names in them
-    columns = dict.fromkeys(name for row in read() for name in row.cells)
+    columns: dict[str, None] = {}
+    refused: Row | None = None
+    for row in read():
+        columns.update(dict.fromkeys(row.cells))
+        refused = refused or (row if row.problem else None)
+    if not columns and refused is not None:
+        raise InputError(
+            f"No row of {path.name} can be sent: line {refused.line}: {refused.problem}. Give JSON lines, one object a "
+            "line. Nothing was sent."
+        )
     return Recording(path, True, tuple(columns), "line", read)
 
 

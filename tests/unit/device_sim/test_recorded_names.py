@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runtime.errors import UsageError
+from runtime.errors import InputError, UsageError
 from tests.support.recordings import messages_of, replayer_of, written
 
 GOOD = '{"time":"2025-01-01","temperature":1}\n'
@@ -29,6 +29,13 @@ def test_json_that_is_nested_too_deeply_refuses_its_line(tmp_path: Path, value: 
     path = written(tmp_path, "a.jsonl", f'{{"time":"2025-01-01","temperature":{value}}}\n{GOOD}')
     assert len(messages_of(path)) == 1 + is_sent
     assert replayer_of(path).check.refusals == ([] if is_sent else [(1, "JSON that is nested too deeply")])
+
+
+def test_a_file_of_which_no_line_is_an_object_is_refused(tmp_path: Path) -> None:
+    """It has no names, so that nothing else could be said of it: its first line is named."""
+    path = written(tmp_path, "a.json", '{\n  "time": "2025-01-01",\n  "temperature": 1\n}\n')
+    with pytest.raises(InputError, match=r"line 1: no JSON\. Give JSON lines, one object a line\. Nothing was sent"):
+        replayer_of(path)
 
 
 def test_a_name_with_a_point_beside_the_object_that_it_means_refuses_its_line(tmp_path: Path) -> None:
