@@ -7,6 +7,7 @@ A client sends again, by the same packet id and bytes, what was not acknowledged
 records since then can be meant: the tail is read from that time on, once for all clients of a partition.
 """
 
+import re
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ Window = frozenset[tuple[int, bytes]]
 
 _TIMEOUT_S = 30.0
 # what nobody asked for since then is read again by the next who does
+_MARK = re.compile(rb"([0-9]{1,18})-([0-9]{1,5})-([0-9a-f]+)")
 _KEPT_S = 60.0
 
 
@@ -129,8 +131,10 @@ def _note(tail: _Tail, message: Any) -> None:
     tail.next_offset = message.offset() + 1
     mark, key = dict(headers_of(message) or ()).get(DELIVERY), message.key()
     if mark is not None and key is not None:
-        epoch, packet_id, digested = mark.split(b"-")
-        tail.found.setdefault((key, int(epoch)), set()).add((int(packet_id), digested))
+        # the topic is open to others: what no hub wrote marks nothing
+        written = _MARK.fullmatch(mark)
+        if written is not None:
+            tail.found.setdefault((key, int(written[1])), set()).add((int(written[2]), written[3]))
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -60,7 +60,8 @@ class MqttSession(PacketFlow):
             if self.downlink is not None:
                 rest.callback(self.downlink.end)
             rest.callback(self._parts.sessions.ended, self, int((time.time() - silent_s) * 1000))
-            if self._will is not None:
+            has_said_so = any(first >> 4 == mqtt.DISCONNECT for first, _ in self._held)
+            if self._will is not None and not has_said_so:
                 self._publish_will(*self._will)
 
     def tick(self, now_s: float, wall_s: float) -> None:

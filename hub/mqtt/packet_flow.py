@@ -73,12 +73,12 @@ class PacketFlow:
         if not self._is_open:
             return
         self._is_open = False
-        self._held.clear()
         if self._waiting is not None:
             self._waiting.cancel()
         # whoever cut it, the tick for one, has other connections to look after
         with Contained(_log, f"The end of the connection of {self.client or 'a client'}"):
             self.ended()
+        self._held.clear()
 
     def cut(self, reason: str) -> None:
         """Close the connection, whatever it is doing."""

@@ -42,8 +42,8 @@ async def is_served(client: Client) -> None:
     assert await client.answered() == bytes([0xD0, 0])
 
 
-async def is_released(hub: SmallHub, client: Client, device_id: str) -> None:
-    await until(lambda: client.link.is_closed)
+async def is_released(hub: SmallHub, client: Client, device_id: str, *, is_closed_here: bool = True) -> None:
+    await until(lambda: client.link.is_closed or not is_closed_here)
     assert client.session not in hub.table._all
     assert not hub.table.is_connected(device_id)
     await until(lambda: not hub.registry.read(lambda tx: connection_of(tx, device_id)).is_connected)
@@ -71,6 +71,20 @@ def test_a_will_to_another_topic_of_the_client_is_no_message(tmp_path: Path) -> 
         client = await opened(hub, device, Will("devices/d/messages/events/", b"x", 1, False))
         client.session.connection_lost()
         assert [each[-1] for each in hub.landing.given] == [b"x"]
+
+    run(tmp_path, scenario)
+
+
+def test_a_disconnect_that_waits_its_turn_takes_the_will_back(tmp_path: Path) -> None:
+    """The socket goes before the packet was looked at: it came all the same [MQTT-3.14.4-3]."""
+
+    async def scenario(hub: SmallHub) -> None:
+        client = await opened(hub, hub.add("d"), Will("devices/d/messages/events/", b"x", 1, False))
+        client.session.wait_for(asyncio.sleep(60))
+        client.session.data_received(bytes([0xE0, 0]))
+        client.session.connection_lost()
+        assert not hub.landing.given
+        await is_released(hub, client, "d", is_closed_here=False)
 
     run(tmp_path, scenario)
 
