@@ -59,7 +59,7 @@ class FirstBytes(asyncio.Protocol):
 
     __slots__ = ("_connection", "_listener", "_seen")
 
-    def __init__(self, listener: "Listener", connection: TlsConnection) -> None:
+    def __init__(self, listener: "Listener", connection: "AcceptedConnection") -> None:
         self._listener, self._connection, self._seen = listener, connection, b""
 
     def data_received(self, data: bytes) -> None:
@@ -138,14 +138,16 @@ class Listener:
 
     @property
     def handshake_s(self) -> float:
-        """Within which TLS has to be done and the first bytes to have come."""
+        """Within which TLS has to be done and the first bytes to have come, of HTTP a whole request's head."""
         return self._limits.handshake_s
 
-    def protocol_for(self, connection: TlsConnection, first: bytes) -> asyncio.Protocol:
-        """Who speaks what begins with these bytes."""
+    def protocol_for(self, connection: "AcceptedConnection", first: bytes) -> asyncio.Protocol:
+        """Who speaks what begins with these bytes; sessions see to their own time."""
         if first[0] == 0x10:
+            connection.is_somebody()
             return SessionProtocol(MqttSession(self._parts, connection))
         if first.startswith(b"AMQP"):
+            connection.is_somebody()
             return SessionProtocol(AmqpSession(self._parts, connection))
         return self._http(connection)
 
@@ -153,6 +155,7 @@ class Listener:
         return HttpToolsProtocol(self._config, self._state, {"connection": connection})
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        scope["state"]["connection"].is_somebody()
         if scope["type"] == "websocket" and scope["path"] in PATHS:
             await serve_websocket(scope, receive, send, self._websocket_session, scope["state"]["connection"])
         else:
@@ -173,11 +176,14 @@ class AcceptedConnection(TlsConnection):
         self._address: str | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def _chosen(self, connection: TlsConnection) -> asyncio.Protocol:
+    def _chosen(self, _: TlsConnection) -> asyncio.Protocol:
+        return FirstBytes(self._listener, self)
+
+    def is_somebody(self) -> None:
+        """It speaks a protocol: the time for that is over no more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return FirstBytes(self._listener, connection)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody connected."""
