@@ -5,7 +5,7 @@ Belongs here: the rules of docs/guide/kinds.md, written again and in another way
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
 from statistics import pstdev
 from typing import Any
@@ -57,17 +57,32 @@ def counter_hours(
             carried = None
         series = group if carried is None else [carried, *group]
         steps = [step_of(old.value, new.value, maximum) for old, new in pairwise(series)]
-        rows[device, hour] = {
-            "reading_count": len(group), "value_first": group[0].value, "value_last": group[-1].value,
-            "carried_value": None if carried is None else carried.value,
-            "carried_at": None if carried is None else carried.at,
-            "increase": sum(increase for increase, _, _ in steps),
-            "covered_s": (group[-1].at - series[0].at).total_seconds(),
+        increase, covered_s = sum(each for each, _, _ in steps), (group[-1].at - series[0].at).total_seconds()
+        rows[device, hour] = _begun(group, carried) | {
+            "increase": increase, "covered_s": covered_s, "increase_per_h": _by_unit(increase, covered_s),
             "reset_count": sum(reset for _, reset, _ in steps),
             "rollover_count": sum(rollover for _, _, rollover in steps),
         }  # fmt: skip
         newest[device] = group[-1]
     return rows
+
+
+def _begun(group: list[Reading], carried: Reading | None) -> dict[str, Any]:
+    """What hours of counters and gauges have in common; `group` are the readings of one."""
+    return _extremes(group) | {
+        "value_first": group[0].value, "first_event_at": group[0].at, "last_event_at": group[-1].at,
+        "carried_value": None if carried is None else carried.value,
+        "carried_at": None if carried is None else carried.at,
+    }  # fmt: skip
+
+
+def _extremes(group: list[Reading]) -> dict[str, Any]:
+    values = [each.value for each in group]
+    return {"reading_count": len(values), "value_min": min(values), "value_max": max(values), "value_last": values[-1]}
+
+
+def _by_unit(figure: float, covered_s: float, unit_s: int = 3600) -> float | None:
+    return figure * unit_s / covered_s if covered_s else None
 
 
 @dataclass(frozen=True)
@@ -100,44 +115,61 @@ def counter_steps(
 
 def counter_minutes(steps: Iterable[Step]) -> dict[tuple[str, datetime], dict[str, Any]]:
     """The rows of `gold.counter_minutes` by device and minute."""
-    rows: dict[tuple[str, datetime], dict[str, Any]] = {}
-    for step in steps:
-        row = rows.setdefault((step.reading.device, step.reading.at.replace(second=0, microsecond=0)), {
-            "reading_count": 0, "increase": 0.0, "covered_s": 0.0, "reset_count": 0, "rollover_count": 0,
-            "carried_value": step.before, "carried_at": None if step.before is None else step.since,
-        })  # fmt: skip
-        _add_step(row, step)
-        row["covered_s"] += (step.reading.at - step.since).total_seconds()
-        row["value_last"] = step.reading.value
-    return rows
+    minutes = _grouped(steps, lambda each: (each.reading.device, each.reading.at.replace(second=0, microsecond=0)))
+    return {
+        key: _counted(ours)
+        | {"carried_value": ours[0].before, "carried_at": None if ours[0].before is None else ours[0].since}
+        for key, ours in minutes.items()
+    }
+
+
+def counter_days(steps: Iterable[Step]) -> dict[tuple[str, date], dict[str, Any]]:
+    """The rows of `gold.counter_days` by device and day."""
+    days = _grouped(steps, lambda each: (each.reading.device, each.reading.at.date()))
+    return {key: _counted(ours) for key, ours in days.items()}
 
 
 def counter_site_days(
     steps: Iterable[Step], site_of: Callable[[str, datetime], str | None], zones: Mapping[str, str]
 ) -> dict[tuple[str, date], dict[str, Any]]:
     """The rows of `gold.counter_site_days` by site and local day."""
-    rows: dict[tuple[str, date], dict[str, Any]] = {}
-    spans: dict[tuple[str, date], list[tuple[datetime, datetime]]] = {}
-    devices: dict[tuple[str, date], set[str]] = {}
-    for step in steps:
+
+    def place_of(step: Step) -> tuple[str, date]:
         site = site_of(step.reading.device, step.reading.hour) or "unknown"
-        key = (site, step.reading.at.astimezone(ZoneInfo(zones.get(site, "UTC"))).date())
-        row = rows.setdefault(key, {"reading_count": 0, "increase": 0.0, "reset_count": 0, "rollover_count": 0})
-        _add_step(row, step)
-        spans.setdefault(key, []).append((step.since, step.reading.at))
-        devices.setdefault(key, set()).add(step.reading.device)
-    for key, row in rows.items():
+        return site, step.reading.at.astimezone(ZoneInfo(zones.get(site, "UTC"))).date()
+
+    rows: dict[tuple[str, date], dict[str, Any]] = {}
+    for (site, day), ours in _grouped(steps, place_of).items():
+        zone = zones.get(site, "UTC")
+        start, end = (datetime.combine(each, time(), ZoneInfo(zone)).astimezone(UTC)
+                      for each in (day, day + timedelta(days=1)))  # fmt: skip
         # second by second: readings come at whole ones
-        seconds = {s for start, end in spans[key] for s in range(int(start.timestamp()), int(end.timestamp()))}
-        row |= {"covered_s": float(len(seconds)), "device_count": len(devices[key])}
+        seconds = {
+            second for each in ours for second in range(int(each.since.timestamp()), int(each.reading.at.timestamp()))
+        }
+        rows[site, day] = _counted(ours, float(len(seconds))) | {
+            "zone": zone, "starts_at": start, "hours_in_day": (end - start) / HOUR,
+            "device_count": len({each.reading.device for each in ours}),
+        }  # fmt: skip
     return rows
 
 
-def _add_step(row: dict[str, Any], step: Step) -> None:
-    row["reading_count"] += 1
-    row["increase"] += step.increase
-    row["reset_count"] += step.reset
-    row["rollover_count"] += step.rollover
+def _grouped(steps: Iterable[Step], key_of: Callable[[Step], Any]) -> dict[Any, list[Step]]:
+    groups: dict[Any, list[Step]] = {}
+    for step in steps:
+        groups.setdefault(key_of(step), []).append(step)
+    return groups
+
+
+def _counted(steps: list[Step], covered_s: float | None = None) -> dict[str, Any]:
+    """What the steps of a period come to; where no `covered_s` is given each step has time of its own."""
+    increase = sum(each.increase for each in steps)
+    if covered_s is None:
+        covered_s = sum((each.reading.at - each.since).total_seconds() for each in steps)
+    return _extremes([each.reading for each in steps]) | {
+        "increase": increase, "covered_s": covered_s, "increase_per_h": _by_unit(increase, covered_s),
+        "reset_count": sum(each.reset for each in steps), "rollover_count": sum(each.rollover for each in steps),
+    }  # fmt: skip
 
 
 def gauge_hours(
@@ -159,14 +191,29 @@ def gauge_hours(
                 span_s = (new.at - old.at).total_seconds()
                 covered_s += span_s
                 integral += ((old.value + new.value) / 2 if is_linear else old.value) * span_s / unit_s
-        rows[device, hour] = {
-            "reading_count": len(group), "value_first": group[0].value, "value_last": group[-1].value,
-            "carried_value": None if carried is None else carried.value,
-            "carried_at": None if carried is None else carried.at, "integral": integral, "covered_s": covered_s,
-            "time_weighted_mean": integral * unit_s / covered_s if covered_s else None,
+        rows[device, hour] = _begun(group, carried) | {
+            "integral": integral, "covered_s": covered_s, "time_weighted_mean": _by_unit(integral, covered_s, unit_s),
             "value_stddev": pstdev(each.value for each in group),
         }  # fmt: skip
         newest[device] = group[-1]
+    return rows
+
+
+def gauge_days(
+    readings: Iterable[Reading], hours: Mapping[tuple[str, datetime], Mapping[str, Any]], unit_s: int = 3600
+) -> dict[tuple[str, date], dict[str, Any]]:
+    """The rows of `gold.gauge_days` by device and day, of the readings of these `hours` and what those come to."""
+    rows: dict[tuple[str, date], dict[str, Any]] = {}
+    known = sorted(each for each in readings if (each.device, each.hour) in hours)
+    for key, each in groupby(known, key=lambda reading: (reading.device, reading.at.date())):
+        group = list(each)
+        ours = [row for (device, hour), row in hours.items() if (device, hour.date()) == key]
+        integral, covered_s = (sum(row[name] for row in ours) for name in ("integral", "covered_s"))
+        rows[key] = _extremes(group) | {
+            "value_first": group[0].value, "integral": integral, "covered_s": covered_s,
+            "time_weighted_mean": _by_unit(integral, covered_s, unit_s),
+            "value_stddev": pstdev(reading.value for reading in group),
+        }  # fmt: skip
     return rows
 
 
@@ -180,6 +227,24 @@ def state_hours(
         ours = [each for each in known if each.device == device]
         for hour in (each for each in hours if each not in held):
             _add_states(rows, device, hour, ours, limit)
+    return rows
+
+
+def state_days(
+    hours: Mapping[tuple[str, datetime, str], Mapping[str, Any]],
+) -> dict[tuple[str, date, str], dict[str, Any]]:
+    """The rows of `gold.state_days` by device, day and state, of the rows of their hours."""
+    rows: dict[tuple[str, date, str], dict[str, Any]] = {}
+    for device, day, state in {(device, hour.date(), state) for device, hour, state in hours}:
+        of_day = {key: row for key, row in hours.items() if (key[0], key[1].date()) == (device, day)}
+        ours = [row for key, row in of_day.items() if key[2] == state]
+        last = of_day.get((device, max(hour for _, hour, _ in of_day), state))
+        rows[device, day, state] = {
+            name: sum(row[name] for row in ours) for name in ("reading_count", "duration_s", "entered_count")
+        } | {
+            "is_last": last is not None and last["is_last"],
+            "is_carried": all(row["is_carried"] for row in of_day.values()),
+        }
     return rows
 
 
