@@ -25,6 +25,7 @@ from hub.registry.registry_tables import JOB_DEVICES
 from hub.registry.tenants import tenant_names
 from hub.registry.twins import change_twin
 from hub.twins.twin_query import LARGEST_PAGE, run_query
+from runtime.errors import PlatformError
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -69,6 +70,11 @@ class JobRunner:
                 await self._run_job(tenant, job)
             except HubError as error:
                 await self._end(tenant, job, "failed", str(error))
+            except PlatformError:
+                raise
+            except Exception as error:  # noqa: BLE001  this job's own matter: those of the others wait behind it
+                _log.error("Job %s of tenant %s failed", job.document_id, tenant, exc_info=error)
+                await self._end(tenant, job, "failed", f"{type(error).__name__}: {error}")
 
     def _claim(self, tx: Tx) -> tuple[str, Document] | None:
         until = tx.now + timedelta(seconds=_CLAIM_S) // timedelta(microseconds=1)
@@ -116,6 +122,9 @@ class JobRunner:
         except HubError as error:
             status = "failed"
             outcome = {"error": {"code": f"JobRunPreconditionFailed:{error.code.name}", "description": str(error)}}
+        except ValueError as error:
+            status = "failed"
+            outcome = {"error": {"code": "InvalidMethodResponse", "description": f"No JSON was answered: {error}."}}
         save = partial(_save, tenant=tenant, job=job, device_id=device_id, status=status, outcome=outcome)
         await self.wait(self._registry.write(save))
 
