@@ -66,6 +66,13 @@ class Doors:
         self._count(key, is_refused=False)
         return caller
 
+    def admit_still(self, text: str, verb: str) -> Caller | None:
+        """The same caller later in a connection that lasts; None when his key, or his token, does not hold any more."""
+        key = self.recognised(text)
+        if key is None or not key.scopes.allows(verb):
+            return None
+        return Caller(key, key.scopes.sites(verb, self._tenant_sites()))
+
     def note_usage(self, now: datetime) -> None:
         """Store how often each key, and each user of the identity provider, asked since the last time."""
         with self._counting:

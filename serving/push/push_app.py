@@ -15,12 +15,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from serving.access.doors import Doors
+from serving.access.doors import Doors, key_of
 from serving.problems import Problem
 from serving.push.news import News
 from serving.push.push_connection import PING_S, PushConnection
 
 _POLL_S = 20.0
+_ASKED_S = 1.0
 _IDLE_S = 60.0
 _TRANSPORTS = [
     {"transport": "WebSockets", "transferFormats": ["Text"]},
@@ -49,7 +50,7 @@ class PushServer:
     async def _negotiate(self, request: Request) -> Response:
         caller = await run_in_threadpool(self._doors.admit, request, "read")
         self._forget_idle()
-        connection = PushConnection(caller, self._news)
+        connection = PushConnection(caller, self._news, key_of(request) or "")
         self._connections[connection.token] = (connection, time.monotonic())
         return JSONResponse(
             {
@@ -65,7 +66,8 @@ class PushServer:
             connection = self._known(socket.query_params.get("id"))
         except Problem:
             try:
-                connection = PushConnection(await run_in_threadpool(self._doors.admit, socket, "read"), self._news)
+                caller = await run_in_threadpool(self._doors.admit, socket, "read")
+                connection = PushConnection(caller, self._news, key_of(socket) or "")
             except Problem:
                 await socket.close(4401)
                 return
@@ -82,26 +84,55 @@ class PushServer:
 
     async def _send_to(self, socket: WebSocket, connection: PushConnection) -> None:
         try:
-            while (text := await connection.next_texts(PING_S)) is not None:
-                if text:
-                    await socket.send_text(text)
-                else:
-                    connection.ping()
+            async for text in self._texts(connection):
+                await socket.send_text(text)
             await socket.close()
         except (WebSocketDisconnect, RuntimeError):
             connection.close()
+
+    async def _texts(self, connection: PushConnection) -> AsyncIterator[str]:
+        """What is to be sent, until its end; whether its key still holds is asked each second."""
+        asked_s = said_s = time.monotonic()
+        while (text := await connection.next_texts(_ASKED_S)) is not None:
+            now_s = time.monotonic()
+            if now_s - asked_s >= _ASKED_S and not connection.is_closed:
+                asked_s = now_s
+                if not await self._holds(connection):
+                    continue
+            if text:
+                said_s = now_s
+                yield text
+            elif now_s - said_s >= PING_S:
+                said_s = now_s
+                connection.ping()
+
+    async def _holds(self, connection: PushConnection) -> bool:
+        """Whether its key still holds, with the sites that it has now; else it ends."""
+        caller = await run_in_threadpool(self._doors.admit_still, connection.key, "read")
+        if caller is None:
+            connection.end("The key was revoked or has expired.")
+            return False
+        connection.caller = caller
+        return True
+
+    async def _require(self, connection: PushConnection) -> None:
+        if not await self._holds(connection):
+            self._end(connection)
+            raise Problem(401, "Unknown key", "The key of this connection was revoked or has expired.")
 
     async def _listen(self, request: Request) -> Response:
         connection = self._known(request.query_params.get("id"))
         if "text/event-stream" in request.headers.get("accept", ""):
             headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
             return StreamingResponse(self._events(connection), headers=headers, media_type="text/event-stream")
+        await self._require(connection)
         self._connections[connection.token] = (connection, time.monotonic())
         if not connection.was_polled:
             # the first poll only says that the transport works
             connection.was_polled = True
             return Response(b"", 200, media_type="text/plain")
         text = await connection.next_texts(_POLL_S)
+        await self._require(connection)
         if text is None:
             self._end(connection)
             return Response(status_code=204)
@@ -110,16 +141,14 @@ class PushServer:
     async def _events(self, connection: PushConnection) -> AsyncIterator[str]:
         try:
             yield ":\r\n\r\n"
-            while (text := await connection.next_texts(PING_S)) is not None:
-                if text:
-                    yield f"data: {text}\r\n\r\n"
-                else:
-                    connection.ping()
+            async for text in self._texts(connection):
+                yield f"data: {text}\r\n\r\n"
         finally:
             self._end(connection)
 
     async def _receive(self, request: Request) -> Response:
         connection = self._known(request.query_params.get("id"))
+        await self._require(connection)
         self._connections[connection.token] = (connection, time.monotonic())
         connection.receive((await request.body()).decode("utf-8", "replace"))
         return Response(b"", 200, media_type="text/plain")

@@ -31,9 +31,10 @@ PING_S = 10.0
 class PushConnection:
     """What was subscribed to goes into `outgoing`; None there ends it."""
 
-    def __init__(self, caller: Caller, news: News) -> None:
+    def __init__(self, caller: Caller, news: News, key: str = "") -> None:
+        """`key` is the text that he was let in by."""
         self.token = secrets.token_urlsafe(24)
-        self.caller = caller
+        self.caller, self.key = caller, key
         self.outgoing: asyncio.Queue[str | None] = asyncio.Queue(_WAITING)
         self.is_closed = False
         self.was_polled = False
@@ -55,6 +56,11 @@ class PushConnection:
         """So that neither side thinks the other gone."""
         if self._is_greeted:
             self._send(PINGED)
+
+    def end(self, reason: str) -> None:
+        """Say why, and end."""
+        self._send(closing(reason))
+        self.close()
 
     def close(self) -> None:
         """Send what waits, and no more."""

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from hub.links.key_material import Contexts, KeyMaterial
 from hub.listener import Limits, Listener
@@ -17,12 +18,12 @@ async def _answered(folder: Path, said: bytes, then: bytes = b"") -> bytes:
     material = KeyMaterial(folder / "pki")
     material.ensure(["localhost"], datetime.now(UTC))
 
-    async def app(scope: object, receive: object, send: object) -> None:
+    async def app(scope: object, receive: object, send: Any) -> None:
         await asyncio.sleep(2.5)
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})  # type: ignore[operator]
-        await send({"type": "http.response.body", "body": b"said"})  # type: ignore[operator]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": b"said"})
 
-    listener = Listener(hub.parts, Contexts(material), app, Limits(handshake_s=1.5))  # type: ignore[arg-type]
+    listener = Listener(hub.parts, Contexts(material), app, Limits(handshake_s=1.5))
     await listener.listen("127.0.0.1", [0])
     port = listener._servers[0].sockets[0].getsockname()[1]
     context = ssl.create_default_context()
