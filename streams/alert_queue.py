@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from runtime.errors import WireError
-from streams.guarded_http import RefusedError
+from runtime.guarded_http import RefusedError
 from wire import amqp
 from wire.amqp_message import AmqpMessage, outcome_of
 from wire.amqp_types import Described, Symbol, Ulong

@@ -18,12 +18,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka import Message as KafkaMessage
 
 from runtime.errors import PlatformError
+from runtime.guarded_http import RefusedError
 from runtime.kafka.clients import client_config
 from runtime.kafka.record_headers import headers_of
 from runtime.settings import Settings
 from streams.action_declarations import Action
 from streams.action_entries import ASKED, Entry, after_failure, entries_for, newest
-from streams.guarded_http import RefusedError
 from streams.output_topics import ACTIONS, ALERTS, ensure_output_topics
 from streams.senders import TryAgainError, send
 from streams.whole_topics import WholeTopic

@@ -20,13 +20,14 @@ from urllib.parse import unquote, urlsplit
 
 from runtime import processes
 from runtime.errors import LakehouseError
+from runtime.guarded_http import RefusedError, post, signature
 from runtime.private_files import known_key
 from runtime.settings import Settings
 from streams.action_declarations import Action
 from streams.alert_queue import send_to_queue
-from streams.guarded_http import RefusedError, post, signature
 from wire.amqp_message import AmqpMessage
 
+_SHOWN = 200
 _TIMEOUT_S = 10.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _AGAIN = (408, 425, 429)
@@ -70,7 +71,7 @@ def _call(settings: Settings, action: Action, key: str, body: bytes) -> None:
     answer = post(action.url, body, headers, allowed, timeout_s=_TIMEOUT_S)
     if 200 <= answer.status < 300:
         return
-    said = f"the receiver answers {answer.status}: {' '.join(answer.text.split())}"
+    said = f"the receiver answers {answer.status}: {' '.join(answer.text[:_SHOWN].split())}"
     if answer.status >= 500 or answer.status in _AGAIN:
         raise TryAgainError(said)
     raise RefusedError(f"{said}{' (redirects are not followed)' if 300 <= answer.status < 400 else ''}")

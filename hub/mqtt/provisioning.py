@@ -8,9 +8,9 @@ import asyncio
 import http.client
 import json
 import logging
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,14 +22,17 @@ from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
 from hub.registry.enrolments import GROUP, Enrolment, Registration, assign, registration_of
 from hub.registry.identities import find
+from hub.registry.tenants import DEFAULT_TENANT
 from hub.sessions.hub_parts import HubParts
 from runtime.errors import WireError
+from runtime.guarded_http import RefusedError, post
 from wire import hub_topics as topics
 from wire.mqtt import Connect
 from wire.mqtt_packets import publish
 
 _HANDLER_TIMEOUT_S = 5.0
 _RETRY_AFTER_S = 3
+_EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 _log = logging.getLogger(__name__)
 
 
@@ -119,12 +122,14 @@ def _object(payload: bytes) -> Mapping[str, Any]:
 def _ask_handler(enrolment: Enrolment, registration_id: str, payload: Any) -> Mapping[str, Any]:
     """What the enrolment's custom allocation handler answers: `initialTwin` and `payload`, each if it likes.
 
-    It is called as the anchor calls its webhook; https, or http on this machine. Raises HubError when it does not
-    answer so, which the device will try again.
+    It is called as the anchor calls its webhook: by https at a public address. The default tenant is the operator's
+    own: its handlers may be at private ones too, and on this machine by http. Raises HubError when it does not answer
+    so, which the device will try again.
     """
     url = str((enrolment.body.get("customAllocationDefinition") or {}).get("webhookUrl") or "")
     parts = urlsplit(url)
-    is_local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+    is_own = enrolment.tenant == DEFAULT_TENANT
+    is_local = is_own and parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
     if parts.scheme != "https" and not is_local:
         raise HubError(
             HubCode.ArgumentInvalid, "The custom allocation's webhookUrl is neither https nor http on this machine."
@@ -134,27 +139,19 @@ def _ask_handler(enrolment: Enrolment, registration_id: str, payload: Any) -> Ma
     asked = {
         name: shown, "deviceRuntimeContext": {"registrationId": registration_id, "payload": payload}, "linkedHubs": [],
     }  # fmt: skip
+    headers = {"Content-Type": "application/json"}
     try:
-        return _post(parts.scheme, parts.hostname or "", parts.port, f"{parts.path or '/'}?{parts.query}", asked)
+        answer = post(url, json.dumps(asked).encode(), headers, _EVERYWHERE if is_own else (),
+                      timeout_s=_HANDLER_TIMEOUT_S)  # fmt: skip
+        found = json.loads(answer.text)
+        if answer.status != 200 or not isinstance(found, dict):
+            raise ValueError(f"status {answer.status}")
+        return found
+    except RefusedError as error:
+        _log.warning("The custom allocation handler %s of %s was not asked: %s", url, enrolment.tenant, error)
+        raise HubError(
+            HubCode.ArgumentInvalid, "The custom allocation's webhookUrl is at a private address."
+        ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         _log.warning("The custom allocation handler %s failed: %s", url, error)
         raise HubError(HubCode.ServerError, "The custom allocation handler did not answer.") from error
-
-
-def _post(scheme: str, host: str, port: int | None, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    connection: http.client.HTTPConnection
-    if scheme == "https":
-        connection = http.client.HTTPSConnection(
-            host, port, timeout=_HANDLER_TIMEOUT_S, context=ssl.create_default_context()
-        )
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=_HANDLER_TIMEOUT_S)
-    try:
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        found = json.loads(answer.read(1_000_000))
-    finally:
-        connection.close()
-    if answer.status != 200 or not isinstance(found, dict):
-        raise ValueError(f"status {answer.status}")
-    return found

@@ -15,9 +15,9 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from runtime.errors import UsageError
+from runtime.guarded_http import RefusedError, is_private, post
 from runtime.settings import Settings, load_settings
 from streams.action_declarations import Action, action_of
-from streams.guarded_http import RefusedError, is_private, post
 from streams.senders import TryAgainError, send
 from tests.support.receiver import receiving
 

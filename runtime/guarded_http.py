@@ -19,7 +19,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Sequence[str]]
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_SHOWN = 200
+_MOST = 1_000_000
 
 
 class RefusedError(Exception):
@@ -76,7 +76,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Sequence[Ne
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", path, body, dict(headers))
         answer = connection.getresponse()
-        return Answer(answer.status, answer.read(_SHOWN).decode("utf-8", "replace"))
+        return Answer(answer.status, answer.read(_MOST).decode("utf-8", "replace"))
     finally:
         connection.close()
 
