@@ -84,8 +84,9 @@ def test_a_scheduled_message_that_cannot_be_put_in_is_set_aside(store: QueueStor
             queue_entities.create(store, "t", EntityOptions(), queue_entities.TOPIC)
             queue_entities.create_subscription(store, "t", "s", EntityOptions(has_sessions=True))
             queue_entities.create(store, "q", EntityOptions())
-            queue_sending.send(store, "t", MESSAGE, at_ms=store.now() + 1)
-            queue_sending.send(store, "q", MESSAGE, at_ms=store.now() + 2)
+            at_ms = store.now() + 1000  # both are put in before the first is due
+            queue_sending.send(store, "t", MESSAGE, at_ms=at_ms)
+            queue_sending.send(store, "q", MESSAGE, at_ms=at_ms + 1)
         store.commit()
         broker, receiver = Broker(store, "key", lambda _store, _path: None), Receiver("q")
         broker.wants(receiver)
