@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from device_sim.cells import NumberText, number_text
+from device_sim.cells import NumberText, name_text, number_text
 from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
 from wire.times import moment_of_rfc3339
 
@@ -34,6 +34,9 @@ _ISO_8601 = re.compile(
     r" ?([Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?)?"
 )
 _NAMES_OF_UTC = ("utc", "gmt")
+# the parts of a format that have a width of their own
+_DIGITS = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3}
+_ONLY_DIGITS = re.compile(f"(?:%[{''.join(_DIGITS)}])+")
 # microseconds of so many digits are in no calendar
 _MAX_DIGITS = 20
 # nearer to the ends of the calendar the offset of a zone may lead out of it
@@ -70,10 +73,9 @@ class TimeReader:
             return datetime(value.year, value.month, value.day)
         if self._unit is not None:
             return self._of_number(value, self._unit)
-        if not isinstance(value, str) or isinstance(value, NumberText):
-            return None
-        text = value.strip()
-        return _of_iso_8601(text) if self._format is None else _of_format(text, self._format)
+        if self._format is not None:
+            return _of_format(_text_of(value), self._format)
+        return _of_iso_8601(value.strip()) if isinstance(value, str) and not isinstance(value, NumberText) else None
 
     def _of_number(self, value: Any, micros_of_unit: Decimal) -> datetime | None:
         if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
@@ -97,7 +99,18 @@ def _of_iso_8601(text: str) -> datetime | None:
     return datetime.fromisoformat(day if clock is None else f"{day}T{clock}{(zone or '').upper()}")
 
 
+def _text_of(value: Any) -> str:
+    """What is read by a format; of a number the digits, if it has a fraction nobody can say how that was written."""
+    if isinstance(value, str) and not isinstance(value, NumberText):
+        return value.strip()
+    text = "" if isinstance(value, bool) or value is None else name_text(value)
+    return text if text.isdigit() else ""
+
+
 def _of_format(text: str, format_: str) -> datetime | None:
+    if text.isdigit() and _ONLY_DIGITS.fullmatch(format_):
+        # a number does not keep the zeros before it, and what lacks one would be read as another time
+        text = text.zfill(sum(_DIGITS[letter] for letter in format_[1::2]))
     moment = datetime.strptime(text, format_)
     # %Z takes names of zones, of which it says nothing in what it returns
     zone = time.strptime(text, format_).tm_zone if moment.tzinfo is None and "%Z" in format_ else None
