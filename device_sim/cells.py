@@ -114,7 +114,7 @@ def is_missing(value: Any, missing: frozenset[str], decimal_mark: str = ".") -> 
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
     if not isinstance(value, str):
-        return bool(missing) and not isinstance(value, (dict, list)) and json_text(value) in missing
+        return bool(missing) and not isinstance(value, (dict, list)) and _shown(value) in missing
     text = value.strip()
     if isinstance(value, NumberText):
         if text == "NaN":
@@ -130,8 +130,15 @@ def missing_texts(texts: tuple[str, ...], decimal_mark: str = ".") -> frozenset[
     )
 
 
+def _shown(value: Any) -> str:
+    """What a person calls a value that is no text."""
+    if isinstance(value, bool):
+        return json_text(value)
+    return _same_text(str(value), ".") if isinstance(value, int | float) else str(value)
+
+
 def _same_text(text: str, decimal_mark: str) -> str:
-    return same_number(number_text(text, decimal_mark) or text)
+    return whole_number(same_number(number_text(text, decimal_mark) or text))
 
 
 def number_text(text: str, decimal_mark: str = ".") -> str | None:

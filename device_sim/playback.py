@@ -22,7 +22,7 @@ from device_sim.recorded import open_recording, rows_of
 from device_sim.recorded_rows import Row
 from device_sim.recorded_times import LocalTimes, TimeReader, UnclearTimeError
 from device_sim.replay_check import Check
-from device_sim.replay_columns import LongColumns, WideColumns, find_time_column, require_column
+from device_sim.replay_columns import Header, LongColumns, WideColumns, find_time_column, require_column
 from device_sim.replay_options import ReplayOptions
 from device_sim.replay_values import ValueReader
 from lake.models.catalog import Model, Telemetry
@@ -104,6 +104,7 @@ class Replayer:
         self._mark = options.decimal_mark if is_text else "."
         self._missing = missing_texts(options.missing, self._mark)
         self._time_column = find_time_column(self.recording, options.time_column)
+        self._header = Header(self.recording, self._time_column)
         self._times = TimeReader(options.time_unit, options.time_format, self._mark)
         if options.device_column is not None:
             require_column(self.recording, options.device_column)
@@ -116,7 +117,8 @@ class Replayer:
         self._envelopes: dict[tuple[str, str | None], TelemetryEnvelope] = {}
         if not self._local.is_fixed:
             self._observe_times()
-        self.check = self._survey()
+        self.check = Check()
+        self._survey()
 
     @property
     def unused_columns(self) -> tuple[str, ...]:
@@ -159,12 +161,10 @@ class Replayer:
             yield self._messages(*found)
 
     def _messages(self, placed: "_Placed", values: Iterable[tuple[Telemetry, str]]) -> list[Message]:
-        """A row's messages: one for the root and one for each component that it has a value of; one at least."""
+        """A row's messages: one for the root and one for each component that it has a value of."""
         by_component: dict[str | None, dict[tuple[str, ...], str]] = {}
         for telemetry, text in values:
             by_component.setdefault(telemetry.component, {})[telemetry.json_path] = text
-        # a row without any value is a row all the same
-        by_component = by_component or {self._columns.telemetry[0].component: {}}
         return [self._message(placed, component, each) for component, each in by_component.items()]
 
     def _message(self, placed: "_Placed", component: str | None, values: Mapping[tuple[str, ...], str]) -> Message:
@@ -185,8 +185,8 @@ class Replayer:
             if number % _PROGRESS_EVERY == 0:
                 self._progress(number, None)
 
-    def _survey(self) -> Check:
-        check = Check()
+    def _survey(self) -> None:
+        check = self.check
         for number, row in enumerate(rows_of(self.recording)):
             if number % _PROGRESS_EVERY == 0:
                 self._progress(number, None)
@@ -200,7 +200,6 @@ class Replayer:
                 if placed.moment is not None:
                     check.add_messages(self._series(row), self._messages(placed, values))
         self._require_something(check)
-        return check
 
     def _require_something(self, check: Check) -> None:
         name, place = self.recording.path.name, self.recording.place
@@ -209,6 +208,8 @@ class Replayer:
             raise InputError(
                 f"No row of {name} can be sent: {place} {line}: {why} ({check.refused} such rows). Nothing was sent."
             )
+        if check.rows == 0 and check.valueless:
+            raise InputError(f"No row of {name} has a value of a telemetry ({check.valueless} rows). Nothing was sent.")
         if check.rows == 0 and self.unused_names:
             names = ", ".join(self.unused_names)
             raise UsageError(f"No row of {name} names a telemetry: give --map NAME=TELEMETRY. Names: {names}.")
@@ -218,18 +219,25 @@ class Replayer:
 
     def _read(self, row: Row, is_counted: bool) -> "tuple[_Placed, list[tuple[Telemetry, str]]] | str | None":
         """What of a row is sent; why it is not, in words, or None where it says nothing."""
+        if row.problem is not None:
+            return row.problem
+        if self._header.is_again(row) or not self._is_sent(row, is_counted):
+            return None
+        try:
+            values = self._values(row)
+        except UnclearTimeError as error:
+            return str(error)
+        if not values:
+            self.check.valueless += is_counted
+            return None
         placed = self._placed(row)
         if isinstance(placed, str):
             return placed
-        try:
-            return (placed, self._values(row)) if self._is_sent(row, is_counted) else None
-        except UnclearTimeError as error:
-            return str(error)
+        about = placed.device_id, placed.time_text
+        return self._columns.contradiction(row, about, values[0][1]) or (placed, values)
 
     def _placed(self, row: Row) -> "_Placed | str":
-        """The device and time of a row; why it is not sent where that, or what its cells are, cannot be known."""
-        if row.problem is not None:
-            return row.problem
+        """The device and time of a row; why it is not sent where that cannot be known."""
         device_id, value = self._device(row), row.cells.get(self._time_column)
         moment = self._times.read(value)
         if moment is not None and moment.tzinfo is None:

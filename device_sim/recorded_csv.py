@@ -5,17 +5,21 @@ problem in words and without cells: which name a value belongs to is never guess
 """
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
+from device_sim.cells import number_text
 from device_sim.recorded_rows import Recording, Row
 from runtime.errors import InputError, UsageError
 
 _MAX_CELL_CHARACTERS = 16 * 1024 * 1024
 _DELIMITERS = ",;\t|"
+# a quoted cell with what stands behind its closing quote, or one without quotes
+_CELLS = {each: re.compile(rf'(?:^|[{each}])(?:"((?:[^"]|"")*)"([^{each}]*)|([^{each}]*))') for each in _DELIMITERS}
 
 
 def csv_recording(path: Path) -> Recording:
@@ -35,7 +39,9 @@ def csv_recording(path: Path) -> Recording:
         for first, cells, taken in _records(path, delimiter):
             if len(taken) > 1 or not taken[-1].endswith(("\n", "\r")):
                 _refuse_open_quote(path, taken, first, delimiter)
-            yield form.row(cells, first, taken)
+            _refuse_joined(path, cells, names, first)
+            is_loose = len(taken) == 1 and '"' in taken[0] and bool(_broken(taken, delimiter))
+            yield form.row(_as_written(taken[0], delimiter) if is_loose else cells, first, taken)
 
     return Recording(path, False, names, "line", read)
 
@@ -170,6 +176,33 @@ def _refuse_open_quote(path: Path, taken: list[str], first: int, delimiter: str)
             f"{path}: the quote in line {first + opened} is never closed, so what follows cannot be told apart. "
             'Close it, or write a quote inside a quoted cell twice (""). Nothing was sent.'
         )
+
+
+def _refuse_joined(path: Path, cells: list[str], names: tuple[str, ...], line: int) -> None:
+    """Two files one behind the other: the last row of the first may run on into the names of the second."""
+    count = len(names)
+    if len(cells) != 2 * count - 1 or not cells[count - 1].endswith(tuple(name for name in names if name)):
+        return
+    if count > 1 and all(each.strip() and number_text(each.strip()) is None for each in cells[count:]):
+        raise InputError(
+            f"{path}: line {line} runs on into the names of another file. Put a line break before them, or give each "
+            "file by itself. Nothing was sent."
+        )
+
+
+def _as_written(line: str, delimiter: str) -> list[str]:
+    """The cells of a line in which something stands behind a closing quote: such a cell is as it stands, with quotes.
+
+    Python leaves the quotes out, so that `"21"5` would be a number.
+    """
+    cells = []
+    for match in _CELLS[delimiter].finditer(line.rstrip("\r\n")):
+        quoted, behind, plain = match.groups()
+        if plain is not None:
+            cells.append(plain)
+        else:
+            cells.append(f'"{quoted}"{behind}' if behind.strip() else quoted.replace('""', '"') + behind)
+    return cells
 
 
 def _broken(lines: list[str], delimiter: str) -> str:

@@ -59,7 +59,8 @@ class Check:
 
     `untimed` rows have a time that cannot be read, `first_untimed` is the first of these times; `implausible` ones have
     one that no clock could show, of the first the line, the time and its moment are kept. `again` rows say the
-    same as the row before them of the same device, `contradicting` ones have its time and other values.
+    same as the row before them of the same device, `contradicting` ones have its time and other values. `valueless`
+    ones say nothing, and are not sent.
     """
 
     rows: int = 0
@@ -71,6 +72,7 @@ class Check:
     implausible: int = 0
     first_implausible: tuple[int, object, datetime] | None = None
     unnamed: int = 0
+    valueless: int = 0
     again: int = 0
     contradicting: int = 0
     devices: dict[str, DeviceTimes] = field(default_factory=dict)

@@ -1,18 +1,18 @@
 """Which cell of a row is which telemetry.
 
-Belongs here: columns by name and by mapping, and long files, where one column names the telemetry and one holds the
-value (`--pivot`). What the values become is in `playback`.
+Belongs here: columns by name and by mapping, long files, where one column names the telemetry and one holds the value
+(`--pivot`), and the names of columns once more within a file. What the values become is in `playback`.
 """
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from device_sim.cells import name_text
-from device_sim.recorded_rows import Recording
+from device_sim.recorded_rows import Recording, Row
 from lake.models.catalog import Model, Telemetry
-from runtime.errors import UsageError
+from runtime.errors import InputError, UsageError
 
 _TIME_COLUMNS = (
     "timestamp", "time", "measured_at", "datetime", "date_time", "ts", "last_changed", "last_updated", "_time",
@@ -31,6 +31,9 @@ class Columns(Protocol):
 
     def series(self, cells: Mapping[str, Any]) -> str | None:
         """What tells the rows of one device apart that come in an order of their own; None where nothing does."""
+
+    def contradiction(self, row: Row, about: Hashable, text: str) -> str | None:
+        """Why a row is not sent of which the file says something else, too: of `about`, its device and time."""
 
 
 class WideColumns:
@@ -72,24 +75,34 @@ class WideColumns:
         """All rows of a device are one."""
         return None
 
+    def contradiction(self, row: Row, about: Hashable, text: str) -> str | None:
+        """Each column is a telemetry of its own."""
+        return None
+
 
 class LongColumns:
     """A column that names the telemetry of each row, and one that holds its value.
 
-    `mapping` maps names to telemetry, besides those that are a telemetry's own. Rows of other names are not sent;
-    `others` counts them.
+    `mapping` maps names to telemetry; where it maps none, that is the one of the telemetry's own name. Rows of other
+    names are not sent; `others` counts them. Values of a telemetry that several names are mapped to are kept, to be
+    compared.
     """
 
     def __init__(self, recording: Recording, model: Model, mapping: Mapping[str, str], pivot: tuple[str, str]) -> None:
         """Raises UsageError for a column or a telemetry that is not there."""
         self._name, self._value = pivot
+        self._place = recording.place
         for column in pivot:
             require_column(recording, column)
         known = {each.metric_name: each for each in model.telemetry}
         for name in mapping.values():
             if name not in known:
                 raise UsageError(no_such_telemetry(model, name))
-        self._telemetry = known | {name: known[telemetry] for name, telemetry in mapping.items()}
+        mapped = Counter(mapping.values())
+        self._telemetry = {name: each for name, each in known.items() if name not in mapped}
+        self._telemetry |= {name: known[telemetry] for name, telemetry in mapping.items()}
+        self._shared = {name for name, count in mapped.items() if count > 1}
+        self._said: dict[tuple[str, Hashable], tuple[str, str, int]] = {}
         self.used = pivot
         self.telemetry = tuple(known.values())
         self.others: Counter[str] = Counter()
@@ -104,6 +117,17 @@ class LongColumns:
         """Each name has an order of its own."""
         return name_text(cells.get(self._name))
 
+    def contradiction(self, row: Row, about: Hashable, text: str) -> str | None:
+        """Of two names for one telemetry nothing says which of their values is the right one."""
+        name = name_text(row.cells.get(self._name))
+        telemetry = self._telemetry[name].metric_name
+        if telemetry not in self._shared:
+            return None
+        first, said, line = self._said.setdefault((telemetry, about), (name, text, row.line))
+        if first == name or said == text:
+            return None
+        return f"{telemetry} is {text[:80]} by the name {name!r}, and {said[:80]} by {first!r} in {self._place} {line}"
+
     def is_other(self, cells: Mapping[str, Any]) -> bool:
         """True for a row of a name that is not sent."""
         return name_text(cells.get(self._name)) not in self._telemetry
@@ -116,6 +140,30 @@ class LongColumns:
         if name in self.others or len(self.others) < _NAMES_SHOWN:
             self.others[name] += 1
         return True
+
+
+class Header:
+    """The line of names of a file without types, which comes again where files were put together."""
+
+    def __init__(self, recording: Recording, time_column: str) -> None:
+        self._recording, self._time_column = recording, time_column
+        self._names = {*map(_bare, recording.columns), *_TIME_COLUMNS}
+
+    def is_again(self, row: Row) -> bool:
+        """True for a row that is the line of names. Raises InputError for one of other names, or in another order."""
+        said = row.cells.get(self._time_column)
+        if self._recording.is_typed or not isinstance(said, str) or _bare(said) not in self._names:
+            return False
+        if all(_bare(cell) == _bare(name) for name, cell in row.cells.items()):
+            return True
+        raise InputError(
+            f"Line {row.line} of {self._recording.path.name} names columns again, and not as the first line does: what "
+            "follows would stand below wrong names. Give each file by itself. Nothing was sent."
+        )
+
+
+def _bare(name: str) -> str:
+    return name.strip("\ufeff \t")
 
 
 def find_time_column(recording: Recording, wanted: str | None) -> str:

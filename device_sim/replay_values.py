@@ -1,8 +1,8 @@
 """Values of recorded files: one cell as the JSON text of its telemetry.
 
 Belongs here: what a value is for the declared type, at any depth, so that a file and its export by another program say
-the same: numbers in one spelling, times in UTC, objects in the order of their declaration. What is not of the type
-passes through. Single texts and numbers are in `cells`.
+the same: numbers in one spelling, and as text where text is declared, times in UTC, objects in the order of their
+declaration. What is not of the type passes through. Single texts and numbers are in `cells`.
 """
 
 import json
@@ -56,6 +56,10 @@ class ValueReader:
                 return _object((name, self._json(value[name], inner)) for name in sorted(value))
             case StructOf(fields) if isinstance(value, dict):
                 return _object(self._fields(value, dict(fields)))
+            case Plain("string") if isinstance(value, NumberText | int | float):
+                # in a file without types the same value is a text, and silver holds it as one
+                text = json_text(value)
+                return text if text[0] == '"' else json.dumps(text)
             case Plain():
                 return _spelt(json_text(value), type_)
         return json_text(value)

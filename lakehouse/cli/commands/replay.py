@@ -160,6 +160,8 @@ def _print_refusals(replayer: "Replayer", options: "ReplayOptions") -> None:
     if replayer.unused_names:
         names = ", ".join(f"{_shown(name)} ({count:,})" for name, count in replayer.unused_names.items())
         click.echo(f"Rows of other names were left out: {names}", err=True)
+    if check.valueless:
+        click.echo(f"{check.valueless:,} rows have no value and were left out.", err=True)
     if check.untimed:
         click.echo(
             f"{check.untimed:,} rows have a time that cannot be read, the first in {place} {check.first_untimed_line}.",

@@ -56,6 +56,14 @@ from tests.support.recordings import messages_of, replayer_of, written
         ("time,temperature,\n2025-01-10,1,2\n2025-01-11,2\n", ["2"], [(2, "3 cells under 2 names")]),
         # lines of nothing but delimiters, as spreadsheets write them, are no rows
         ("time,temperature\n2025-01-10,1\n,\n,\n", ["1"], []),
+        # the names once more, where files with the same names were put together
+        ("time,temperature\n2025-01-10,1\n\ufefftime, temperature\n2025-01-11,2\n", ["1", "2"], []),
+        # a row that runs on into a text which holds no names
+        (
+            "time,temperature,note\n2025-01-10,1,a\n2025-01-11,2,last time,3,b\n",
+            ["1"],
+            [(3, "5 cells under 3 names")],
+        ),
         # a quote that is written as people write it shifts nothing
         ('time,note,temperature\n2025-01-10,"5" pipe,1\n2025-01-11,6" pipe,2\n', ["1", "2"], []),
         # the delimiter within a quoted name is none
@@ -118,6 +126,45 @@ def test_an_open_quote_among_the_names_refuses_the_file(tmp_path: Path, text: st
     """Rows that a name has swallowed are never lost in silence."""
     with pytest.raises(InputError, match=said):
         replayer_of(written(tmp_path, "a.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("humidity,time,temperature\n2025-01-11,51,21\n", "Line 3 of a.csv names columns again, and not as the first"),
+        ("time,humidity,temperature\n2025-01-11,51,21\n", "Line 3 of a.csv names columns again"),
+        ("\ufefftime,humidity,temperature\n2025-01-11,51,21\n", "Line 3 of a.csv names columns again"),
+        ("time,pressure,humidity\n2025-01-11,5,51\n", "Line 3 of a.csv names columns again"),
+        ("ts,humidity,temperature\n2025-01-11,51,21\n", "Line 3 of a.csv names columns again"),
+        ("2025-01-11,21,51time,humidity,temperature\n2025-01-12,52,22\n", "line 3 runs on into the names"),
+        ("2025-01-11,21,\ufefftime,humidity,temperature\n2025-01-12,52,22\n", "line 3 runs on into the names"),
+    ],
+)
+def test_names_within_a_file_that_are_not_those_of_its_first_line_refuse_it(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    """Of files put together the later ones are not read under the names of the first."""
+    with pytest.raises(InputError, match=f"{said}.*Nothing was sent"):
+        replayer_of(written(tmp_path, "a.csv", f"time,temperature,humidity\n2025-01-10,20,50\n{text}"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ('"21"5', '"\\"21\\"5"'),
+        ('""5', '"\\"\\"5"'),
+        ('"2""1"5', '"\\"2\\"\\"1\\"5"'),
+        ('"21" ', "21"),
+        ('"21"', "21"),
+        ('2"1', '"2\\"1"'),
+    ],
+)
+def test_text_behind_a_closing_quote_makes_no_other_number(tmp_path: Path, cell: str, value: str) -> None:
+    """The cell is sent as it stands, to be refused for its type, and the cells around it as ever; blanks are none."""
+    for end in ("\n", "\r\n", ""):
+        text = f'time,note,temperature,humidity\n2025-01-10,"a, ""b""",{cell},"4{0}"{end}'
+        (message,) = messages_of(written(tmp_path, "a.csv", text))
+        assert message.value == f'{{"temperature":{value},"humidity":40}}'.encode()
 
 
 def test_a_name_of_many_megabytes_is_an_open_quote(tmp_path: Path) -> None:

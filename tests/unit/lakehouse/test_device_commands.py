@@ -62,3 +62,15 @@ def test_help_imports_nothing_heavy(request: pytest.FixtureRequest) -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=request.config.rootpath, capture_output=True, text=True)
     assert found.stdout.strip() == "[]", found.stderr
+
+
+def test_a_check_prints_the_rows_that_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not counted among those that would be sent."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    path = tmp_path / "a.csv"
+    path.write_text("time,temperature\n2025-01-01,21\n2025-01-02,-999\n2025-01-03,\n")
+    arguments = [str(path), "--model", "thermostat", "--device", "attic", "--missing", "-999", "--dry-run"]
+    result = CliRunner().invoke(replay, arguments, catch_exceptions=False, standalone_mode=False)
+    assert result.return_value == 0
+    assert result.stdout.startswith("1 rows of 1 devices would be sent; nothing was.")
+    assert "2 rows have no value and were left out." in result.stderr
