@@ -17,7 +17,7 @@ from lake.column_types import ColumnType, ListOf, MapOf, Plain, StructOf, column
 from lake.models.catalog import Telemetry
 from wire.envelope import rfc3339
 
-_DATE, _MOMENT = Plain("date"), Plain("timestamp")
+_DATE, _MOMENT, _TEXT = Plain("date"), Plain("timestamp"), Plain("string")
 _ISO_8601 = TimeReader()
 
 
@@ -38,6 +38,9 @@ class ValueReader:
             if isinstance(type_, Plain) and type_.spark != "timestamp":
                 return _spelt(json_of_text(value, type_.spark, self._decimal_mark), type_)
             value = value if isinstance(type_, Plain) else _parsed(value)
+        if type_ == _TEXT and _is_number(value) and float(value) in telemetry.missing:
+            # as a text it would be none of those that the model says mean that there is no value
+            return json_text(value)
         try:
             return self._json(value, type_)
         except UnclearTimeError as error:
@@ -56,7 +59,7 @@ class ValueReader:
                 return _object((name, self._json(value[name], inner)) for name in sorted(value))
             case StructOf(fields) if isinstance(value, dict):
                 return _object(self._fields(value, dict(fields)))
-            case Plain("string") if isinstance(value, NumberText | int | float):
+            case Plain("string") if _is_number(value) or isinstance(value, bool):
                 # in a file without types the same value is a text, and silver holds it as one
                 text = json_text(value)
                 return text if text[0] == '"' else json.dumps(text)
@@ -86,6 +89,10 @@ class ValueReader:
         except OverflowError:
             return None
         return None if moment is None else rfc3339(moment)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, NumberText | int | float) and not isinstance(value, bool)
 
 
 def _spelt(text: str, type_: Plain) -> str:

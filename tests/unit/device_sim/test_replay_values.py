@@ -210,6 +210,15 @@ def test_a_number_where_text_is_declared_is_its_text(tmp_path: Path) -> None:
     assert _payload(written(tmp_path, "b.jsonl", '{"time":"2025-01-01","label":[5]}')) == b'{"label":[5]}'
 
 
+def test_a_number_that_the_model_says_is_missing_stays_one(tmp_path: Path) -> None:
+    """As text it would be another value than the one of the quality file."""
+    quality = {"": {"missing": {"label": [-999, "n/a"]}}}
+    models = dict(catalog_of([Document("device.json", read_declarations(DEVICE, "device.json"), quality)]).models)
+    path = written(tmp_path, "a.jsonl", '{"time":"2025-01-01","label":-999.0}\n{"time":"2025-01-02","label":-99}\n')
+    sent = [each.value for each in messages_of(path, model="dtmi:case:device;1", models=models)]
+    assert sent == [b'{"label":-999.0}', b'{"label":"-99"}']
+
+
 @pytest.mark.parametrize("type_", [pa.binary(), pa.large_binary(), pa.binary(2), pa.binary_view()])
 def test_bytes_are_text(tmp_path: Path, type_: pa.DataType) -> None:
     """Whatever Arrow calls them; what is not UTF-8 of them is shown."""
