@@ -4,10 +4,12 @@ Belongs here: putting the faces together. What each answers is its own.
 """
 
 import asyncio
+import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runtime.containment import Contained
 from runtime.settings import Settings
 from serving.access.doors import Doors
 from serving.api.api_app import api_routes
@@ -28,6 +31,7 @@ from serving.push.push_app import PushServer
 from serving.sharing.sharing_app import SharingServer
 from serving.snapshots import Snapshots
 
+_log = logging.getLogger(__name__)
 _NOTED_S = 5.0
 
 
@@ -35,32 +39,36 @@ def build_app(settings: Settings) -> Starlette:
     """The application for a home; nothing is read before the first request."""
     doors, snapshots = Doors(settings), Snapshots(settings)
     news, hot = News(), HotValues()
+    push = PushServer(doors, news)
     routes = [
         *api_routes(settings, doors, snapshots, hot),
         *SharingServer(settings, doors, snapshots).routes(),
         *MailServer(settings, doors).routes(),
-        *PushServer(doors, news).routes(),
+        *push.routes(),
         *Dashboard(settings, doors, snapshots, hot, news).routes(),
     ]
     handlers = {Problem: on_problem, HTTPException: _on_http, Exception: _on_any}
-    return Starlette(
-        routes=routes, exception_handlers=handlers, lifespan=_following(settings, doors, snapshots, news, hot)
-    )
+    following = partial(HotNews, settings, news, hot)
+    beside = (partial(watch_publications, snapshots, news), partial(_note_usage, doors), push.keep_time)
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=_lifespan(doors, following, beside))
 
 
-def _following(
-    settings: Settings, doors: Doors, snapshots: Snapshots, news: News, hot: HotValues
+def _lifespan(
+    doors: Doors,
+    follow: Callable[[asyncio.AbstractEventLoop], HotNews],
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]],
 ) -> Callable[[Starlette], Any]:
+    """What runs as long as the server does: the hot path's news, and tasks beside the requests."""
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        following = HotNews(settings, news, hot, asyncio.get_running_loop())
-        watching = asyncio.create_task(watch_publications(snapshots, news))
-        noting = asyncio.create_task(_note_usage(doors))
+        following = follow(asyncio.get_running_loop())
+        tasks = [asyncio.create_task(each()) for each in beside]
         try:
             yield
         finally:
-            watching.cancel()
-            noting.cancel()
+            for task in tasks:
+                task.cancel()
             await asyncio.to_thread(following.close)
             doors.note_usage(datetime.now(UTC))
 
@@ -71,7 +79,8 @@ async def _note_usage(doors: Doors) -> None:
     """Store now and then how often each key asked, until cancelled."""
     while True:
         await asyncio.sleep(_NOTED_S)
-        with suppress(sqlite3.OperationalError):  # the file is locked: another key command is at it
+        # locked means that another key command is at it
+        with Contained(_log, "Counting the requests of keys"), suppress(sqlite3.OperationalError):
             await asyncio.to_thread(doors.note_usage, datetime.now(UTC))
 
 

@@ -58,10 +58,11 @@ class HotValues:
         """A result of a window; those of minutes are kept, an earlier revision of one is left out."""
         series = _series(body)
         minute_at = moment_of_rfc3339(str(body.get("window_start")))
-        if body.get("window") != MINUTES or series is None or minute_at is None:
+        revision = body.get("revision")
+        if body.get("window") != MINUTES or series is None or minute_at is None or not isinstance(revision, int):
             return
         figures = tuple(body.get(name) for name in FIGURES)
-        told = HotMinute(minute_at, figures, body["revision"], bool(body["is_final"]))
+        told = HotMinute(minute_at, figures, revision, body.get("is_final") is True)
         with self._lock:
             minutes = self._minutes.setdefault(series, {})
             known = minutes.get(minute_at)

@@ -48,6 +48,7 @@ class News:
 
     def __init__(self) -> None:
         self._items: dict[str, deque[Item]] = {stream: deque(maxlen=_KEPT) for stream in STREAMS}
+        self._whole_from = dict.fromkeys(STREAMS, 0)
         self._listeners: set[Callable[[Item], None]] = set()
 
     def add(self, item: Item) -> None:
@@ -55,9 +56,16 @@ class News:
         kept = self._items[item.stream]
         if kept and item.sequence <= kept[-1].sequence:
             return
+        if len(kept) == _KEPT:
+            self._whole_from[item.stream] = max(self._whole_from[item.stream], kept[0].sequence + 1)
         kept.append(item)
         for listener in tuple(self._listeners):
             listener(item)
+
+    def begins(self, stream: str, sequence: int) -> None:
+        """Items are told from this number on, as after a restart: what came between it and the newest is not kept."""
+        if sequence > self.newest(stream) + 1:
+            self._whole_from[stream] = sequence
 
     def listen(self, listener: Callable[[Item], None]) -> None:
         """Tell this listener from now on."""
@@ -75,5 +83,5 @@ class News:
     def since(self, stream: str, sequence: int) -> tuple[Iterator[Item], bool]:
         """What came after a number, and whether something between is no longer kept."""
         kept = self._items[stream]
-        is_missing = bool(kept) and len(kept) == _KEPT and kept[0].sequence > sequence + 1
+        is_missing = sequence + 1 < self._whole_from[stream]
         return (item for item in tuple(kept) if item.sequence > sequence), is_missing

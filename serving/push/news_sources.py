@@ -6,13 +6,16 @@ a restart of the server: a publication's number, or the offset in a topic of one
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from contextlib import suppress
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from lake.records.publications import Publication
 from runtime import processes
+from runtime.containment import Contained
 from runtime.errors import LakehouseError
 from runtime.kafka.clients import client_config
 from runtime.settings import Settings
@@ -21,7 +24,9 @@ from serving.problems import Problem
 from serving.push.news import Item, News
 from serving.snapshots import Snapshots
 
+_log = logging.getLogger(__name__)
 _LOOK_S = 0.5
+_AFTER_FAILURE_S = 5.0
 _LATEST, _ALERTS, _WINDOWS = "latest", "alerts", "windows"
 _BROKER = "broker"
 _BEFORE = 1_000
@@ -31,16 +36,22 @@ _MINUTES_BACK_MS = 3 * 60 * 60 * 1000
 async def watch_publications(snapshots: Snapshots, news: News) -> None:
     """Tell of each new publication until cancelled."""
     while True:
-        with suppress(Problem, LakehouseError):
-            found = (await asyncio.to_thread(snapshots.newest)).publication
-            body = {
-                "publication_id": found.publication_id,
-                "published_at": found.published_at.isoformat(),
-                "slices": list(found.slices[:100]),
-                "held_count": len(found.held),
-            }
-            news.add(Item("publications", found.publication_id, body))
-        await asyncio.sleep(_LOOK_S)
+        # as a store that does not answer for a moment, which is no end of news
+        with Contained(_log, "Looking for a new publication") as contained, suppress(Problem, LakehouseError):
+            _tell_of((await asyncio.to_thread(snapshots.newest)).publication, news)
+        await asyncio.sleep(_AFTER_FAILURE_S if contained.has_failed else _LOOK_S)
+
+
+def _tell_of(found: Publication, news: News) -> None:
+    if found.publication_id > 1:  # one after the other, from 1 on
+        news.begins("publications", found.publication_id)
+    body = {
+        "publication_id": found.publication_id,
+        "published_at": found.published_at.isoformat(),
+        "slices": list(found.slices[:100]),
+        "held_count": len(found.held),
+    }
+    news.add(Item("publications", found.publication_id, body))
 
 
 class HotNews:
@@ -63,9 +74,9 @@ class HotNews:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            bootstrap = self._bootstrap()
-            if bootstrap is not None:
-                with suppress(KafkaException):
+            with Contained(_log, "Following the hot path"), suppress(KafkaException):
+                bootstrap = self._bootstrap()
+                if bootstrap is not None:
                     self._follow(bootstrap)
             self._hot.is_followed = False
             self._stop.wait(2.0)
@@ -96,7 +107,8 @@ class HotNews:
             while not self._stop.is_set():
                 for message in consumer.consume(500, 0.2):
                     if message.error() is None:
-                        self._take(message)
+                        with Contained(_log, f"Reading a record of {message.topic()}"):
+                            self._take(message)
         finally:
             consumer.close()
 
@@ -107,7 +119,8 @@ class HotNews:
         for place in places:
             # with some of what was told before, for clients that were cut off when this server was
             low, high = consumer.get_watermark_offsets(place, timeout=5)
-            self._news_from[place.topic] = max(low, high - _BEFORE)
+            self._news_from[place.topic] = first = max(low, high - _BEFORE)
+            self._loop.call_soon_threadsafe(self._news.begins, place.topic, first)
             place.offset = low if place.topic == _LATEST else self._news_from[place.topic]
         if _WINDOWS in there:
             since_ms = int(time.time() * 1000) - _MINUTES_BACK_MS
@@ -117,9 +130,12 @@ class HotNews:
 
     def _take(self, message: Message) -> None:
         topic, offset = str(message.topic()), message.offset() or 0
-        body = json.loads(message.value() or b"null")
+        try:
+            body = json.loads(message.value() or b"null")
+        except (ValueError, RecursionError):
+            body = None
         if not isinstance(body, dict):
-            return
+            return  # none of ours: anybody who may write to Kafka can
         if topic == _WINDOWS:
             self._hot.take_window(body)
             return

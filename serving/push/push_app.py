@@ -6,11 +6,11 @@ Source: TransportProtocols.md of dotnet/aspnetcore.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -23,6 +23,8 @@ from serving.push.push_connection import PING_S, PushConnection
 _POLL_S = 20.0
 _ASKED_S = 1.0
 _IDLE_S = 60.0
+_LOOK_S = 10.0
+_MOST_A_KEY = 10_000
 _TRANSPORTS = [
     {"transport": "WebSockets", "transferFormats": ["Text"]},
     {"transport": "ServerSentEvents", "transferFormats": ["Text"]},
@@ -33,9 +35,9 @@ _TRANSPORTS = [
 class PushServer:
     """The hub at `/push`."""
 
-    def __init__(self, doors: Doors, news: News) -> None:
-        self._doors, self._news = doors, news
-        self._connections: dict[str, tuple[PushConnection, float]] = {}
+    def __init__(self, doors: Doors, news: News, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._doors, self._news, self._clock_s = doors, news, clock_s
+        self._connections: dict[str, PushConnection] = {}
 
     def routes(self) -> list[Any]:
         """Starlette's routes."""
@@ -47,11 +49,14 @@ class PushServer:
             WebSocketRoute("/push", self._websocket),
         ]
 
+    async def keep_time(self) -> None:
+        """Let go of connections that nobody uses, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self._forget_idle()
+
     async def _negotiate(self, request: Request) -> Response:
-        caller = await run_in_threadpool(self._doors.admit, request, "read")
-        self._forget_idle()
-        connection = PushConnection(caller, self._news, key_of(request) or "")
-        self._connections[connection.token] = (connection, time.monotonic())
+        connection = await self._opened(request)
         return JSONResponse(
             {
                 "negotiateVersion": 1,
@@ -61,17 +66,28 @@ class PushServer:
             }
         )
 
+    async def _opened(self, asked: HTTPConnection) -> PushConnection:
+        caller = await run_in_threadpool(self._doors.admit, asked, "read")
+        self._forget_idle()
+        if sum(each.caller.key.key_id == caller.key.key_id for each in self._connections.values()) >= _MOST_A_KEY:
+            detail = f"This key has {_MOST_A_KEY:,} connections: end some, or wait a minute for unused ones to end."
+            raise Problem(429, "Too many connections", detail, {"Retry-After": f"{_IDLE_S:.0f}"})
+        connection = PushConnection(caller, self._news, key_of(asked) or "")
+        connection.used_s = self._clock_s()
+        self._connections[connection.token] = connection
+        return connection
+
     async def _websocket(self, socket: WebSocket) -> None:
         try:
             connection = self._known(socket.query_params.get("id"))
         except Problem:
             try:
-                caller = await run_in_threadpool(self._doors.admit, socket, "read")
-                connection = PushConnection(caller, self._news, key_of(socket) or "")
-            except Problem:
-                await socket.close(4401)
+                connection = await self._opened(socket)
+            except Problem as problem:
+                await socket.close(4000 + problem.status)
                 return
         await socket.accept()
+        connection.is_streamed = True
         sending = asyncio.create_task(self._send_to(socket, connection))
         try:
             while True:
@@ -126,7 +142,7 @@ class PushServer:
             headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
             return StreamingResponse(self._events(connection), headers=headers, media_type="text/event-stream")
         await self._require(connection)
-        self._connections[connection.token] = (connection, time.monotonic())
+        connection.used_s = self._clock_s()
         if not connection.was_polled:
             # the first poll only says that the transport works
             connection.was_polled = True
@@ -139,6 +155,7 @@ class PushServer:
         return Response(text.encode(), 200, media_type="text/plain")
 
     async def _events(self, connection: PushConnection) -> AsyncIterator[str]:
+        connection.is_streamed = True
         try:
             yield ":\r\n\r\n"
             async for text in self._texts(connection):
@@ -149,7 +166,7 @@ class PushServer:
     async def _receive(self, request: Request) -> Response:
         connection = self._known(request.query_params.get("id"))
         await self._require(connection)
-        self._connections[connection.token] = (connection, time.monotonic())
+        connection.used_s = self._clock_s()
         connection.receive((await request.body()).decode("utf-8", "replace"))
         return Response(b"", 200, media_type="text/plain")
 
@@ -161,15 +178,15 @@ class PushServer:
         found = self._connections.get(token or "")
         if found is None:
             raise Problem(404, "No such connection", "Negotiate first: POST /push/negotiate.")
-        return found[0]
+        return found
 
     def _end(self, connection: PushConnection) -> None:
         connection.close()
         self._connections.pop(connection.token, None)
 
     def _forget_idle(self) -> None:
-        """Connections that were negotiated and never used, or are no longer polled."""
-        now = time.monotonic()
-        for connection, used_s in list(self._connections.values()):
-            if connection.outgoing.full() or (now - used_s > _IDLE_S and connection.outgoing.qsize() > 0):
+        """Let go of what was negotiated and never used, or is no longer polled; what is streamed ends by itself."""
+        unused_since_s = self._clock_s() - _IDLE_S
+        for connection in list(self._connections.values()):
+            if not connection.is_streamed and connection.used_s < unused_since_s:
                 self._end(connection)

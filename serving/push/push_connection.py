@@ -29,7 +29,10 @@ PING_S = 10.0
 
 
 class PushConnection:
-    """What was subscribed to goes into `outgoing`; None there ends it."""
+    """What was subscribed to goes into `outgoing`; None there ends it.
+
+    One `is_streamed` while a websocket or an event source takes what is sent; any other was last used at `used_s`.
+    """
 
     def __init__(self, caller: Caller, news: News, key: str = "") -> None:
         """`key` is the text that he was let in by."""
@@ -37,7 +40,8 @@ class PushConnection:
         self.caller, self.key = caller, key
         self.outgoing: asyncio.Queue[str | None] = asyncio.Queue(_WAITING)
         self.is_closed = False
-        self.was_polled = False
+        self.was_polled = self.is_streamed = False
+        self.used_s = 0.0
         self._news = news
         self._wishes: dict[str, Wish] = {}
         self._is_greeted = False
