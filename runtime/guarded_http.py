@@ -11,7 +11,9 @@ import http.client
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -35,8 +37,11 @@ class Answer:
 
 
 def resolved(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host, as the machine resolves it. Raises OSError."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    """The addresses of a host, as the machine resolves it. Raises OSError, RefusedError for what is no name of one."""
+    try:
+        return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except UnicodeError as error:
+        raise RefusedError(f"{host!r} is no name of a host") from error
 
 
 def is_private(address: str) -> bool:
@@ -61,6 +66,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Sequence[Ne
          resolve: Resolve = resolved, timeout_s: float = 10.0) -> Answer:  # fmt: skip
     """POST to `url`, when all its addresses are public or in one of the `allowed` networks.
 
+    The receiver may be silent for `timeout_s`, and has three times as long for its answer as a whole.
     Raises RefusedError for an address that is neither, OSError or http.client.HTTPException when it does not work.
     """
     parts = urlsplit(url)
@@ -71,23 +77,49 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Sequence[Ne
             raise RefusedError(
                 f"{host} is at {each}, a private address: LAKEHOUSE_ACTIONS_ALLOW may name networks that are meant."
             )
-    connection = _connection(parts, host, port, addresses[0], timeout_s)
+    plain = socket.create_connection((addresses[0], port), timeout_s)
+    with _cut_after(plain, 3 * timeout_s) as is_late:
+        connection = _connection(parts, host, port, plain, timeout_s)
+        try:
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("POST", path, body, dict(headers))
+            answer = connection.getresponse()
+            if is_late.is_set():
+                raise TimeoutError(f"{host} had not answered after {3 * timeout_s:g} s")
+            return Answer(answer.status, answer.read(_MOST).decode("utf-8", "replace"))
+        finally:
+            connection.close()
+
+
+@contextmanager
+def _cut_after(connected: socket.socket, whole_s: float) -> Iterator[threading.Event]:
+    """Cut a connection that lasts longer, and set the event: the time-out of a socket is that of each read alone."""
+    is_late, other = threading.Event(), connected.dup()  # TLS takes the place of the first one
+
+    def cut() -> None:
+        is_late.set()
+        with suppress(OSError):
+            other.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(whole_s, cut)
+    timer.daemon = True
+    timer.start()
     try:
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", path, body, dict(headers))
-        answer = connection.getresponse()
-        return Answer(answer.status, answer.read(_MOST).decode("utf-8", "replace"))
+        yield is_late
     finally:
-        connection.close()
+        timer.cancel()
+        timer.join()
+        other.close()
 
 
 def _within(address: str, network: Network) -> bool:
     return ipaddress.ip_address(address.split("%")[0]) in network
 
 
-def _connection(parts: SplitResult, host: str, port: int, address: str, timeout_s: float) -> http.client.HTTPConnection:
-    """Connected to `address`, and in all else to `host`: TLS checks the host's name, and so does the receiver."""
-    plain = socket.create_connection((address, port), timeout_s)
+def _connection(
+    parts: SplitResult, host: str, port: int, plain: socket.socket, timeout_s: float
+) -> http.client.HTTPConnection:
+    """Over a connection to an address, and in all else to `host`: TLS checks its name, and so does the receiver."""
     made = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         made.sock = (

@@ -52,8 +52,13 @@ def action_of(name: str, said: Mapping[str, Any], path: Path) -> Action:
 
 
 def _url(value: Any, where: str) -> str:
-    parts = urlsplit(str(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
+    try:
+        parts = urlsplit(str(value))
+        (parts.hostname or "").encode("idna")
+        is_good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # no address, no number of a port, or a name that has empty or too long parts
+        is_good = None
+    if not is_good or parts.username or parts.fragment:
         raise UsageError(f"{where} has url {value!r}: write https://host/path, without a name or password in it.")
     return str(value)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+import orjson
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka import Producer
 
@@ -48,7 +49,30 @@ class Entry:
 
 def entries_for(identity: str, alert: Mapping[str, Any]) -> list[Entry]:
     """An entry for each action that an alert asks for; `identity` is that of its message."""
-    return [Entry(f"{name}/{identity}", name, alert) for name in dict.fromkeys(alert.get("actions", ()))]
+    asked = alert.get("actions")
+    names = [name for name in asked if isinstance(name, str)] if isinstance(asked, list) else []
+    return [Entry(f"{name}/{identity}", name, alert) for name in dict.fromkeys(names)]
+
+
+def object_of(record: KafkaMessage) -> Mapping[str, Any] | None:
+    """The JSON object of a record; None for what is none of ours, as anybody who may write to Kafka can put there."""
+    try:
+        # not json, which also takes what cannot be written again: half a character, NaN
+        found = orjson.loads(record.value() or b"null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def entry_of(record: KafkaMessage) -> Entry | None:
+    """The entry that a record of the outbox is; None for what is none."""
+    try:
+        entry = Entry(**(object_of(record) or {}))
+    except TypeError:
+        return None
+    texts, numbers = (entry.key, entry.action, entry.error), (entry.attempts, entry.due_at)
+    is_one = all(isinstance(each, str) for each in texts) and all(isinstance(each, int | float) for each in numbers)
+    return entry if is_one and isinstance(entry.alert, dict) else None
 
 
 def after_failure(entry: Entry, error: str, now_s: float, most_attempts: int) -> Entry:
@@ -64,8 +88,8 @@ def newest(records: Iterable[KafkaMessage]) -> dict[str, Entry]:
     """The entries of a topic that was read from its start, by key."""
     found: dict[str, Entry] = {}
     for record in records:
-        if record.value():
-            entry = Entry(**json.loads(record.value() or b""))
+        entry = entry_of(record)
+        if entry is not None:
             found[entry.key] = entry
     return found
 

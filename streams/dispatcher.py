@@ -7,7 +7,7 @@ attempt is made before its result is committed: a process killed in between make
 is killed there, with the same key.
 """
 
-import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,16 +23,18 @@ from runtime.kafka.clients import client_config
 from runtime.kafka.record_headers import headers_of
 from runtime.settings import Settings
 from streams.action_declarations import Action
-from streams.action_entries import ASKED, Entry, after_failure, entries_for, newest
+from streams.action_entries import ASKED, Entry, after_failure, entries_for, entry_of, newest, object_of
 from streams.output_topics import ACTIONS, ALERTS, ensure_output_topics
 from streams.senders import TryAgainError, send
 from streams.whole_topics import WholeTopic
 from wire.envelope import ID
 
+_log = logging.getLogger(__name__)
 _GROUP = "lakehouse-actions"
 _COMMIT_S = 30.0
 _MOST = 500
 _AT_ONCE = 8
+_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,9 @@ class _Dispatcher:
         self._take_alerts(self._alerts.consume(_MOST, self._options.poll_s))
         for record in self._outbox.new():
             # what this process wrote itself comes back too, and is known
-            if dict(headers_of(record) or []).get(ASKED) and record.value():
-                entry = Entry(**json.loads(record.value() or b""))
-                self._entries[entry.key] = entry
+            asked = entry_of(record) if dict(headers_of(record) or []).get(ASKED) else None
+            if asked is not None:
+                self._entries[asked.key] = asked
         now_s = time.time()
         for entry in self._entries.values():
             if entry.state == "waiting" and entry.due_at <= now_s and entry.key not in self._under_way:
@@ -128,7 +130,7 @@ class _Dispatcher:
             error = record.error()
             if error is None:
                 identity = bytes(dict(headers_of(record) or []).get(ID) or b"").decode("utf-8", "replace")
-                entries += entries_for(identity, json.loads(record.value() or b"{}"))
+                entries += entries_for(identity, object_of(record) or {})
                 ends[record.partition() or 0] = (record.offset() or 0) + 1
             elif error.code() != KafkaError._PARTITION_EOF and not error.retriable():
                 raise PlatformError(f"Kafka refuses to have {ALERTS} read: {error.str()}.")
@@ -150,7 +152,12 @@ class _Dispatcher:
             return replace(entry, state="dead", attempts=entry.attempts + 1, error=str(error))
         if isinstance(error, TryAgainError):
             return after_failure(entry, str(error), now_s, self._options.most_attempts)
-        raise error
+        if not isinstance(error, Exception):
+            raise error
+        # nobody foresaw it: it is this action's alone, and the others go on
+        _log.error("The action %s failed", entry.key, exc_info=error)
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}"
+        return after_failure(entry, said, now_s, self._options.most_attempts)
 
     def _commit(self, entries: list[Entry], offsets: list[TopicPartition]) -> None:
         """Write entries, and the offsets of the alerts that they come from, in one transaction."""

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from runtime import processes
-from runtime.errors import LakehouseError
+from runtime.errors import LakehouseError, PlatformError
 from runtime.guarded_http import RefusedError, post, signature
 from runtime.private_files import known_key
 from runtime.settings import Settings
@@ -126,8 +126,10 @@ def _tell_device(settings: Settings, key: str, alert: Mapping[str, Any], body: b
     if settings.hub_database is None and not settings.hub_folder.exists():
         raise RefusedError("this home has no hub: start it once by `lakehouse up --hub`")
     from hub.administration import opened_registry
+    from hub.hub_errors import HubCode, HubError
     from hub.registry.cloud_queue import CloudMessage
 
+    busy = (HubCode.DeviceMaximumQueueDepthExceeded, HubCode.ThrottlingException)
     system = {"mid": key, "ct": "application/json", "to": f"/devices/{device_id}/messages/devicebound"}
     message = CloudMessage(0, str(device_id), body, {"lakehouse": "alert"}, system, "none", 0, 0, 0, None)
     try:
@@ -136,4 +138,5 @@ def _tell_device(settings: Settings, key: str, alert: Mapping[str, Any], body: b
     except TimeoutError as error:
         raise TryAgainError("the hub's registry does not answer") from error
     except LakehouseError as error:
-        raise RefusedError(str(error)) from error
+        is_for_now = isinstance(error, PlatformError) or (isinstance(error, HubError) and error.code in busy)
+        raise (TryAgainError if is_for_now else RefusedError)(str(error)) from error

@@ -5,10 +5,12 @@ import hmac
 import json
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from email import message_from_bytes
 from email.message import Message
 from ipaddress import ip_network
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -158,7 +160,56 @@ def test_a_device_is_told_through_the_hubs_registry(tmp_path: Path) -> None:
         send(given, Action("tell", "device"), "k", ALERT | {"device_id": "d2"})
 
 
+def test_a_registry_that_cannot_take_it_now_is_asked_again(tmp_path: Path) -> None:
+    """A device's queue that is full, and a database that cannot be opened, are no end of an action."""
+    from hub.administration import create_device, opened_registry
+
+    given = settings(tmp_path)
+    with opened_registry(given) as registry:
+        create_device(registry, "default", "d1")
+    for number in range(50):
+        send(given, Action("tell", "device"), f"tell/{number}", ALERT)
+    with pytest.raises(TryAgainError, match="50"):
+        send(given, Action("tell", "device"), "tell/50", ALERT)
+    away = settings(tmp_path, LAKEHOUSE_HUB_DATABASE=f"sqlite:///{tmp_path}/none/hub.sqlite")
+    with pytest.raises(TryAgainError, match="registry"):
+        send(away, Action("tell", "device"), "k", ALERT)
+
+
+def test_a_host_that_is_no_name_is_refused() -> None:
+    """A name with an empty part is none that another attempt will find, and no error of the process."""
+    with pytest.raises(RefusedError, match="no name of a host"):
+        post("http://a..b/", b"{}", {})
+
+
+def test_a_receiver_that_drips_has_an_end() -> None:
+    """Each byte comes in time, and the answer never: the attempt ends, and is one to be made again."""
+    enough = Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                for _ in range(400):
+                    connection.sendall(b"x")
+                    if enough.wait(0.05):
+                        return
+                connection.sendall(b"\r\nContent-Length: 0\r\n\r\n")
+
+        dripping = Thread(target=drip)
+        dripping.start()
+        try:
+            with pytest.raises(TimeoutError, match="3 s"):
+                post(f"http://127.0.0.1:{server.getsockname()[1]}/", b"{}", {}, HERE, timeout_s=1)
+        finally:
+            enough.set()
+            dripping.join(60)
+
+
 @pytest.mark.parametrize("said", [
+    {"kind": "webhook", "url": "https://a..b/"}, {"kind": "webhook", "url": "https://x:99999/"},
+    {"kind": "webhook", "url": "https://[x/"},
     {"kind": "pager"}, {"kind": "webhook"}, {"kind": "webhook", "url": "ftp://x/"}, {"kind": "device", "url": "x"},
     {"kind": "webhook", "url": "https://me:secret@x/"}, {"kind": "mail", "to": "a@b.c\nBcc: d@e.f"},
 ])  # fmt: skip
