@@ -6,6 +6,7 @@ changes, so neither does an answer of it: `304` costs no question.
 
 import hashlib
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,16 +59,23 @@ def format_of(request: Request) -> str:
     raise Problem(406, "Not acceptable", f"Accept is {accept[:80]!r}: there are {', '.join(FORMATS)}.")
 
 
-def etag_of(publication_id: int, sites: tuple[str, ...] | None, format_: str) -> str:
-    """What an answer follows from besides its address: the publication, who may see what, the format."""
-    said = json.dumps([publication_id, sites, format_])
-    return f'"{publication_id}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"'
+def etag_of(publication_id: int, *said: object) -> str:
+    """The name of an answer: the publication, and all else that it follows from."""
+    return f'"{publication_id}-{hashlib.sha256(repr(said).encode()).hexdigest()[:12]}"'
 
 
 def matches(request: Request, etag: str) -> bool:
-    """True when the caller has this answer already."""
-    given = [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]
-    return etag in given or "*" in given
+    """True when the caller has this very answer already."""
+    return etag in _named(request)
+
+
+def matches_any(request: Request) -> bool:
+    """True when whatever answer there is does not interest the caller."""
+    return "*" in _named(request)
+
+
+def _named(request: Request) -> list[str]:
+    return [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]
 
 
 def body_of(answer: Answer, format_: str, publication_id: int) -> bytes:
@@ -95,12 +103,16 @@ def _body(answer: Answer, format_: str, said: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def response(body: bytes, format_: str, etag: str, publication_id: int, next_cursor: str | None) -> Response:
-    """The answer as it is sent."""
+def response(
+    body: bytes | None, format_: str, etag: str, publication_id: int, next_cursor: str | None = None
+) -> Response:
+    """The answer as it is sent; without a body the caller has it already, and gets the same headers."""
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": _VARY,
                "Lakehouse-Publication": str(publication_id)}  # fmt: skip
     if next_cursor is not None:
         headers["Lakehouse-Next"] = next_cursor
+    if body is None:
+        return Response(status_code=304, headers=headers)
     return Response(body, 200, headers, media_type=format_)
 
 
@@ -113,28 +125,31 @@ def hot_response(body: bytes, format_: str, revision: int, next_cursor: str | No
 
 
 class KeptAnswers:
-    """Bodies of answers, the least used let go first."""
+    """Bodies of answers, the least used let go first. They may be used by many threads."""
 
     def __init__(self, limit: int = _KEPT_BYTES) -> None:
+        self._lock = threading.Lock()
         self._limit, self._bytes = limit, 0
         self._kept: OrderedDict[tuple[Any, ...], tuple[bytes, str | None]] = OrderedDict()
 
     def get(self, key: tuple[Any, ...]) -> tuple[bytes, str | None] | None:
         """The body and cursor of an answer that is kept."""
-        if key not in self._kept:
-            return None
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        with self._lock:
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key]
 
     def keep(self, key: tuple[Any, ...], body: bytes, next_cursor: str | None) -> None:
         """Keep an answer, unless it is large."""
-        if len(body) > _LARGEST_KEPT or key in self._kept:
-            return
-        self._kept[key] = (body, next_cursor)
-        self._bytes += len(body)
-        while self._bytes > self._limit:
-            _, (gone, _) = self._kept.popitem(last=False)
-            self._bytes -= len(gone)
+        with self._lock:
+            if len(body) > _LARGEST_KEPT or key in self._kept:
+                return
+            self._kept[key] = (body, next_cursor)
+            self._bytes += len(body)
+            while self._bytes > self._limit:
+                _, (gone, _) = self._kept.popitem(last=False)
+                self._bytes -= len(gone)
 
 
 def _spelt(rows: pa.Table) -> pa.Table:

@@ -23,6 +23,7 @@ from serving.api.answers import (
     hot_body_of,
     hot_response,
     matches,
+    matches_any,
     response,
 )
 from serving.api.declared import DeclaredRoute, values_of
@@ -92,10 +93,11 @@ def _answer(
     values = values_of(request, route.parameters)
     snapshot = snapshots.of(values.get("as_of"))
     number = snapshot.publication.publication_id
-    etag = etag_of(number, caller.sites, format_)
-    if matches(request, etag):
-        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
     address = (request.url.path, tuple(sorted((n, str(v)) for n, v in values.items())))
+    # of the address too: who names it has got this very answer, so there is one, and no question is asked
+    etag = etag_of(number, caller.sites, format_, address)
+    if matches(request, etag):
+        return response(None, format_, etag, number)
     key = (number, caller.sites, format_, address)
     found = kept.get(key)
     if found is None:
@@ -103,4 +105,4 @@ def _answer(
         found = (body_of(answer, format_, number), answer.next_cursor)
         kept.keep(key, *found)
     body, cursor = found
-    return response(body, format_, etag, number, cursor)
+    return response(None if matches_any(request) else body, format_, etag, number, cursor)
