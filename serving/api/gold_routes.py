@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -17,6 +17,7 @@ import pyarrow as pa
 from lake.column_types import duckdb_type
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICES, SITE_DAYS
+from lake.tables.gold_kinds import STATE_DAYS, STATE_HOURS
 from serving.access.doors import Caller
 from serving.access.seen_rows import seen_rows
 from serving.api.answers import Answer
@@ -95,6 +96,7 @@ def series(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Ans
     if (end - start) / _seconds(interval) > _MOST_POINTS:
         raise Problem(400, "Too many points", f"That are more than {_MOST_POINTS} points: ask for a longer `every`.")
     if not units_seen(snapshot, caller, (values["device_id"], values["metric_name"]), (start, end)):
+        _check_no_state(snapshot, caller, values["device_id"], values["metric_name"])
         raise Problem(404, "No such series", "This device never measured that, or your key does not see it.")
     if f"gold.device_{name}" not in snapshot.publication.tables:
         raise Problem(404, "Not published", f"This publication does not have gold.device_{name}.")
@@ -213,6 +215,17 @@ def units_seen(
     return units
 
 
+def _check_no_state(snapshot: Snapshot, caller: Caller, device_id: str, metric: str) -> None:
+    read = {STATE_DAYS.name} | (set() if caller.sites is None else {DEVICE_HOURS.name})
+    if not read <= set(snapshot.publication.tables):
+        return
+    where = "device_id = ? AND metric_name = ?"
+    if asked(snapshot, caller, STATE_DAYS, where, [device_id, metric], "LIMIT 1").num_rows:
+        tables = f"{STATE_HOURS.name} and {STATE_DAYS.name}"
+        detail = f"{metric} of {device_id} is a state, which has no series: {tables} say how long it was in each."
+        raise Problem(404, "No such series", detail)
+
+
 def _type(table: Table, name: str) -> Any:
     return next(column.type for column in table.columns if column.name == name)
 
@@ -227,13 +240,21 @@ def _after(cursor: str, table: Table) -> list[Any]:
     try:
         key = json.loads(base64.urlsafe_b64decode(cursor))
         if isinstance(key, list) and len(key) == len(table.key) and all(isinstance(each, str) for each in key):
-            for name, text in zip(table.key, key, strict=True):
-                if name.endswith(("_at", "_date")):
-                    datetime.fromisoformat(text)
-            return key
-    except (binascii.Error, ValueError):
+            return [_mark(name, text) for name, text in zip(table.key, key, strict=True)]
+    except (binascii.Error, ValueError, OverflowError):
         pass
     raise Problem(400, "Bad cursor", "cursor is not one that an answer of this route gave as `next`.")
+
+
+def _mark(name: str, text: str) -> str:
+    """A part of a cursor as DuckDB reads it, whatever Python does. Raises ValueError, OverflowError."""
+    text.encode()  # half a character is none that a row has
+    if name.endswith("_date"):
+        return date.fromisoformat(text).isoformat()
+    if not name.endswith("_at"):
+        return text
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
 def _seconds(interval: str) -> timedelta:
