@@ -8,7 +8,7 @@ may leave unheeded, so which files go into an answer is all that holds.
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,11 @@ from serving.sharing.shared_tables import (
     tables_of,
 )
 from serving.sharing.signed_links import LinkSigner
-from serving.snapshots import Snapshots
+from serving.snapshots import Snapshot, Snapshots
 from wire.times import moment_of_rfc3339
 
 _LINES = "application/x-ndjson; charset=utf-8"
+_AFTER = "after."
 _Handler = Callable[[Request, Caller, dict[str, Any]], Response]
 
 
@@ -75,7 +76,7 @@ class SharingServer:
         return endpoint
 
     def _shares(self, request: Request, caller: Caller, body: dict[str, Any]) -> Response:
-        return JSONResponse({"items": [] if caller.sites is not None else [{"name": SHARE, "id": SHARE}]})
+        return _page(request, [] if caller.sites is not None else [{"name": SHARE, "id": SHARE}])
 
     def _share(self, request: Request, caller: Caller, body: dict[str, Any]) -> Response:
         self._check(request, caller)
@@ -83,11 +84,11 @@ class SharingServer:
 
     def _schemas(self, request: Request, caller: Caller, body: dict[str, Any]) -> Response:
         self._check(request, caller)
-        return JSONResponse({"items": [{"name": SCHEMA, "share": SHARE}]})
+        return _page(request, [{"name": SCHEMA, "share": SHARE}])
 
     def _tables(self, request: Request, caller: Caller, body: dict[str, Any]) -> Response:
         self._check(request, caller)
-        return JSONResponse({"items": tables_of(self._snapshots.newest())})
+        return _page(request, tables_of(self._snapshots.newest()))
 
     def _version(self, request: Request, caller: Caller, body: dict[str, Any]) -> Response:
         self._check(request, caller)
@@ -100,7 +101,7 @@ class SharingServer:
 
     def _metadata(self, request: Request, caller: Caller, body: dict[str, Any]) -> Response:
         self._check(request, caller)
-        snapshot = self._snapshots.of(_whole(request.query_params.get("version"), "version"))
+        snapshot = self._pinned(request.query_params)
         table = table_named(snapshot, request.path_params["table"])
         delta = opened(self._settings, snapshot, table)
         return _lines([protocol_line(), metadata_line(delta, table)], snapshot.publication.publication_id)
@@ -109,10 +110,7 @@ class SharingServer:
         self._check(request, caller)
         if body.get("startingVersion") is not None:
             raise Problem(400, "No change data", "Tables are shared as they are, without their changes.")
-        version = body.get("version")
-        if body.get("timestamp") is not None:
-            version = self._newest_at(str(body["timestamp"]))
-        snapshot = self._snapshots.of(_whole(version, "version"))
+        snapshot = self._pinned(body)
         table = table_named(snapshot, request.path_params["table"])
         delta, now_s = opened(self._settings, snapshot, table), time.time()
         base = str(request.base_url).rstrip("/")
@@ -143,6 +141,14 @@ class SharingServer:
         if wrong or caller.sites is not None:
             raise Problem(404, "No such share", "There is no such share or schema, or your key does not see it.")
 
+    def _pinned(self, said: Mapping[str, Any]) -> Snapshot:
+        version, timestamp = said.get("version"), said.get("timestamp")
+        if timestamp is None:
+            return self._snapshots.of(_whole(version, "version", "a publication's number"))
+        if version is not None:
+            raise Problem(400, "Bad version", "Give a version or a timestamp, not both.")
+        return self._snapshots.of(self._newest_at(str(timestamp)))
+
     def _newest_at(self, text: str) -> int:
         moment = _moment(text)
         numbers = [p.publication_id for p in publications.list_all(self._settings) if p.published_at <= moment]
@@ -165,12 +171,25 @@ def _moment(text: str) -> datetime:
     return moment
 
 
-def _whole(value: Any, name: str) -> int | None:
+def _whole(value: Any, name: str, what: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit():
-        raise Problem(400, "Bad version", f"{name} is {str(value)[:40]!r}: give a publication's number.")
+        raise Problem(400, f"Bad {name}", f"{name} is {str(value)[:40]!r}: give {what}.")
     return int(str(value)[:12])
+
+
+def _page(request: Request, items: Sequence[Mapping[str, str]]) -> Response:
+    """Of a list in the order of names, `maxResults` behind the last of the page before, which its token names."""
+    most = _whole(request.query_params.get("maxResults"), "maxResults", "a whole number")
+    token = request.query_params.get("pageToken") or _AFTER
+    if not token.startswith(_AFTER):
+        raise Problem(400, "Bad pageToken", "pageToken is not one that an answer of this list gave.")
+    left = [item for item in items if item["name"] > token.removeprefix(_AFTER)]
+    page = left[:most]
+    if len(page) == len(left):
+        return JSONResponse({"items": page})
+    return JSONResponse({"items": page, "nextPageToken": f"{_AFTER}{page[-1]['name']}" if page else token})
 
 
 def _body(raw: bytes) -> dict[str, Any]:
