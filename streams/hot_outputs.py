@@ -38,7 +38,7 @@ def window_message(result: WindowResult, asof: AsOf) -> Message:
     """
     closed_us = result.final_us if result.window.late == "drop" else result.start_us + asof.reach_us
     keys = [value or "" for value in result.keys.values()]
-    place = "/".join([result.window.name, *keys, str(result.start_us)])
+    place = _path(result.window.name, *keys, result.start_us)
     body = {
         "window": result.window.name,
         **result.keys,
@@ -74,7 +74,7 @@ def latest_message(row: Mapping[str, Any]) -> Message:
         "inputs": {str(row["partition"]): [row["offset"], row["offset"]]},
         "is_provisional": True,
     }
-    identity = f"{row['partition']}:{row['offset']}/{row['metric_name']}/{row['unit']}"
+    identity = f"{row['partition']}:{row['offset']}/{_path(row['metric_name'], row['unit'])}"
     event = _Event(LATEST_TYPE, f"/devices/{row['device_id']}", identity, rfc3339(row["event_at"]))
     return _message(LATEST, key, event, body)
 
@@ -97,7 +97,8 @@ def alert_message(
         "actions": list(rule.actions),
         "seen": {name: _plain(value) for name, value in detail.items()},
     }
-    event = _Event(ALERT_TYPE, f"/streams/rules/{rule.name}", f"{rule.name}/{names}/{state.revision}", str(body["at"]))
+    identity = _path(rule.name, *group.values(), state.revision)
+    event = _Event(ALERT_TYPE, f"/streams/rules/{rule.name}", identity, str(body["at"]))
     return _message(ALERTS, names, event, body)
 
 
@@ -119,6 +120,11 @@ class _Event:
     source: str
     id: str
     time: str
+
+
+def _path(*parts: object) -> str:
+    """Parts with slashes between them; one that has a slash itself is not taken for two."""
+    return "/".join(str(part).replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
 def _message(topic: str, key: str, event: _Event, body: Mapping[str, Any]) -> Message:
