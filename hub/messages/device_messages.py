@@ -112,8 +112,13 @@ class Author:
         self._prefix = f"{hub}-{epoch}-".encode()
         self._count = 0
 
-    def headers(self, shape: Shape, received: bytes, packet_id: int, digested: bytes) -> Headers:
-        """The record's headers; `received` is the hub's clock as ce_time. Packet id 0 is a QoS 0 message."""
+    def headers(
+        self, shape: Shape, received: bytes, packet_id: int, digested: bytes, epoch: int | None = None
+    ) -> Headers:
+        """The record's headers; `received` is the hub's clock as ce_time. Packet id 0 is a QoS 0 message.
+
+        `epoch` is that of the connection that the message first came by, if that was an earlier one.
+        """
         message_id = shape.message_id
         if message_id is None:
             self._count += 1
@@ -127,7 +132,7 @@ class Author:
             *shape.rest,
         ]
         if packet_id:
-            made.append((DELIVERY, b"%d-%d-%b" % (self.epoch, packet_id, digested)))
+            made.append((DELIVERY, b"%d-%d-%b" % (epoch or self.epoch, packet_id, digested)))
         return made
 
 

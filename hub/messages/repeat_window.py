@@ -9,7 +9,7 @@ records since then can be meant: the tail is read from that time on, once for al
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +21,21 @@ from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
 from runtime.kafka.record_headers import headers_of
 
-Window = frozenset[tuple[int, bytes]]
-"""Packet id and digest of each message that was found."""
+Mark = tuple[int, bytes]
+"""Packet id and digest of a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was found of one epoch: the marks of the messages, by the topic that has them."""
+
+    epoch: int = 0
+    marks: Mapping[str, frozenset[Mark]] = field(default_factory=dict)
+
+    def topics_with(self, mark: Mark) -> frozenset[str]:
+        """The topics that have a message."""
+        return frozenset(topic for topic, marks in self.marks.items() if mark in marks)
+
 
 _TIMEOUT_S = 30.0
 # what nobody asked for since then is read again by the next who does
@@ -36,7 +49,7 @@ class _Tail:
 
     first_offset: int
     next_offset: int
-    found: dict[tuple[bytes, int], set[tuple[int, bytes]]] = field(default_factory=dict)
+    found: dict[tuple[bytes, int], set[Mark]] = field(default_factory=dict)
     used_at: float = 0.0
 
 
@@ -63,18 +76,17 @@ class RepeatWindows:
         self._thread.shutdown()
 
     def _find(self, topics: tuple[str, ...], key: bytes, epochs: tuple[int, ...], since_ms: int) -> Window:
-        found: dict[int, set[tuple[int, bytes]]] = {}
+        found: dict[str, dict[int, frozenset[Mark]]] = {}
         try:
             for topic in topics:
                 partitions = self._open().list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions
                 tail = self._read(topic, partition_of(key, len(partitions)), since_ms)
-                for epoch in epochs:
-                    found.setdefault(epoch, set()).update(tail.found.get((key, epoch), ()))
+                found[topic] = {epoch: frozenset(tail.found.get((key, epoch), ())) for epoch in epochs}
         except KafkaException as error:
             self._disconnect()
             raise PlatformError(f"Kafka at {self._bootstrap} cannot be read: {error.args[0].str()}.") from error
-        newest = max((epoch for epoch, messages in found.items() if messages), default=None)
-        return frozenset() if newest is None else frozenset(found[newest])
+        newest = max((epoch for of_topic in found.values() for epoch, marks in of_topic.items() if marks), default=0)
+        return Window(newest, {topic: of_topic.get(newest, frozenset()) for topic, of_topic in found.items()})
 
     def _open(self) -> Consumer:
         if self._consumer is None:

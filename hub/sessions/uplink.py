@@ -4,7 +4,8 @@ Belongs here: shapes by topic, what is in flight and in which order, and what is
 `landing`'s, the connection the session's.
 
 A message that comes with DUP is a repeat when the client's former connection has it, in Kafka or on its way there:
-then it is acknowledged and not produced again. Nothing of this is written to the registry.
+then it is acknowledged and not produced again. A topic that has it not, of several, gets it under the mark of its first
+connection. Nothing of this is written to the registry.
 """
 
 import time
@@ -14,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hub.messages.device_messages import TENANT, Author, ReceptionClock, Shape, digest, shape_of
-from hub.messages.landing import Landing
+from hub.messages.landing import DELIVERY_TIMEOUT_MS, Landing
 from hub.messages.message_routes import MessageRoutes
-from hub.messages.repeat_window import Window
+from hub.messages.repeat_window import Mark, Window
 from hub.registry.tenants import DEFAULT_TENANT
 from wire.envelope import Headers
 from wire.hub_topics import Bag
@@ -46,8 +47,8 @@ class Sent:
 class Inheritance:
     """What a client's next connection in this process must know of this one: what is on its way, what was a repeat."""
 
-    on_the_way: Mapping[tuple[int, bytes], Sent] = field(default_factory=dict)
-    recognised: Window = frozenset()
+    on_the_way: Mapping[Mark, Sent] = field(default_factory=dict)
+    recognised: frozenset[Mark] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,9 @@ class Uplink:
         self._clock = ReceptionClock()
         self._is_over_limit = False
         self._is_open = True
-        self._recognised: set[tuple[int, bytes]] = set()
+        self._recognised: set[Mark] = set()
         self.inherited = Inheritance()
-        self.window: Window = frozenset()
+        self.window = Window()
         self.landed_any = False
         self.received_count = 0
         self.repeated_count = 0
@@ -98,29 +99,36 @@ class Uplink:
     def publish(self, message: Publish, shape: Shape) -> None:
         """Take a message of QoS 0 or 1 to Kafka, or acknowledge it as the repeat that it is."""
         self.received_count += 1
-        digested = b""
+        digested, epoch = b"", self._author.epoch
+        topics = self._routes.topics(shape.properties, self._tenant)
         if message.packet_id:
             digested = digest(message.topic, message.payload)
-            if message.is_dup and self._is_repeat(message.packet_id, digested):
-                return
+            if message.is_dup:
+                had = self.window.topics_with((message.packet_id, digested))
+                if self._is_repeat(message.packet_id, digested, had.issuperset(topics)):
+                    return
+                if had:
+                    # the topics that have it keep it: only those that it did not come to get it
+                    topics, epoch = tuple(topic for topic in topics if topic not in had), self.window.epoch
+                    self._recognised.add((message.packet_id, digested))
         if message.is_retained:
             shape = Shape(shape.message_id, shape.created, [*shape.rest, _RETAINED], shape.properties)
-        self._give(message, shape, digested)
+        self._give(message, shape, digested, topics, epoch)
 
-    def _give(self, message: Publish, shape: Shape, digested: bytes) -> None:
-        topics = self._routes.topics(shape.properties, self._tenant)
+    def _give(self, message: Publish, shape: Shape, digested: bytes, topics: tuple[str, ...], epoch: int) -> None:
         sent = Sent(message.packet_id, digested, len(topics))
         if message.packet_id:
             self._in_flight.append(sent)
             if len(self._in_flight) >= MOST_UNACKNOWLEDGED and not self._is_over_limit:
                 self._is_over_limit = True
                 self._traffic.pause("unacknowledged")
-        headers = self._author.headers(shape, self._clock.now(), message.packet_id, digested)
+        headers = self._author.headers(shape, self._clock.now(), message.packet_id, digested, epoch)
         for topic in topics:
             self._landing.give(self, sent, topic, self._author.key, headers, message.payload)
-        self.landed_any = True
+        if epoch == self._author.epoch:
+            self.landed_any = True
 
-    def _is_repeat(self, packet_id: int, digested: bytes) -> bool:
+    def _is_repeat(self, packet_id: int, digested: bytes, is_in_kafka: bool) -> bool:
         """True when the message is known; then it is acknowledged in its turn."""
         mark = (packet_id, digested)
         if any(sent.packet_id == packet_id and sent.digest == digested for sent in self._in_flight):
@@ -128,7 +136,7 @@ class Uplink:
         orphan = self.inherited.on_the_way.get(mark)
         if orphan is not None and orphan.is_lost:
             orphan = None
-        if orphan is None and mark not in self.window and mark not in self.inherited.recognised:
+        if orphan is None and not is_in_kafka and mark not in self.inherited.recognised:
             return False
         self.repeated_count += 1
         self._recognised.add(mark)
@@ -192,8 +200,11 @@ class Uplink:
         # a connection that gave nothing new leaves what it was left: its client may repeat that in the next one
         older = Inheritance() if self.landed_any else self.inherited
         on_the_way = {**older.on_the_way, **{(sent.packet_id, sent.digest): sent for sent in self._in_flight}}
-        on_the_way = {mark: sent for mark, sent in on_the_way.items() if sent.left and not sent.is_lost}
-        return Inheritance(on_the_way, frozenset(self._recognised) | older.recognised)
+        waiting = {mark: sent for mark, sent in on_the_way.items() if sent.left}
+        on_the_way = {mark: sent for mark, sent in waiting.items() if not sent.is_lost}
+        # a repeat of what Kafka has not taken yet may be one of what it never will
+        known = self._recognised.union(older.recognised, older.on_the_way).difference(waiting)
+        return Inheritance(on_the_way, frozenset(known))
 
     def repeats_since_ms(self, last_heard_ms: int) -> int | None:
         """From when on a repeat of this connection may lie in Kafka; None when nothing of it landed."""
@@ -201,4 +212,7 @@ class Uplink:
             return None
         now_ms = time.time_ns() // 1_000_000
         oldest = min(last_heard_ms, self._landing.low_water_ms() if self._in_flight else now_ms)
+        if any(sent.is_lost for sent in self._in_flight):
+            # one of its topics may have taken what another did not take in all that time
+            oldest = min(oldest, now_ms - DELIVERY_TIMEOUT_MS)
         return oldest - LOST_ACKS_MS

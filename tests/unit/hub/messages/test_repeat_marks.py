@@ -1,11 +1,12 @@
 """Marks of delivery as they lie in Kafka: those of a hub are known, and what others wrote keeps nobody from looking."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hub.messages.device_messages import DELIVERY
-from hub.messages.repeat_window import _note, _Tail
+from hub.messages.repeat_window import RepeatWindows, _note, _Tail
 
 
 class Record:
@@ -37,3 +38,28 @@ def test_what_no_hub_wrote_marks_nothing(mark: bytes) -> None:
     tail = _Tail(0, 0)
     _note(tail, Record(mark))
     assert (tail.found, tail.next_offset) == ({}, 5)
+
+
+def test_what_is_found_is_told_by_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest epoch of which any topic has something, and which of them has what."""
+    tails = {
+        "telemetry": _Tail(0, 0, {(b"d", 1): {(1, b"aa")}, (b"d", 2): {(1, b"bb"), (2, b"cc")}}),
+        "alarms": _Tail(0, 0, {(b"d", 1): {(1, b"aa")}, (b"d", 2): {(1, b"bb")}, (b"e", 3): {(1, b"dd")}}),
+    }  # fmt: skip
+
+    class Cluster:
+        def list_topics(self, topic: str, timeout: float) -> Any:
+            return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: None})})
+
+        def close(self) -> None:
+            """Nothing is held."""
+
+    windows = RepeatWindows("nowhere")
+    monkeypatch.setattr(windows, "_consumer", Cluster())
+    monkeypatch.setattr(windows, "_read", lambda topic, _partition, _since_ms: tails[topic])
+    found = windows.find(tails, b"d", (3, 2, 1), 0).result()
+    assert found.epoch == 2
+    assert found.topics_with((1, b"bb")) == {"telemetry", "alarms"}
+    assert found.topics_with((2, b"cc")) == {"telemetry"}
+    assert not found.topics_with((1, b"aa"))
+    windows.close()
