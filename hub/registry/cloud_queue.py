@@ -17,10 +17,13 @@ from hub.registry.database import Tx
 from hub.registry.identities import require
 from hub.registry.moments import text_of
 from hub.registry.registry_tables import CLOUD_MESSAGES, FEEDBACK
+from wire.hub_topics import write_bag
 
 # Source: IoT Hub's limits of cloud-to-device messaging
 MOST_WAITING = 50
 MOST_BYTES = 64 * 1024
+# as they stand in a topic, which has 65,535 bytes, the device's name and what is added for it
+_MOST_SPELT = 64_000
 _SECOND = 1_000_000
 TIME_TO_LIVE = 3600 * _SECOND
 _LOCK = 60 * _SECOND
@@ -52,11 +55,11 @@ class FeedbackBatch:
 
 
 def enqueue(tx: Tx, message: CloudMessage) -> CloudMessage:
-    """Add a message; `n`, counts and lock are made here. Raises HubError for an unknown device and a full queue."""
-    if len(message.body) > MOST_BYTES:
-        raise HubError(
-            HubCode.MessageTooLarge, f"The message has {len(message.body)} bytes: {MOST_BYTES} are the most."
-        )
+    """Add a message; `n`, counts and lock are made here.
+
+    Raises HubError for an unknown device, a full queue, and what is too large for a device to be sent.
+    """
+    _check_size(message)
     require(tx, message.device_id)
     _expire(tx, message.device_id)
     waiting = select(func.count()).select_from(CLOUD_MESSAGES).where(CLOUD_MESSAGES.c.device_id == message.device_id)
@@ -91,6 +94,11 @@ def take(tx: Tx, device_id: str) -> CloudMessage | None:
 def complete(tx: Tx, device_id: str, lock_token: str) -> None:
     """The device has it. Raises HubError when the lock is lost."""
     _end(tx, _held(tx, device_id, lock_token), "Success")
+
+
+def reject(tx: Tx, device_id: str, lock_token: str) -> None:
+    """The device can never have it. Raises HubError when the lock is lost."""
+    _end(tx, _held(tx, device_id, lock_token), "Rejected")
 
 
 def release(tx: Tx, device_id: str, tokens: Collection[str] | None = None) -> None:
@@ -144,6 +152,24 @@ def abandon_feedback(tx: Tx, tenant: str, lock_token: str) -> None:
     is_its = (FEEDBACK.c.tenant == tenant) & (FEEDBACK.c.lock_token == lock_token)
     if not _unlock(tx, FEEDBACK, is_its & (FEEDBACK.c.locked_until >= tx.now)):
         raise _lock_lost()
+
+
+def _check_size(message: CloudMessage) -> None:
+    given = [*message.system.items(), *message.properties.items()]
+    texts = [(name, "" if value is None else str(value)) for name, value in given]
+    try:
+        size = len(message.body) + sum(len(name.encode()) + len(value.encode()) for name, value in texts)
+    except UnicodeEncodeError as error:
+        raise HubError(HubCode.ArgumentInvalid, "A property of the message is not text in UTF-8.") from error
+    if size > MOST_BYTES:
+        raise HubError(
+            HubCode.MessageTooLarge, f"The message has {size} bytes with its properties: {MOST_BYTES} are the most."
+        )
+    if (spelt := len(write_bag(texts))) > _MOST_SPELT:
+        raise HubError(
+            HubCode.MessageTooLarge,
+            f"The message's properties have {spelt} bytes as a topic spells them: {_MOST_SPELT} are the most.",
+        )
 
 
 def _held(tx: Tx, device_id: str, lock_token: str) -> CloudMessage:

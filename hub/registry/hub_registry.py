@@ -123,6 +123,10 @@ class Registry:
         """The device has the message."""
         return self.write(lambda tx: cloud_queue.complete(tx, device_id, lock_token))
 
+    def reject_cloud_message(self, device_id: str, lock_token: str) -> Future[None]:
+        """The device can never have the message."""
+        return self.write(lambda tx: cloud_queue.reject(tx, device_id, lock_token))
+
     def release_cloud_messages(self, device_id: str, tokens: Collection[str]) -> Future[None]:
         """The connection is gone: what it held by these locks waits again."""
         return self.write(partial(cloud_queue.release, device_id=device_id, tokens=tokens))

@@ -16,7 +16,7 @@ from hub.hub_errors import HubCode, HubError
 from hub.methods import MethodResult
 from hub.registry.cloud_queue import CloudMessage
 from hub.registry.hub_registry import Registry
-from runtime.errors import LakehouseError
+from runtime.errors import LakehouseError, WireError
 from wire import hub_topics as topics
 from wire.mqtt import SUBSCRIPTION_FAILED
 from wire.mqtt_packets import publish
@@ -130,15 +130,23 @@ class Downlink:
             self._pump = None
 
     def _send(self, message: CloudMessage) -> None:
-        topic = topics.inbox_of(self._client) + topics.write_bag(_bag(message, self._client))
-        if self.filters.get(f"{topics.inbox_of(self._client)}#") == 0:
-            # nobody will say that it came: sent is delivered
-            self._write(publish(topic, message.body))
-            self._registry.complete_cloud_message(self._device_id, message.lock_token or "")
+        lock, is_sure = message.lock_token or "", self.filters.get(f"{topics.inbox_of(self._client)}#") != 0
+        packet_id = self._packet_id % 65_535 + 1 if is_sure else 0
+        try:
+            topic = topics.inbox_of(self._client) + topics.write_bag(_bag(message, self._client))
+            packet = publish(topic, message.body, packet_id)
+        except (WireError, UnicodeEncodeError) as error:
+            # those behind it must not wait for what can never be sent
+            _log.warning("A cloud message for %s was rejected: %s", self._client, error)
+            self._registry.reject_cloud_message(self._device_id, lock)
             return
-        self._packet_id = self._packet_id % 65_535 + 1
-        self._locks[self._packet_id] = message.lock_token or ""
-        self._write(publish(topic, message.body, self._packet_id))
+        if is_sure:
+            self._packet_id = packet_id
+            self._locks[packet_id] = lock
+        self._write(packet)
+        if not is_sure:
+            # nobody will say that it came: sent is delivered
+            self._registry.complete_cloud_message(self._device_id, lock)
 
     def acknowledged(self, packet_id: int) -> None:
         """The device has a cloud message."""

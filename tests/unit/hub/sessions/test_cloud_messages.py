@@ -1,9 +1,15 @@
 """Cloud messages and the connection that holds them: a new one gets what an older one did not have acknowledged."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from sqlalchemy import update
+
+from hub.hub_errors import HubCode, HubError
 from hub.registry.cloud_queue import CloudMessage, waiting_count
+from hub.registry.registry_tables import CLOUD_MESSAGES
 from tests.support.small_hub import Client, SmallHub, until
 from wire import mqtt_packets
 
@@ -82,6 +88,56 @@ def test_a_message_that_was_taken_for_a_connection_that_is_gone_waits_again(tmp_
         await until(lambda: downlink._pump is None)
         taken = await asyncio.wrap_future(hub.registry.take_cloud_message("d"))
         assert taken is not None
+        hub.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_can_never_be_sent_keeps_nothing_back(tmp_path: Path) -> None:
+    """It is rejected, its sender hears so, and the message behind it comes."""
+
+    async def scenario() -> None:
+        hub = SmallHub(tmp_path)
+        device = hub.add("d")
+        hub.registry.enqueue_cloud_message(replace(message(b"one"), ack="negative", system={"mid": "1"})).result()
+        hub.registry.enqueue_cloud_message(message(b"two")).result()
+        # as an older version took it in
+        large = update(CLOUD_MESSAGES).where(CLOUD_MESSAGES.c.n == 1).values(properties={"a": "\u00fc" * 20_000})
+        hub.registry.write(lambda tx: tx.connection.execute(large)).result()
+        client = hub.connect(device)
+        await subscribed(hub, client)
+        await until(lambda: has(client, b"two"))
+        assert client.session.downlink is not None
+        assert len(client.session.downlink._locks) == 1
+        batch = hub.registry.take_feedback("default").result()
+        assert batch is not None
+        assert [(each["originalMessageId"], each["statusCode"]) for each in batch.records] == [("1", "Rejected")]
+        hub.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("body", "properties", "code"),
+    [
+        (b"x" * 65_536, {"a": "b"}, HubCode.MessageTooLarge),
+        (b"x", {"a": "\u00fc" * 20_000}, HubCode.MessageTooLarge),
+        (b"x", {"a" * 65_536: "b"}, HubCode.MessageTooLarge),
+        (b"x", {"a": "\ud800"}, HubCode.ArgumentInvalid),
+    ],
+)
+def test_a_message_that_no_device_could_get_is_refused(
+    tmp_path: Path, body: bytes, properties: dict[str, str], code: HubCode
+) -> None:
+    """64 KB are for body and properties together; as a topic spells them properties may be longer than they are."""
+
+    async def scenario() -> None:
+        hub = SmallHub(tmp_path)
+        hub.add("d")
+        with pytest.raises(HubError) as refused:
+            hub.registry.enqueue_cloud_message(replace(message(body), properties=properties)).result()
+        assert refused.value.code is code
+        hub.registry.enqueue_cloud_message(replace(message(b"x" * 65_000), properties={"a": "\u00fc" * 200})).result()
         hub.close()
 
     asyncio.run(scenario())
