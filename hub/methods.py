@@ -11,7 +11,7 @@ from typing import Protocol
 class MethodCall:
     """A question to a device, or to one of its modules (none: an empty `module_id`), with its payload as JSON text.
 
-    A device that is not connected has `connect_within_s` to come, and one that is `answer_within_s` to answer.
+    A device has `connect_within_s` to come and subscribe to methods, and then `answer_within_s` to answer.
     """
 
     device_id: str

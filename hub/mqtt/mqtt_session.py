@@ -216,6 +216,8 @@ class MqttSession(PacketFlow):
         assert self.downlink is not None  # there since CONNACK
         self.write(mqtt_packets.suback(packet.packet_id, self.downlink.subscribe(packet.filters)))
         self._keep_filters()
+        if self.admitted is not None:
+            self._parts.sessions.opened(self)
         self.downlink.deliver()
 
     def _unsubscribed(self, packet: mqtt.Unsubscribe) -> None:

@@ -30,6 +30,7 @@ from hub.sessions.client_session import ClientSession, Opened, Ticked
 from hub.sessions.method_forwarding import ANSWER, CALL, MethodForwarding
 from hub.sessions.uplink import Inheritance
 from runtime.containment import Contained
+from wire.hub_topics import METHODS
 
 TICK_S = 1.0
 _INHERITANCE_KEPT_S = 600.0
@@ -96,7 +97,7 @@ class SessionTable:
         return self._inheritances.pop(client, (0.0, Inheritance()))[1]
 
     def opened(self, session: ClientSession) -> None:
-        """The client may be called from now on."""
+        """The client is connected, or takes more than before: who waits to call it looks again."""
         self._has_come(session.client)
 
     def ended(self, session: ClientSession, last_heard_ms: int) -> None:
@@ -131,6 +132,12 @@ class SessionTable:
         session = self._of_client.get(client)
         return session is not None and session.admitted is not None
 
+    def _takes_methods(self, client: str) -> bool:
+        """True once the client has asked for direct methods, which it may do long after CONNACK."""
+        session = self._of_client.get(client)
+        downlink = None if session is None or session.admitted is None else session.downlink
+        return downlink is not None and downlink.takes(METHODS)
+
     @property
     def connection_count(self) -> int:
         """Clients that are connected."""
@@ -144,9 +151,9 @@ class SessionTable:
     async def invoke(self, call: MethodCall) -> MethodResult:
         """Call a method of a client that is connected to any process, or connects in time. Raises HubError."""
         until = time.monotonic() + call.connect_within_s
-        while not self.is_connected(call.client):
+        while not self._takes_methods(call.client):
             left_s = until - time.monotonic()
-            holder = self._forwarding.holder_of(call)
+            holder = None if self.is_connected(call.client) else self._forwarding.holder_of(call)
             if holder is not None:
                 try:
                     return await self._forwarding.ask(holder, call)
@@ -180,9 +187,9 @@ class SessionTable:
             arrival.set()
 
     async def _invoke_here(self, call: MethodCall) -> MethodResult:
-        client = call.client
-        if not self.is_connected(client) and call.connect_within_s:
-            await self._wait_for(client, call.connect_within_s)
+        client, until = call.client, time.monotonic() + call.connect_within_s
+        while not self._takes_methods(client) and (left_s := until - time.monotonic()) > 0:
+            await self._wait_for(client, left_s)
         session = self._of_client.get(client)
         if session is None or session.downlink is None or session.admitted is None:
             raise HubError(HubCode.DeviceNotOnline, f"{client!r} is not connected.")
