@@ -227,14 +227,18 @@ class Frame(NamedTuple):
 class Reader:
     """Takes bytes as they come; gives protocol headers (as bytes) and frames."""
 
-    __slots__ = ("_largest", "_rest")
+    __slots__ = ("_largest", "_rest", "_wanted")
 
     def __init__(self, largest_frame: int = LARGEST_FRAME) -> None:
-        self._largest, self._rest = largest_frame, b""
+        self._largest, self._rest, self._wanted = largest_frame, bytearray(), 8
 
     def feed(self, data: bytes) -> list[bytes | Frame]:
         """What is complete with `data`. Raises WireError for bytes that are neither, and for a frame too large."""
-        data = self._rest + data if self._rest else data
+        self._rest += data
+        if len(self._rest) < self._wanted:
+            return []
+        # joined once the frame is whole, not with each piece of it
+        data, self._wanted = bytes(self._rest), 8
         found: list[bytes | Frame] = []
         position = 0
         while len(data) - position >= 8:
@@ -246,10 +250,11 @@ class Reader:
             if not 8 <= size <= self._largest:
                 raise WireError(f"An AMQP frame of {size:,} bytes, where {self._largest:,} are taken.")
             if len(data) - position < size:
+                self._wanted = size
                 break
             found.append(_frame(data[position : position + size]))
             position += size
-        self._rest = data[position:]
+        self._rest = bytearray(data[position:])
         return found
 
 

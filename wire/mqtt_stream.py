@@ -19,44 +19,54 @@ class TooLargeError(WireError):
 class Reader:
     """Takes bytes as they come and gives whole packets: (first byte, body)."""
 
-    __slots__ = ("_largest", "_rest")
+    __slots__ = ("_largest", "_most", "_rest", "_wanted")
 
-    def __init__(self, largest: int = LARGEST) -> None:
+    def __init__(self, largest: int = LARGEST, largest_first: int | None = None) -> None:
+        """`largest_first` is for the first packet, which comes before anybody is known."""
         self._largest = largest
-        self._rest = b""
+        self._most = largest if largest_first is None else largest_first
+        self._rest = bytearray()
+        self._wanted = 2
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """The packets that are complete with `data`.
 
-        Raises TooLargeError as soon as a packet says that its body is larger than `largest`, WireError for a length
+        Raises TooLargeError as soon as a packet says that its body is larger than is taken, WireError for a length
         or a first byte that cannot be. Packets before the bad one are lost with it: a connection ends there.
         """
         if self._rest:
-            data = self._rest + data
+            # joined once the packet is whole, not with each piece of it
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return []
+            data = bytes(self._rest)
         packets: list[tuple[int, bytes]] = []
-        position, end = 0, len(data)
+        position, end, self._wanted = 0, len(data), 2
         while end - position >= 2:
             first, length, start = data[position], data[position + 1], position + 2
             if length > 127:
                 read = _long_length(data, position + 1)
                 if read is None:
                     self._check(first, 0)
+                    self._wanted = end - position + 1
                     break
                 length, start = read
-            if first & 0xF0 != 0x30 or length > self._largest:
+            if first & 0xF0 != 0x30 or length > self._most:
                 self._check(first, length)
             if end - start < length:
+                self._wanted = start - position + length
                 break
             packets.append((first, data[start : start + length]))
-            position = start + length
-        self._rest = data[position:] if position else data
+            position, self._most = start + length, self._largest
+        if position < end or self._rest:
+            self._rest = bytearray(data[position:])
         return packets
 
     def _check(self, first: int, length: int) -> None:
         if first >> 4 != PUBLISH and _FLAGS.get(first >> 4) != first & 15:
             raise WireError(f"No MQTT packet begins with {first:#04x}.")
-        if length > self._largest:
-            raise TooLargeError(f"A packet of {length:,} bytes, where {self._largest:,} are taken.")
+        if length > self._most:
+            raise TooLargeError(f"A packet of {length:,} bytes, where {self._most:,} are taken.")
 
 
 def _long_length(data: bytes, position: int) -> tuple[int, int] | None:

@@ -26,6 +26,8 @@ from wire.mqtt import Connect, Publish
 LARGEST_MESSAGE = 256 * 1024
 # the packet is the message with its topic, which has its properties
 _LARGEST_PACKET = LARGEST_MESSAGE + 2
+# a will has 64 KB at most, and its topic has its properties
+_LARGEST_CONNECT = 80 * 1024
 _CONNECT_WITHIN_S = 30.0
 _LONGEST_SILENCE_S = 1767.0
 
@@ -34,7 +36,7 @@ class MqttSession(PacketFlow):
     """A device's or module's connection, or that of a client that registers."""
 
     def __init__(self, parts: HubParts, link: Link) -> None:
-        super().__init__(link, _LARGEST_PACKET)
+        super().__init__(link, _LARGEST_PACKET, _LARGEST_CONNECT)
         self._parts = parts
         self._connect: Connect | None = None
         self._registering: Registering | None = None
@@ -200,7 +202,9 @@ class MqttSession(PacketFlow):
         self._published(message)
 
     def _requested(self, route: topics.Route, message: Publish) -> None:
-        if message.packet_id:
+        if message.packet_id and self.uplink is not None:
+            self.uplink.acknowledge(message.packet_id)
+        elif message.packet_id:
             self.write(mqtt_packets.puback(message.packet_id))
         request_id = route.bag.get("$rid") or ""
         if self._registering is not None:

@@ -23,9 +23,9 @@ _log = logging.getLogger(__name__)
 class PacketFlow:
     """A `link.Session` of MQTT packets: a subclass says what each means and what the end does."""
 
-    def __init__(self, link: Link, largest_packet: int) -> None:
+    def __init__(self, link: Link, largest_packet: int, largest_first: int) -> None:
         self._link = link
-        self._reader = mqtt_stream.Reader(largest_packet)
+        self._reader = mqtt_stream.Reader(largest_packet, largest_first)
         self._held: deque[tuple[int, bytes]] = deque()
         self._waiting: asyncio.Task[None] | None = None
         self._pauses: set[str] = set()

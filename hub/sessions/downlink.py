@@ -6,6 +6,7 @@ the registry, the connection in its session.
 
 import asyncio
 import logging
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ from wire.mqtt_packets import publish
 MOST_SUBSCRIPTIONS = 5
 # Source: the anchor sends cloud messages one after the other too; a few on the way keep a slow line busy
 _ON_THE_WAY = 8
+_STATUS = re.compile("-?[0-9]{1,9}")
 _log = logging.getLogger(__name__)
 
 
@@ -93,7 +95,7 @@ class Downlink:
     def answered(self, status: str, request_id: str | None, payload: bytes) -> None:
         """The device answered a method; an answer to nothing is dropped."""
         call = self._calls.get(request_id or "")
-        if call is not None and not call.done() and status.lstrip("-").isdigit():
+        if call is not None and not call.done() and _STATUS.fullmatch(status):
             call.set_result(MethodResult(int(status), payload))
 
     # twin

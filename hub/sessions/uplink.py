@@ -118,15 +118,18 @@ class Uplink:
     def _give(self, message: Publish, shape: Shape, digested: bytes, topics: tuple[str, ...], epoch: int) -> None:
         sent = Sent(message.packet_id, digested, len(topics))
         if message.packet_id:
-            self._in_flight.append(sent)
-            if len(self._in_flight) >= MOST_UNACKNOWLEDGED and not self._is_over_limit:
-                self._is_over_limit = True
-                self._traffic.pause("unacknowledged")
+            self._wait(sent)
         headers = self._author.headers(shape, self._clock.now(), message.packet_id, digested, epoch)
         for topic in topics:
             self._landing.give(self, sent, topic, self._author.key, headers, message.payload)
         if epoch == self._author.epoch:
             self.landed_any = True
+
+    def _wait(self, sent: Sent) -> None:
+        self._in_flight.append(sent)
+        if len(self._in_flight) >= MOST_UNACKNOWLEDGED and not self._is_over_limit:
+            self._is_over_limit = True
+            self._traffic.pause("unacknowledged")
 
     def _is_repeat(self, packet_id: int, digested: bytes, is_in_kafka: bool) -> bool:
         """True when the message is known; then it is acknowledged in its turn."""
@@ -141,12 +144,17 @@ class Uplink:
         self.repeated_count += 1
         self._recognised.add(mark)
         sent = Sent(packet_id, digested, 1 if orphan is not None and orphan.left else 0)
-        self._in_flight.append(sent)
+        self._wait(sent)
         if orphan is not None and orphan.left:
             orphan.heir = (self, sent)
         else:
             self.settle()
         return True
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Acknowledge, in its turn, what is not for Kafka."""
+        self._wait(Sent(packet_id, b"", 0))
+        self.settle()
 
     def landed(self, token: Any, error: str | None) -> None:
         """Kafka has a message, or never will: then the connection ends and the device sends it again."""

@@ -1,5 +1,7 @@
 """MQTT packets: what is written is read again however the bytes arrive, and what no packet may be is refused."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,3 +193,24 @@ def test_other_packets_that_cannot_be_are_refused(read: object, body: bytes) -> 
     assert callable(read)
     with pytest.raises(WireError):
         read(body)
+
+
+def test_the_first_packet_has_a_limit_of_its_own() -> None:
+    """It is too large where later ones are not, also one that comes in the same piece."""
+    large = mqtt_packets.publish("t", b"x" * 500)
+    with pytest.raises(TooLargeError, match="100 are taken"):
+        Reader(1000, 100).feed(large[:3])
+    reader = Reader(1000, 100)
+    ping = bytes([mqtt.PINGREQ << 4, 0])
+    assert [first for first, _ in reader.feed(ping + large)] == [ping[0], large[0]]
+    assert len(reader.feed(large)) == 1
+
+
+def test_a_packet_in_small_pieces_costs_what_it_has() -> None:
+    """Not with each piece all that came before it: that would be minutes of the hub's time."""
+    packet, reader = mqtt_packets.publish("t", bytes(2_000_000)), Reader()
+    began = time.process_time()
+    found = [each for place in range(0, len(packet), 50) for each in reader.feed(packet[place : place + 50])]
+    assert time.process_time() - began < 10
+    ((_, body),) = found
+    assert body.endswith(bytes(2_000_000))

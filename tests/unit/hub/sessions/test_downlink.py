@@ -4,6 +4,9 @@ import asyncio
 from concurrent.futures import Future
 from typing import Any, cast
 
+import pytest
+
+from hub.methods import MethodResult
 from hub.registry.cloud_queue import CloudMessage
 from hub.registry.hub_registry import Registry
 from hub.sessions.downlink import Downlink
@@ -40,3 +43,22 @@ def test_what_comes_while_a_look_finds_nothing_is_looked_for_again() -> None:
         cast(Any, downlink)._pump.cancel()
 
     asyncio.run(look())
+
+
+@pytest.mark.parametrize("status", ["--5", "\u00b2", "", "-", "1" * 5000, "2 "])
+def test_a_status_that_is_no_number_answers_nothing(status: str) -> None:
+    """The caller goes on waiting, and the device's connection stays; a number is an answer."""
+
+    async def call() -> None:
+        sent: list[bytes] = []
+        downlink = Downlink(cast(Registry, Queue()), "d", sent.append, {f"{hub_topics.METHODS}#": 1})
+        asked = asyncio.create_task(downlink.call("m", b"", 60))
+        await asyncio.sleep(0)
+        request_id = sent[0].decode().partition("$rid=")[2]
+        downlink.answered(status, request_id, b"1")
+        await asyncio.sleep(0)
+        assert not asked.done()
+        downlink.answered("-5", request_id, b"2")
+        assert await asked == MethodResult(-5, b"2")
+
+    asyncio.run(call())

@@ -160,3 +160,15 @@ def test_what_one_topic_did_not_take_is_looked_for_in_the_others_as_long_as_that
     since_ms = first.uplink.repeats_since_ms(now_ms)
     assert since_ms is not None
     assert since_ms < now_ms - DELIVERY_TIMEOUT_MS
+
+
+def test_what_is_not_for_kafka_is_acknowledged_in_its_turn() -> None:
+    """A request that came behind a message has its PUBACK behind that of the message [MQTT-4.6.0-2]."""
+    landing = NotedLanding()
+    connection = Connection(landing, 1)
+    connection.publish(1, NEW)
+    connection.uplink.acknowledge(2)
+    assert not connection.sent
+    kafka_tells(landing)
+    connection.uplink.acknowledge(3)
+    assert b"".join(connection.sent) == puback(1) + puback(2) + puback(3)
