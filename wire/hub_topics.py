@@ -71,14 +71,23 @@ def inputs_of(client: str) -> str:
 
 def read_username(text: str) -> Username:
     """`host/client/?a=b` as the SDKs write it, also the older form without `?`. Raises WireError for another."""
-    path, _, query = text.partition("?")
+    # the last, since a device's id may have a ? too
+    path, mark, query = text.rpartition("/?")
+    if not mark:
+        path, mark, query = text.partition("?")
     parts = path.split("/")
-    if not query and "=" in parts[-1]:
+    if not mark and "=" in parts[-1]:
         query = parts.pop()
     parts = [part for part in parts if part]
     if not 2 <= len(parts) <= 3:
         raise WireError("The user name is not {hub host}/{device id}/?api-version=…")
     return Username(parts[0], "/".join(parts[1:]), {k: v or "" for k, v in read_bag(query).items()})
+
+
+def is_registration(text: str) -> bool:
+    """True for the user name of a client that registers, not for that of a device or module called `registrations`."""
+    parts = text.split("/")
+    return len(parts) >= 4 and parts[1] == "registrations" and not parts[3].startswith("?")
 
 
 def read_registration_username(text: str) -> tuple[str, str]:

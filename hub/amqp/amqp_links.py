@@ -60,8 +60,10 @@ class Rights:
 
     def take(self, parts: HubParts, text: str) -> None:
         """Another token, in place of an older one for the same. Raises WireError for one that proves nothing."""
-        token = sas.parse(text)
-        self.held[token.target] = Held(text, _tenant_of(parts, text), token.expiry)
+        token, tenant = sas.parse(text), _tenant_of(parts, text)
+        if any(held.tenant != tenant for held in self.held.values()):
+            raise WireError("This connection speaks for another tenant.")
+        self.held[token.target] = Held(text, tenant, token.expiry)
 
     def still_hold(self, parts: HubParts, wall_s: float) -> bool:
         """False once every token that came has expired, or its key was changed."""

@@ -5,6 +5,7 @@ Belongs here: checking tokens, running a handler, and writing an error in the fo
 
 import inspect
 import logging
+import re
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -159,6 +160,11 @@ def error_response(error: HubError, interface: str, registry: Registry) -> Respo
     if code is HubCode.ThrottlingException:
         headers["retry-after"] = "1"
     return JSONResponse(body, code.status, headers)
+
+
+def whole_number(text: str) -> int | None:
+    """A number that a client wrote into a header or an address; None for anything else."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 async def _body(request: Request) -> Any:

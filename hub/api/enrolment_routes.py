@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hub.api.calls import Call, Endpoints, Handler, Json
+from hub.api.calls import Call, Endpoints, Handler, Json, whole_number
 from hub.api.enrolment_json import checked, enrolment_json
 from hub.api.query_routes import page_size
 from hub.hub_errors import HubCode, HubError
@@ -147,11 +147,11 @@ def _shown(call: Call, registration: Registration) -> Json:
 
 
 def _page(call: Call, items: list[Any], kind: str) -> Response:
-    start, size = call.request.headers.get("x-ms-continuation") or "0", page_size(call)
-    if not start.isdigit():
+    start, size = whole_number(call.request.headers.get("x-ms-continuation") or "0"), page_size(call)
+    if start is None:
         raise HubError(HubCode.ArgumentInvalid, "The continuation token is none of this hub's.")
-    end = int(start) + size
+    end = start + size
     headers = {"x-ms-item-type": kind, "x-ms-max-item-count": str(size)}
     if end < len(items):
         headers["x-ms-continuation"] = str(end)
-    return JSONResponse(items[int(start) : end], headers=headers)
+    return JSONResponse(items[start:end], headers=headers)

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hub.api.calls import Call, Endpoints, Json
+from hub.api.calls import Call, Endpoints, Json, whole_number
 from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
 from hub.registry.documents_table import Document, document_of
@@ -157,12 +157,13 @@ def _delete_relationship(call: Call) -> Response:
 def _query(call: Call) -> Response:
     wanted = call.document.get("query")
     more = call.document.get("continuationToken")
-    size = call.request.headers.get("max-items-per-page") or str(PAGE)
+    given = call.request.headers.get("max-items-per-page") or str(PAGE)
+    size = whole_number(given)
     if not isinstance(wanted, str) and not more:
         raise HubError(HubCode.ArgumentInvalid, "The body has no query.")
-    if not size.isdigit() or not 0 < int(size) <= 1000:
-        raise HubError(HubCode.ArgumentInvalid, f"max-items-per-page is {size!r}.")
-    items, token = call.read(lambda tx: run_graph_query(tx, call.tenant, str(wanted), more, int(size)))
+    if size is None or not 0 < size <= 1000:
+        raise HubError(HubCode.ArgumentInvalid, f"max-items-per-page is {given!r:.50}.")
+    items, token = call.read(lambda tx: run_graph_query(tx, call.tenant, str(wanted), more, size))
     body: dict[str, Any] = {"value": items}
     if token is not None:
         body["continuationToken"] = token

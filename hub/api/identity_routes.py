@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hub.api.calls import Call, Endpoints, Json
+from hub.api.calls import Call, Endpoints, Json, whole_number
 from hub.hub_errors import HubCode, HubError
 from hub.registry.connections import device_counts
 from hub.registry.database import Tx
@@ -49,12 +49,13 @@ def identity_routes(endpoints: Endpoints) -> list[Route]:
 
 
 def _list(call: Call) -> Response:
-    top = call.request.query_params.get("top") or str(_MOST_LISTED)
-    if not top.isdigit() or int(top) < 1:
-        raise HubError(HubCode.ArgumentInvalid, f"top is {top!r}: a number from 1 to {_MOST_LISTED}.")
+    given = call.request.query_params.get("top") or str(_MOST_LISTED)
+    top = whole_number(given)
+    if not top:
+        raise HubError(HubCode.ArgumentInvalid, f"top is {given!r:.50}: a number from 1 to {_MOST_LISTED}.")
 
     def work(tx: Tx) -> list[Json]:
-        return [identity_json(tx, each) for each in devices_of(tx, call.tenant, min(int(top), _MOST_LISTED))]
+        return [identity_json(tx, each) for each in devices_of(tx, call.tenant, min(top, _MOST_LISTED))]
 
     return JSONResponse(call.read(work))
 

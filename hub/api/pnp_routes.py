@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hub.api.calls import Call, Endpoints, Json
+from hub.api.calls import Call, Endpoints, Json, whole_number
 from hub.api.graph_routes import delete_twin, get_twin, patch_twin, upsert_twin
 from hub.api.twin_routes import call_method
 from hub.hub_errors import HubCode, HubError
@@ -131,8 +131,9 @@ async def _command(call: Call) -> Response:
     query = call.request.query_params
     wanted: Json = {"payload": call.body}
     for parameter in ("connectTimeoutInSeconds", "responseTimeoutInSeconds"):
-        if query.get(parameter, "").isdigit():
-            wanted[parameter] = int(query[parameter])
+        given = whole_number(query.get(parameter, ""))
+        if given is not None:
+            wanted[parameter] = given
     result = await call_method(call, call.path("id"), "", name, wanted)
     payload = json.loads(result.payload) if result.payload.strip() else None
     return JSONResponse(payload, headers={"x-ms-command-statuscode": str(result.status)})

@@ -6,7 +6,7 @@ Belongs here: `/devices/query` and its headers.
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hub.api.calls import Call, Endpoints
+from hub.api.calls import Call, Endpoints, whole_number
 from hub.hub_errors import HubCode, HubError
 from hub.registry.tenants import SERVICE
 from hub.twins.twin_query import DEFAULT_PAGE, run_query
@@ -33,7 +33,8 @@ def query_page(call: Call) -> Response:
 
 def page_size(call: Call) -> int:
     """How many items the client wants at once. Raises HubError for what is no number."""
-    size = call.request.headers.get("x-ms-max-item-count") or str(DEFAULT_PAGE)
-    if not size.isascii() or not size.isdigit() or int(size) < 1:
-        raise HubError(HubCode.ArgumentInvalid, f"x-ms-max-item-count is {size!r}.")
-    return int(size)
+    given = call.request.headers.get("x-ms-max-item-count") or str(DEFAULT_PAGE)
+    size = whole_number(given)
+    if not size:
+        raise HubError(HubCode.ArgumentInvalid, f"x-ms-max-item-count is {given!r:.50}.")
+    return size

@@ -116,7 +116,7 @@ class MqttSession(PacketFlow):
     async def _admit(self, connect: Connect) -> None:
         username = connect.username or ""
         try:
-            if "/registrations/" in username:
+            if topics.is_registration(username):
                 self._registering = Registering(self._parts, connect, self._link.peer_chain())
                 self.downlink = Downlink(self._parts.registry, connect.client_id, self.write)
                 self.client = connect.client_id

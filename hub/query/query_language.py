@@ -95,7 +95,7 @@ class _Parser:
             return None
         is_closed = self.take("(")
         number = self.peek()
-        if not number.text.isdigit():
+        if not re.fullmatch("[0-9]{1,9}", number.text):
             raise self.bad()
         self.at += 1
         if is_closed:
@@ -210,7 +210,9 @@ class _Parser:
         token = self.peek()
         if token.kind == "number":
             self.at += 1
-            return Literal(int(token.text) if re.fullmatch(r"-?\d+", token.text) else float(token.text))
+            # databases have whole numbers of 64 bits
+            is_whole = re.fullmatch(r"-?\d{1,18}", token.text)
+            return Literal(int(token.text) if is_whole else float(token.text))
         if token.kind == "text":
             self.at += 1
             quote = token.text[0]

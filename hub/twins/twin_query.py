@@ -5,6 +5,7 @@ Belongs here: what each path means there, and pages of answers. The language bel
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,7 @@ def run_query(tx: Tx, tenant: str, text_: str, page_size: int = DEFAULT_PAGE, af
     size = min(max(page_size, 1), LARGEST_PAGE)
     seen, last = _position(after)
     if query.top is not None:
-        size = min(size, query.top - seen)
+        size = max(min(size, query.top - seen), 0)
     if last is not None:
         row = f"({', '.join(collection.key)}) > ({', '.join(sql.bind(each) for each in last)})"
         condition += f" AND {row}"
@@ -212,7 +213,7 @@ def look_up(document: Any, parts: tuple[str, ...]) -> Any:
     """What lies at a path of a document, None where nothing does."""
     found = document
     for part in parts:
-        if isinstance(found, list) and part.isdigit() and int(part) < len(found):
+        if isinstance(found, list) and re.fullmatch("[0-9]{1,9}", part) and int(part) < len(found):
             found = found[int(part)]
         elif isinstance(found, dict):
             # names of ours are told apart from a client's by case only where they are the client's

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from hub.api.calls import _body, service_tenant
+from hub.api.calls import _body, service_tenant, whole_number
 from hub.hub_errors import HubCode, HubError
 from hub.registry.hub_registry import Registry
 from hub.registry.tenants import DEFAULT_TENANT, REGISTRY_WRITE, policies_of
@@ -66,3 +66,15 @@ def test_json_is_taken_as_it_is() -> None:
     """Texts, numbers and nothing at all."""
     assert asyncio.run(_body(request("/", body=b'{"a": ["\xc3\xbc", 1, 0.5, null]}'))) == {"a": ["ü", 1, 0.5, None]}
     assert asyncio.run(_body(request("/"))) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1" * 5000, None), ("1 ", None), ("0", 0), ("1000", 1000), ("", None), ("-1", None), ("\u00b2", None),
+        ("\u0663", None),
+    ],
+)  # fmt: skip
+def test_a_number_is_one_that_python_reads(text: str, number: int | None) -> None:
+    """What only looks like one is no number, and no error of the hub's."""
+    assert whole_number(text) == number

@@ -10,15 +10,17 @@ from typing import Any, ParamSpec
 
 import pytest
 
+from hub.amqp.amqp_links import Rights, put_token
 from hub.api.identity_routes import _import
 from hub.hub_errors import HubError
 from hub.registry.cloud_queue import CloudMessage
 from hub.registry.enrolments import INDIVIDUAL, put_enrolment
 from hub.registry.identities import find, new_key
 from hub.registry.registry_tables import IDENTITIES
-from hub.registry.tenants import CrossTenantError, add_tenant, id_scope
+from hub.registry.tenants import SERVICE, CrossTenantError, add_tenant, id_scope, policies_of
 from tests.support.small_hub import WITHIN_S, Client, SmallHub, until
 from wire import mqtt_packets, sas
+from wire.amqp_message import AmqpMessage
 from wire.mqtt import SUBSCRIPTION_FAILED, Connect
 
 P = ParamSpec("P")
@@ -106,3 +108,22 @@ async def test_a_module_of_another_tenant_is_not_admitted(tmp_path: Path) -> Non
         change = IDENTITIES.update().where(IDENTITIES.c.module_id == "m").values(tenant="evil")
         hub.registry.write(lambda tx: tx.connection.execute(change)).result(WITHIN_S)
         assert await hub.connect(module).answered() == mqtt_packets.connack(5)
+
+
+@on_a_loop
+async def test_a_connection_of_services_is_of_one_tenant(tmp_path: Path) -> None:
+    """A token of another tenant is refused, and takes the place of none."""
+    async with two_tenants(tmp_path) as hub:
+
+        def token(tenant: str) -> str:
+            policies = hub.registry.read(lambda tx: policies_of(tx, tenant))
+            policy = next(each for each in policies if SERVICE in each.rights)
+            return sas.sign(policy.primary_key, "localhost/messages", int(time.time()) + 600, policy.name)
+
+        rights = Rights()
+        for tenant, status in (("evil", 200), ("default", 401), ("evil", 200)):
+            answer = put_token(
+                hub.parts, rights, AmqpMessage(value=token(tenant), application={"operation": "put-token"})
+            )
+            assert answer.application["status-code"] == status
+            assert rights.tenant() == "evil"

@@ -18,6 +18,10 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
         ("hub.net:8883/dev/mod/?api-version=2019-10-01", "hub.net:8883", "dev/mod", None),
         ("hub.net/dev/api-version=2016-11-14", "hub.net", "dev", None),
         ("hub.net/dev", "hub.net", "dev", None),
+        ("hub.net/a?b/?api-version=2021-04-12", "hub.net", "a?b", None),
+        ("hub.net/?a/m?=x/?model-id=dtmi%3Aa%3B1", "hub.net", "?a/m?=x", "dtmi:a;1"),
+        ("hub.net/a=b/?", "hub.net", "a=b", None),
+        ("hub.net/dev?api-version=2021-04-12", "hub.net", "dev", None),
     ],
 )
 def test_user_names_are_taken_apart(username: str, host: str, client: str, model: str | None) -> None:
@@ -39,6 +43,22 @@ def test_registrations_are_taken_apart() -> None:
     assert topics.read_registration_username(name) == ("0ne0001", "reg 1")
     with pytest.raises(WireError):
         topics.read_registration_username("hub/dev/?api-version=x")
+
+
+@pytest.mark.parametrize(
+    ("username", "is_it"),
+    [
+        ("0ne0001/registrations/reg/api-version=2019-03-31", True),
+        ("0ne0001/registrations/reg/", True),
+        ("hub.net/registrations/?api-version=2021-04-12", False),
+        ("hub.net/registrations/m/?api-version=2021-04-12", False),
+        ("hub.net/dev/registrations/?api-version=2021-04-12", False),
+        ("hub.net/registrations", False),
+    ],
+)
+def test_devices_and_modules_called_registrations_register_nobody(username: str, is_it: bool) -> None:
+    """A client that registers is told by what stands where, not by a word."""
+    assert topics.is_registration(username) is is_it
 
 
 def test_a_bag_is_read_as_the_sdks_write_it() -> None:

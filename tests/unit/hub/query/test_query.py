@@ -1,5 +1,7 @@
 """Queries over twins, in both databases' SQL: what they find, and what they refuse."""
 
+import base64
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -127,3 +129,19 @@ def test_pages_follow_one_another(registry: Registry) -> None:
         registry.read(lambda tx: run_query(tx, "default", "SELECT * FROM devices", 3, "x"))
     top = registry.read(lambda tx: run_query(tx, "default", "SELECT TOP 2 * FROM devices", 3))
     assert (len(top.items), top.more) == (2, None)
+
+
+@pytest.mark.parametrize("digits", [19, 30, 400, 5000])
+def test_numbers_of_any_length_are_compared(registry: Registry, digits: int) -> None:
+    """As far as a database has them; none of them is an error of the hub's."""
+    page = registry.read(lambda tx: run_query(tx, "default", f"SELECT * FROM devices WHERE tags.n < {'9' * digits}"))
+    assert [each["deviceId"] for each in page.items] == ["a", "b"]
+    with pytest.raises(HubError):
+        parse_query(f"SELECT TOP {'9' * digits} * FROM devices")
+
+
+def test_a_forged_place_in_an_answer_gives_nothing_more_than_a_page(registry: Registry) -> None:
+    """However far it says to be."""
+    after = base64.urlsafe_b64encode(json.dumps([1000, "", ""]).encode()).decode()
+    page = registry.read(lambda tx: run_query(tx, "default", "SELECT TOP 1 * FROM devices", 100, after))
+    assert page.items == []
