@@ -4,7 +4,11 @@ Belongs here: the question, the answer, and the face that the sessions give. How
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import orjson
+
+from hub.hub_errors import HubCode, HubError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,18 @@ class MethodResult:
 
     status: int
     payload: bytes
+
+    def value(self) -> Any:
+        """The payload; None when there is none. Raises HubError for one that is no JSON.
+
+        The code is one after which no client calls again by itself: the device has done what it was asked.
+        """
+        try:
+            return orjson.loads(self.payload) if self.payload.strip() else None
+        except ValueError as error:
+            raise HubError(
+                HubCode.GenericBadRequest, f"The device's answer is no JSON: {self.payload!r:.200}."
+            ) from error
 
 
 class MethodInvoker(Protocol):

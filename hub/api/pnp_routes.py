@@ -4,7 +4,6 @@ Belongs here: `/digitaltwins/{id}` as IoT Hub has it, and the choice between it 
 path and is told by the version that the client names.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -135,5 +134,4 @@ async def _command(call: Call) -> Response:
         if given is not None:
             wanted[parameter] = given
     result = await call_method(call, call.path("id"), "", name, wanted)
-    payload = json.loads(result.payload) if result.payload.strip() else None
-    return JSONResponse(payload, headers={"x-ms-command-statuscode": str(result.status)})
+    return JSONResponse(result.value(), headers={"x-ms-command-statuscode": str(result.status)})

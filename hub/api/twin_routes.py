@@ -85,8 +85,7 @@ async def _method(call: Call) -> Response:
     if not isinstance(name, str) or not name:
         raise HubError(HubCode.ArgumentInvalid, "The body names no methodName.")
     result = await call_method(call, call.path("device_id"), call.module_id, name, wanted)
-    payload = json.loads(result.payload) if result.payload.strip() else None
-    return JSONResponse({"status": result.status, "payload": payload})
+    return JSONResponse({"status": result.status, "payload": result.value()})
 
 
 async def call_method(call: Call, device_id: str, module_id: str, name: str, wanted: Json) -> MethodResult:

@@ -35,6 +35,7 @@ SCHEDULED, QUEUED, RUNNING, CANCELLED = "scheduled", "queued", "running", "cance
 ENDED = frozenset({"completed", "failed", CANCELLED})
 _AT_ONCE = 50
 _CLAIM_S = 30
+_RENEW_S = 10.0
 _POLL_S = 0.5
 _log = logging.getLogger(__name__)
 
@@ -100,9 +101,23 @@ class JobRunner:
             if micros_of(self._registry.clock()) > deadline:
                 await self._end(tenant, job, "failed", "It did not end within its time.")
                 return
-            await asyncio.gather(*(self._run_device(tenant, job, device_id) for device_id in left))
-            if not await self.wait(self._registry.write(partial(self._renew, tenant=tenant, job=job))):
+            if not await self._run_batch(tenant, job, left):
                 return
+
+    async def _run_batch(self, tenant: str, job: Document, device_ids: list[str]) -> bool:
+        """True when it is done. False when the job became another's, or was cancelled: then what is left of it ends."""
+        batch = asyncio.gather(*(self._run_device(tenant, job, device_id) for device_id in device_ids))
+        try:
+            while True:
+                # a method may take longer than a claim holds: another process must not call it again
+                done, _ = await asyncio.wait([batch], timeout=_RENEW_S)
+                if not await self.wait(self._registry.write(partial(self._renew, tenant=tenant, job=job))):
+                    return False
+                if done:
+                    batch.result()
+                    return True
+        finally:
+            batch.cancel()
 
     def _renew(self, tx: Tx, tenant: str, job: Document) -> bool:
         now = document_of(tx, tenant, JOB, job.document_id)
@@ -122,9 +137,6 @@ class JobRunner:
         except HubError as error:
             status = "failed"
             outcome = {"error": {"code": f"JobRunPreconditionFailed:{error.code.name}", "description": str(error)}}
-        except ValueError as error:
-            status = "failed"
-            outcome = {"error": {"code": "InvalidMethodResponse", "description": f"No JSON was answered: {error}."}}
         save = partial(_save, tenant=tenant, job=job, device_id=device_id, status=status, outcome=outcome)
         await self.wait(self._registry.write(save))
 
@@ -134,7 +146,7 @@ class JobRunner:
         connect_s, response_s = wanted.get("connectTimeoutInSeconds") or 0, wanted.get("responseTimeoutInSeconds") or 30
         call = MethodCall(device_id, "", str(wanted.get("methodName")), payload, connect_s, response_s)
         result = await self._invoker.invoke(call)
-        return {"status": result.status, "payload": json.loads(result.payload) if result.payload.strip() else None}
+        return {"status": result.status, "payload": result.value()}
 
     async def _end(self, tenant: str, job: Document, status: str, reason: str | None = None) -> None:
         def work(tx: Tx) -> None:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from hub.api.calls import _body, service_tenant, whole_number
 from hub.hub_errors import HubCode, HubError
+from hub.methods import MethodResult
 from hub.registry.hub_registry import Registry
 from hub.registry.tenants import DEFAULT_TENANT, REGISTRY_WRITE, policies_of
 from wire import sas
@@ -78,3 +79,13 @@ def test_json_is_taken_as_it_is() -> None:
 def test_a_number_is_one_that_python_reads(text: str, number: int | None) -> None:
     """What only looks like one is no number, and no error of the hub's."""
     assert whole_number(text) == number
+
+
+@pytest.mark.parametrize("payload", [b"fine, thanks", b"\xff", b'{"a": NaN}', b'"\\ud800"'])
+def test_a_devices_answer_that_is_no_json_is_told_as_that(payload: bytes) -> None:
+    """With what it said, and by a code after which no client calls the method again by itself."""
+    with pytest.raises(HubError, match="answer is no JSON") as raised:
+        MethodResult(200, payload).value()
+    assert raised.value.code is HubCode.GenericBadRequest
+    assert MethodResult(200, b' {"a": 1}').value() == {"a": 1}
+    assert MethodResult(200, b" ").value() is None
