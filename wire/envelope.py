@@ -110,9 +110,17 @@ def site_message(site_id: str, message_id: str, time: str, attributes: Mapping[s
 
 
 def _of_lifecycle(key: str, of_event: tuple[str, str, str, str], attributes: Mapping[str, str | int]) -> Message:
-    value = json.dumps(dict(attributes), ensure_ascii=False, separators=(",", ":")).encode()
+    value = _json(attributes)
     named = zip((ID, SOURCE, TYPE, TIME), map(_utf8, of_event), strict=True)
     return Message(LIFECYCLE_TOPIC, _utf8(key), [_VERSION_1, *named, _JSON], value)
+
+
+def _json(attributes: Mapping[str, str | int]) -> bytes:
+    try:
+        return json.dumps(dict(attributes), ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # half of a character has no bytes: escaped it goes on its way, and keeps nothing behind it back
+        return json.dumps(dict(attributes), separators=(",", ":")).encode()
 
 
 def source_of(device_id: str) -> str:

@@ -106,7 +106,7 @@ class Registering:
 def _allowed(tx: Tx, tenant: str, registration_id: str) -> Registration | None:
     found = registration_of(tx, tenant, registration_id)
     device = find(tx, found.device_id or "") if found is not None else None
-    return found if device is not None and device.is_enabled else None
+    return found if device is not None and device.is_enabled and device.tenant == tenant else None
 
 
 def _object(payload: bytes) -> Mapping[str, Any]:

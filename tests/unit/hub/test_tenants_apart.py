@@ -13,9 +13,11 @@ import pytest
 from hub.amqp.amqp_links import Rights, put_token
 from hub.api.identity_routes import _import
 from hub.hub_errors import HubError
+from hub.mqtt.provisioning import _allowed
 from hub.registry.cloud_queue import CloudMessage
-from hub.registry.enrolments import INDIVIDUAL, put_enrolment
-from hub.registry.identities import find, new_key
+from hub.registry.database import Tx
+from hub.registry.enrolments import INDIVIDUAL, Proof, assign, put_enrolment
+from hub.registry.identities import find, new_key, remove
 from hub.registry.registry_tables import IDENTITIES
 from hub.registry.tenants import SERVICE, CrossTenantError, add_tenant, id_scope, policies_of
 from tests.support.small_hub import WITHIN_S, Client, SmallHub, until
@@ -127,3 +129,22 @@ async def test_a_connection_of_services_is_of_one_tenant(tmp_path: Path) -> None
             )
             assert answer.application["status-code"] == status
             assert rights.tenant() == "evil"
+
+
+@on_a_loop
+async def test_a_registration_says_nothing_of_another_tenants_device(tmp_path: Path) -> None:
+    """Its own device was deleted, and another tenant has one of that name now."""
+    async with two_tenants(tmp_path) as hub:
+        body = {"registrationId": "d", "attestation": {"type": "symmetricKey"}}
+
+        def register(tx: Tx) -> None:
+            assign(tx, put_enrolment(tx, "evil", INDIVIDUAL, "d", body, None), "d", Proof(primary_key=new_key()))
+
+        def is_told() -> bool:
+            return hub.registry.read(lambda tx: _allowed(tx, "evil", "d")) is not None
+
+        hub.registry.write(register).result(WITHIN_S)
+        assert is_told()
+        hub.registry.write(lambda tx: remove(tx, "d", "", None)).result(WITHIN_S)
+        hub.add("d")
+        assert not is_told()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from hub.hub_errors import HubCode, HubError
 from hub.registry import cloud_queue, connections, enrolments, identities, outbox, tenants, twins
@@ -17,7 +18,7 @@ from hub.registry.cloud_queue import CloudMessage
 from hub.registry.database import Tx
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
-from hub.registry.registry_tables import FACTS
+from hub.registry.registry_tables import FACTS, OUTBOX
 from runtime.errors import PlatformError
 from wire.envelope import LIFECYCLE_TOPIC, Message
 
@@ -298,3 +299,14 @@ def test_a_newer_registry_is_refused(registry: Registry) -> None:
     ).result()
     with pytest.raises(PlatformError, match="schema 99"):
         Registry(registry.database.url)
+
+
+def test_half_a_character_in_the_outbox_keeps_nothing_back(registry: Registry) -> None:
+    """As an older version let it in: it goes out escaped, and what is behind it as it is."""
+    add(registry)
+    number = registry.read(lambda tx: outbox.pending(tx, 1))[0][0]
+    bad = update(OUTBOX).where(OUTBOX.c.n == number).values(value={"a": "\ud800", "b": "\u00fc"})
+    registry.write(lambda tx: tx.connection.execute(bad)).result()
+    add(registry, "d2", site_id="\u00fc")
+    values = [message.value for message in sent(registry) if message.topic == LIFECYCLE_TOPIC]
+    assert values == [b'{"a":"\\ud800","b":"\\u00fc"}', '{"site_id":"\u00fc"}'.encode()]
