@@ -37,11 +37,16 @@ def distribute(store: QueueStore, entity: Entity, data: bytes, message: AmqpMess
     """Put a message into its queue, or into each subscription that takes it."""
     if entity.kind != TOPIC:
         return _put(store, entity, data, message)
-    number = _next_number(store, entity)
-    for each in subscriptions_of(store, entity.path):
-        if any(takes(rule, message) for rule in rules_of(store, each.path).values()):
-            _put(store, each, data, message)
+    number = next_number(store, entity)
+    for each in takers_of(store, entity, message):
+        _put(store, each, data, message)
     return number
+
+
+def takers_of(store: QueueStore, topic: Entity, message: AmqpMessage) -> list[Entity]:
+    """The subscriptions of a topic whose rules take a message."""
+    found = subscriptions_of(store, topic.path)
+    return [each for each in found if any(takes(rule, message) for rule in rules_of(store, each.path).values())]
 
 
 def _came_before(store: QueueStore, entity: Entity, message: AmqpMessage) -> bool:
@@ -64,7 +69,7 @@ def _put(store: QueueStore, entity: Entity, data: bytes, message: AmqpMessage, a
     session = message.properties.get("group_id")
     if entity.options.has_sessions and session is None:
         raise QueueError(NOT_ALLOWED, f"{entity.name} takes messages of sessions: give this one a session id.")
-    number, now = _next_number(store, entity), store.now()
+    number, now = next_number(store, entity), store.now()
     expiry = _expiry(entity, message, at_ms or now)
     parts = sections(data)
     message_id = message.properties.get("message_id")
@@ -97,7 +102,8 @@ def _expiry(entity: Entity, message: AmqpMessage, from_ms: int) -> int | None:
     return from_ms + min(spans) if spans else None
 
 
-def _next_number(store: QueueStore, entity: Entity) -> int:
+def next_number(store: QueueStore, entity: Entity) -> int:
+    """The number of its next message. Raises QueueError when it was deleted."""
     row = store.db.execute(
         "UPDATE entities SET next_number = next_number + 1 WHERE path = ? RETURNING next_number - 1", (entity.path,)
     ).fetchone()

@@ -9,7 +9,7 @@ from typing import Any
 from runtime.errors import LakehouseError
 from serving.queues.queue_entities import DEAD_LETTERS, TOPIC, find
 from serving.queues.queue_messages import TOO_OFTEN, bury, whole
-from serving.queues.queue_sending import distribute
+from serving.queues.queue_sending import distribute, next_number, takers_of
 from serving.queues.queue_store import ACTIVE, SCHEDULED, QueueStore
 from wire.amqp_message import read_message
 
@@ -50,7 +50,7 @@ def _activate(store: QueueStore) -> None:
                 _put_in(store, row)
         except LakehouseError as error:
             # nobody is there to be told, and the others' time has come too
-            bury(store, row, NOT_PUT_IN, str(error))
+            _set_aside(store, row, str(error))
 
 
 def _put_in(store: QueueStore, row: Mapping[str, Any]) -> None:
@@ -58,6 +58,20 @@ def _put_in(store: QueueStore, row: Mapping[str, Any]) -> None:
     entity = find(store, row["queue"])
     if entity is not None:
         distribute(store, entity, whole(row), read_message(whole(row)))
+
+
+def _set_aside(store: QueueStore, row: Mapping[str, Any], why: str) -> None:
+    """Among the dead letters of its queue or, since nobody reads those of a topic, of the subscriptions taking it."""
+    entity = find(store, row["queue"])
+    if entity is None or entity.kind != TOPIC:
+        bury(store, row, NOT_PUT_IN, why)
+        return
+    store.db.execute("DELETE FROM messages WHERE queue = ? AND number = ?", (row["queue"], row["number"]))
+    for each in takers_of(store, entity, read_message(whole(row))):
+        copy = {**dict(row), "queue": each.path, "number": next_number(store, each)}
+        names = ", ".join(copy)
+        store.db.execute(f"INSERT INTO messages ({names}) VALUES ({', '.join('?' * len(copy))})", tuple(copy.values()))
+        bury(store, copy, NOT_PUT_IN, why)
 
 
 def _expire(store: QueueStore) -> None:

@@ -11,9 +11,10 @@ from serving.queues import queue_entities, queue_sending
 from serving.queues.queue_broker import Broker
 from serving.queues.queue_entities import DEAD_LETTERS, EntityOptions
 from serving.queues.queue_errors import QueueError
-from serving.queues.queue_messages import Held, Receiving
+from serving.queues.queue_messages import Held, Receiving, peek
 from serving.queues.queue_store import QueueStore
-from wire.amqp_message import AmqpMessage
+from serving.queues.queue_upkeep import NOT_PUT_IN
+from wire.amqp_message import AmqpMessage, read_message
 
 MESSAGE = AmqpMessage(b"x", properties={"message_id": "1"}).encoded()
 
@@ -77,7 +78,7 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 def test_a_scheduled_message_that_cannot_be_put_in_is_set_aside(store: QueueStore) -> None:
-    """It is a dead letter, and the broker goes on with the queues of the others."""
+    """It is a dead letter where a client can read it, and the broker goes on with the queues of the others."""
 
     async def scenario() -> None:
         with store.unit():
@@ -93,8 +94,11 @@ def test_a_scheduled_message_that_cannot_be_put_in_is_set_aside(store: QueueStor
         ticking = asyncio.create_task(broker.keep_time())
         await until(lambda: receiver.given or ticking.done())
         assert receiver.given
-        dead = store.db.execute("SELECT COUNT(*) FROM messages WHERE queue LIKE ?", (f"t%{DEAD_LETTERS}",)).fetchone()
-        assert dead[0] == 1
+        (subscription,) = queue_entities.subscriptions_of(store, "t")
+        dead = store.db.execute("SELECT queue FROM messages WHERE queue LIKE ?", (f"t%{DEAD_LETTERS}",)).fetchall()
+        assert [each["queue"] for each in dead] == [subscription.path + DEAD_LETTERS]
+        (held,) = peek(store, subscription.path + DEAD_LETTERS, 0, 10)
+        assert read_message(held.data).application["DeadLetterReason"] == NOT_PUT_IN
         ticking.cancel()
 
     asyncio.run(scenario())
