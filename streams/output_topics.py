@@ -50,15 +50,17 @@ def ensure_output_topics(bootstrap: str) -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise LandingZoneError(f"Kafka does not make the topic {name}: {error.args[0].str()}.") from error
-    _await_leaders(admin)
+    _await_leaders(bootstrap)
 
 
-def _await_leaders(admin: AdminClient) -> None:
+def _await_leaders(bootstrap: str) -> None:
     """Wait until the broker answers for every partition: of a topic just made it says for a moment that it does not."""
     newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     asked = {TopicPartition(name, p): newest for name, count in _PARTITIONS.items() for p in range(count)}
     deadline = time.monotonic() + _LEADERS_S
     while True:
+        # another client each time: one that was told once that there is no leader asks no more (librdkafka 2.16)
+        admin = AdminClient({**client_config(bootstrap), "log_level": 0})
         try:
             for answer in admin.list_offsets(asked, request_timeout=_ASK_S).values():
                 answer.result()
@@ -66,4 +68,4 @@ def _await_leaders(admin: AdminClient) -> None:
         except KafkaException as error:
             if time.monotonic() > deadline:
                 raise LandingZoneError(f"Kafka does not open its output topics: {error.args[0].str()}.") from error
-            time.sleep(0.05)
+            time.sleep(0.1)
