@@ -38,8 +38,8 @@ class Window:
 
 
 _TIMEOUT_S = 30.0
-# what nobody asked for since then is read again by the next who does
 _MARK = re.compile(rb"([0-9]{1,18})-([0-9]{1,5})-([0-9a-f]+)")
+# what nobody asked for since then is read again by the next who does
 _KEPT_S = 60.0
 
 
