@@ -354,7 +354,7 @@ TEXT = "timestamp,temperature\n2025-01-12T00:00:00Z,20.0\n2025-01-12T00:10:00Z,2
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.csv.gz", gzip.compress(TEXT.encode()), "of no kind that can be replayed"),
+        ("a.csv.gz", gzip.compress(TEXT.encode(), mtime=0), "of no kind that can be replayed"),
         ("a.zip", _zipped(TEXT.encode()), "of no kind that can be replayed"),
         ("a.csv", "timestamp,temperature,état\n2025-01-12T00:00:00Z,20,é\n".encode("latin-1"), "in UTF-8, or Parquet"),
         ("a.csv", TEXT.encode("utf-16"), "text in UTF-16: save it as UTF-8"),
