@@ -21,6 +21,7 @@ BENCHES = {
     "tick": "tick",
     "ingest": "ingest",
     "gold": "gold",
+    "gold-kinds": "gold_kinds",
     "backfill": "backfill",
     "history": "history",
     "query": "query",

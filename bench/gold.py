@@ -105,13 +105,14 @@ def _sides(spark: SparkSession, settings: Settings, fleet: SteadyFleet, out: Pat
         return [duckdb.sql(_CHECK.format(f"read_parquet('{path}')")).fetchall() for path in found]
 
     return [
-        Side("lakehouse", ours, cleared, partial(_published, settings)),
+        Side("lakehouse", ours, cleared, partial(published, settings)),
         Side("DuckDB, bare", bare_duckdb, cleared, written),
         Side("Spark, bare", bare_spark, cleared, written, rounds=1),
     ]
 
 
-def _published(settings: Settings) -> object:
+def published(settings: Settings) -> object:
+    """What the tables of the newest publication that `_CHECKED` names add up to."""
     publication = newest(settings)
     assert publication is not None
     with connect_duckdb(settings) as connection:

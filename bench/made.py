@@ -1,7 +1,7 @@
 """A made lake: bronze and silver of a steady fleet, without the hours that sending its messages would take.
 
 Belongs here: records as Kafka would hand them to Spark, made by Spark itself. They go through the same columns, judging
-and commits as records that were sent. Devices are thermostats that report on time; what else comes is `ingest`'s.
+and commits as records that were sent. Devices are of one model and report on time; what else comes is `ingest`'s.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from runtime.settings import Settings
 from runtime.spark.connect_server import interpret_small
 from wire import envelope
 
-MODEL = "dtmi:lakehouse:thermostat;1"
+THERMOSTAT, PUMP = "dtmi:lakehouse:thermostat;1", "dtmi:lakehouse:pump;1"
 _PARTITIONS = 8
 SITES = 20
 HALTING = 10  # every tenth device sends half of what its registration promises
@@ -35,6 +35,7 @@ class SteadyFleet:
     start: datetime
     devices: int
     interval_s: int
+    model: str = THERMOSTAT
 
     def readings(self, hours: int) -> int:
         """How many come in so many hours."""
@@ -73,10 +74,6 @@ def _readings(spark: SparkSession, fleet: SteadyFleet, first: int, last: int) ->
     rows = spark.range(first, last, 1, max(1, (last - first) // _RECORDS_A_FILE))
     device, turn = F.col("id") % fleet.devices, F.expr(f"id div {fleet.devices}")
     moment = F.timestamp_millis(F.lit(int(fleet.start.timestamp() * 1000)) + turn * (fleet.interval_s * 1000))
-    # uneven, and the same in every run
-    temperature = F.round(F.lit(20) + F.pmod(F.hash("id"), F.lit(1000)) / 100, 2)
-    humidity = F.round(F.lit(30) + F.pmod(F.hash(F.col("id") + 7), F.lit(3000)) / 100, 2)
-    payload = F.format_string('{"temperature":%s,"humidity":%s}', temperature.cast("string"), humidity.cast("string"))
     return _records(
         rows,
         "telemetry",
@@ -85,15 +82,33 @@ def _readings(spark: SparkSession, fleet: SteadyFleet, first: int, last: int) ->
         moment=moment,
         message_id=F.concat(F.lit("m-"), F.col("id").cast("string")),
         kind=envelope.TELEMETRY_TYPE,
-        payload=payload,
+        payload=_payload(fleet.model),
     )
+
+
+def _payload(model: str) -> Column:
+    """Uneven values, the same in every run. A pump changes its state some five times in 50 readings."""
+    if model == PUMP:
+        pressure = F.round(F.lit(100) + F.pmod(F.hash("id"), F.lit(1000)) / 100, 2)
+        state = F.when(F.pmod(F.hash("id"), F.lit(20)) == 0, "stopped").otherwise("running")
+        return F.format_string(
+            '{"state":"%s","isRunning":%s,"pressure":%s}',
+            state,
+            (state == "running").cast("string"),
+            pressure.cast("string"),
+        )
+    temperature = F.round(F.lit(20) + F.pmod(F.hash("id"), F.lit(1000)) / 100, 2)
+    humidity = F.round(F.lit(30) + F.pmod(F.hash(F.col("id") + 7), F.lit(3000)) / 100, 2)
+    return F.format_string('{"temperature":%s,"humidity":%s}', temperature.cast("string"), humidity.cast("string"))
 
 
 def _registrations(spark: SparkSession, fleet: SteadyFleet) -> DataFrame:
     rows = spark.range(0, fleet.devices, 1, 1)
     promised_s = F.when(F.col("id") % HALTING == 0, fleet.interval_s // 2).otherwise(fleet.interval_s)
     payload = F.format_string(
-        f'{{"model_id":"{MODEL}","site_id":"site-%02d","reporting_interval_s":%d}}', F.col("id") % SITES, promised_s
+        f'{{"model_id":"{fleet.model}","site_id":"site-%02d","reporting_interval_s":%d}}',
+        F.col("id") % SITES,
+        promised_s,
     )
     return _records(
         rows,

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 import pyarrow as pa
 
-from bench.made import HALTING, MODEL, SITES, SteadyFleet
+from bench.made import HALTING, SITES, THERMOSTAT, SteadyFleet
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.storage.delta import arrow_schema, replace
@@ -46,7 +46,7 @@ def publish_made(settings: Settings, fleet: SteadyFleet, days: int) -> Publicati
 def _make(connection: duckdb.DuckDBPyConnection, fleet: SteadyFleet, days: int) -> None:
     connection.execute(f"""
         CREATE TABLE readings AS SELECT
-            format('d-{{:05d}}', id % {fleet.devices}) AS device_id, '{MODEL}' AS model_id,
+            format('d-{{:05d}}', id % {fleet.devices}) AS device_id, '{THERMOSTAT}' AS model_id,
             format('site-{{:02d}}', id % {fleet.devices} % {SITES}) AS site_id, metric.name AS metric_name, metric.unit,
             TIMESTAMPTZ '{fleet.start}' + to_seconds(id // {fleet.devices} * {fleet.interval_s}) AS read_at,
             round(metric.low + hash(id, metric.name) % metric.span / 100, 2) AS value
