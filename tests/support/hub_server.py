@@ -7,18 +7,19 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 from confluent_kafka import Consumer, TopicPartition
 from starlette.applications import Starlette
 
 from hub.hub_process import HubOptions, run_hub
+from hub.registry.cloud_queue import CloudMessage
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity, create
 from hub.registry.tenants import DEFAULT_TENANT
@@ -28,6 +29,17 @@ from wire import sas
 from wire.certificates import Authority, Issued
 
 PORT = 8883
+Heard = TypeVar("Heard")
+
+
+def into(queue: asyncio.Queue[Heard]) -> Callable[[Heard], object]:
+    """A handler for the device SDK that puts what it hears into a queue of the running loop.
+
+    The SDK calls it in a thread of its own, in which `put_nowait` would wake nobody: who waits would go on only when
+    something else wakes the loop, at the end of his patience.
+    """
+    loop = asyncio.get_running_loop()
+    return lambda heard: loop.call_soon_threadsafe(queue.put_nowait, heard)
 
 
 def own_address() -> str:
@@ -119,6 +131,12 @@ def running_hub(home: Path, bootstrap: str, address: str = "", **options: Any) -
         loop.call_soon_threadsafe(stop.set)
         assert ended.wait(120)
         thread.join()
+
+
+def cloud_message(device_id: str, body: bytes, **facts: Any) -> CloudMessage:
+    """A message from the cloud to a device, as it is queued."""
+    given = {"properties": {}, "system": {}, "ack": "none", "expires_at": 0, **facts}
+    return CloudMessage(0, device_id, body, enqueued_at=0, delivery_count=0, lock_token=None, **given)
 
 
 def self_signed(name: str, now: datetime) -> Issued:

@@ -17,13 +17,12 @@ from hub.administration import add_device_authority, remove_device_authority
 from hub.hub_errors import HubCode, HubError
 from hub.links.key_material import key_material
 from hub.methods import MethodCall, MethodResult
-from hub.registry.cloud_queue import CloudMessage
 from hub.registry.database import Tx
 from hub.registry.identities import Identity, find, new_key, put, remove
 from hub.registry.tenants import add_authority
 from hub.registry.twins import change_twin
 from tests.conftest import empty_topics
-from tests.support.hub_server import TestHub, records, running_hub, self_signed
+from tests.support.hub_server import TestHub, cloud_message, into, records, running_hub, self_signed
 from wire.certificates import Authority, Issued, read_chain, thumbprints
 
 
@@ -75,23 +74,18 @@ async def _connected(hub: TestHub, device: Identity) -> IoTHubDeviceClient:
     return client
 
 
-def _cloud_message(device_id: str, body: bytes, **facts: object) -> CloudMessage:
-    given = {"properties": {}, "system": {}, "ack": "none", "expires_at": 0, **facts}
-    return CloudMessage(0, device_id, body, enqueued_at=0, delivery_count=0, lock_token=None, **given)  # type: ignore[arg-type]
-
-
 def test_cloud_messages_come_to_the_device_and_are_completed(hub: TestHub) -> None:
     """A message that waited, and one that is sent while it is connected; each completed, with its feedback."""
     device = hub.add_device("sdk-c2d")
-    waiting = _cloud_message("sdk-c2d", b"one", properties={"k 1": "v&1"}, system={"mid": "m1"}, ack="full")
+    waiting = cloud_message("sdk-c2d", b"one", properties={"k 1": "v&1"}, system={"mid": "m1"}, ack="full")
     hub.registry.enqueue_cloud_message(waiting).result(60)
 
     async def receive() -> list[Message]:
         client = await _connected(hub, device)
         got: asyncio.Queue[Message] = asyncio.Queue()
-        client.on_message_received = got.put_nowait
+        client.on_message_received = into(got)
         first = await asyncio.wait_for(got.get(), 60)
-        hub.registry.enqueue_cloud_message(_cloud_message("sdk-c2d", b"two")).result(60)
+        hub.registry.enqueue_cloud_message(cloud_message("sdk-c2d", b"two")).result(60)
         second = await asyncio.wait_for(got.get(), 60)
         await client.shutdown()
         return [first, second]
@@ -152,7 +146,7 @@ def test_a_twin_is_read_reported_and_patched(hub: TestHub) -> None:
         patch({"interval": 5})
         client = await _connected(hub, device)
         patches: asyncio.Queue[dict[str, object]] = asyncio.Queue()
-        client.on_twin_desired_properties_patch_received = patches.put_nowait
+        client.on_twin_desired_properties_patch_received = into(patches)
         before = await client.get_twin()
         await client.patch_twin_reported_properties({"a": {"b": 1}, "c": 2})
         await client.patch_twin_reported_properties({"c": None})

@@ -16,7 +16,7 @@ from uamqp.errors import MessageException
 from hub.registry.cloud_queue import MOST_WAITING
 from hub.registry.identities import new_key
 from tests.conftest import empty_topics
-from tests.support.hub_server import TestHub, running_hub
+from tests.support.hub_server import TestHub, cloud_message, into, running_hub
 from wire import sas
 
 
@@ -43,7 +43,7 @@ def test_a_cloud_message_reaches_the_device_and_its_sender_hears_of_it(hub: Test
         client = IoTHubDeviceClient.create_from_connection_string(hub.connection_string(device))
         await client.connect()
         got: asyncio.Queue[Message] = asyncio.Queue()
-        client.on_message_received = got.put_nowait
+        client.on_message_received = into(got)
         await asyncio.to_thread(_send, hub, "svc-1", "hello", {"iothub-ack": "full"})
         message = await asyncio.wait_for(got.get(), 60)
         await client.shutdown()
@@ -84,8 +84,11 @@ def _feedback(hub: TestHub, key: str | None = None) -> list[dict[str, str]]:
 def test_what_cannot_be_queued_is_refused(hub: TestHub) -> None:
     """The 51st waiting message, and a message to a device that is not there, are rejected with the anchor's words."""
     hub.add_device("svc-full")
-    for _ in range(MOST_WAITING):
-        _send(hub, "svc-full", "waits", {})
+    # a message by the SDK, which connects for each, takes a second: all but the last of those that wait are put there
+    waiting = [hub.registry.enqueue_cloud_message(cloud_message("svc-full", b"waits")) for _ in range(MOST_WAITING - 1)]
+    for each in waiting:
+        each.result(60)
+    _send(hub, "svc-full", "the last that may wait", {})
     with pytest.raises(Exception, match=r"DeviceMaximumQueueDepthExceeded|failure"):
         _send(hub, "svc-full", "one too many", {})
     with pytest.raises(Exception, match=r"DeviceNotFound|failure"):
