@@ -11,11 +11,11 @@ import http.client
 import ipaddress
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
+
+from runtime.deadlines import cut_after
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -78,7 +78,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Sequence[Ne
                 f"{host} is at {each}, a private address: LAKEHOUSE_ACTIONS_ALLOW may name networks that are meant."
             )
     plain = socket.create_connection((addresses[0], port), timeout_s)
-    with _cut_after(plain, 3 * timeout_s) as is_late:
+    with cut_after(plain, 3 * timeout_s) as is_late:
         connection = _connection(parts, host, port, plain, timeout_s)
         try:
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -89,27 +89,6 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Sequence[Ne
             return Answer(answer.status, answer.read(_MOST).decode("utf-8", "replace"))
         finally:
             connection.close()
-
-
-@contextmanager
-def _cut_after(connected: socket.socket, whole_s: float) -> Iterator[threading.Event]:
-    """Cut a connection that lasts longer, and set the event: the time-out of a socket is that of each read alone."""
-    is_late, other = threading.Event(), connected.dup()  # TLS takes the place of the first one
-
-    def cut() -> None:
-        is_late.set()
-        with suppress(OSError):
-            other.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(whole_s, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield is_late
-    finally:
-        timer.cancel()
-        timer.join()
-        other.close()
 
 
 def _within(address: str, network: Network) -> bool:

@@ -10,26 +10,25 @@ import hashlib
 import http.client
 import json
 import smtplib
-import ssl
 import time
 from collections.abc import Mapping
 from email.message import EmailMessage
 from ipaddress import ip_network
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from runtime import processes
 from runtime.errors import LakehouseError, PlatformError
 from runtime.guarded_http import RefusedError, post, signature
 from runtime.private_files import known_key
 from runtime.settings import Settings
+from runtime.smtp_sessions import smtp_session
 from streams.action_declarations import Action
 from streams.alert_queue import send_to_queue
 from wire.amqp_message import AmqpMessage
 
 _SHOWN = 200
 _TIMEOUT_S = 10.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _AGAIN = (408, 425, 429)
 _TOLD = ("rule", "change", "severity", "device_id")
 
@@ -80,22 +79,12 @@ def _call(settings: Settings, action: Action, key: str, body: bytes) -> None:
 def _mail(settings: Settings, action: Action, key: str, alert: Mapping[str, Any]) -> None:
     if not settings.smtp or not settings.mail_from:
         raise RefusedError("there is no mail server: set LAKEHOUSE_SMTP and LAKEHOUSE_MAIL_FROM")
-    parts = urlsplit(settings.smtp)
     message = EmailMessage()
     message["From"], message["To"] = settings.mail_from, ", ".join(action.to)
     message["Subject"] = " ".join(f"{alert['severity']}: {alert['rule']} {alert['change']}".split())
     message["Message-ID"] = f"<{hashlib.sha256(key.encode()).hexdigest()[:32]}@lakehouse>"
     message.set_content(json.dumps(alert, ensure_ascii=False, indent=2) + "\n")
-    host, port = parts.hostname or "", parts.port or (465 if parts.scheme == "smtps" else 587)
-    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
-    with kind(host, port, timeout=_TIMEOUT_S) as server:
-        server.ehlo()
-        if parts.scheme == "smtp" and server.has_extn("starttls"):
-            server.starttls(context=ssl.create_default_context())
-        elif parts.scheme == "smtp" and parts.username and host not in _LOOPBACK:
-            raise RefusedError(f"the mail server {host} offers no TLS, so it is not told the password: use smtps://")
-        if parts.username:
-            server.login(unquote(parts.username), unquote(parts.password or ""))
+    with smtp_session(settings.smtp, _TIMEOUT_S, 3 * _TIMEOUT_S) as server:
         server.send_message(message)
 
 

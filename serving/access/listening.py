@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.errors import PlatformError, UsageError
 from runtime.settings import Settings
-from serving.access.api_keys import ApiKeys
+from serving.access.api_keys import ApiKeys, keys_path
 
 
 def is_loopback(host: str) -> bool:
@@ -48,9 +48,14 @@ def _ensure_guarded(settings: Settings, now: datetime) -> None:
     where = f"LAKEHOUSE_API_HOST is {settings.api_host}, which others reach"
     if settings.tls_certificate is None:
         raise UsageError(f"{where}: set LAKEHOUSE_TLS_CERTIFICATE and LAKEHOUSE_TLS_KEY, since keys travel there.")
-    if settings.oidc_issuer is None and not any(key.is_valid(now) for key in ApiKeys(settings).list_all()):
+    if settings.oidc_issuer is None and not _has_key(settings, now):
         raise UsageError(f"{where}, and nobody may ask: make a key with `lakehouse keys create`, or set "
                          "LAKEHOUSE_OIDC_ISSUER.")  # fmt: skip
+
+
+def _has_key(settings: Settings, now: datetime) -> bool:
+    # a look makes no file of keys
+    return keys_path(settings).exists() and any(key.is_valid(now) for key in ApiKeys(settings).list_all())
 
 
 def _ensure_usable(settings: Settings) -> None:

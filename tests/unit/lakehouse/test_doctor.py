@@ -12,8 +12,10 @@ import lake.checks
 import runtime.checks
 import runtime.java.checks
 import runtime.spark.checks
+import serving.checks
 from lakehouse.cli.rooms import all_checks
 from runtime.settings import Settings
+from tests.support.certificates import make_certificate
 
 
 @pytest.fixture
@@ -91,3 +93,49 @@ def test_missing_memory_and_disk_are_found(settings: Settings, monkeypatch: pyte
     assert not runtime.spark.checks.check_memory(replace(settings, spark_memory="9000g")).is_ok
     monkeypatch.setattr(runtime.checks, "NEEDED_DISK_MB", 10**9)
     assert not runtime.checks.check_disk(settings).is_ok
+
+
+def test_an_api_that_could_not_be_served_is_named(settings: Settings, tmp_path: Path) -> None:
+    """Off this machine without TLS or a key, files that are no certificate, one that has ended, a taken port; looking
+    makes no file of keys."""
+    certificate, key = make_certificate(tmp_path)
+    secured = replace(settings, tls_certificate=certificate, tls_key=key)
+    assert "certificate until" in serving.checks.check_api(secured).found
+    for wrong, words in (
+        (replace(settings, api_host="0.0.0.0"), "LAKEHOUSE_TLS_CERTIFICATE"),
+        (replace(secured, api_host="0.0.0.0"), "nobody may ask"),
+        (replace(secured, tls_certificate=key), "no certificate"),
+    ):
+        finding = serving.checks.check_api(wrong)
+        assert not finding.is_ok
+        assert words in finding.found
+    make_certificate(tmp_path, days=-2)
+    finding = serving.checks.check_api(secured)
+    assert not finding.is_ok
+    assert "Its time is over" in finding.advice
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert "taken" in serving.checks.check_api(replace(settings, api_port=other.getsockname()[1])).found
+    assert not settings.home.exists()
+
+
+def test_users_mail_and_postgres_that_are_not_there_are_named(settings: Settings) -> None:
+    """Tenants and reports that cannot be read or sent, a provider, a mail server and a PostgreSQL that are silent."""
+    nowhere = "127.0.0.1:9"
+    checks = serving.checks
+    for check, wrong, words in (
+        (checks.check_users, replace(settings, oidc_issuer=f"http://{nowhere}"), "no keys"),
+        (checks.check_mail, replace(settings, smtp=f"smtp://{nowhere}", mail_from="a@b.c"), "takes no connection"),
+        (checks.check_postgres, replace(settings, postgres=f"postgresql://me:secret@{nowhere}/x"), nowhere),
+    ):
+        finding = check(wrong)
+        assert not finding.is_ok
+        assert words in finding.found
+        assert "secret" not in finding.found
+    (settings.home / "reports").mkdir(parents=True)
+    (settings.home / "reports" / "weekly.yml").write_text("to: [ops@example.com]")
+    assert "no mail server" in checks.check_mail(settings).found
+    (settings.home / "reports" / "weekly.yml").write_text("to: nobody")
+    assert "weekly.yml" in checks.check_mail(settings).found
+    (settings.home / "tenants.yml").write_text("acme: north")
+    assert "tenants.yml" in checks.check_users(settings).found
+    assert [check(settings).is_ok for check in checks.CHECKS] == [True, False, False, True]
