@@ -15,7 +15,8 @@ from serving.access.doors import Caller
 from serving.api.answers import Answer
 from serving.api.declared import DeclaredRoute, Parameter
 from serving.api.gold_routes import CURSOR, DEVICE, LIMIT, METRIC, SITE, UNIT
-from serving.hot.hot_values import FIGURES, HotValues
+from serving.hot.hot_records import FIGURES
+from serving.hot.hot_values import HotValues
 from serving.problems import Problem
 from wire.times import moment_of_rfc3339
 

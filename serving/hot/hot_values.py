@@ -1,6 +1,7 @@
 """Hot values: the newest value of each series, and its last minutes, as the hot path tells them.
 
-Belongs here: keeping what a topic says, by revision. Reading topics is in `push.news_sources`, answering in `api`.
+Belongs here: keeping what a topic says, by revision. Reading topics is in `push.news_sources`, what a record has to be
+like in `hot_records`, answering in `api`.
 """
 
 import threading
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from serving.hot.hot_records import FIGURES
 from wire.times import moment_of_rfc3339
 
 Series = tuple[str, str, str]
@@ -18,7 +20,6 @@ Series = tuple[str, str, str]
 MINUTES = "device_minutes"
 """The window whose figures are those of gold.device_minutes, before any gate."""
 _MOST_MINUTES = 200_000
-FIGURES = ("value_mean", "value_min", "value_max", "value_last")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class HotValues:
         revision = body.get("revision")
         if body.get("window") != MINUTES or series is None or minute_at is None or not isinstance(revision, int):
             return
-        figures = tuple(body.get(name) for name in FIGURES)
+        figures = tuple(None if body.get(name) is None else float(body[name]) for name in FIGURES)
         told = HotMinute(minute_at, figures, revision, body.get("is_final") is True)
         with self._lock:
             minutes = self._minutes.setdefault(series, {})

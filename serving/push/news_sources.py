@@ -5,7 +5,6 @@ a restart of the server: a publication's number, or the offset in a topic of one
 """
 
 import asyncio
-import json
 import logging
 import threading
 import time
@@ -19,6 +18,7 @@ from runtime.containment import Contained
 from runtime.errors import LakehouseError
 from runtime.kafka.clients import client_config
 from runtime.settings import Settings
+from serving.hot.hot_records import hot_record, is_alarm
 from serving.hot.hot_values import HotValues
 from serving.problems import Problem
 from serving.push.news import Item, News
@@ -130,12 +130,9 @@ class HotNews:
 
     def _take(self, message: Message) -> None:
         topic, offset = str(message.topic()), message.offset() or 0
-        try:
-            body = json.loads(message.value() or b"null")
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
-            return  # none of ours: anybody who may write to Kafka can
+        body = hot_record(message.value())
+        if body is None or (topic == _ALERTS and not is_alarm(body)):
+            return
         if topic == _WINDOWS:
             self._hot.take_window(body)
             return

@@ -122,7 +122,7 @@ def test_news_of_the_hot_path_come_by_scope(pushing: tuple[str, str, dict[str, s
     alerts = Listener(address, keys["all"], "alerts", device_id="d1")
     d1, d3 = {"device_id": "d1", "site_id": "north"}, {"device_id": "d3", "site_id": "south"}
     tell(bootstrap, LATEST, d3, d1)
-    tell(bootstrap, ALERTS, {"rule": "hot", "device_id": "d2"}, {"rule": "hot", "device_id": "d1"})
+    tell(bootstrap, ALERTS, *({"rule": "hot", "change": "fired", "device_id": name} for name in ("d2", "d1")))
     assert [everything.next()[1], everything.next()[1]] == [d3, d1]
     assert north.next()[1] == d1
     assert alerts.next()[1]["device_id"] == "d1"

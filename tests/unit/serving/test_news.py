@@ -14,9 +14,10 @@ import pytest
 from starlette.requests import Request
 
 from runtime.settings import load_settings
-from serving.access.api_keys import ApiKeys
-from serving.access.doors import Doors
+from serving.access.api_keys import ApiKey, ApiKeys
+from serving.access.doors import Caller, Doors
 from serving.access.scopes import parse_scopes
+from serving.api.hot_routes import hot_latest, hot_minutes
 from serving.hot.hot_values import HotValues
 from serving.problems import Problem
 from serving.push import news_sources, push_app
@@ -25,6 +26,7 @@ from serving.push.news_sources import HotNews, watch_publications
 from serving.push.push_app import PushServer
 from serving.snapshots import Snapshots
 
+KEY = ApiKey("k", "app", parse_scopes(["read"]), 50.0, datetime(2026, 11, 20, tzinfo=UTC), None, None)
 PUBLICATION = SimpleNamespace(publication_id=7, published_at=datetime(2026, 11, 20, tzinfo=UTC), slices=(), held=())
 
 
@@ -147,12 +149,16 @@ class Record:
 
 
 def test_a_record_that_is_none_of_ours_hides_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """After texts that are no JSON and a window without a revision the newest value and the minute are known."""
+    """After texts that are no JSON, a window without a revision, and what has other types than ours, the newest value
+    and the minute are known and answered."""
     series = {"device_id": "d1", "metric_name": "t", "unit": "degc", "site_id": "n"}
     minute = {**series, "window": "device_minutes", "window_start": "2026-11-26T05:03:00Z"}
     records = [
         Record("latest", 0, b"\xff{"), Record("windows", 0, json.dumps(minute).encode()),
         Record("windows", 1, json.dumps(minute | {"revision": 2, "is_final": True}).encode()),
+        Record("latest", 1, json.dumps(series | {"device_id": "d0", "site_id": 7}).encode()),
+        Record("alerts", 1, b'{"rule": "r", "change": "fired", "seen": "x"}'), Record("alerts", 2, b'{"rule": "r"}'),
+        Record("windows", 2, json.dumps(minute | {"revision": 3, "value_mean": "x"}).encode()),
         Record("latest", 1, json.dumps(series | {"value": 1}).encode()),
     ]  # fmt: skip
     came, followed = threading.Event(), []
@@ -187,7 +193,11 @@ def test_a_record_that_is_none_of_ours_hides_no_other(monkeypatch: pytest.Monkey
     finally:
         following.close()
         loop.close()
-    assert [row["value"] for row in hot.newest_of("d1")] == [1]
+    everything = {"cursor": None, "limit": 10, "device_id": None, "site_id": None, "metric_name": None, "unit": None}
+    answer = hot_latest(hot, Caller(KEY, None), everything)
+    assert [(row["device_id"], row["value"]) for row in answer.rows.to_pylist()] == [("d1", 1)]
+    answer = hot_minutes(hot, Caller(KEY, None), {"device_id": "d1", "metric_name": "t", "unit": None})
+    assert [row["value_mean"] for row in answer.rows.to_pylist()] == [None]
     assert [(each.revision, each.is_final) for each in hot.minutes(("d1", "t", "degc"))] == [(2, True)]
     assert (followed[0], hot.is_followed) == (True, False)
 
