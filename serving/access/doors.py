@@ -3,6 +3,7 @@
 Belongs here: finding the key in a request, and refusing. Each face says which verb a route needs.
 """
 
+import hashlib
 import threading
 import time
 from collections import Counter
@@ -44,7 +45,8 @@ class Doors:
         self._tokens = OidcTokens(settings, ProviderKeys(settings)) if settings.oidc_issuer else None
         self._tenants: tuple[float, TenantSites] = (float("-inf"), {})
         self._buckets = TokenBuckets()
-        self._known: dict[str, tuple[float, ApiKey | None]] = {}
+        # by their hashes: what strangers send may be long, and of keys no more is kept than has to be
+        self._known: dict[bytes, tuple[float, ApiKey | None]] = {}
         self._counting = threading.Lock()
         self._asked: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
@@ -102,12 +104,12 @@ class Doors:
 
     def recognised(self, text: str) -> ApiKey | None:
         """Whose key, or token, it is; None when it does not hold."""
-        now_s = self._clock_s()
-        kept = self._known.get(text)
+        now_s, name = self._clock_s(), hashlib.sha256(text.encode("utf-8", "replace")).digest()
+        kept = self._known.get(name)
         if kept is None or now_s - kept[0] > _KEPT_S:
             if len(self._known) > 10_000:
                 self._known.clear()
-            kept = self._known[text] = (now_s, self._found(text, datetime.now(UTC)))
+            kept = self._known[name] = (now_s, self._found(text, datetime.now(UTC)))
         return kept[1]
 
     def _found(self, text: str, now: datetime) -> ApiKey | None:

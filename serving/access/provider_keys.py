@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from runtime.settings import Settings
+from runtime.variables import secure_address
 from serving.problems import Problem
 
 _KEPT_S = 600.0
@@ -26,8 +27,15 @@ _TIMEOUT_S = 5.0
 def fetched(address: str) -> Any:
     """The JSON at an address. Raises OSError or ValueError."""
     request = Request(address, headers={"Accept": "application/json", "User-Agent": "lakehouse"})
-    with urlopen(request, timeout=_TIMEOUT_S) as answer:
+    with build_opener(_SecureRedirects).open(request, timeout=_TIMEOUT_S) as answer:
         return json.loads(answer.read(_LARGEST_BYTES))
+
+
+class _SecureRedirects(HTTPRedirectHandler):
+    """On to an address only that nobody on the way can answer for, as the settings' own are."""
+
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
+        return super().redirect_request(req, fp, code, msg, headers, secure_address(newurl))
 
 
 class ProviderKeys:
@@ -65,7 +73,7 @@ class ProviderKeys:
         self._asked_s = now_s
         try:
             address = self._settings.oidc_keys or self._fetch(_about(self._settings.oidc_issuer or ""))["jwks_uri"]
-            keys = [key for key in self._fetch(str(address))["keys"] if key.get("kty") != "oct"]
+            keys = [key for key in self._fetch(secure_address(str(address)))["keys"] if key.get("kty") != "oct"]
             self._keys, self._got_s = KeySet.import_key_set({"keys": keys}), now_s
         except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError):
             return

@@ -5,6 +5,7 @@ figures that are published, by who may see those.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,9 +14,10 @@ import pyarrow as pa
 
 from lake.models.catalog import known_models
 from lake.tables.contracts import Table
-from lake.tables.gold import DAILY, GOLD_TABLES
-from pipeline.proof.lineage import trace_row
+from lake.tables.gold import DAILY, DEVICE_HOURS, GOLD_TABLES
+from pipeline.proof.lineage import RowTrace, trace_row
 from pipeline.proof.lineage_readings import published_readings
+from pipeline.proof.lineage_sql import start_of
 from runtime.errors import LakehouseError
 from runtime.settings import Settings
 from serving.access.doors import Caller
@@ -55,6 +57,7 @@ def trace(settings: Settings, snapshot: Snapshot, caller: Caller, values: Mappin
     except LakehouseError as error:
         detail = f"Silver of publication {number} is no longer there: ask a newer one."
         raise Problem(410, "Publication gone", detail) from error
+    found = _as_seen(snapshot, caller, table, found)
     more = {
         "table": table.name,
         "row": found.row,
@@ -134,6 +137,36 @@ def _row(snapshot: Snapshot, caller: Caller, table: Table, values: Mapping[str, 
     if len(found) > 1:
         raise Problem(400, "Several units", "This metric has several units here: name one by `unit`.")
     return dict(found[0])
+
+
+def _as_seen(snapshot: Snapshot, caller: Caller, table: Table, found: RowTrace) -> RowTrace:
+    """Without what is of other sites: where the device stood before, what it measured there that a counter or gauge
+    begins with, and who let a slice of all sites pass, and why."""
+    if caller.sites is None:
+        return found
+    start = None if table.period is None else start_of(found.row[table.period.column])
+    return replace(
+        found,
+        readings=tuple(
+            each for each in found.readings
+            if start is None or each["event_at"] >= start or _stood_there(snapshot, caller, each)
+        ),
+        registry=tuple(each for each in found.registry if each["site_id"] in caller.sites),
+        verdicts=tuple(
+            {**each, "released_by": each["released_by"] and "an operator", "release_reason": None}
+            for each in found.verdicts
+        ),
+    )  # fmt: skip
+
+
+def _stood_there(snapshot: Snapshot, caller: Caller, reading: Mapping[str, Any]) -> bool:
+    """True for a reading of an hour that is published and that the caller sees."""
+    if DEVICE_HOURS.name not in snapshot.publication.tables:
+        return False
+    at = reading["event_at"].astimezone(UTC)
+    given = [reading["device_id"], at.date(), at.replace(minute=0, second=0, microsecond=0)]
+    where = "device_id = ? AND event_date = ? AND hour_at = ?::TIMESTAMPTZ"
+    return bool(asked(snapshot, caller, DEVICE_HOURS, where, given, "LIMIT 1").num_rows)
 
 
 def _spelt(value: Any) -> Any:

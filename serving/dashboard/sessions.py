@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from serving.access.doors import COOKIE, is_of_our_pages
 from serving.problems import Problem
+from serving.request_bodies import read_body
 
 LONGEST_KEY = 3800
 """Browsers keep no cookie of more than some 4,000 bytes, and say nothing."""
@@ -41,11 +42,7 @@ def form_token(request: Request) -> str:
 
 async def form_of(request: Request, *, needs_token: bool = True) -> dict[str, str]:
     """The fields of a form that a page of ours sent. Raises Problem for any other."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST:
-            raise Problem(413, "Too large", "A form of this page is never that long.")
+    body = await read_body(request, _LARGEST)
     fields = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
     is_ours = is_of_our_pages(request)
     if needs_token:

@@ -5,6 +5,7 @@ Belongs here: who may, sending, and answers. What a request means is in `sendgri
 A mail is acknowledged once the mail server has taken it for each recipient that it does not refuse.
 """
 
+import asyncio
 import json
 from typing import Any
 
@@ -19,8 +20,11 @@ from serving.access.doors import Doors
 from serving.mails.sendgrid_mails import AskedMail, is_sandboxed, mails_of
 from serving.problems import Problem
 from serving.report.mail_server import RefusedError, hand_over
+from serving.request_bodies import read_body
 
 _MOST_BYTES = 20 * 1024 * 1024
+_AT_ONCE = 8
+"""Of the forty threads in which requests are worked on: a mail server that is slow keeps no other request waiting."""
 
 
 class MailServer:
@@ -28,6 +32,7 @@ class MailServer:
 
     def __init__(self, settings: Settings, doors: Doors) -> None:
         self._settings, self._doors = settings, doors
+        self._turn = asyncio.Semaphore(_AT_ONCE)
 
     def routes(self) -> list[Route]:
         """Starlette's routes."""
@@ -37,7 +42,8 @@ class MailServer:
         try:
             await run_in_threadpool(self._doors.admit, request, "mail")
             said = await _body(request)
-            message_id = await run_in_threadpool(self._hand_over, said)
+            async with self._turn:
+                message_id = await run_in_threadpool(self._hand_over, said)
         except Problem as problem:
             errors = [{"message": problem.detail, "field": problem.title, "help": None}]
             return JSONResponse({"errors": errors}, problem.status, problem.headers)
@@ -70,12 +76,11 @@ class MailServer:
 
 
 async def _body(request: Request) -> Any:
-    data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > _MOST_BYTES:
-            raise Problem(413, "request", f"A request has at most {_MOST_BYTES:,} bytes.")
+    data = await read_body(request, _MOST_BYTES, "request")
     try:
-        return json.loads(data)
-    except ValueError as error:
+        said = json.loads(data.decode())
+        # a text with half a character is none that a mail could have
+        json.dumps(said, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise Problem(400, "request", f"The request is no JSON: {error}.") from error
+    return said

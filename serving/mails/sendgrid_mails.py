@@ -7,6 +7,7 @@ taken and has no effect.
 """
 
 import binascii
+import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _TAKEN = {
     "tracking_settings", "mail_settings",
 }  # fmt: skip
 _TAKEN_EACH = {"to", "cc", "bcc", "subject", "headers", "custom_args", "from"}
+_HEADER = re.compile(r"[!-9;-~]+")
+"""The name of a header: RFC 5322, section 2.2. Python writes one with a line end as two headers."""
 _OURS = {"from", "to", "cc", "bcc", "subject", "reply-to", "message-id", "date", "sender", "return-path"}
 
 
@@ -49,9 +52,11 @@ def mails_of(said: Any, sender: str) -> list[AskedMail]:
 
 
 def is_sandboxed(said: Any) -> bool:
-    """True when the request is to be checked and not sent."""
-    settings = said.get("mail_settings") or {}
-    return bool((settings.get("sandbox_mode") or {}).get("enable"))
+    """True when the request is to be checked and not sent. Raises Problem."""
+    try:
+        return bool(((said.get("mail_settings") or {}).get("sandbox_mode") or {}).get("enable"))
+    except AttributeError as error:
+        raise Problem(400, "mail_settings", "mail_settings and its sandbox_mode are objects.") from error
 
 
 def _check_fields(said: Mapping[str, Any], taken: set[str], where: str) -> None:
@@ -79,6 +84,8 @@ def _mail(said: Mapping[str, Any], each: Mapping[str, Any]) -> AskedMail:
     if said.get("reply_to"):
         message["Reply-To"] = formataddr(_address(said["reply_to"]))
     for name, value in {**(said.get("headers") or {}), **(each.get("headers") or {})}.items():
+        if not _HEADER.fullmatch(name):
+            raise Problem(400, "headers", f"{name[:80]!r} is no name of a header.")
         if name.lower() in _OURS or name.lower().startswith(("content-", "mime-")):
             raise Problem(400, "headers", f"The header {name} follows from the request: leave it out.")
         message[name] = str(value)

@@ -19,6 +19,8 @@ from serving.access.doors import Doors, key_of
 from serving.problems import Problem
 from serving.push.news import News
 from serving.push.push_connection import PING_S, PushConnection
+from serving.push.signalr_frames import LARGEST
+from serving.request_bodies import read_body
 
 _POLL_S = 20.0
 _ASKED_S = 1.0
@@ -167,7 +169,8 @@ class PushServer:
         connection = self._known(request.query_params.get("id"))
         await self._require(connection)
         connection.used_s = self._clock_s()
-        connection.receive((await request.body()).decode("utf-8", "replace"))
+        body = await read_body(request, 4 * LARGEST)
+        connection.receive(body.decode("utf-8", "replace"))
         return Response(b"", 200, media_type="text/plain")
 
     async def _leave(self, request: Request) -> Response:

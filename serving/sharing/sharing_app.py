@@ -24,6 +24,7 @@ from lake.tables.gold import GOLD_TABLES
 from runtime.settings import Settings
 from serving.access.doors import Caller, Doors
 from serving.problems import Problem
+from serving.request_bodies import read_body
 from serving.sharing.file_links import file_link
 from serving.sharing.shared_tables import (
     SCHEMA,
@@ -41,6 +42,7 @@ from wire.times import moment_of_rfc3339
 
 _LINES = "application/x-ndjson; charset=utf-8"
 _AFTER = "after."
+_LARGEST = 2**20
 _Handler = Callable[[Request, Caller, dict[str, Any]], Response]
 
 
@@ -71,7 +73,7 @@ class SharingServer:
     def _endpoint(self, handler: _Handler) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             caller = await run_in_threadpool(self._doors.admit, request, "share")
-            return await run_in_threadpool(handler, request, caller, _body(await request.body()))
+            return await run_in_threadpool(handler, request, caller, _body(await read_body(request, _LARGEST)))
 
         return endpoint
 

@@ -2,6 +2,8 @@
 
 import email
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -123,6 +125,30 @@ def test_what_is_not_done_here_is_said(clients: dict[str, Any], mailbox: tuple[M
         with pytest.raises(BadRequestsError) as error:
             clients["mail"].client.mail.send.post(request_body={**mail().get(), field: value})
         assert json.loads(error.value.body)["errors"][0]["field"] == field
+    assert mailbox[0].mails.empty()
+
+
+@pytest.mark.parametrize(("said", "field"), [
+    ({"headers": {"X: 1\r\nFrom": "ceo@example.com"}}, "headers"), ({"headers": {"X\n": "1"}}, "headers"),
+    ({"headers": {"": "1"}}, "headers"), ({"mail_settings": "x"}, "mail_settings"), ({"subject": "\ud800"}, "request"),
+    ({"mail_settings": {"sandbox_mode": 1}}, "mail_settings"), ({"custom_args": [[]]}, ""), ("deep", "request"),
+])  # fmt: skip
+def test_what_no_client_would_send_is_refused_too(
+    clients: dict[str, Any], mailbox: tuple[Mailbox, int], said: Any, field: str
+) -> None:
+    """A header whose name has a line end, which would be another sender's; other types; half a character; JSON that
+    goes deeper than it can be read. What only groups mails is taken whatever it is."""
+    client = clients["mail"].client
+    body = json.dumps({**mail().get(), **said}) if said != "deep" else "[" * 200_000
+    request = urllib.request.Request(f"{client.host}/v3/mail/send", body.encode(), client.request_headers)
+    if not field:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert answer.status == 202
+        mailbox[0].mails.get(timeout=60)
+        return
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request, timeout=60)
+    assert (error.value.code, json.loads(error.value.read())["errors"][0]["field"]) == (400, field)
     assert mailbox[0].mails.empty()
 
 

@@ -5,17 +5,18 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import delta_sharing
 import pyarrow as pa
 import pytest
 from pyarrow import csv
 
-from lake.tables.gold import DEVICE_LATEST, DEVICES
+from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, DEVICES
 from runtime.settings import Settings, load_settings
 from serving.access.api_keys import ApiKeys
 from serving.access.scopes import parse_scopes
@@ -134,6 +135,69 @@ def test_nobody_writes_sql_by_parameters(server: Server) -> None:
     assert server.ask("/v1/nothing")[0] == 404
 
 
+_USUAL = {
+    "device_id": "d1", "metric_name": "temperature", "start": "2026-11-18T05:00:00Z", "end": "2026-11-18T06:00:00Z",
+    "as_of": "1", "table": "device_hours", "at": "2026-11-18T05:00:00Z",
+}  # fmt: skip
+_CROOKED = ("' OR 1=1 --", "x'); DROP TABLE gold.devices; --", "../../../etc/passwd", "http://169.254.169.254/latest",
+            "\0", "9" * 30, "x" * 5_000)  # fmt: skip
+
+
+def addresses(server: Server, changes: Mapping[str, Sequence[str]] | Sequence[str]) -> Iterator[str]:
+    """Every route of the API's own page with one parameter changed after another, the others as usual."""
+    for path, item in json.loads(server.ask("/openapi.json", None)[2])["paths"].items():
+        parameters = {each["name"]: each for each in item["get"]["parameters"]}
+        # the last two name a row of /v1/trace, together with what it requires
+        wanted = [name for name in parameters if parameters[name]["required"] or name in ("metric_name", "at")]
+        usual = {name: _USUAL[name] for name in wanted}
+        for name in parameters:
+            for text in changes.get(name, ()) if isinstance(changes, Mapping) else changes:
+                given = {**usual, name: text}
+                here = path
+                for other in [each for each in given if f"{{{each}}}" in path]:
+                    here = here.replace(f"{{{other}}}", quote(given.pop(other), safe=""))
+                yield f"{here}?{urlencode(given)}"
+
+
+def test_no_parameter_of_any_route_reaches_further(server: Server) -> None:
+    """SQL, paths, addresses of others, signs that end a text, numbers and texts without end: each is a value or is
+    refused, whichever route has it; and all is there as before."""
+    asked = list(addresses(server, _CROOKED))
+    assert len(asked) > 300
+    for address in asked:
+        status, _, body = server.ask(address)
+        assert status in (200, 400, 404), (address[:200], body)
+        assert b"root:" not in body
+    assert [row["device_id"] for row in server.rows("/v1/devices")] == ["d1", "d2", "d3"]
+
+
+def test_no_route_tells_a_key_of_another_site(server: Server) -> None:
+    """Whichever route is asked for a device or site of others has no row of it, also one that is added later."""
+    asked = list(addresses(server, {"device_id": ["d3"], "site_id": ["south"]}))
+    assert len(asked) > 8
+    told = []
+    for address in asked:
+        status, _, body = server.ask(address, "north")
+        assert status == 404 or json.loads(body)["data"] == [], address
+        status, _, body = server.ask(address)
+        told += [address] if status == 200 and json.loads(body)["data"] else []
+    assert len(told) > 4, "a key of all sites sees them"
+
+
+def test_no_body_is_without_an_end(server: Server) -> None:
+    """A key that may share, or a connection, does not fill the server's memory."""
+    table = "/sharing/shares/lakehouse/schemas/gold/tables/devices/query"
+    connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=120)
+    bearer = {"Authorization": f"Bearer {server.keys['all']}"}
+    connection.request("POST", "/push/negotiate?negotiateVersion=1", headers=bearer)
+    token = json.loads(connection.getresponse().read())["connectionToken"]
+    for path in (table, f"/push?id={token}"):
+        connection.request("POST", path, b"{" + b" " * 2**21 + b"}", bearer)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["title"]) == (413, "Too large")
+        connection.close()
+
+
 def test_an_answer_of_a_publication_never_changes(server: Server) -> None:
     """Who has it gets 304; another key's or format's answer is another; a new publication is seen without a restart."""
     _, headers, _ = server.ask("/v1/latest")
@@ -179,6 +243,10 @@ def test_delta_sharings_own_client_reads_the_same_rows(server: Server, tmp_path:
     assert {"device_hours", "device_latest", "devices"} <= names
     frame = delta_sharing.load_as_pandas(f"{file}#lakehouse.gold.device_completeness", limit=1000)
     assert (len(frame), set(frame["device_id"])) == (30, {"d1", "d2", "d3"})
+    hours = delta_sharing.load_as_pandas(f"{file}#lakehouse.gold.device_hours")
+    columns = ["device_id", "hour_at", "site_id", "value_mean", "reading_count"]
+    published = [tuple(row[name] for name in columns) for row in rows_of(10, 1.0)[DEVICE_HOURS]]
+    assert sorted(hours[columns].itertuples(index=False, name=None)) == sorted(published)
     first = delta_sharing.load_as_pandas(f"{file}#lakehouse.gold.device_latest", version=1)
     assert set(first["value_last"]) == {1.0}
     assert delta_sharing.get_table_version(f"{file}#lakehouse.gold.device_latest") >= 1

@@ -44,7 +44,10 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     lake.fill(H5)
     for value in (30.0, 31.0):
         lake.read(H5, 3, value)
+    # where it stood before
+    lake.devices.insert(0, lake.device("d1", datetime(2025, 1, 1, tzinfo=UTC)) | {"is_current": False, "site_id": "s0"})
     candidate = Candidate(lake, [H5], [], lake.write())
+    del candidate.rows["devices"][0]
     places = [(name, H5) for name in (THERMOSTATS, "silver.rejected", *(table.name for table in HOURLY))]
     places += [(name, UNSLICED) for name in ("silver.devices", *(table.name for table in WHOLE))]
     version = input_version(candidate.inputs)
@@ -61,7 +64,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
 
 
 def test_a_figure_leads_to_the_records_that_it_counts(asked: Asked) -> None:
-    """A minute's row has its readings beside it, each with its place in Kafka, and the verdicts that let it pass."""
+    """A minute's row has its readings beside it, each with its place in Kafka, and the verdicts that let it pass; a
+    device's row the registry's records, as far as the key sees where it stood."""
     minute = {"table": "device_minutes", "device_id": "d1", "metric_name": "temperature", "at": "2026-11-20T05:03:00Z"}
     status, body = asked.ask("/v1/trace", "s1", **minute)
     assert (status, body["row"]["reading_count"], body["reading_count"]) == (200, 3, 3)
@@ -69,7 +73,9 @@ def test_a_figure_leads_to_the_records_that_it_counts(asked: Asked) -> None:
     assert {(row["topic"], row["partition"]) for row in body["data"]} == {("telemetry", 0)}
     assert len({row["offset"] for row in body["data"]}) == 3
     assert body["verdicts"]
-    assert asked.ask("/v1/trace", table="devices", device_id="d1")[1]["registry"]
+    for key, sites in (("all", ["s0", "s1"]), ("s1", ["s1"])):
+        registry = asked.ask("/v1/trace", key, table="devices", device_id="d1")[1]["registry"]
+        assert [each["site_id"] for each in registry] == sites
 
 
 def test_a_trace_shows_no_more_than_the_key_sees(asked: Asked) -> None:

@@ -3,8 +3,10 @@
 import base64
 import hmac
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from runtime.errors import UsageError
 from runtime.settings import Settings, load_settings
 from serving.access.listening import listening
 from serving.access.oidc_tokens import OidcTokens, scopes_of
-from serving.access.provider_keys import ProviderKeys
+from serving.access.provider_keys import ProviderKeys, fetched
 from serving.access.scopes import parse_scopes
 from serving.access.tenant_sites import load_tenants
 from serving.problems import Problem
@@ -150,6 +152,39 @@ def test_a_shared_secret_among_its_keys_counts_for_nothing() -> None:
     assert tokens.recognised(token(), NOW) is not None
     assert tokens.recognised(token(secret, "HS256"), NOW) is None
     assert KeySet([secret])
+
+
+@pytest.mark.parametrize("address", ["http://login.example/keys", "file:///etc/hosts", "ftp://login.example/keys"])
+def test_keys_come_by_a_way_that_nobody_can_answer_for(address: str) -> None:
+    """Whatever the provider's own page says: an address without TLS, or a file of ours, is not asked."""
+    asked: list[str] = []
+
+    def fetch(where: str) -> Any:
+        asked.append(where)
+        return {"jwks_uri": address, "keys": [RSA.as_dict(private=False)]}
+
+    with pytest.raises(Problem, match="503"):
+        OidcTokens(settings(), ProviderKeys(settings(), fetch)).recognised(token(), NOW)
+    assert asked == [f"{ISSUER}/.well-known/openid-configuration"]
+
+
+def test_a_redirect_leads_to_no_other_way() -> None:
+    """The provider's server may send on to another address by TLS alone."""
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # http.server's own name
+            self.send_response(302)
+            self.send_header("Location", "http://login.example/keys")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(ValueError, match="give https"):
+            fetched(f"http://127.0.0.1:{server.server_port}/keys")
+        thread.join(60)
 
 
 @pytest.mark.parametrize("claim", [None, 7, {"read": True}, "READ", "read:", "read:site=", ["read:x=1", 3, None]])
