@@ -1,5 +1,5 @@
-"""Ingestion: the landing zone. The embedded broker, its topics, the wire format, and Kafka to bronze.
+"""Ingestion: the landing zone's topics, and Kafka to bronze.
 
-Belongs here: what a message looks like and how each record comes to bronze exactly once. Parsing payloads belongs in
-`transforms`.
+Belongs here: how each record comes to bronze exactly once. What a message looks like is `wire`'s, the broker as a
+program `runtime`'s; parsing payloads belongs in `transforms`.
 """
