@@ -16,7 +16,10 @@ NEEDED_DISK_MB := 4000
 NEEDED_MEMORY_MB := 3500
 JAR_KINDS := spark kafka
 DBT_SOURCES := $(shell find dbt -type f)
-TIMED_TESTS := $(wildcard tests/end_to_end tests/faults tests/integration)
+LONG_NAMES := up_down cluster copied_home sites kinds_on_the_line spark_streams verify
+LONG_TESTS := $(wildcard $(patsubst %,tests/integration/test_%.py,$(LONG_NAMES)))
+OTHER_TIMED_TESTS := $(filter-out %/__pycache__ $(LONG_TESTS),$(wildcard tests/integration/*))
+TIMED_TESTS := $(wildcard tests/end_to_end tests/faults) $(LONG_TESTS) $(OTHER_TIMED_TESTS)
 
 .PHONY: help setup demo test check fix unit integration bench docs mutants soak requirements clean
 
@@ -48,8 +51,9 @@ unit: setup ## the fast tests: no Kafka, Spark or dbt
 	@$(BIN)/pytest -n 2 --dist worksteal tests/unit
 
 # a worker takes whole files, so that what a file starts is started once, in the order of TIMED_TESTS, the long ones
-# first; 2 workers since Spark itself uses every core. What was awaited and did not come is awaited once more, from a
-# fresh start, and listed: a busy machine is no fault. Whatever is wrong fails at once.
+# first: one that began last would leave the other worker with nothing to do; 2 workers since Spark itself uses every
+# core. What was awaited and did not come is awaited once more, from a fresh start, and listed: a busy machine is no
+# fault. Whatever is wrong fails at once.
 NOT_IN_TIME := NotInTimeError|TimeoutExpired|TimeoutError
 integration: setup ## the tests with a real Kafka, Spark, dbt, Dagster and S3 server
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --reruns 1 --only-rerun '$(NOT_IN_TIME)' -rR $(TIMED_TESTS)
