@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ingestion import landing_topics
 from lake.records import publications
 from lake.records.publications import Publication
 from lakehouse.cli.main import run
@@ -128,6 +129,7 @@ def test_a_wrong_command_is_answered_with_one_sentence(
     """It says what is wrong, ends with the exit code of its kind, and nothing is started or changed."""
     for name in ("LAKEHOUSE_LAKE_URI", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(landing_topics, "_TIMEOUT_S", 1.0)  # nobody listens there, however long one waits
     monkeypatch.setenv("LAKEHOUSE_HOME", str(folder / "home"))
     for name, value in case.settings.items():
         monkeypatch.setenv(name, value.format(folder=folder, s3=server.endpoint))

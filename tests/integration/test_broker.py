@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from ingestion import landing_topics
 from ingestion.landing_topics import LIFECYCLE, TELEMETRY, Topic, ensure_topics, topic_id
 from ingestion.made_topics import made_by
 from ingestion.programs import PROGRAMS
@@ -151,8 +152,9 @@ def test_a_topic_of_another_is_left_as_it_is(broker: str, home: Settings) -> Non
     assert len(admin.list_topics(timeout=60).topics["users"].partitions) == 3
 
 
-def test_silent_broker_is_named() -> None:
+def test_silent_broker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address where no broker answers is an error that names it."""
+    monkeypatch.setattr(landing_topics, "_TIMEOUT_S", 1.0)  # nobody listens there, however long one waits
     with pytest.raises(PlatformError, match=r"does not answer at 127\.0\.0\.1:9"):
         ensure_topics("127.0.0.1:9")
 
