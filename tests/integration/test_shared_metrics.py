@@ -149,7 +149,9 @@ def published(settings: Settings, spark: SparkSession) -> Outcome:
 
 
 def test_models_that_share_a_metric(settings: Settings, spark: SparkSession, published: Outcome) -> None:
-    """Nothing is held, each figure is of all tables together, percentiles of their union, and the proofs agree."""
+    """Nothing is held, each figure is of all tables together, percentiles of their union, and the proofs agree; after a
+    late reading of the other model the hour is built anew of both, and the newest value and its model stay the newest.
+    """
     assert published.held == []
     assert published.publication is not None
     sent = sent_readings()
@@ -209,10 +211,11 @@ def test_models_that_share_a_metric(settings: Settings, spark: SparkSession, pub
     assert {row["silver_table"] for row in traced.readings} == {"silver.alphas", "silver.betas"}
     verified = verify(spark, settings, models, published.publication, code_version="")
     assert [each for each in verified.comparisons if not each.is_same] == []
+    late_of_the_other_model(settings, spark)
 
 
-def test_a_late_reading_of_the_other_model(settings: Settings, spark: SparkSession, published: Outcome) -> None:
-    """The hour is built anew of both tables, and the newest value and its model stay the newest."""
+def late_of_the_other_model(settings: Settings, spark: SparkSession) -> None:
+    """What a late reading changes in the same lake, and what it does not."""
     assert settings.kafka_bootstrap is not None
     late = Sent("mover", ALPHA, DAY + 5 * HOUR + timedelta(minutes=45, seconds=5), 0, 99.0, "s")
     send(settings.kafka_bootstrap, [late.message(10_000)])
