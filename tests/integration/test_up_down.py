@@ -68,7 +68,8 @@ def hears(url: str, **headers: str) -> bool:
 
 def test_up_runs_all_of_it_until_ctrl_c(lakehouse: Lakehouse) -> None:
     """The addresses that it prints answer, a second one says so, `status` knows it; Ctrl-C leaves nothing behind."""
-    process = lakehouse.up("--simulate", "--devices", "3")
+    # each device sends once a minute: of 60 something comes within seconds
+    process = lakehouse.up("--simulate", "--devices", "60")
     [url] = re.findall(r"http://\S+", lakehouse.said())
     page, cookie = url.partition("?")[0], visit(url)
     question = {"cookie": cookie, "content_type": "application/json"}
