@@ -146,13 +146,12 @@ def project(tmp_path: Path) -> Path:
     return copy
 
 
-def run(project: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A Python of the copy, over the home."""
+def run(project: Path, home: Path, *arguments: str, spark: str = "") -> subprocess.CompletedProcess[str]:
+    """A Python of the copy, over the home; where it needs Spark, on the one at an address."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("LAKEHOUSE_", "PYTEST"))}
     environment = ours | {
         "PYTHONPATH": str(project), "LAKEHOUSE_HOME": str(home), "LAKEHOUSE_LAKE_URI": str(home / "lake"),
-        "LAKEHOUSE_SPARK_MEMORY": "1g",
-    }  # fmt: skip
+    } | ({"LAKEHOUSE_SPARK": spark} if spark else {})  # fmt: skip
     return subprocess.run(
         [sys.executable, *arguments], cwd=project, env=environment, capture_output=True, text=True, timeout=500
     )
@@ -166,7 +165,7 @@ def refreshed(project: Path, home: Path, run_id: str) -> dict[str, Any]:
     return found
 
 
-def test_a_table_added_in_two_places_goes_the_whole_way(project: Path, tmp_path: Path) -> None:
+def test_a_table_added_in_two_places_goes_the_whole_way(project: Path, tmp_path: Path, spark_address: str) -> None:
     """It is published with what it sums up, held when it does not add up, and known to traces, proofs and pages."""
     home = unpacked(tmp_path / "home", 1).home
     hours = ["2026-11-20T04", "2026-11-20T05", "2026-11-20T06"]
@@ -188,7 +187,7 @@ def test_a_table_added_in_two_places_goes_the_whole_way(project: Path, tmp_path:
     assert "### gold.site_hours" in run(project, home, "-m", "lake.reference").stdout
     contract = run(project, home, "-m", "pytest", "-q", "-p", "no:cacheprovider", CONTRACT)
     assert contract.returncode == 0, contract.stdout
-    verified = run(project, home, "-m", "lakehouse.cli", "verify", "--json")
+    verified = run(project, home, "-m", "lakehouse.cli", "verify", "--json", spark=spark_address)
     compared = {each["table"]: each for each in json.loads(verified.stdout)["tables"]}
     ours = compared["gold.site_hours"]
     assert (ours["rows"], ours["differing"], ours["problem"]) == (33, 0, None)
