@@ -53,9 +53,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Proxy:
-    """A running proxy and where it listens."""
+    """A running proxy, where it listens, and the address of the server behind it."""
 
     endpoint: str
+    server: str
     process: subprocess.Popen[str]
 
     @contextmanager
@@ -82,7 +83,7 @@ def running_proxy(server: str) -> Iterator[Proxy]:
     command = [sys.executable, "-m", "tests.faults.proxy", server]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield Proxy(process.stdout.readline().strip(), process)
+        yield Proxy(process.stdout.readline().strip(), server, process)
         assert process.stdin is not None
         process.stdin.close()  # at which it ends
 
