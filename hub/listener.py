@@ -73,6 +73,25 @@ class FirstBytes(asyncio.Protocol):
         protocol.data_received(self._seen)
 
 
+class Requests(HttpToolsProtocol):
+    """HTTP on a connection: the head of each request, not of the first alone, has to come within the handshake's time."""
+
+    def __init__(self, config: Config, state: ServerState, connection: "AcceptedConnection") -> None:
+        super().__init__(config, state, {"connection": connection})
+        self._connection = connection
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come: of a head, unless a request is being answered."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._connection.has_to_speak()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._connection.is_somebody()
+        super().on_headers_complete()
+
+
 class Listener:
     """Accepts connections; `app` is the HTTP side."""
 
@@ -149,13 +168,9 @@ class Listener:
         if first.startswith(b"AMQP"):
             connection.is_somebody()
             return SessionProtocol(AmqpSession(self._parts, connection))
-        return self._http(connection)
-
-    def _http(self, connection: TlsConnection) -> asyncio.Protocol:
-        return HttpToolsProtocol(self._config, self._state, {"connection": connection})
+        return Requests(self._config, self._state, connection)
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        scope["state"]["connection"].is_somebody()
         if scope["type"] == "websocket" and scope["path"] in PATHS:
             await serve_websocket(scope, receive, send, self._websocket_session, scope["state"]["connection"])
         else:
@@ -185,6 +200,11 @@ class AcceptedConnection(TlsConnection):
             self._timer.cancel()
             self._timer = None
 
+    def has_to_speak(self) -> None:
+        """Something begins that has to be whole in time; one whose time runs has no more of it."""
+        if self._timer is None and not self.is_closing():
+            self._timer = asyncio.get_running_loop().call_later(self._listener.handshake_s, self.abort)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody connected."""
         super().connection_made(transport)
@@ -194,8 +214,7 @@ class AcceptedConnection(TlsConnection):
             return
         self._address = address
         _end_dead_peers(transport)
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._listener.handshake_s, self.abort)
+        self.has_to_speak()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""

@@ -76,7 +76,9 @@ class AmqpSession:
     def tick(self, now_s: float, wall_s: float) -> None:
         """A second has passed: end what is silent, say something when we were."""
         peer_idle_s = self._server.peer_idle_s
-        if now_s - self._heard_s > (IDLE_MS / 1000 if self._server.is_opened else _OPEN_WITHIN_S):
+        if not self._server.is_opened and now_s - self._began_s > _OPEN_WITHIN_S:
+            self.cut("no open came")
+        elif now_s - self._heard_s > IDLE_MS / 1000:
             self.cut("nothing came")
         elif not self._server.is_known and now_s - self._began_s > KNOWN_WITHIN_S:
             self.cut("no token came")

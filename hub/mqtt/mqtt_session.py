@@ -41,7 +41,7 @@ class MqttSession(PacketFlow):
         self._connect: Connect | None = None
         self._registering: Registering | None = None
         self._will: tuple[Publish, topics.Bag] | None = None
-        self._silence_s = _CONNECT_WITHIN_S
+        self._began_s, self._silence_s = time.monotonic(), _CONNECT_WITHIN_S
         self.host = ""
         self.token: str | None = None
         self.admitted: Admitted | None = None
@@ -71,7 +71,10 @@ class MqttSession(PacketFlow):
         if self._pauses:
             # we did not listen: it is not the client that is silent
             self._heard_s = now_s
-        if now_s - self._heard_s > self._silence_s:
+        if self._connect is None and now_s - self._began_s > _CONNECT_WITHIN_S:
+            # bytes of it that come one by one win no time
+            self.cut("no CONNECT came")
+        elif now_s - self._heard_s > self._silence_s:
             self.cut(f"nothing came for {now_s - self._heard_s:.0f} s")
         elif self.admitted is not None and wall_s >= self.admitted.until_s:
             self.cut("its credentials have expired")
