@@ -108,11 +108,7 @@ class Link:
 
     def flow(self) -> None:
         """Say how the link and its session stand."""
-        session = self.session
-        session.write(
-            amqp.Flow(session.next_incoming, WINDOW, session.next_outgoing, WINDOW, self.handle, self.delivery_count,
-                      self.credit, None, self.is_drained or None)
-        )  # fmt: skip
+        self.session.flow(self.handle, self.delivery_count, self.credit, None, self.is_drained or None)
 
     def drained(self) -> None:
         """Give back the credit for which there is no message, once the peer has asked for that."""
@@ -137,13 +133,14 @@ class Link:
 
 @dataclass(eq=False)
 class SessionEnd:
-    """Our end of an AMQP session; `room` is how many frames the peer takes."""
+    """Our end of an AMQP session; `room` is how many frames the peer takes, `window` how many it still may send."""
 
     channel: int
     send_frames: Callable[[bytes], None]
     largest: int
     next_incoming: int
     room: int
+    window: int = WINDOW
     next_outgoing: int = 0
     next_delivery: int = 0
     links: dict[int, Link] = field(default_factory=dict)
@@ -158,6 +155,18 @@ class SessionEnd:
             payload = payload[room:]
             performative.more = False
         self._write(performative, payload)
+
+    def flow(self, *of_link: Any) -> None:
+        """Say how the session stands, with what is said of a link; the peer may send a whole window from here."""
+        self.window = WINDOW
+        self.write(amqp.Flow(self.next_incoming, WINDOW, self.next_outgoing, WINDOW, *of_link))
+
+    def frame_came(self) -> None:
+        """A frame of a message: the window moves on before a peer that sends small ones has come to its end."""
+        self.next_incoming += 1
+        self.window -= 1
+        if self.window < WINDOW // 2:
+            self.flow()
 
     def _write(self, performative: amqp.Performative, payload: bytes) -> None:
         if isinstance(performative, amqp.Transfer):

@@ -192,7 +192,7 @@ class AmqpServer:
             link.is_drained = bool(peer.drain)
         if link is None:
             if peer.echo:
-                session.write(amqp.Flow(session.next_incoming, WINDOW, session.next_outgoing, WINDOW))
+                session.flow()
             for each in session.links.values():
                 if each.can_send:
                     self._service.wants(each)
@@ -209,7 +209,7 @@ class AmqpServer:
             raise WireError("A transfer on a link on which nothing may be sent.")
         if link.credit <= 0:
             raise WireError("A transfer for which there is no credit.")
-        session.next_incoming += 1
+        session.frame_came()
         first = link.first_piece = link.first_piece or transfer
         link.pieces += payload
         if len(link.pieces) > MOST_BYTES:

@@ -3,7 +3,7 @@
 import pytest
 
 from wire import amqp
-from wire.amqp_ends import Delivery, Link
+from wire.amqp_ends import WINDOW, Delivery, Link
 from wire.amqp_server import AmqpServer
 from wire.amqp_types import Described, Symbol, Ubyte, Ulong, encode
 
@@ -146,3 +146,20 @@ def test_credit_binds_and_comes_again() -> None:
     (link,) = peer.server.links()
     link.credit = 0
     assert not peer.sends(amqp.Transfer(0, 300, b"t", 0, True, False))
+
+
+def test_a_peer_that_sends_small_frames_is_told_to_go_on() -> None:
+    """Messages of many frames use the session's window up long before their link's credit: it moves on in time."""
+    peer = Peer()
+    peer.attaches(0)
+    reader, limit = amqp.Reader(), WINDOW
+    list(reader.feed(b"".join(peer.said)))
+    for number in range(4 * WINDOW):
+        assert number < limit, "The peer would wait for ever."
+        del peer.said[:]
+        is_last = number % 200 == 199
+        assert peer.sends(amqp.Transfer(0, number // 200, b"t", 0, True, not is_last), payload=b"x")
+        for found in reader.feed(b"".join(peer.said)):
+            if isinstance(found, amqp.Frame) and isinstance(found.performative, amqp.Flow):
+                limit = (found.performative.next_incoming_id or 0) + found.performative.incoming_window
+    assert len(peer.service.came) == 4 * WINDOW // 200
