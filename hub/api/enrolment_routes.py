@@ -3,13 +3,15 @@
 Belongs here: `/enrollments`, `/enrollmentGroups`, `/registrations`.
 """
 
+import base64
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hub.api.calls import Call, Endpoints, Handler, Json, whole_number
+from hub.api.calls import Call, Endpoints, Handler, Json
 from hub.api.enrolment_json import checked, enrolment_json
 from hub.api.query_routes import page_size
 from hub.hub_errors import HubCode, HubError
@@ -87,7 +89,9 @@ def _secrets(call: Call, kind: str) -> Response:
 
 def _query(call: Call, kind: str) -> Response:
     found = call.read(lambda tx: [enrolment_json(each) for each in enrolments_of(tx, call.tenant, kind)])
-    return _page(call, found, "enrollment" if kind == INDIVIDUAL else "enrollmentGroup")
+    if kind == INDIVIDUAL:
+        return _page(call, found, "enrollment", "registrationId")
+    return _page(call, found, "enrollmentGroup", "enrollmentGroupId")
 
 
 def _bulk(call: Call, kind: str) -> Response:
@@ -138,7 +142,7 @@ def _registrations(call: Call) -> Response:
         require_enrolment(tx, call.tenant, GROUP, call.path("id"))
         return registrations_of_group(tx, call.tenant, call.path("id"))
 
-    return _page(call, [_shown(call, each) for each in call.read(work)], "deviceRegistration")
+    return _page(call, [_shown(call, each) for each in call.read(work)], "deviceRegistration", "registrationId")
 
 
 def _shown(call: Call, registration: Registration) -> Json:
@@ -146,12 +150,15 @@ def _shown(call: Call, registration: Registration) -> Json:
     return {**registration.body, "assignedHub": host}
 
 
-def _page(call: Call, items: list[Any], kind: str) -> Response:
-    start, size = whole_number(call.request.headers.get("x-ms-continuation") or "0"), page_size(call)
-    if start is None:
-        raise HubError(HubCode.ArgumentInvalid, "The continuation token is none of this hub's.")
-    end = start + size
+def _page(call: Call, items: list[Any], kind: str, name: str) -> Response:
+    """What comes after the last that was told, by `name`: others may come and go between two pages."""
+    token, size = call.request.headers.get("x-ms-continuation") or "", page_size(call)
+    try:
+        last = base64.b64decode(token, validate=True).decode()
+    except ValueError as error:
+        raise HubError(HubCode.ArgumentInvalid, "The continuation token is none of this hub's.") from error
+    left = sorted((each for each in items if each[name] > last), key=itemgetter(name))
     headers = {"x-ms-item-type": kind, "x-ms-max-item-count": str(size)}
-    if end < len(items):
-        headers["x-ms-continuation"] = str(end)
-    return JSONResponse(items[start:end], headers=headers)
+    if len(left) > size:
+        headers["x-ms-continuation"] = base64.b64encode(left[size - 1][name].encode()).decode()
+    return JSONResponse(left[:size], headers=headers)

@@ -72,7 +72,9 @@ class _Parser:
     def query(self) -> Query:
         self.need("select")
         top = self.top()
-        columns = () if self.take("*") else self.columns()
+        # TOP(5) alone means whole twins too
+        is_whole = self.take("*") or (top is not None and self.is_word("from"))
+        columns = () if is_whole else self.columns()
         self.need("from")
         source = self.names()
         alias = (

@@ -6,6 +6,7 @@ Belongs here: what paths, aliases and joins mean there, and pages of answers. Th
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,17 +52,20 @@ def run_graph_query(
         row = tx.connection.execute(text(statement), {**sql.parameters, "tenant": tenant}).one()
         keys = [c.name if not c.name.isdigit() else "COUNT" for c in query.columns]
         return [dict(zip(keys, row, strict=True))], None
-    start = _position(after)
-    size = size if query.top is None else min(size, query.top - start)
+    key = [column for name in names.values() for column in _key(name)]
+    seen, last = _position(after, len(key))
+    size = size if query.top is None else max(min(size, query.top - seen), 0)
+    if last is not None:
+        # by the last row that was told, not by a count: twins come and go between two pages
+        where += f" AND ({', '.join(key)}) > ({', '.join(sql.bind(each) for each in last)})"
     columns = [f"{name.table}.body, {name.table}.etag" for name in names.values()]
-    order = ", ".join(_key(name) for name in names.values())
     statement = (
-        f"SELECT {', '.join(columns)} FROM {tables} WHERE {where} ORDER BY {order} LIMIT {size + 1} OFFSET {start}"
+        f"SELECT {', '.join(key + columns)} FROM {tables} WHERE {where} ORDER BY {', '.join(key)} LIMIT {size + 1}"
     )
     rows = tx.connection.execute(text(statement), {**sql.parameters, "tenant": tenant}).all()
-    found = [_project(query, dict(zip(names, _documents(row), strict=True))) for row in rows[:size]]
-    is_more = len(rows) > size and (query.top is None or start + size < query.top)
-    return found, base64.b64encode(str(start + size).encode()).decode() if is_more else None
+    found = [_project(query, dict(zip(names, _documents(row[len(key) :]), strict=True))) for row in rows[:size]]
+    is_more = len(rows) > size and (query.top is None or seen + size < query.top)
+    return found, _token(seen + size, rows[size - 1][: len(key)]) if is_more else None
 
 
 def _sources(query: Query) -> tuple[dict[str, _Name], str, list[tuple[str, list[str]]]]:
@@ -136,8 +140,9 @@ def _aggregate(sql: Sql, node: Any) -> str:
     return "count(*)" if node.name == "count" else sql.aggregate(node)
 
 
-def _key(name: _Name) -> str:
-    return f"{name.table}.document_id" if name.is_twin else f"{name.table}.source_id, {name.table}.relationship_id"
+def _key(name: _Name) -> list[str]:
+    columns = ("document_id",) if name.is_twin else ("source_id", "relationship_id")
+    return [f"{name.table}.{each}" for each in columns]
 
 
 def _documents(row: Any) -> list[Json]:
@@ -165,10 +170,18 @@ def _project(query: Query, documents: dict[str, Json]) -> Json:
     return made
 
 
-def _position(token: str | None) -> int:
+def _token(seen: int, last: Sequence[Any]) -> str:
+    return base64.b64encode(json.dumps([seen, *last]).encode()).decode()
+
+
+def _position(token: str | None, key_size: int) -> tuple[int, list[str] | None]:
+    """How many rows were told before, and the key of the last of them."""
     if not token:
-        return 0
+        return 0, None
     try:
-        return int(base64.b64decode(token, validate=True))
-    except ValueError as error:
-        raise HubError(HubCode.ArgumentInvalid, "The continuation token is none of this graph's.") from error
+        seen, *last = json.loads(base64.b64decode(token, validate=True))
+        if not isinstance(seen, int) or len(last) != key_size or not all(isinstance(each, str) for each in last):
+            raise ValueError("another token")
+    except (ValueError, TypeError) as error:
+        raise HubError(HubCode.ArgumentInvalid, "The continuation token is none of this query's.") from error
+    return seen, last

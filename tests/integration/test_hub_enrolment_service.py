@@ -78,6 +78,12 @@ def test_a_group_provisions_and_revokes(service: Service, client: Any) -> None:
         service.registry.write(lambda tx, n=n, proof=proof: assign(tx, group, f"line-{n:02}", proof)).result()
     found = [each["registrationId"] for each in client.device_registration_state.query("line", top=5)]
     assert found == [f"line-{n:02}" for n in range(12)]
+    pages = iter(client.device_registration_state.query("line", top=5))
+    for n in range(12):
+        # one of a page before is forgotten while the next is asked for
+        assert next(pages)["registrationId"] == f"line-{n:02}"
+        if n == 4:
+            client.device_registration_state.delete("line-00")
     assert client.device_registration_state.get("line-03")["status"] == "assigned"
     shown = client.enrollment_group.get("line")
     client.enrollment_group.create_or_update("line", {**shown, "provisioningStatus": "disabled"}, if_match="*")
