@@ -74,7 +74,7 @@ class FirstBytes(asyncio.Protocol):
 
 
 class Requests(HttpToolsProtocol):
-    """HTTP on a connection: the head of each request, not of the first alone, has to come within the handshake's time."""
+    """HTTP on a connection: each request's head, not the first alone, has to come within the handshake's time."""
 
     def __init__(self, config: Config, state: ServerState, connection: "AcceptedConnection") -> None:
         super().__init__(config, state, {"connection": connection})
