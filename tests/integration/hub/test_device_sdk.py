@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -72,6 +73,23 @@ async def _connected(hub: TestHub, device: Identity) -> IoTHubDeviceClient:
     client = IoTHubDeviceClient.create_from_connection_string(hub.connection_string(device))
     await client.connect()
     return client
+
+
+def test_a_token_that_the_app_made_lets_in_and_is_replaced(hub: TestHub, broker: str) -> None:
+    """As the sample use_custom_sastoken does it: the client has no key, and goes on by the token that follows."""
+    device = hub.add_device("sdk-token")
+    begin = int(time.time())
+
+    async def send() -> None:
+        client = IoTHubDeviceClient.create_from_sastoken(hub.token(device, begin + 3600))
+        await client.connect()
+        await client.send_message("one")
+        await client.update_sastoken(hub.token(device, begin + 7200))
+        await client.send_message("two")
+        await client.shutdown()
+
+    asyncio.run(send())
+    assert [record.value for record in records(broker, "sdk-token")] == [b"one", b"two"]
 
 
 def test_cloud_messages_come_to_the_device_and_are_completed(hub: TestHub) -> None:
