@@ -12,7 +12,7 @@ from tests.support.small_hub import WITHIN_S, SmallHub
 
 
 async def _answered(folder: Path, said: bytes, then: bytes = b"", dripped: bytes = b"") -> bytes:
-    """What a hub with 1.5 s of patience answers, until it closes: to `then`, 2.5 s after `said`, or to `dripped`,
+    """What a hub with 3 s of patience answers, until it closes: to `then`, 4.5 s after `said`, or to `dripped`,
     each byte 0.2 s after the one before, over and over.
     """
     folder.mkdir()
@@ -21,12 +21,12 @@ async def _answered(folder: Path, said: bytes, then: bytes = b"", dripped: bytes
     material.ensure(["localhost"], datetime.now(UTC))
 
     async def app(scope: object, receive: object, send: Any) -> None:
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(4.5)
         headers = [] if dripped else [(b"connection", b"close")]
         await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"content-length", b"4")]})
         await send({"type": "http.response.body", "body": b"said"})
 
-    listener = Listener(hub.parts, Contexts(material), app, Limits(handshake_s=1.5))
+    listener = Listener(hub.parts, Contexts(material), app, Limits(handshake_s=3))
     await listener.listen("127.0.0.1", [0])
     port = listener._servers[0].sockets[0].getsockname()[1]
     context = ssl.create_default_context()
@@ -36,7 +36,7 @@ async def _answered(folder: Path, said: bytes, then: bytes = b"", dripped: bytes
     try:
         writer.write(said)
         if then:
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(4.5)
             writer.write(then)
         if dripped:
             dripping = asyncio.create_task(_drip(writer, dripped))
