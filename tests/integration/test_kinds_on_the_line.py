@@ -142,6 +142,18 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
         minutes[2]["minute_at"], minutes[3]["minute_at"],
     ]  # fmt: skip
     assert sites[0] in [row for table, row in up.gold if table == "gold.counter_site_days"]
+    of_mode = traced.readings[1]
+    of_state = trace_message(settings, models, of_mode["topic"], of_mode["partition"], of_mode["offset"])
+    for trace, table, column, expected_at in (
+        (up, "gauge_hours", "hour_at", [rows[0]["hour_at"], rows[1]["hour_at"]]),
+        (up, "gauge_days", "day_date", [START.date()]),
+        (of_state, "gauge_hours", "hour_at", [rows[1]["hour_at"], rows[2]["hour_at"]]),
+        (of_state, "state_hours", "hour_at", [START + timedelta(hours=hour) for hour in (1, 2, 3)]),  # carried, too
+        (of_state, "state_days", "day_date", [START.date()]),
+        (up, "state_hours", "hour_at", []),  # it says nothing of the state
+    ):
+        counted = [row[column] for name, row in trace.gold if name == f"gold.{table}"]
+        assert counted == expected_at, table
 
     publication = publications.newest(settings)
     assert publication is not None

@@ -133,6 +133,11 @@ def test_declared_sites_are_published(settings: Settings, spark: SparkSession) -
     up = trace_message(settings, models, record["topic"], record["partition"], record["offset"])
     assert (up.table, [table for table, _ in up.gold]) == ("silver.sites", ["gold.sites"])
     assert {v["table_name"] for v in traced.verdicts} >= {"gold.sites", "silver.sites"}
+    day = trace_row(settings, models, "gold.calendar", {"zone": "Europe/Berlin", "day_date": "2026-03-29"})
+    assert (day.row["hours_in_day"], day.row["is_dst_change"], day.readings) == (23.0, True, ())
+    assert [each["site_id"] for each in day.registry] == ["plant"]
+    assert {v["table_name"] for v in day.verdicts} >= {"gold.calendar", "silver.sites"}
+    assert trace_row(settings, models, "gold.calendar", {"zone": "UTC", "day_date": "2026-03-29"}).registry == ()
     assert_verified(settings, spark, outcome)
     moved = refreshed(settings, spark, [declared("plant", 2, zone="Asia/Kolkata")])
     assert select(settings, "SELECT DISTINCT zone FROM gold.sites WHERE is_declared") == [("Asia/Kolkata",)]
