@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import BUILT_IN_MODELS, Model, load_models
+from lake.models.kinds import Kind
 from lake.records import publications
 from lake.slices import slice_of
 from pipeline.gold.gold_refresh import refresh_gold
@@ -23,7 +24,8 @@ from pipeline.run import Run
 from pipeline.silver.tick import rebuild_silver, tick
 from runtime.settings import Settings
 from tests.conftest import empty_topics
-from tests.support.histories import HOUR, NEW_MODEL, PROBE, History, expected, site_at
+from tests.support.histories import HOUR, NEW_MODEL, PROBE, Figures, History, expected, site_at
+from tests.support.kinds_oracle import counter_hours, gauge_hours, state_hours
 from tests.support.landing import THERMOSTAT, rows, send
 
 _HOURS = st.integers(0, 4)
@@ -63,6 +65,13 @@ _STEPS = st.one_of(
     st.tuples(st.just("add model"), st.none()),
 )
 _EXAMPLES = 2
+_LIMIT = 2 * HOUR
+_KINDS = {
+    "temperature": Kind("counter", 7200, is_declared=True),
+    "humidity": Kind("state", 7200, is_declared=True),
+    "battery": Kind("gauge", 7200, interpolation="linear", is_declared=True),
+}
+"""What telemetry of thermostats is taken for, so that each kind has a history with everything in it."""
 
 
 class Lakehouse:
@@ -75,7 +84,11 @@ class Lakehouse:
 
     def _be_patient(self, models: Mapping[str, Model]) -> None:
         self.models = {
-            name: replace(model, quality=replace(model.quality, max_rejected_ratio=1.0))
+            name: replace(
+                model,
+                quality=replace(model.quality, max_rejected_ratio=1.0),
+                telemetry=tuple(replace(t, kind=_KINDS.get(t.name, t.kind)) for t in model.telemetry),
+            )
             for name, model in models.items()
         }
 
@@ -167,6 +180,32 @@ def check(history: History, lake: Lakehouse) -> None:
         key: (each.received, each.flagged, each.duplicates, each.rejected, len(each.measured))
         for key, each in figures.items()
     }
+    check_kinds(figures, lake.settings)
+
+
+def check_kinds(figures: Mapping[Any, Figures], settings: Settings) -> None:
+    """The hours of counters, states and gauges, but for those into which a state is only carried, are the oracle's."""
+    readings = {
+        metric: [each for hour in figures.values() for each in hour.readings.get(metric, ())] for metric in _KINDS
+    }
+    modes = [replace(each, value=str(each.value)) for each in readings["humidity"]]
+    states = state_hours(modes, _LIMIT, {each.hour for each in modes})
+    for table, of, ours in (
+        ("counter_hours", "counter", counter_hours(readings["temperature"], None, _LIMIT)),
+        ("gauge_hours", "gauge", gauge_hours(readings["battery"], True, _LIMIT)),
+        ("state_hours", "state", {key: row for key, row in states.items() if not row["is_carried"]}),
+    ):
+        names = sorted({name for row in ours.values() for name in row})
+        key, only = ("device_id, hour_at, state", "NOT is_carried") if of == "state" else ("device_id, hour_at", "true")
+        columns = ", ".join((key, *names))
+        found = {
+            row[: len(row) - len(names)]: dict(zip(names, row[len(row) - len(names) :], strict=True))
+            for row in rows(settings, f"gold.{table}", f"SELECT {columns} FROM t WHERE {only}")
+        }
+        assert found.keys() == ours.keys(), table
+        for place, row in ours.items():
+            near = {name: pytest.approx(v, rel=1e-9) if isinstance(v, float) else v for name, v in row.items()}
+            assert found[place] == near, (table, place)
 
 
 @pytest.mark.timeout(1200)
@@ -174,7 +213,7 @@ def test_every_history_ends_in_the_figures_that_the_rules_say(
     spark: SparkSession, broker: str, settings: Settings, tmp_path: Path
 ) -> None:
     """Ticks, late data, repeats, wrong clocks, backfills, moves, corrected registrations, changes of model and new
-    models in any order: gold is what the oracle counts, and the
+    models in any order: gold, that of counters, states and gauges too, is what the oracle counts, and the
     publication is, row by row, what a full rebuild from bronze gives."""
     number = iter(range(_EXAMPLES + 1))
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from math import fsum
 from typing import Literal
 
+from tests.support.kinds_oracle import Reading
 from tests.support.landing import THERMOSTAT, registered
 from wire.envelope import UPDATED, Message, TelemetryEnvelope, lifecycle_message, rfc3339
 
@@ -42,6 +43,7 @@ class Figures:
     """What gold must say of a device's hour."""
 
     values: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    readings: dict[str, list[Reading]] = field(default_factory=lambda: defaultdict(list))
     received: int = 0
     flagged: int = 0
     duplicates: int = 0
@@ -103,7 +105,9 @@ class History:
     def telemetry(self, device: int, hour: int, kind: Kind) -> Message:
         """A message that counts in `hour`, or repeats or contradicts the device's last reading."""
         name, moment = self.devices[device], self._moment(hour)
-        made = Sent(name, f"m-{self._second}", moment, {"temperature": self._second / 7, "humidity": 40.0})
+        made = Sent(
+            name, f"m-{self._second}", moment, {"temperature": self._second / 7, "humidity": 40.0 + self._second % 3}
+        )
         earlier = [each for each in self.sent if each.device == name and each.values is not None]
         if kind in ("repeat", "conflict") and earlier:
             made = earlier[-1]
@@ -120,7 +124,9 @@ class History:
         elif kind == "behind":
             made = Sent(name, made.message_id, moment.replace(year=2015), made.values)
         elif kind == "new_model":
-            made = Sent(name, made.message_id, moment, {"temperature": 1.5, "battery": 80.0}, NEW_MODEL)
+            made = Sent(
+                name, made.message_id, moment, {"temperature": 1.5, "battery": 80.0 - self._second % 4}, NEW_MODEL
+            )
         self.sent.append(made)
         return _message(made)
 
@@ -144,7 +150,7 @@ def expected(history: History, received: Mapping[str, Iterable[datetime]]) -> di
     clocks = {device: iter(times) for device, times in received.items()}
     first: dict[Key, Sent] = {}
     figures: dict[tuple[str, datetime], Figures] = defaultdict(Figures)
-    for sent in history.sent:
+    for number, sent in enumerate(history.sent):
         received_at = next(clocks[sent.device])
         if sent.device not in history.sites:
             continue
@@ -165,6 +171,7 @@ def expected(history: History, received: Mapping[str, Iterable[datetime]]) -> di
             declared = _MEASURED[sent.model or _held_at(history.models[sent.device], sent.measured_at)]
             for metric in declared & sent.values.keys():
                 hour.values[metric].append(sent.values[metric])
+                hour.readings[metric].append(Reading(sent.device, event_at, number, sent.values[metric]))
     return figures
 
 
