@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lake.models.catalog import Model
+from lake.models.kind_columns import KindColumn, kind_columns
 from lake.models.telemetry import NUMERIC_TYPES, Telemetry
 from lake.models.units import NO_UNIT
 from lake.reading.series_macros import SCALAR_MACROS, TABLE_MACROS
@@ -16,14 +17,15 @@ from lake.reading.site_periods import NEEDS, SITE_PERIODS
 from lake.sql_text import quoted, quoted_name
 from lake.tables.contracts import Column, Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_MINUTES
+from lake.tables.gold_kinds import STATE_DAYS, STATE_HOURS
 
 WIDE = "wide"
 """The schema of views with a column a metric."""
 
-_PERIODS = {
-    "minutes": (DEVICE_MINUTES, "minute_at"),
-    "hours": (DEVICE_HOURS, "hour_at"),
-    "days": (DEVICE_DAYS, "day_date"),
+_PERIODS: Mapping[str, tuple[Table, Table | None, str]] = {
+    "minutes": (DEVICE_MINUTES, None, "minute_at"),
+    "hours": (DEVICE_HOURS, STATE_HOURS, "hour_at"),
+    "days": (DEVICE_DAYS, STATE_DAYS, "day_date"),
 }
 # suffix before the unit -> column of gold; the mean has the telemetry's own name
 _FIGURES = {"": "value_mean", "min": "value_min", "max": "value_max", "last": "value_last"}
@@ -85,7 +87,7 @@ def described(statement: str, tables: Mapping[str, Table], offered: Mapping[str,
 
 
 def _wide(name: str, period: str, models: list[Model]) -> Comfort:
-    table, time = _PERIODS[period]
+    table, states_table, time = _PERIODS[period]
     metrics = {
         each.column: each
         for model in models
@@ -95,12 +97,18 @@ def _wide(name: str, period: str, models: list[Model]) -> Comfort:
     fixed = {column.name: column for column in table.columns}
     keys = ["device_id", time, "event_date", *(["event_hour"] if "event_hour" in fixed and period == "minutes" else [])]
     figures = [(column, sql) for each in metrics.values() for column, sql in _figures(each)]
+    states = [each for each in kind_columns(models) if each.kind.name == "state" and each.column not in metrics]
+    source, needs, having = table.name, (table.name,), ""
+    if states and states_table is not None:
+        figures += [_last_state(each) for each in states]
+        source, needs = _with_states(table, states_table, keys), (table.name, states_table.name)
+        having = " HAVING bool_or(NOT is_carried)"  # a period in which nothing came has no row, as in the table
     ids = ", ".join(quoted(model.model_id) for model in models)
     parts = [*keys, "any_value(site_id) AS site_id", "max(reading_count) AS reading_count"]
     parts += [f"{sql} AS {quoted_name(column.name)}" for column, sql in figures]
     statement = (
-        f"CREATE VIEW {name} AS SELECT {', '.join(parts)} FROM {table.name} WHERE model_id IN ({ids}) "
-        f"GROUP BY {', '.join(keys)}"
+        f"CREATE VIEW {name} AS SELECT {', '.join(parts)} FROM {source} WHERE model_id IN ({ids}) "
+        f"GROUP BY {', '.join(keys)}{having}"
     )
     columns = [
         *(fixed[key] for key in keys),
@@ -108,7 +116,25 @@ def _wide(name: str, period: str, models: list[Model]) -> Comfort:
         fixed["reading_count"],
         *(column for column, _ in figures),
     ]
-    return Comfort(name, (table.name,), statement, tuple(columns))
+    return Comfort(name, needs, statement, tuple(columns))
+
+
+def _with_states(table: Table, states: Table, keys: list[str]) -> str:
+    """The rows of metrics, and below them those of states; PostgreSQL understands it too."""
+    both = ", ".join((*keys, "model_id", "site_id", "metric_name", "unit", "reading_count"))
+    return (
+        f"(SELECT {both}, {', '.join(_FIGURES.values())}, NULL AS state, false AS is_last, false AS is_carried "
+        f"FROM {table.name} UNION ALL "
+        f"SELECT {both}, {', '.join('NULL' for _ in _FIGURES)}, state, is_last, is_carried "
+        f"FROM {states.name}) AS metrics_and_states"
+    )
+
+
+def _last_state(of: KindColumn) -> tuple[Column, str]:
+    """The newest state up to the end of the period."""
+    which = f"metric_name = {quoted(of.metric_name)} AND unit = {quoted(of.unit)} AND is_last"
+    says = f"Newest state of {of.metric_name} up to the end of the period; null when it is not known"
+    return Column(of.column, "string", says), f"any_value(state) FILTER (WHERE {which})"
 
 
 def _figures(telemetry: Telemetry) -> Iterator[tuple[Column, str]]:

@@ -25,6 +25,11 @@ class SitePeriod:
     grain: str
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return "site_id", "metric_name", "unit", self.period
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """Its columns, in their order."""
         of_days = {column.name: column for column in SITE_DAYS.columns}
@@ -38,7 +43,10 @@ class SitePeriod:
         )  # fmt: skip
 
     def select(self, source: Callable[[str], str] = str) -> str:
-        """Its rows; `source` gives what to select from for a table by its name."""
+        """Its rows; `source` gives what to select from for a table by its name.
+
+        The mean is summed in sorted order, to the same bits however the days lie in files.
+        """
         period = self.period
         return f"""WITH covered AS (
             SELECT min(hour_at) AS first_at, max(hour_at) + INTERVAL 1 HOUR AS end_at
@@ -53,7 +61,7 @@ class SitePeriod:
                 AND any_value(p.ends_at <= covered.end_at) AS is_complete,
             sum(d.reading_count)::BIGINT AS reading_count, min(d.value_min) AS value_min, max(d.value_max) AS value_max,
             greatest(min(d.value_min), least(max(d.value_max),
-                sum(d.value_mean * d.reading_count) / sum(d.reading_count))) AS value_mean
+                list_sum(list_sort(list(d.value_mean * d.reading_count))) / sum(d.reading_count))) AS value_mean
         FROM (SELECT * REPLACE (coalesce(zone, 'UTC') AS zone) FROM {source(SITE_DAYS.name)}) AS d
             JOIN {source(CALENDAR.name)} AS c USING (zone, day_date) JOIN periods AS p USING (zone, {period}), covered
         GROUP BY d.site_id, d.metric_name, d.unit, {period}, zone"""

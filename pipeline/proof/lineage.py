@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from lake.reading.reader import Reader, open_reader
+from lake.reading.site_periods import SITE_PERIODS, SitePeriod
 from lake.records import publications
 from lake.records.publications import Publication
 from lake.slices import HOUR, day_of, slice_at
@@ -23,14 +24,15 @@ from lake.tables.gold import (
     GOLD_TABLES,
     OF_LOCAL_DAYS,
     PLACES,
+    SITE_DAYS,
     SITES,
 )
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES, UNSLICED_SILVER
 from pipeline.proof.lineage_kinds import carried_in, carried_into, metrics_in
+from pipeline.proof.lineage_periods import days_of, periods_with
 from pipeline.proof.lineage_readings import OFFSET, Models, readings_of
 from pipeline.proof.lineage_sql import (
     Row,
-    columns_of,
     literal,
     local_day_of,
     rows_of,
@@ -39,6 +41,7 @@ from pipeline.proof.lineage_sql import (
     within,
     within_local_day,
 )
+from pipeline.proof.lineage_verdicts import verdicts_on
 from runtime.errors import UsageError
 from runtime.settings import Settings
 
@@ -66,7 +69,8 @@ class RowTrace:
     """Where a published gold row comes from: the readings and refused records of its period, and its verdicts.
 
     `registry` are the device's records in `silver.devices`, of a row of `gold.devices` alone; of a row of `gold.sites`
-    or `gold.calendar` the declarations in `silver.sites`.
+    or `gold.calendar` the declarations in `silver.sites`. A week or month of a site has no readings here but the `days`
+    that it adds up, rows of `gold.site_days`, each of which can be traced to its own.
     """
 
     table: str
@@ -76,6 +80,7 @@ class RowTrace:
     refused: tuple[Row, ...] = ()
     registry: tuple[Row, ...] = ()
     verdicts: tuple[Row, ...] = field(default=())
+    days: tuple[Row, ...] = ()
 
 
 def trace_message(settings: Settings, models: Models, topic: str, partition: int, offset: int) -> MessageTrace:
@@ -112,18 +117,27 @@ def trace_message(settings: Settings, models: Models, topic: str, partition: int
 def trace_row(
     settings: Settings, models: Models, table_name: str, key: Mapping[str, str], as_of: int | None = None
 ) -> RowTrace:
-    """Follow a gold row down, as the newest publication has it or the one `as_of`; `key` names it by its columns.
+    """Follow a row of gold, or of a view of weeks or months, down, as the newest publication has it or the one `as_of`;
+    `key` names it by its columns.
 
     Raises UsageError when it names none or many, or when there is no such publication.
     """
-    table = next((each for each in GOLD_TABLES if table_name in (each.name, each.short_name)), None)
+    every = (*GOLD_TABLES, *SITE_PERIODS)
+    table = next((each for each in every if table_name in (each.name, each.name.removeprefix("gold."))), None)
     if table is None:
-        raise UsageError(f"{table_name} is no table of gold; these are: {', '.join(t.name for t in GOLD_TABLES)}.")
+        raise UsageError(f"{table_name} is no table of gold; these are: {', '.join(each.name for each in every)}.")
     publication = publications.newest(settings) if as_of is None else publications.get(settings, as_of)
     if publication is None:
         raise UsageError("Nothing has been published yet: `lakehouse refresh` ingests what waits and publishes it.")
     with open_reader(settings, models, as_of=publication.publication_id) as reader:
         row = _one(reader, table, key)
+        if isinstance(table, SitePeriod):
+            days = days_of(reader, table, row)
+            verdicts = [
+                each for day in days for each in verdicts_on(reader, SITE_DAYS.name, [str(day["day_date"])], [])
+            ]
+            verdicts += verdicts_on(reader, CALENDAR.name, ["all"], [])
+            return RowTrace(table.name, row, publication, days=tuple(days), verdicts=tuple(verdicts))
         start = None if table.period is None else start_of(row[table.period.column])
         period = "false" if table.period is None or start is None else within(start, table.period.length)
         if table in OF_LOCAL_DAYS:
@@ -140,7 +154,7 @@ def trace_row(
         slices = ["all"] if start is None else [f"{start:%Y-%m-%dT%H}", f"{start:%Y-%m-%d}", "all"]
         silver = {str(each["silver_table"]) for each in readings}
         silver |= {SILVER_SITES.name if table in PLACES else SILVER_DEVICES.name} if registry else set()
-        verdicts = _verdicts(reader, table, slices, sorted(silver))
+        verdicts = verdicts_on(reader, table.name, slices, sorted(silver))
     return RowTrace(table.name, row, publication, tuple(readings), tuple(refused), tuple(registry), tuple(verdicts))
 
 
@@ -204,7 +218,7 @@ def _gold_rows(reader: Reader, models: Models, reading: Row) -> list[tuple[str, 
         rows = rows_of(reader, f"SELECT * FROM {table.name} WHERE {where} ORDER BY ALL")
         rows += [row for row in carried_into(reader, table, metrics, reading) if row not in rows]
         found += [(table.name, row) for row in rows]
-    return found
+    return found + [each for name, row in found if name == SITE_DAYS.name for each in periods_with(reader, row)]
 
 
 def _counts_in(table: Table, metrics: Sequence[tuple[str, str]], reading: Row) -> str:
@@ -231,7 +245,7 @@ def _counts_in(table: Table, metrics: Sequence[tuple[str, str]], reading: Row) -
     return " AND ".join(terms)
 
 
-def _one(reader: Reader, table: Table, key: Mapping[str, str]) -> Row:
+def _one(reader: Reader, table: Table | SitePeriod, key: Mapping[str, str]) -> Row:
     types = {column.name: column.type for column in table.columns}
     unknown = sorted(set(key) - set(types))
     if unknown or not key:
@@ -250,7 +264,7 @@ def _one(reader: Reader, table: Table, key: Mapping[str, str]) -> Row:
     return found[0]
 
 
-def _why(reader: Reader, table: Table, terms: Mapping[str, str]) -> str:
+def _why(reader: Reader, table: Table | SitePeriod, terms: Mapping[str, str]) -> str:
     """Which text of a row's name stands in no row of the table, and what lists those that do."""
     texts = {column.name for column in table.columns if column.type == "string"}
     for name, term in terms.items():
@@ -258,28 +272,6 @@ def _why(reader: Reader, table: Table, terms: Mapping[str, str]) -> str:
             list_them = f'`lakehouse sql "SELECT DISTINCT {name} FROM {table.name}"`'
             return f": no row has that {name}; {list_them} lists those that are there"
     return ""
-
-
-def _verdicts(reader: Reader, table: Table, slices: list[str], silver: list[str]) -> list[Row]:
-    """The newest verdict on each slice that the row depends on, in its own table and in silver."""
-    if "ops.verdicts" not in reader.existing():
-        return []
-    tables = ", ".join(quoted(name) for name in (table.name, *silver, SILVER_REJECTED.name))
-    last = "last_slice" if "last_slice" in columns_of(reader, "ops.verdicts") else "NULL::VARCHAR"
-    on = " OR ".join(
-        f"{quoted(slice_)} BETWEEN slice AND coalesce({last}, slice) AND length(slice) = {len(slice_)}"
-        for slice_ in slices
-    )
-    columns = (
-        f"table_name, slice, {last} AS last_slice, is_passing, row_count, input_version, run_id, checked_at, "
-        "released_by, release_reason"
-    )
-    return rows_of(
-        reader,
-        f"SELECT {columns} FROM ops.verdicts WHERE table_name IN ({tables}) AND ({on})"
-        " QUALIFY row_number() OVER (PARTITION BY table_name, length(slice) ORDER BY verdict_id DESC) = 1"
-        " ORDER BY table_name, slice",
-    )
 
 
 def _shown(key: Mapping[str, str]) -> str:

@@ -16,10 +16,10 @@ from pyspark.sql import functions as F
 from lake.local_days import days_held, days_touched
 from lake.models.kind_columns import kind_columns
 from lake.models.kinds import carried_hours
+from lake.reading.site_periods import NEEDS, SITE_PERIODS
 from lake.records import gold_hashes
 from lake.records.publications import Publication
 from lake.slices import day_of, predicate, slices_of_day, slices_of_runs
-from lake.sql_text import quoted_names
 from lake.storage.applications import App
 from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import connect, scan
@@ -38,6 +38,7 @@ from pipeline.gold.declared_sites import declared_sites
 from pipeline.gold.plan import GoldPlan, build_candidates
 from pipeline.gold.silences import silences_amid, silent_hours
 from pipeline.gold.stale import silver_versions, stale_slices
+from pipeline.proof.comparison import Comparison, compare
 from pipeline.run import Progress, silent
 from pipeline.silver.append import Models, ensure_silver, rebuild_slices
 from pipeline.silver.device_registry import update_registry
@@ -45,35 +46,10 @@ from pipeline.silver.stored import newest_rows
 from runtime.errors import StepError
 from runtime.settings import Settings
 
-SHOWN = 5
-"""As many differing rows of a table are given back."""
-
 _RUN = "verify"
 _UNSLICED = frozenset(table.name for table in UNSLICED_SILVER)
 # what one rebuild takes at once: it bounds the memory, and each costs some seconds whatever its size
 _RECORDS_AT_ONCE = 3_000_000
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A table as it is pinned against the rebuilt one.
-
-    `differing` counts the rows that only one of them has; `examples` are the first such rows, `side` saying which.
-    `problem` says why it could not be compared. `left_out` slices are held or final: their rows are of earlier
-    publications, or bronze no longer has what they were made of.
-    """
-
-    table: str
-    rows: int = 0
-    differing: int = 0
-    examples: tuple[Mapping[str, object], ...] = ()
-    problem: str | None = None
-    left_out: tuple[str, ...] = ()
-
-    @property
-    def is_same(self) -> bool:
-        """True when every row that was compared is the same."""
-        return not self.differing and self.problem is None
 
 
 @dataclass(frozen=True)
@@ -110,8 +86,8 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
         progress("comparing")
         with attached(beside, candidates) as connection:
             silver = [
-                _compare(connection, name, _pinned(settings, publication, name), scan(table_uri(beside, name), version),
-                         _since(final) if name not in _UNSLICED else "true")
+                compare(connection, name, _pinned(settings, publication, name), scan(table_uri(beside, name), version),
+                        _since(final) if name not in _UNSLICED else "true")
                 for name, version in plan.versions.items()
             ]  # fmt: skip
             gold = [
@@ -121,7 +97,9 @@ def verify(spark: SparkSession, settings: Settings, models: Models, publication:
                 for table in GOLD_TABLES
                 if table.kind is None or table.name in publication.tables
             ]  # else it is older than the table
-    return Verification(publication, (*silver, *gold), damages, tuple(_notes(publication, models, code_version)))
+            periods = _compare_periods(connection, settings, publication, is_whole=not (held or final))
+    notes = tuple(_notes(publication, models, code_version))
+    return Verification(publication, (*silver, *gold, *periods), damages, notes)
 
 
 @contextmanager
@@ -246,7 +224,26 @@ def _compare_gold(connection: duckdb.DuckDBPyConnection, settings: Settings, pub
     others = f"NOT ({predicate(hours)})" + (f" AND {_since(final)}" if table in (*HOURLY, *DAILY) else "")
     pinned = _pinned(settings, publication, table.name)
     rebuilt = f"{SCHEMA}.{table.short_name}"
-    return replace(_compare(connection, table.name, pinned, rebuilt, others), left_out=tuple(left_out))
+    return replace(compare(connection, table.name, pinned, rebuilt, others), left_out=tuple(left_out))
+
+
+def _compare_periods(connection: duckdb.DuckDBPyConnection, settings: Settings, publication: Publication, *,
+                     is_whole: bool) -> list[Comparison]:  # fmt: skip
+    """Weeks and months of sites: what the views say over the pinned tables, and over those built anew.
+
+    What is held or final is missing from the days built anew, and so are the sums that it is part of: then none is
+    compared.
+    """
+    pinned = {name: _pinned(settings, publication, name) for name in NEEDS}
+    if not all(pinned.values()):
+        return []  # it is older than the calendar
+    return [
+        compare(connection, view.name, f"({view.select(lambda name: str(pinned[name]))})",
+                f"({view.select(lambda name: f'candidate.{name}')})")
+        if is_whole
+        else Comparison(view.name, left_out=(UNSLICED,))
+        for view in SITE_PERIODS
+    ]  # fmt: skip
 
 
 def _compared_from(table: Table, models: Models, final: str) -> str:
@@ -264,30 +261,6 @@ def _since(final: str) -> str:
 def _pinned(settings: Settings, publication: Publication, table: str) -> str | None:
     version = {**publication.inputs, **publication.tables}.get(table)
     return None if version is None else scan(table_uri(settings, table), version)
-
-
-def _compare(connection: duckdb.DuckDBPyConnection, table: str, pinned: str | None, rebuilt: str,
-             where: str = "true") -> Comparison:  # fmt: skip
-    """Both ways, each row as often as it is there, over the columns that both have."""
-    if pinned is None:
-        extra = connection.sql(f"SELECT count(*) FROM {rebuilt}").fetchall()[0][0]
-        return Comparison(table, 0, extra, problem=f"the publication pins no {table}" if extra else None)
-    try:
-        there = connection.sql(f"FROM {rebuilt}").columns
-        columns = quoted_names(name for name in connection.sql(f"FROM {pinned}").columns if name in there)
-        left, right = (f"SELECT {columns} FROM {each} WHERE {where}" for each in (pinned, rebuilt))
-        rows = connection.sql(f"SELECT count(*) FROM ({left})").fetchall()[0][0]
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE differing AS SELECT 'published' AS side, * FROM ({left} EXCEPT ALL {right}) "
-            f"UNION ALL SELECT 'rebuilt' AS side, * FROM ({right} EXCEPT ALL {left})"
-        )
-        differing = connection.sql("SELECT count(*) FROM differing").fetchall()[0][0]
-        found = connection.execute(f"SELECT * FROM differing ORDER BY ALL LIMIT {SHOWN}")
-        names = [column[0] for column in found.description or ()]
-        examples = tuple(dict(zip(names, row, strict=True)) for row in found.fetchall())
-        return Comparison(table, rows, differing, examples)
-    except duckdb.Error as error:
-        return Comparison(table, problem=" ".join(str(error).split("\n\n")[0].split()))
 
 
 def _notes(publication: Publication, models: Models, code_version: str) -> Iterator[str]:

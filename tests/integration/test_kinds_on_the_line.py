@@ -21,6 +21,7 @@ from lake.records import publications
 from lake.slices import slice_of
 from lake.storage.delta import open_table
 from lake.storage.locations import table_uri
+from lake.tables.gold import GOLD_TABLES
 from pipeline.gold.gold_refresh import Outcome, refresh_gold
 from pipeline.gold.stale import stale_slices
 from pipeline.proof.lineage import trace_message, trace_row
@@ -31,6 +32,7 @@ from runtime.settings import Settings
 from tests.support.kinds_oracle import Reading, counter_hours, counter_minutes, counter_steps, gauge_hours
 from tests.support.kinds_sql import LIMIT, MAXIMUM, MODEL, plant_models
 from tests.support.landing import registered, run_tick, send
+from tests.support.traces import assert_all_is_traced, views_of_gold
 from wire.envelope import Message, TelemetryEnvelope, rfc3339
 
 START = (datetime.now(UTC) - timedelta(days=2)).replace(hour=5, minute=0, second=0, microsecond=0)
@@ -74,7 +76,8 @@ def select(settings: Settings, sql: str) -> list[dict[str, Any]]:
 
 def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, settings: Settings) -> None:
     """Late data before a boundary makes the hour after it stale too; what is published is what plain Python and a
-    rebuild of everything come to; a message leads to both hours, an hour to its messages; doctored gold is found."""
+    rebuild of everything come to; a message leads to both hours, an hour to its messages, in each table and view that
+    gold has; doctored gold is found."""
     assert settings.kafka_bootstrap is not None
     plant_models(settings.models_folder)
     early = sent([(60, 10.0), (1800, 20.0), (3600 + 1800, 50.0), (3 * 3600, 5.0), (3 * 3600 + 60, 990.0)])
@@ -154,12 +157,15 @@ def test_an_increase_belongs_to_the_hour_where_it_ends(spark: SparkSession, sett
     ):
         counted = [row[column] for name, row in trace.gold if name == f"gold.{table}"]
         assert counted == expected_at, table
+    assert_all_is_traced(settings, models)
 
     publication = publications.newest(settings)
     assert publication is not None
     result = verify(spark, settings, models, publication, code_version="")
     assert [each for each in result.comparisons if not each.is_same] == []
-    assert next(each for each in result.comparisons if each.table == "gold.counter_hours").rows == 3
+    assert {each.table: each.rows for each in result.comparisons}["gold.counter_hours"] == 3
+    every = {*(table.name for table in GOLD_TABLES), *views_of_gold(models)}
+    assert every <= {each.table for each in result.comparisons if each.rows and not each.left_out}
 
     opened = open_table(settings, "gold.counter_hours", publication.tables["gold.counter_hours"])
     assert opened is not None

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from pipeline.proof.lineage import MessageTrace, RowTrace
+    from pipeline.proof.lineage_sql import Row
 
 _SHOWN = 20
 
@@ -77,11 +78,12 @@ def _print_row(trace: "RowTrace") -> None:
 
     publication = trace.publication
     _print_object(f"{trace.table}, as publication {publication.publication_id} has it", trace.row)
-    click.echo(f"\nMade of {len(trace.readings):,} readings")
-    columns = ("event_at", "device_id", "value", "clock_status", "message_id", "topic", "partition", "offset")
-    print_table(columns, [[row[name] for name in columns] for row in trace.readings[:_SHOWN]])
-    if len(trace.readings) > _SHOWN:
-        click.echo(f"The first {_SHOWN}; --json gives all of them.", err=True)
+    if trace.days:
+        click.echo(f"\nMade of {len(trace.days):,} days of gold.site_days, each of which `lakehouse trace` follows on")
+        of_days = ("day_date", "site_id", "metric_name", "unit", "zone", "reading_count", "value_mean")
+        print_table(of_days, [[row[name] for name in of_days] for row in trace.days])
+    else:
+        _print_readings(trace.readings)
     if trace.registry:
         click.echo(f"\nIts registry: {len(trace.registry):,} records")
         of_device = ("valid_from", "status", "model_id", "site_id", "topic", "partition", "offset")
@@ -97,6 +99,16 @@ def _print_row(trace: "RowTrace") -> None:
     print_table(names, [[row[name] for name in names] for row in trace.verdicts])
 
 
+def _print_readings(readings: "tuple[Row, ...]") -> None:
+    from lakehouse.cli.output import print_table
+
+    click.echo(f"\nMade of {len(readings):,} readings")
+    columns = ("event_at", "device_id", "value", "clock_status", "message_id", "topic", "partition", "offset")
+    print_table(columns, [[row[name] for name in columns] for row in readings[:_SHOWN]])
+    if len(readings) > _SHOWN:
+        click.echo(f"The first {_SHOWN}; --json gives all of them.", err=True)
+
+
 def _print_object(title: str, values: dict[str, Any]) -> None:
     from lakehouse.cli.output import as_text
 
@@ -108,7 +120,8 @@ def _print_object(title: str, values: dict[str, Any]) -> None:
 def _line(row: dict[str, Any]) -> str:
     from lakehouse.cli.output import as_text
 
-    names = ("device_id", "site_id", "metric_name", "minute_at", "hour_at", "day_date", "event_at", "reading_count")
+    names = ("device_id", "site_id", "metric_name", "minute_at", "hour_at", "day_date", "week_date",
+             "month_date", "event_at", "reading_count")  # fmt: skip
     return "  ".join(as_text(row[name]) for name in (*names, "received_count") if row.get(name) is not None)
 
 

@@ -12,11 +12,13 @@ from lake.records import publications
 from lake.records.publications import Publication
 from lake.storage.delta import append
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS
+from lake.tables.gold_kinds import STATE_HOURS
 from runtime.errors import QueryError
 from runtime.settings import Settings
 from tests.support.small_lake import NOW, THERMOSTAT, arrow_table
 
 MODELS = load_models([BUILT_IN_MODELS])
+PUMP = "dtmi:lakehouse:pump;1"
 START = datetime(2026, 11, 18, tzinfo=UTC)
 
 
@@ -31,16 +33,32 @@ def hour(number: int, metric: str, unit: str, value: float, **changes: Any) -> d
     } | changes  # fmt: skip
 
 
+def state(number: int, metric: str, name: str, **changes: Any) -> dict[str, Any]:
+    """A row of gold.state_hours of the pump."""
+    at = START + timedelta(hours=number)
+    return {
+        "device_id": "p1", "metric_name": metric, "unit": "1", "model_id": PUMP, "site_id": "s1", "state": name,
+        "hour_at": at, "event_date": at.date(), "event_hour": at.hour, "reading_count": 1, "duration_s": 60.0,
+        "entered_count": 0, "is_last": True, "is_carried": False, "last_event_at": at, "carried_at": None,
+    } | changes  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """A lake with two metrics of a thermostat in hours 0, 1 and 3, and one of a pump."""
+    """A lake with two metrics of a thermostat in hours 0, 1 and 3, and one of a pump, with states in hours 0 to 2."""
     home = tmp_path_factory.mktemp("home")
     settings = Settings(home=home, lake_uri=str(home / "lake"))
     rows = [hour(number, "temperature", "degc", 20.0 + number) for number in (0, 1, 3)]
     rows += [hour(number, "humidity", "pct", 40.0) for number in (0, 1, 3)]
-    rows.append(hour(0, "pressure", "kpa", 300.0, device_id="p1", model_id="dtmi:lakehouse:pump;1"))
+    rows.append(hour(0, "pressure", "kpa", 300.0, device_id="p1", model_id=PUMP))
     version = append(settings, DEVICE_HOURS, arrow_table(DEVICE_HOURS, rows), {})
-    tables = {DEVICE_HOURS.name: version}
+    states = [
+        state(0, "state", "stopped", is_last=False), state(0, "state", "running"), state(0, "isRunning", "true"),
+        state(1, "state", "fault"), state(1, "isRunning", "true", is_carried=True, reading_count=0),
+        state(2, "state", "fault", is_carried=True, reading_count=0),
+    ]  # fmt: skip
+    of_states = append(settings, STATE_HOURS, arrow_table(STATE_HOURS, states), {})
+    tables = {DEVICE_HOURS.name: version, STATE_HOURS.name: of_states}
     publications.record(settings, Publication(1, NOW, tables, {}, (), (), (), "", "", {}, "1", "run"))
     with open_reader(settings, MODELS) as reader:
         yield reader
@@ -57,7 +75,20 @@ def test_a_models_metrics_stand_side_by_side(reader: Reader) -> None:
     columns = "device_id, temperature_degc, temperature_max_degc, humidity_pct"
     rows = ask(reader, f"SELECT {columns} FROM wide.thermostats_hours ORDER BY hour_at")
     assert rows == [("d1", 20.0, 21.0, 40.0), ("d1", 21.0, 22.0, 40.0), ("d1", 23.0, 24.0, 40.0)]
-    assert ask(reader, "SELECT device_id, pressure_kpa FROM wide.pumps_hours") == [("p1", 300.0)]
+    assert ask(reader, "SELECT DISTINCT device_id FROM wide.pumps_hours") == [("p1",)]
+
+
+def test_states_stand_beside_metrics(reader: Reader) -> None:
+    """The newest state of each hour, also a carried one, of hours in which anything came; minutes have no states."""
+    sql = (
+        "SELECT hour_at, state, is_running, pressure_kpa FROM wide.pumps_hours WHERE hour_at >= '2026-11-18' ORDER BY 1"
+    )
+    assert ask(reader, sql) == [
+        (START, "running", "true", 300.0), (START + timedelta(hours=1), "fault", "true", None)
+    ]  # fmt: skip
+    described = {row[0]: row for row in ask(reader, "DESCRIBE wide.pumps_hours")}
+    assert described["state"][1:3] == ("VARCHAR", "YES")
+    assert "state" not in {column.name for column in reader.comforts["pumps_minutes"].columns}
 
 
 def test_gaps_of_a_series_are_shown_and_can_be_filled(reader: Reader) -> None:
