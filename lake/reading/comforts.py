@@ -98,7 +98,8 @@ def _wide(name: str, period: str, models: list[Model]) -> Comfort:
     keys = ["device_id", time, "event_date", *(["event_hour"] if "event_hour" in fixed and period == "minutes" else [])]
     figures = [(column, sql) for each in metrics.values() for column, sql in _figures(each)]
     states = [each for each in kind_columns(models) if each.kind.name == "state" and each.column not in metrics]
-    source, needs, having = table.name, (table.name,), ""
+    source, having = table.name, ""
+    needs: tuple[str, ...] = (table.name,)
     if states and states_table is not None:
         figures += [_last_state(each) for each in states]
         source, needs = _with_states(table, states_table, keys), (table.name, states_table.name)
