@@ -50,6 +50,7 @@ class HotConsumer:
         )
         self._ends: dict[int, int] = {}
         self._watermarks: dict[int, int] = {}
+        self._resumed: dict[int, int] = {}
         self._positions: dict[int, int] = {}
         self._asked_at = 0.0
         self.read_from: dict[int, int] = {}
@@ -84,13 +85,17 @@ class HotConsumer:
                 replay = max(low, min(said.get("replay_from", each.offset), each.offset))
                 found[each.partition] = Resumption(each.offset, replay, said.get(WATERMARK, 0))
                 self.read_from[each.partition] = said.get("read_from", 0)
-        self._watermarks = {p: r.watermark_us for p, r in found.items()}
+        self._resumed = {p: r.watermark_us for p, r in found.items()}
         self.go_to({p: r.replay_from for p, r in found.items()})
         return found
 
     def go_to(self, offsets: Mapping[int, int]) -> None:
-        """Read on from these offsets."""
+        """Read on from these offsets, up to which everything was told at `begin`.
+
+        What was read beyond them comes again: a watermark that stayed would call windows final that lack it.
+        """
         self._ends.clear()
+        self._watermarks = dict(self._resumed)
         self._positions = dict(offsets)
         self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in offsets.items()])
 
