@@ -19,7 +19,7 @@ from lake.models.catalog import Model, silver_tables
 from lake.sql_text import Relation, quoted, quoted_name
 from lake.tables.bronze import BRONZE_TELEMETRY
 from transforms.closer_look import CLOSER, looked_at
-from transforms.packed import is_packed, messages_in
+from transforms.packed import is_packed, messages_in, part_number
 from transforms.payload import payloads_of
 from transforms.readings import judged_telemetry, readings
 from transforms.repeats import COLUMNS, IDENTITY, repeated_hashes, repeats
@@ -193,9 +193,9 @@ class JudgedBatches:
             return "FROM new_readings LIMIT 0"
         return f"""
             SELECT device_id, site_id, model_id, component_name, m.metric_name, m.unit, event_at, received_at,
-                clock_status, message_id, "partition", "offset", m.value + 0.0 AS value,
+                clock_status, message_id, "partition", "offset", m.value + 0.0 AS value, part_number,
                 {ARRIVAL} AS arrival
-            FROM (SELECT w.*, p.site_id, unnest([{each}]) AS m FROM ({wide}) w
+            FROM (SELECT w.*, p.site_id, {part_number()} AS part_number, unnest([{each}]) AS m FROM ({wide}) w
                   LEFT JOIN placements p ON w.device_id = p.device_id AND p.valid_from <= w.event_at
                       AND (p.valid_to IS NULL OR w.event_at < p.valid_to))
             WHERE m.value IS NOT NULL"""

@@ -4,8 +4,8 @@ Belongs here: which of two readings of a metric is the newer one, across batches
 in `hot_outputs`.
 
 Newer is the reading with the greater `arrival`: the later `event_at`, of equal ones the greater offset, then the
-greater partition, as in gold. What was told is read from the topic itself, which is committed with the offsets of its
-readings, so a new process knows what a reader of the topic sees.
+greater partition, then the later message of a pack, as in gold. What was told is read from the topic itself, which is
+committed with the offsets of its readings, so a new process knows what a reader of the topic sees.
 """
 
 import json
@@ -59,8 +59,11 @@ def _key(of: Mapping[str, Any]) -> Key:
 
 
 def _arrival(body: Mapping[str, Any]) -> int:
-    """As the SQL of `transforms.windows.ARRIVAL`, of what a record of the topic says."""
+    """As the SQL of `transforms.windows.ARRIVAL`, of what a record of the topic says.
+
+    All messages of a pack come in one batch, so of these the last was told.
+    """
     ((partition, (offset, _)),) = body["inputs"].items()
     since = datetime.fromisoformat(body["event_at"]) - _EPOCH
     event_us = since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
-    return event_us * 2**64 + int(offset) * 65536 + int(partition)
+    return event_us * 2**74 + (int(offset) * 65536 + int(partition)) * 2**14 + (2**14 - 1)

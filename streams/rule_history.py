@@ -20,6 +20,7 @@ from runtime.errors import UsageError
 from runtime.settings import Settings
 from streams.alarms import Alarms
 from transforms.alert_rules import Rule
+from transforms.packed import part_number
 from transforms.windows import ARRIVAL, OPEN_COLUMNS
 from wire.envelope import Message
 
@@ -73,9 +74,10 @@ def _fill(connection: duckdb.DuckDBPyConnection, settings: Settings, start_us: i
             connection.execute(
                 f"""INSERT INTO new_readings BY NAME
                 SELECT w.device_id, p.site_id, w.model_id, component_name, m.metric_name, m.unit, event_at, received_at,
-                    clock_status, message_id, w."partition", w."offset", m.v AS value, {ARRIVAL} AS arrival
-                FROM (SELECT *, unnest([{each}]) AS m FROM {source}
-                      WHERE event_date = (DATE '1970-01-01' + {hour // 24}) AND event_hour = {hour % 24}
+                    clock_status, message_id, w."partition", w."offset", m.v AS value, part_number,
+                    arrival
+                FROM (SELECT *, {part_number()} AS part_number, {ARRIVAL} AS arrival, unnest([{each}]) AS m
+                      FROM {source} WHERE event_date = (DATE '1970-01-01' + {hour // 24}) AND event_hour = {hour % 24}
                         AND epoch_us(event_at) >= {start_us} AND epoch_us(event_at) < {end_us}) w
                 LEFT JOIN {scan(table_uri(settings, SILVER_DEVICES.name), devices)} p ON w.device_id = p.device_id
                     AND p.valid_from <= w.event_at AND (p.valid_to IS NULL OR w.event_at < p.valid_to)

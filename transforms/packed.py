@@ -31,6 +31,12 @@ def is_packed() -> Expression:
     return Expression(f"(topic = '{BRONZE_TELEMETRY.short_name}' AND ({is_pack}))")
 
 
+def part_number() -> Expression:
+    """SQL for the number of a message in its pack, which stands behind its topic; 0 for one that came alone."""
+    number = "coalesce(TRY_CAST(split_part(topic, '#', 2) AS INTEGER), 0)"
+    return Expression(f"CASE WHEN topic = '{BRONZE_TELEMETRY.short_name}' THEN 0 ELSE {number} END")
+
+
 def messages_in(packs: pa.Table) -> pa.Table:
     """The messages of packs, rows of bronze, as rows of bronze."""
     # times stay numbers on their way: a clock may show a year that no datetime of Python holds

@@ -1,19 +1,22 @@
 """Repeats: the same message again, by CloudEvents identity near its own time.
 
 Identity is (`source`, `message_id`, `measured_at`) within a table: a true repeat carries the time of the first. Of the
-valid readings with one identity the first by (`ingest_id`, `topic`, `partition`, `offset`) is kept. That order is what
-bronze recorded, so ticks and a rebuild keep the same one. The others are `duplicate` when their bytes are the same,
-else `conflict`.
+valid readings with one identity the first by (`ingest_id`, `partition`, `offset`, place in its pack) is kept. That
+order is what bronze recorded, so ticks and a rebuild keep the same one. The others are `duplicate` when their bytes are
+the same, else `conflict`.
 """
 
 from lake.sql_text import Expression, Query, Relation
+from transforms.packed import part_number
 from transforms.reasons import Reason
 
 IDENTITY = ("source", "message_id", "measured_at")
 KEYS = ("table_name", *IDENTITY)
-_ORDER = 'ingest_id, topic, "partition", "offset"'
-COLUMNS = f"{', '.join(KEYS)}, {_ORDER}, payload_digest"
+COLUMNS = f'{", ".join(KEYS)}, ingest_id, topic, "partition", "offset", payload_digest'
 """What a pool of valid records has of each."""
+
+# not by topic: the tenth message of a pack is named before its second, and a record alone before any of a pack
+_ORDER = f'ingest_id, "partition", "offset", {part_number()}'
 
 
 def identity_hash(source: Expression, message_id: Expression, measured_at: Expression) -> Expression:

@@ -24,7 +24,9 @@ OPEN_COLUMNS = {
     "partition": "INTEGER",
     "offset": "BIGINT",
     "value": "DOUBLE",
-    # what orders the readings of a device, the same as in gold: event_at, then offset, then partition
+    # which message of its pack, 0 for one that came alone
+    "part_number": "INTEGER",
+    # what orders the readings of a device, the same as in gold: event_at, then offset, partition and part_number
     "arrival": "HUGEINT",
 }
 """A reading of one metric: column -> DuckDB type."""
@@ -32,7 +34,10 @@ OPEN_COLUMNS = {
 KEYS = ("device_id", "site_id", "model_id", "component_name", "metric_name", "unit")
 """What a window may be kept by."""
 
-ARRIVAL = 'epoch_us(event_at)::HUGEINT * 18446744073709551616 + ("offset" * 65536 + "partition")'
+ARRIVAL = Expression(
+    'epoch_us(event_at)::HUGEINT * 18889465931478580854784 + ("offset" * 65536 + "partition")::HUGEINT * 16384'
+    " + part_number"
+)
 """SQL for `arrival`."""
 
 Kind = Literal["tumbling", "hopping", "session", "each"]

@@ -24,6 +24,7 @@ from lake.tables.silver import SILVER_REJECTED
 from pipeline.gold.stale import stale_slices
 from runtime.settings import Settings
 from transforms.hot_differences import CANDIDATES
+from transforms.packed import part_number
 from transforms.reasons import Reason
 from transforms.windows import ARRIVAL
 from wire.envelope import TELEMETRY_TOPIC
@@ -99,7 +100,8 @@ class Evidence:
                     epoch_us(event_at) AS event_us, epoch_us(measured_at) AS measured_us,
                     epoch_us(received_at) AS received_us, {ARRIVAL} AS arrival, m.v AS value, false AS is_repeat,
                     NULL::BIGINT AS first_offset
-                    FROM (SELECT *, unnest([{each}]) AS m FROM {source} WHERE {where}) WHERE m.v IS NOT NULL"""
+                    FROM (SELECT *, {part_number()} AS part_number, unnest([{each}]) AS m FROM {source}
+                        WHERE {where}) WHERE m.v IS NOT NULL"""
 
     def _metrics(self, table: str) -> list[tuple[str, str, str]]:
         ours = (model for model in self._models.values() if model.table == table)
@@ -120,7 +122,8 @@ class Evidence:
                     epoch_us(measured_at) AS measured_us, epoch_us(received_at) AS received_us, {ARRIVAL} AS arrival,
                     TRY_CAST(json_extract_string(decode(value), {quoted(path)}) AS DOUBLE) AS value,
                     true AS is_repeat, split_part(repeats, ':', 3)::BIGINT AS first_offset
-                    FROM (FROM {source} WHERE {where} AND model_id = {quoted(model.model_id)}
+                    FROM (SELECT *, {part_number()} AS part_number FROM {source}
+                        WHERE {where} AND model_id = {quoted(model.model_id)}
                         AND reason IN ('{Reason.DUPLICATE}', '{Reason.CONFLICT}'))
                     WHERE TRY_CAST(json_extract_string(decode(value), {quoted(path)}) AS DOUBLE) IS NOT NULL"""
 

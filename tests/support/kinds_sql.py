@@ -143,7 +143,7 @@ class Plant:
         run(
             "CREATE TABLE lake_silver_plants (device_id VARCHAR, model_id VARCHAR, event_at TIMESTAMPTZ, "
             'event_date DATE, event_hour INTEGER, "offset" BIGINT, "partition" INTEGER, '
-            "count DOUBLE, mode VARCHAR, level DOUBLE, flow_l_min DOUBLE)"
+            "topic VARCHAR DEFAULT 'telemetry', count DOUBLE, mode VARCHAR, level DOUBLE, flow_l_min DOUBLE)"
         )
         carrying = next(each for each in CARRYING if each.kind == self.kind)
         self.connection.register("empty", arrow_table(carrying, []))

@@ -123,7 +123,7 @@ class SiteGold:
         self._fill("staging.stg_placements", "device_id VARCHAR, event_date DATE, event_hour INTEGER, site_id VARCHAR",
                    [(site, hour[:10], int(hour[11:]), site) for site in given.zones for hour in hours])  # fmt: skip
         silver = 'device_id VARCHAR, event_at TIMESTAMPTZ, event_date DATE, event_hour INTEGER, "offset" BIGINT'
-        nothing = "0 AS partition, NULL::DOUBLE AS level, NULL::DOUBLE AS flow_l_min"
+        nothing = "'telemetry' AS topic, 0 AS partition, NULL::DOUBLE AS level, NULL::DOUBLE AS flow_l_min"
         self._fill("readings", f"{silver}, count DOUBLE",
                    [(e.device, e.at, e.at.date(), e.at.hour, e.offset, e.value) for e in given.readings])  # fmt: skip
         run(f"CREATE TABLE lake_silver_plants AS SELECT *, '{MODEL}' AS model_id, {nothing} FROM readings")

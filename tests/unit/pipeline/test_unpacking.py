@@ -125,6 +125,30 @@ def test_a_pack_that_comes_again_is_a_repeat(settings: Settings) -> None:
     assert refused == [("duplicate", "telemetry#1:0:1"), ("duplicate", "telemetry#2:0:1")]
 
 
+def test_the_first_of_a_pack_is_kept(settings: Settings) -> None:
+    """Of two values of one identity in one batch that which stands first counts, also behind the tenth place, and also
+    when a record of its own brings it in the same tick."""
+    events = [EVENT % (b"e%d" % n, b"2026-11-20T05:10:00Z", b"%d" % n) for n in range(12)]
+    events[10] = EVENT % (b"e1", b"2026-11-20T05:10:00Z", b"39")
+    of_e2: dict[str, Any] = {
+        "ce_id": "e2",
+        "measured_at": START + timedelta(minutes=10),
+        "ce_time": "2026-11-20T05:10:00Z",
+    }
+    with writer_lease(settings, "test"):
+        _land(settings, [
+            _record(0, b"[%s]" % b",".join(events), "application/cloudevents-batch+json", **STRUCTURED),
+            _record(1, b'{"temperature":38}', **of_e2),
+        ])  # fmt: skip
+        append_new(settings, MODELS, "test")
+    kept = "SELECT temperature_degc, topic FROM t WHERE message_id IN ('e1', 'e2') ORDER BY ALL"
+    assert rows(settings, "silver.thermostats", kept) == [(1.0, "telemetry#2"), (2.0, "telemetry#3")]
+    refused = "SELECT topic, reason, repeats FROM t WHERE reason <> 'unpacked' ORDER BY ALL"
+    assert rows(settings, "silver.rejected", refused) == [
+        ("telemetry", "conflict", "telemetry#3:0:0"), ("telemetry#11", "conflict", "telemetry#2:0:0"),
+    ]  # fmt: skip
+
+
 def test_a_tick_opens_each_log_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of bronze, of the registry, of each table that it writes: whatever comes to it again asks for its news."""
     with writer_lease(settings, "test"):

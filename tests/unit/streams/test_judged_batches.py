@@ -155,6 +155,27 @@ def test_packs_are_taken_apart() -> None:
     assert take(batches, Record("d0", "a", 0, pack, 1, 2)).repeats == 2
 
 
+def test_the_last_message_of_a_pack_is_the_newest() -> None:
+    """Of a pack with one time the tenth message comes behind the ninth, as in gold; the list is handed back so too."""
+    connection, batches = judged()
+    pack = b"[%s]" % b",".join(b'{"temperature":%d}' % n for n in range(12))
+    newest = "SELECT arg_max(value, arrival) FROM open_readings WHERE metric_name = 'temperature'"
+    take(batches, Record("d0", "a", 0, pack, 0, 1))
+    assert connection.execute(newest).fetchone() == (11.0,)
+    taken = batches.taken()
+    connection, again = judged()
+    again.give_back([taken])
+    assert connection.execute(newest).fetchone() == (11.0,)
+
+
+def test_what_a_pack_had_is_a_repeat_when_it_comes_alone() -> None:
+    """A message that counted in a pack counts no second time from a record of its own, in whichever batch."""
+    _, batches = judged()
+    assert take(batches, Record("d0", "a", 0, b'[{"temperature":20},{"temperature":21}]', 0, 1)).readings == 2
+    counts = take(batches, Record("d0", "a#2", 0, b'{"temperature":21}', 1, 2))
+    assert (counts.readings, counts.repeats) == (0, 1)
+
+
 def test_what_is_forgotten_is_no_longer_kept() -> None:
     """Readings before a moment go, with their identities; the oldest offset that is kept is where to read again."""
     _, batches = judged()

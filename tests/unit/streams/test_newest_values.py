@@ -39,7 +39,7 @@ def told(readings: Sequence[Reading], cuts: set[int], restarts: set[int]) -> lis
         connection.execute(
             f"""INSERT INTO new_readings BY NAME SELECT *, {ARRIVAL} AS arrival FROM (SELECT
                 ?::VARCHAR AS device_id, 'temperature' AS metric_name, 'degc' AS unit, ?::TIMESTAMPTZ AS event_at,
-                ?::INTEGER AS "partition", ?::BIGINT AS "offset", ?::DOUBLE AS value)""",
+                ?::INTEGER AS "partition", ?::BIGINT AS "offset", 0 AS part_number, ?::DOUBLE AS value)""",
             [device, at, partition, number, number],
         )
         if number + 1 in cuts or number + 1 == len(readings):

@@ -69,16 +69,17 @@ def test_another_identity_is_no_repeat(connection: duckdb.DuckDBPyConnection, ch
     ("first", "second"),
     [
         ({"ingest_id": 10, "offset": 9}, {"ingest_id": 11, "offset": 3}),
-        ({"topic": "a", "partition": 7}, {"topic": "b", "partition": 0}),
         ({"partition": 1, "offset": 9}, {"partition": 2, "offset": 3}),
         ({"offset": 3}, {"offset": 4}),
+        ({"topic": "telemetry#1", "offset": 3}, {"offset": 4}),
+        ({"topic": "telemetry#2"}, {"topic": "telemetry#10"}),
     ],
-    ids=("ingest_id", "topic", "partition", "offset"),
+    ids=("ingest_id", "partition", "offset", "a pack before a record", "place in the pack"),
 )
 def test_the_order_is_what_bronze_recorded(
     connection: duckdb.DuckDBPyConnection, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
-    """The commit, then topic, partition and offset; whichever was put into the pool first."""
+    """The commit, then partition, offset and place in the pack; whichever was put into the pool first."""
     for changes in (second, first):
         offset = changes.get("offset", 1)
         add(connection, offset, **{name: value for name, value in changes.items() if name != "offset"})
