@@ -31,6 +31,7 @@ from pipeline.gold.declared_sites import DeclaredSites, current_zones, declared_
 from pipeline.proof.reconcile_days import site_days
 from pipeline.proof.reconcile_messages import Difference
 from runtime.settings import Settings
+from wire.envelope import TELEMETRY_TOPIC
 
 COMPLETENESS = (
     "expected_count", "received_count", "missing_count", "late_count", "clock_flagged_count", "duplicate_count",
@@ -141,7 +142,7 @@ class GoldCounts:
                 SELECT device_id, expected_fate, expected_clock_status = 'ok' AS is_ok, CASE model_id{late} END AS
                     late_after_s, epoch_us(received_at) AS received_us, epoch_us(measured_at) AS measured_us,
                     if(is_ok AND coalesce({is_plausible}, false), measured_us, received_us) // {HOUR_MICROS} AS hour
-                FROM messages WHERE topic = 'telemetry'
+                FROM messages WHERE topic = {quoted(TELEMETRY_TOPIC)}
             ), heard AS (
                 SELECT device_id, hour, count(*) AS received_count,
                     count(*) FILTER (WHERE is_ok AND received_us - measured_us > late_after_s * 1000000) AS late_count,

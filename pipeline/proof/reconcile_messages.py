@@ -24,6 +24,7 @@ from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from lake.tables.contracts import Table
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from runtime.settings import Settings
+from wire.envelope import TELEMETRY_TOPIC
 
 _OFFSET = ("topic", "partition", "offset")
 _PLACE = quoted_names(_OFFSET)
@@ -139,7 +140,7 @@ class Messages:
         """Bronze telemetry records that are in no silver table or in more than one."""
         return self._one(f"""
             SELECT count(*) FROM landed LEFT JOIN judged USING ({_PLACE})
-            WHERE topic = 'telemetry' AND places IS DISTINCT FROM 1""")
+            WHERE topic = {quoted(TELEMETRY_TOPIC)} AND places IS DISTINCT FROM 1""")
 
     def without_origin(self) -> int:
         """Silver records whose Kafka offset bronze does not have."""
@@ -180,7 +181,7 @@ class Messages:
         misplaced = self._all(f"""
             SELECT concat_ws(' ', topic, 'at', "partition" || ':' || "offset"), coalesce(places, 0)
             FROM landed LEFT JOIN judged USING ({_PLACE})
-            WHERE topic = 'telemetry' AND places > 1 ORDER BY {_PLACE} LIMIT {limit}""")
+            WHERE topic = {quoted(TELEMETRY_TOPIC)} AND places > 1 ORDER BY {_PLACE} LIMIT {limit}""")
         return differing + [Difference("silver", where, "in 1 place", f"in {n} places") for where, n in misplaced]
 
     def _surplus_sql(self, is_alone: bool) -> str:
@@ -189,7 +190,8 @@ class Messages:
         unsent = f"SELECT * FROM landed ANTI JOIN messages ON {same} AND landed.nth = messages.nth"
         if is_alone:
             return unsent
-        return f"SELECT * FROM ({unsent}) AS landed SEMI JOIN messages ON {same} WHERE landed.topic = 'telemetry'"
+        is_telemetry = f"landed.topic = {quoted(TELEMETRY_TOPIC)}"
+        return f"SELECT * FROM ({unsent}) AS landed SEMI JOIN messages ON {same} WHERE {is_telemetry}"
 
     def _is_misjudged(self) -> str:
         tables = "".join(f" WHEN {quoted(m.model_id)} THEN {quoted(m.table)}" for m in self.models.values())
