@@ -1,13 +1,15 @@
 """The consumer of the hot path: which records come next, and up to when everything was read.
 
 Belongs here: assignment, where to begin, and the watermark. Only committed records are read. The position, from where
-to read again after a restart, and the watermark travel with each commit of offsets.
+to read again after a restart, and the watermark travel with each commit of offsets. What Kafka has let go of since, or
+never had, is said.
 """
 
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -19,23 +21,28 @@ from wire.hot_topics import WATERMARK
 _TIMEOUT_S = 10.0
 _US = 1_000_000
 _ASK_S = 0.5
+_LOOK_S = 5.0
 _FIRST_US = 180 * _US
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where a run begins: what lies from `replay_from` to `told_until` was told, up to the moment `watermark_us`."""
+    """Where a run begins: what lies from `replay_from` to `told_until` was told, up to the moment `watermark_us`.
+
+    `lost` are the offsets, from and to, that Kafka let go of before they were read, or could be read again.
+    """
 
     told_until: int
     replay_from: int
     watermark_us: int
+    lost: tuple[int, int] | None = None
 
 
 class HotConsumer:
     """Reads partitions of one topic in order; the broker's clock may be `skew_us` behind `clock_us`, this machine's."""
 
     def __init__(self, bootstrap: str, topic: str, group: str, clock_us: Callable[[], int], skew_us: int) -> None:
-        self._topic, self._clock_us, self._skew_us = topic, clock_us, skew_us
+        self._topic, self._group, self._clock_us, self._skew_us = topic, group, clock_us, skew_us
         self._consumer = Consumer(
             {
                 **client_config(bootstrap),
@@ -48,13 +55,15 @@ class HotConsumer:
                 "log_level": 0,
             }
         )
+        self._known: set[int] = set()
         self._ends: dict[int, int] = {}
         self._watermarks: dict[int, int] = {}
         self._resumed: dict[int, int] = {}
         self._positions: dict[int, int] = {}
         self._asked_at = 0.0
+        self._looked_at = time.monotonic()
         self.read_from: dict[int, int] = {}
-        """The first offset a partition that was ever read; what lies before it is left to the lake."""
+        """The offset a partition from which on all was read; what lies before it is left to the lake."""
 
     def partitions(self) -> list[int]:
         """The partitions of the topic. Raises PlatformError or LandingZoneError."""
@@ -64,30 +73,64 @@ class HotConsumer:
             raise PlatformError(f"Kafka did not answer: {error.args[0]}. Is the broker running?") from error
         if metadata.error is not None:
             raise LandingZoneError(f"Kafka has no topic {self._topic}: {metadata.error}.")
-        return sorted(metadata.partitions)
+        self._known = set(metadata.partitions)
+        return sorted(self._known)
+
+    def has_other_partitions(self) -> bool:
+        """True when the topic has other partitions than were `partitions` said; it is asked now and then only."""
+        if time.monotonic() - self._looked_at < _LOOK_S:
+            return False
+        self._looked_at = time.monotonic()
+        try:
+            found = self._consumer.list_topics(self._topic, timeout=1.0).topics[self._topic]
+        except KafkaException:
+            return False  # it does not answer: nothing is known
+        return found.error is None and set(found.partitions) != self._known
 
     def begin(self, partitions: Sequence[int]) -> dict[int, Resumption]:
         """Assign the partitions. The very first start reads what came in the minutes before, so that open windows are
-        whole; what is older is left to the lake."""
+        whole; what is older is left to the lake. Raises LandingZoneError where a log ends before what was read."""
         asked = [TopicPartition(self._topic, partition) for partition in partitions]
+        committed = self._consumer.committed(asked, timeout=_TIMEOUT_S)
+        reached = [_said(each).get(WATERMARK, 0) for each in committed if each.offset >= 0]
         found: dict[int, Resumption] = {}
-        for each in self._consumer.committed(asked, timeout=_TIMEOUT_S):
+        for each in committed:
             low, high = self._consumer.get_watermark_offsets(each, timeout=_TIMEOUT_S)
-            if each.offset < 0:
-                since_us = self._clock_us() - _FIRST_US
-                at = TopicPartition(self._topic, each.partition, since_us // 1000)
-                (first,) = self._consumer.offsets_for_times([at], timeout=_TIMEOUT_S)
-                begin = first.offset if first.offset >= 0 else high
-                found[each.partition] = Resumption(begin, begin, since_us)
-                self.read_from[each.partition] = begin
+            if each.offset >= 0:
+                found[each.partition] = self._resumed_at(each, low, high)
+            elif reached:  # it was added since: all that it has is new
+                found[each.partition] = Resumption(low, low, min(reached))
+                self.read_from[each.partition] = low
             else:
-                said = json.loads(each.metadata or "{}")
-                replay = max(low, min(said.get("replay_from", each.offset), each.offset))
-                found[each.partition] = Resumption(each.offset, replay, said.get(WATERMARK, 0))
-                self.read_from[each.partition] = said.get("read_from", 0)
+                found[each.partition] = self._first_start(each.partition, high)
         self._resumed = {p: r.watermark_us for p, r in found.items()}
         self.go_to({p: r.replay_from for p, r in found.items()})
         return found
+
+    def _first_start(self, partition: int, high: int) -> Resumption:
+        since_us = self._clock_us() - _FIRST_US
+        at = TopicPartition(self._topic, partition, since_us // 1000)
+        (first,) = self._consumer.offsets_for_times([at], timeout=_TIMEOUT_S)
+        begin = first.offset if first.offset >= 0 else high
+        self.read_from[partition] = begin
+        return Resumption(begin, begin, since_us)
+
+    def _resumed_at(self, committed: TopicPartition, low: int, high: int) -> Resumption:
+        said, partition, until = _said(committed), committed.partition, committed.offset
+        if until > high:
+            raise LandingZoneError(
+                f"Kafka topic {self._topic}, partition {partition}, ends at offset {high}, but the hot path has read "
+                f"it up to {until}: it was created anew, or its broker has lost records. Point the lakehouse at the "
+                "broker that it began with; to begin anew with what comes, end the hot path and delete the consumer "
+                f"group {self._group}."
+            )
+        replay = min(said.get("replay_from", until), until)
+        self.read_from[partition] = said.get("read_from", 0)
+        if low <= replay:
+            return Resumption(until, replay, said.get(WATERMARK, 0))
+        self.read_from[partition] = low
+        gone_from = until if until < low else replay
+        return Resumption(max(low, until), low, said.get(WATERMARK, 0), (gone_from, low))
 
     def go_to(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets, up to which everything was told at `begin`.
@@ -161,3 +204,9 @@ class HotConsumer:
                 return  # it does not answer: nothing is known, so no time passes
             if high == end:
                 self._watermarks[partition] = max(self._watermarks[partition], asked_us)
+
+
+def _said(committed: TopicPartition) -> dict[str, Any]:
+    """What a commit says beside its offset."""
+    said: dict[str, Any] = json.loads(committed.metadata or "{}")
+    return said

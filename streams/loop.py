@@ -64,22 +64,34 @@ def run_loop(settings: Settings, bootstrap: str, declared: Declarations, options
         began = time.monotonic()
         try:
             with connect(settings, threads=1) as connection:
-                _Run(settings, bootstrap, declared, options, connection).go_on(stop)
+                _Run(_Given(settings, bootstrap, declared, options, stop, tell), connection).go_on()
         except (KafkaException, PlatformError) as error:
             tell(f"Kafka broke off: {error}. Going on from the last commit.")
             pause_s = 0.5 if time.monotonic() - began > 60 else min(10.0, pause_s * 2)
             stop.wait(pause_s)
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What `run_loop` was given."""
+
+    settings: Settings
+    bootstrap: str
+    declared: Declarations
+    options: LoopOptions
+    stop: Event
+    tell: Callable[[str], None]
+
+
 class _Run:
     """From one start to the next."""
 
-    def __init__(self, settings: Settings, bootstrap: str, declared: Declarations, options: LoopOptions,
-                 connection: duckdb.DuckDBPyConnection) -> None:  # fmt: skip
+    def __init__(self, given: _Given, connection: duckdb.DuckDBPyConnection) -> None:
+        settings, bootstrap, declared, options = given.settings, given.bootstrap, given.declared, given.options
         # a plan that was prepared on an empty table would stay empty (duckdb issue 23704, mended after 1.5.5)
         connection.execute("SET disabled_optimizers = 'statistics_propagation'")
         ensure_output_topics(bootstrap)
-        self._bootstrap, self._options = bootstrap, options
+        self._given, self._options, self._stop = given, options, given.stop
         self._producer = Producer(
             {
                 **client_config(bootstrap),
@@ -102,33 +114,45 @@ class _Run:
             )
         self._judged = JudgedBatches(connection, known_models(settings), settings.telemetry_types)
         self._registry = HotRegistry(connection, events_of_the_lake(connection, settings))
-        self._results = Results(connection, declared, partitions, read_states(bootstrap, partitions), options.correct_s)
+        states = read_states(bootstrap, partitions, self._stop)
+        self._results = Results(connection, declared, partitions, states, options.correct_s)
         self._scores = Scores(settings, declared.windows)
-        self._newest = NewestValues(connection, read_values(bootstrap, LATEST))
+        self._newest = NewestValues(connection, read_values(bootstrap, LATEST, self._stop))
         # when all tables are made: what was planned before one is made is planned anew each time
         self._judged.prepare()
         self._results.prepare()
         self._newest.prepare()
         self._lifecycle = WholeTopic(bootstrap, LIFECYCLE_TOPIC, self._registry.next_offset)
-        self._registry.add(self._lifecycle.to_the_end())
+        self._registry.add(self._lifecycle.to_the_end(self._stop))
         self._judged.set_registry(*self._registry.facts())
         self._committed_at = time.monotonic()
-        resumed = self._consumer.begin(partitions)
-        self._told_us = min(each.watermark_us for each in resumed.values())
-        self._catch_up({partition: each.told_until for partition, each in resumed.items()})
+        self._partitions, self._told_us = partitions, 0
 
-    def go_on(self, stop: Event) -> None:
-        """Batch after batch until `stop`."""
+    def go_on(self) -> None:
+        """Batch after batch until it is to stop. Raises PlatformError when partitions were added."""
         try:
-            while not stop.is_set():
+            self._begin()
+            while not self._stop.is_set():
                 self._batch()
+                if self._consumer.has_other_partitions():
+                    raise PlatformError(f"{TELEMETRY_TOPIC} has other partitions than it had")
         finally:
             self._consumer.close()
             self._lifecycle.close()
 
+    def _begin(self) -> None:
+        resumed = self._consumer.begin(self._partitions)
+        for partition, each in resumed.items():
+            if each.lost is not None:
+                self._given.tell(_said_of_loss(partition, each.lost))
+        self._told_us = min(each.watermark_us for each in resumed.values())
+        self._catch_up({partition: each.told_until for partition, each in resumed.items()})
+
     def _catch_up(self, until: Mapping[int, int]) -> None:
         """Read again what open windows and pending alarms hold, and tell nothing of it: it was told."""
         while any(self._consumer.positions()[partition] < offset for partition, offset in until.items()):
+            if self._stop.is_set():
+                return
             records = self._consumer.poll(_MOST_RECORDS, 1.0)
             self._judged.take([record for record in records if _is_before(record, until)])
             self._outputs(self._told_us)
@@ -187,3 +211,12 @@ class _Run:
 def _is_before(record: KafkaMessage, ends: Mapping[int, int]) -> bool:
     partition, offset = place_of(record)
     return offset < ends[partition]
+
+
+def _said_of_loss(partition: int, lost: tuple[int, int]) -> str:
+    start, end = lost
+    return (
+        f"Lost: the offsets {start} to {end - 1} of {TELEMETRY_TOPIC}, partition {partition} (up to {end - start} "
+        "records) were gone from Kafka before the hot path had read them, or could read them again. Windows and alarms "
+        "go on without them."
+    )

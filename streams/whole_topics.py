@@ -6,6 +6,7 @@ Belongs here: reading until the end, and what came since. What the records mean 
 import json
 import time
 from collections.abc import Callable, Collection
+from threading import Event
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -43,11 +44,11 @@ class WholeTopic:
         self._open = set(metadata.partitions)
         self._consumer.assign([TopicPartition(topic, p, first_offset(p)) for p in metadata.partitions])
 
-    def to_the_end(self) -> list[Message]:
-        """Everything that is there. Raises PlatformError when the broker falls silent."""
+    def to_the_end(self, stop: Event | None = None) -> list[Message]:
+        """Everything that is there, or what came until `stop`. Raises PlatformError when the broker falls silent."""
         records: list[Message] = []
         waits_until = time.monotonic() + 3 * _TIMEOUT_S
-        while self._open:
+        while self._open and not (stop is not None and stop.is_set()):
             found = self._taken(1.0)
             records += found
             if found:
@@ -77,22 +78,22 @@ class WholeTopic:
         return records
 
 
-def read_values(bootstrap: str, topic: str) -> list[bytes | str | None]:
-    """The values of all committed records of a topic, in order; None for what was deleted."""
-    return [record.value() for record in _all_of(bootstrap, topic)]
+def read_values(bootstrap: str, topic: str, stop: Event) -> list[bytes | str | None]:
+    """The values of all committed records of a topic, in order, or of those until `stop`; None for what was deleted."""
+    return [record.value() for record in _all_of(bootstrap, topic, stop)]
 
 
-def read_states(bootstrap: str, partitions: Collection[int]) -> dict[str, AlarmState]:
+def read_states(bootstrap: str, partitions: Collection[int], stop: Event) -> dict[str, AlarmState]:
     """The states of rules that were kept, by their keys, of groups that were last seen in one of the partitions."""
-    records = _all_of(bootstrap, STATE)
+    records = _all_of(bootstrap, STATE, stop)
     found = {message.key(): message.value() for message in records}
     states = {key.decode(): AlarmState(**json.loads(value)) for key, value in found.items() if key and value}
     return {key: state for key, state in states.items() if state.partition in partitions}
 
 
-def _all_of(bootstrap: str, name: str) -> list[Message]:
+def _all_of(bootstrap: str, name: str, stop: Event) -> list[Message]:
     topic = WholeTopic(bootstrap, name, lambda _: 0)
     try:
-        return topic.to_the_end()
+        return topic.to_the_end(stop)
     finally:
         topic.close()

@@ -7,7 +7,7 @@ A cause counts only when it is proved twice. Each reading that one side has and 
 
 - `late`: gold has it, the landing zone received it when the hot path corrected the minute no more, and its offset lies
   outside of what the hot figure holds
-- `before`: its offset lies before the first one that the hot path ever read
+- `before`: its offset lies before the one from which on the hot path has read everything
 - `registry`: the first lifecycle event of its device was received after it, so that nobody knew the device
 - `clock`: a lifecycle event was received after it, and it counts in one minute by the device's clock and in another by
   the landing zone's

@@ -7,15 +7,18 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from ingestion.landing_topics import ensure_topics
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings, load_settings
+from streams import hot_consumer
 from streams.declarations import load_declarations
 from streams.loop import LoopOptions, run_loop
 from streams.output_topics import ALERTS, LATEST, WINDOWS, ensure_output_topics
 from tests.support.landing import reading, registered, send
+from wire.envelope import TELEMETRY_TOPIC, Message
 
 _WAIT_S = 150
 _RULES = """
@@ -127,12 +130,20 @@ def test_messages_become_windows_alarms_and_latest_values(landing: Settings) -> 
     assert running.told == []
 
 
-def test_a_restart_goes_on_where_it_was(landing: Settings) -> None:
+def send_to(bootstrap: str, partition: int, message: Message) -> None:
+    """Send a message to a partition whatever its key."""
+    producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+    producer.produce(message.topic, message.value, message.key, headers=list(message.headers), partition=partition)
+    assert producer.flush(120) == 0
+
+
+def test_a_restart_goes_on_where_it_was(landing: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reading that came before a restart counts in its minute after it, nothing is told twice, and a late one that
-    comes after it does not become the latest."""
+    comes after it does not become the latest. A partition that is added is read without a restart."""
     bootstrap = landing.kafka_bootstrap or ""
     now = datetime.now(UTC)
     windows, alerts, latest = Results(bootstrap, WINDOWS), Results(bootstrap, ALERTS), Results(bootstrap, LATEST)
+    monkeypatch.setattr(hot_consumer, "_LOOK_S", 0.5)
     running = Running(landing)
     try:
         send(bootstrap, [registered("h2", now - timedelta(days=1)), reading("h2", "a", now, 31.0)])
@@ -149,5 +160,13 @@ def test_a_restart_goes_on_where_it_was(landing: Settings) -> None:
         assert [row["value"] for row in latest.until(lambda rows: len(rows) > 1)] == [31.0, 29.0]
         send(bootstrap, [reading("h2", "c", now + timedelta(milliseconds=2), 20.0)])
         assert [row["change"] for row in alerts.until(bool)] == ["cleared"]
+        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        added = len(admin.list_topics(TELEMETRY_TOPIC, timeout=60).topics[TELEMETRY_TOPIC].partitions)
+        admin.create_partitions([NewPartitions(TELEMETRY_TOPIC, added + 1)])[TELEMETRY_TOPIC].result(60)
+        send_to(bootstrap, added, reading("h2", "d", now + timedelta(milliseconds=3), 31.5))
+        (fired,) = alerts.until(bool)
+        assert (fired["change"], fired["seen"]["partition"]) == ("fired", added)
+        windows.until(lambda rows: any(row["revision"] == 5 for row in of_minutes(rows, "h2")))
     finally:
         running.end()
+    assert [told for told in running.told if "other partitions" not in told] == []

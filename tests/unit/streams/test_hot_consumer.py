@@ -1,14 +1,17 @@
-"""The consumer of the hot path: up to when it says that everything was read."""
+"""The consumer of the hot path: up to when it says that all was read, and what it says of what it cannot read."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
+from runtime.errors import LandingZoneError
 from streams import hot_consumer
-from streams.hot_consumer import HotConsumer
+from streams.hot_consumer import HotConsumer, Resumption
 from wire.hot_topics import WATERMARK
 
 _US = 1_000_000
@@ -42,13 +45,21 @@ class Broker:
     position: int = 0
     is_slow: bool = False
     assigned: list[int] = field(default_factory=list)
+    low: int = 0
+    high: int = END
+    partitions: int = 1
 
-    def committed(self, _: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        there = SimpleNamespace(error=None, partitions=dict.fromkeys(range(self.partitions)))
+        return SimpleNamespace(topics={topic: there})
+
+    def committed(self, asked: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
         said = {"replay_from": 5, WATERMARK: 109 * _US}
-        return [TopicPartition("telemetry", 0, 10, metadata=json.dumps(said))]
+        added = [TopicPartition("telemetry", each.partition, -1001) for each in asked[1:]]
+        return [TopicPartition("telemetry", 0, 10, metadata=json.dumps(said)), *added]
 
     def get_watermark_offsets(self, _: TopicPartition, timeout: float) -> tuple[int, int]:
-        return 0, END
+        return self.low, self.high
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
         self.position = places[0].offset
@@ -62,11 +73,15 @@ class Broker:
         return [*found, Record(END, KafkaError(KafkaError._PARTITION_EOF))]
 
 
+def reader_of(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> HotConsumer:
+    monkeypatch.setattr(hot_consumer, "Consumer", lambda configuration: broker)
+    return HotConsumer("broker:9092", "telemetry", "group", lambda: NOW_S * _US, _US)
+
+
 def test_what_is_read_again_after_a_restart_was_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catching up reads past what was told; who goes back to there knows of nothing behind it, until it comes."""
     broker = Broker()
-    monkeypatch.setattr(hot_consumer, "Consumer", lambda configuration: broker)
-    consumer = HotConsumer("broker:9092", "telemetry", "group", lambda: NOW_S * _US, _US)
+    consumer = reader_of(broker, monkeypatch)
     (resumed,) = consumer.begin([0]).values()
     assert (resumed.replay_from, resumed.told_until) == (5, 10)
     consumer.poll(100, 1.0)
@@ -82,3 +97,40 @@ def test_what_is_read_again_after_a_restart_was_not_read(monkeypatch: pytest.Mon
     broker.is_slow = False
     assert len(consumer.poll(100, 0.25)) == 10
     assert consumer.watermark_us() >= 119 * _US
+
+
+@pytest.mark.parametrize(("low", "resumed", "read_from"), [
+    (5, Resumption(10, 5, 109 * _US), 0),
+    (8, Resumption(10, 8, 109 * _US, (5, 8)), 8),
+    (10, Resumption(10, 10, 109 * _US, (5, 10)), 10),
+    (15, Resumption(15, 15, 109 * _US, (10, 15)), 15),
+])  # fmt: skip
+def test_what_kafka_let_go_of_is_said(
+    low: int, resumed: Resumption, read_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten records that were read, five of them to be read again, and more: it goes on from what is there, and says
+    which are gone and from where on all was read."""
+    consumer = reader_of(Broker(low=low), monkeypatch)
+    assert consumer.begin([0]) == {0: resumed}
+    assert consumer.positions() == {0: resumed.replay_from}
+    assert consumer.read_from == {0: read_from}
+
+
+def test_a_log_that_ends_before_what_was_read_is_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic that was created anew would never come to the offset that was committed."""
+    with pytest.raises(LandingZoneError, match=r"partition 0, ends at offset 3, but .* up to 10.* group group"):
+        reader_of(Broker(high=3), monkeypatch).begin([0])
+
+
+def test_a_partition_that_was_added_is_noticed_and_read_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for now and then; what was read until then holds for the new one too."""
+    broker = Broker(low=2)
+    consumer = reader_of(broker, monkeypatch)
+    assert consumer.partitions() == [0]
+    monkeypatch.setattr(hot_consumer, "_LOOK_S", 0.0)
+    assert not consumer.has_other_partitions()
+    broker.partitions = 2
+    assert consumer.has_other_partitions()
+    assert consumer.partitions() == [0, 1]
+    assert consumer.begin([0, 1])[1] == Resumption(2, 2, 109 * _US)
+    assert not consumer.has_other_partitions()
