@@ -6,7 +6,7 @@ is a repeat.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -38,7 +38,7 @@ def window_message(result: WindowResult, asof: AsOf) -> Message:
     """
     closed_us = result.final_us if result.window.late == "drop" else result.start_us + asof.reach_us
     keys = [value or "" for value in result.keys.values()]
-    place = _path(result.window.name, *keys, result.start_us)
+    place = _path(result.window.name, *keys, result.start_us, *_reading_of(result))
     body = {
         "window": result.window.name,
         **result.keys,
@@ -120,6 +120,14 @@ class _Event:
     source: str
     id: str
     time: str
+
+
+def _reading_of(result: WindowResult) -> Sequence[object]:
+    """Which reading a result is of, where each has one: several may be of one moment."""
+    if result.window.kind != "each":
+        return ()
+    (place,) = result.inputs
+    return (f"{place['p']}:{place['low']}", *place["reading"])
 
 
 def _path(*parts: object) -> str:

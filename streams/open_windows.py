@@ -26,7 +26,8 @@ _US = 1_000_000
 class WindowResult:
     """The figures of one window as of now. `revision` grows with each reading that it holds.
 
-    `inputs` are the lowest and highest offset a partition; `is_correction` says that it was told as final before.
+    `inputs` are the lowest and highest offset a partition, of a single reading also which it is; `is_correction` says
+    that it was told as final before.
     """
 
     window: Window
@@ -36,7 +37,7 @@ class WindowResult:
     revision: int
     is_final: bool
     is_correction: bool
-    inputs: Sequence[Mapping[str, int]]
+    inputs: Sequence[Mapping[str, Any]]
     last_received_at: datetime
     figures: Mapping[str, Any]
 

@@ -133,16 +133,21 @@ def sessions(window: Window, readings: Relation, keys: Relation, partitions: Seq
 
 
 def each_reading(window: Window, readings: Relation, new: Relation) -> Query:
-    """SQL for a row each of the readings `new`, with `previous_value`, `previous_at`, `is_first` in its `size_s`."""
+    """SQL for a row each of the readings `new`, with `previous_value`, `previous_at`, `is_first` in its `size_s`.
+
+    `inputs` also says which of the readings of its record it is, since several may be of one moment and of one record.
+    """
     by, size = quoted_names(window.by), window.size_s * 1_000_000
     selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
     return Query(f"""
         WITH near AS (SELECT r.* FROM {readings} r SEMI JOIN {new} USING ({by}) WHERE ({window.where})),
         placed AS (SELECT *, lag(value) OVER w AS previous_value, lag(event_at) OVER w AS previous_at,
                        row_number() OVER w = 1 AS is_first, (epoch_us(event_at) // {size}) * {size} AS start_us
-                   FROM near WINDOW w AS (PARTITION BY {by}, epoch_us(event_at) // {size} ORDER BY arrival))
+                   FROM near WINDOW w AS (PARTITION BY {by}, epoch_us(event_at) // {size}
+                       ORDER BY arrival, component_name, metric_name, unit))
         SELECT {by}, epoch_us(event_at) AS start_us, epoch_us(event_at) AS end_us, 1::BIGINT AS reading_count,
-            [struct_pack(p := "partition", low := "offset", high := "offset")] AS inputs,
+            [struct_pack(p := "partition", low := "offset", high := "offset",
+                reading := [part_number::VARCHAR, coalesce(component_name, ''), metric_name, unit])] AS inputs,
             event_at AS last_event_at, received_at AS last_received_at, {selected}
         FROM placed SEMI JOIN {new} USING ("partition", "offset", metric_name, unit)""")
 

@@ -96,7 +96,7 @@ OPS_HOT_RECONCILIATION = Table(
             ("detail", "string", "The proof in words: counts, and a reading of each cause"),
             ("closed_at", "timestamp", "Until when the hot path corrects the minute, by the landing zone's clock"),
             ("inputs", "string", "JSON object: partition to the lowest and highest offset that the hot figure holds"),
-            ("read_from", "string", "JSON object: partition to the first offset that the hot path ever read"),
+            ("read_from", "string", "JSON object: partition to the offset from which on the hot path has read all"),
         ),
         *(
             column

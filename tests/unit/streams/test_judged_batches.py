@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake.models.catalog import BUILT_IN_MODELS, load_models
+from streams.hot_outputs import AsOf, window_message
 from streams.judged_batches import JudgedBatches
 from streams.open_windows import OpenWindows, WindowResult
 from transforms.windows import Window
-from wire.envelope import TelemetryEnvelope, rfc3339
+from wire.envelope import ID, TelemetryEnvelope, rfc3339
 
 START = datetime(2026, 11, 26, 12, tzinfo=UTC)
 THERMOSTAT = "dtmi:lakehouse:thermostat;1"
@@ -266,3 +267,18 @@ def test_sessions_and_readings_one_by_one() -> None:
         (int(START.timestamp() + 5) * _US, 4.0, False),
         (int(START.timestamp() + 30) * _US, 25.0, False),
     ]
+
+
+def test_readings_of_one_moment_have_identities_of_their_own() -> None:
+    """Two metrics of a message, two messages of a pack and a message of the same time: told one by one, each is new to
+    who knows identities, and the one before it is the same however often it is asked."""
+    connection, batches = judged()
+    steps = Window("steps", "each", 60, ("device_id",), {"step": "value - previous_value"})
+    windows = OpenWindows(connection, 0, steps, [0])
+    pack = b'[{"temperature":20,"humidity":1},{"temperature":22,"humidity":3}]'
+    take(batches, Record("d0", "a", 1, pack, 0, 1), Record("d0", "b", 1, b'{"temperature":25}', 1, 1))
+    results = list(windows.update(int(START.timestamp()) * _US, 0, 0))
+    asof = AsOf(0, 0, {})
+    identities = [dict(window_message(result, asof).headers)[ID] for result in results]
+    assert len(set(identities)) == len(identities) == 5
+    assert sorted(result.figures["step"] or 0.0 for result in results) == [-17.0, 0.0, 3.0, 19.0, 19.0]
