@@ -15,21 +15,27 @@ from hub.registry.identities import new_key
 from hub.registry.moments import text_of
 from runtime.errors import WireError
 from wire.certificates import read_chain, thumbprints
+from wire.firmware_manifest import read_root
 
 Json = dict[str, Any]
 _ID_NAMES = {INDIVIDUAL: "registrationId", GROUP: "enrollmentGroupId"}
 _LONGEST_ID = 128
 
 
-def new_enrolment(kind: str, enrolment_id: str, certificate: str | None, site: str | None) -> Json:
+def new_enrolment(
+    kind: str, enrolment_id: str, certificate: str | None, site: str | None, manifest: Json | None = None
+) -> Json:
     """An enrolment by keys that are made here, or by a certificate in PEM: a device's, or its authority's for a group.
 
-    Raises HubError for a certificate that is none.
+    `manifest` names the firmware that its devices must show: `root`, TUF's metadata, and `target`.
+    Raises HubError for a certificate or a root that is none.
     """
     section = "clientCertificates" if kind == INDIVIDUAL else "signingCertificates"
     attestation: Json = {"type": "symmetricKey"}
     if certificate is not None:
         attestation = {"type": "x509", "x509": {section: {"primary": {"certificate": certificate}}}}
+    if manifest is not None:
+        attestation["manifest"] = manifest
     twin = {"tags": {"site": site}} if site else {}
     return checked(kind, enrolment_id, {"attestation": attestation, "initialTwin": twin})
 
@@ -49,11 +55,27 @@ def checked(kind: str, enrolment_id: str, body: Json, old: Json | None = None) -
         raise HubError(HubCode.ArgumentInvalid, "The provisioningStatus is enabled or disabled.")
     kept = {key: value for key, value in body.items() if key not in ("etag", "registrationState")}
     kept |= {_ID_NAMES[kind]: enrolment_id, "provisioningStatus": body.get("provisioningStatus", "enabled")}
+    attestation = _with_manifest(attestation, (old or {}).get("manifest"))
     if attestation["type"] == "symmetricKey":
         given = attestation.get("symmetricKey") or (old or {}).get("symmetricKey") or {}
         keys = {name: given.get(name) or new_key() for name in ("primaryKey", "secondaryKey")}
         return {**kept, "attestation": {**attestation, "symmetricKey": keys}}
     return {**kept, "attestation": {**attestation, "x509": _read_certificates(attestation.get("x509") or {})}}
+
+
+def _with_manifest(attestation: Json, old: Json | None) -> Json:
+    """The attestation with its firmware manifest: the `old` one where a client that knows of none leaves it out."""
+    rest = {name: value for name, value in attestation.items() if name != "manifest"}
+    manifest = attestation.get("manifest", old)
+    if manifest is None:
+        return rest
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("target"), str) or not manifest["target"]:
+        raise HubError(HubCode.ArgumentInvalid, "A firmware manifest has a root (TUF metadata) and a target's name.")
+    try:
+        read_root(manifest.get("root"))
+    except WireError as error:
+        raise HubError(HubCode.ArgumentInvalid, str(error)) from error
+    return {**rest, "manifest": {"root": manifest["root"], "target": manifest["target"]}}
 
 
 def enrolment_json(enrolment: Enrolment, registration: Registration | None = None) -> Json:

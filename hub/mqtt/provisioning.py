@@ -18,9 +18,11 @@ import orjson
 from cryptography import x509
 
 from hub.access.attestation import Claim, attest
+from hub.access.firmware_attestation import attest_firmware
 from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
-from hub.registry.enrolments import GROUP, Enrolment, Registration, assign, registration_of
+from hub.registry.enrolments import GROUP, Enrolment, Proof, Registration, assign, registration_of
+from hub.registry.firmware_versions import accept_firmware
 from hub.registry.identities import find
 from hub.registry.tenants import DEFAULT_TENANT
 from hub.sessions.hub_parts import HubParts
@@ -52,9 +54,9 @@ class Registering:
         self._claim = Claim(scope, registration_id, token, chain, parts.admission.clock())
         self._attested()
 
-    def _attested(self) -> tuple[Enrolment, Any]:
+    def _attested(self) -> tuple[Claim, Enrolment, Proof]:
         claim = replace(self._claim, now=self._parts.admission.clock())
-        return self._parts.registry.read(lambda tx: attest(tx, self._tenant, claim))
+        return claim, *self._parts.registry.read(lambda tx: attest(tx, self._tenant, claim))
 
     async def answer(
         self, route: topics.Route, request_id: str, payload: bytes, write: Callable[[bytes], None]
@@ -70,15 +72,19 @@ class Registering:
         except (HubError, WireError) as error:
             code = error.code if isinstance(error, HubError) else HubCode.IotHubUnauthorized
             status, body = code.status, {"errorCode": code.number, "message": str(error)}
+            if status == 401:
+                self._parts.counts.refused += 1
+                _log.warning("The registration of %r was refused: %s", self._claim.registration_id, error)
             later = _RETRY_AFTER_S if status >= 429 else None
         write(publish(topics.registration_topic(status, request_id, later), orjson.dumps(body)))
 
     async def _register(self, payload: bytes) -> Registration:
-        enrolment, proof = self._attested()
+        claim, enrolment, proof = self._attested()
         asked = _object(payload)
         if asked.get("registrationId", self._claim.registration_id) != self._claim.registration_id:
             raise HubError(HubCode.ArgumentInvalid, "The registration id is not the one that connected.")
         given = asked.get("payload")
+        firmware = attest_firmware(enrolment, claim, proof, given)
         returned = None
         if enrolment.body.get("allocationPolicy") == "custom":
             wishes = await asyncio.to_thread(_ask_handler, enrolment, self._claim.registration_id, given)
@@ -87,10 +93,13 @@ class Registering:
                 replace(enrolment, body={**enrolment.body, "initialTwin": twin}),
                 wishes.get("payload"),
             )
-        future = self._parts.registry.write(
-            lambda tx: assign(tx, enrolment, self._claim.registration_id, proof, returned)
-        )
-        return await asyncio.wrap_future(future)
+
+        def work(tx: Tx) -> Registration:
+            if firmware is not None:
+                accept_firmware(tx, enrolment, claim.registration_id, firmware.versions, firmware.at_ms)
+            return assign(tx, enrolment, claim.registration_id, proof, returned)
+
+        return await asyncio.wrap_future(self._parts.registry.write(work))
 
     def _found(self, operation_id: str | None) -> Registration:
         found = self._parts.registry.read(lambda tx: _allowed(tx, self._tenant, self._claim.registration_id))

@@ -78,24 +78,33 @@ def connection_string(events: bool, tenant: str, as_json: bool) -> None:
     "--certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM instead of keys."
 )
 @click.option("--site", help="Where its devices are.")
+@click.option(
+    "--firmware",
+    nargs=2,
+    type=(click.Path(exists=True, dir_okay=False, path_type=Path), str),
+    metavar="ROOT TARGET",
+    help="What its devices must show that they run: the root.json of an update repository (TUF), a target's name.",
+)
 @of_tenant
 @as_json_option
-def enroll(
-    enrolment_id: str, group: bool, certificate: Path | None, site: str | None, tenant: str, as_json: bool
-) -> None:
+def enroll(enrolment_id: str, group: bool, tenant: str, as_json: bool, **wanted: Any) -> None:
     """Let a device, or a group of them, be provisioned.
 
     \b
     Examples:
       lakehouse hub enroll line-3 --group --site north --json
       lakehouse hub enroll pump-9 --certificate pump-9.pem
+      lakehouse hub enroll line-4 --group --firmware root.json pump/2.1.bin
     """
     from hub.api.enrolment_json import new_enrolment
     from hub.registry.enrolments import GROUP, INDIVIDUAL, put_enrolment
     from hub.registry.tenants import id_scope
 
     kind = GROUP if group else INDIVIDUAL
-    body = new_enrolment(kind, enrolment_id, certificate.read_text() if certificate else None, site)
+    certificate, firmware = wanted["certificate"], wanted["firmware"]
+    pem = certificate.read_text() if certificate else None
+    manifest = {"root": _json_of(firmware[0]), "target": firmware[1]} if firmware else None
+    body = new_enrolment(kind, enrolment_id, pem, wanted["site"], manifest)
     with opened_hub() as (_, registry):
         made = registry.write(lambda tx: put_enrolment(tx, tenant, kind, enrolment_id, body, None)).result()
         scope = registry.read(lambda tx: id_scope(tx, tenant))
@@ -233,3 +242,12 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is no JSON.") from error
+
+
+def _json_of(path: Path) -> Any:
+    from runtime.errors import UsageError
+
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON.") from error

@@ -19,6 +19,7 @@ from hub.registry.enrolments import GROUP, INDIVIDUAL, put_enrolment
 from hub.registry.identities import new_key
 from hub.registry.tenants import id_scope
 from tests.conftest import empty_topics
+from tests.support.firmware_repository import FirmwareRepository, by_key, shown
 from tests.support.hub_server import TestHub, records, running_hub, self_signed
 from wire.certificates import Authority
 from wire.sas import derive_key
@@ -92,6 +93,29 @@ def test_an_individual_enrolment_goes_before_a_group(hub: TestHub) -> None:
         _by_key(hub, "dps-out", derive_key(group, "dps-out"))
     with pytest.raises(CredentialError):
         _by_key(hub, "dps-nobody", new_key())
+
+
+def test_a_device_shows_what_it_runs(hub: TestHub, caplog: pytest.LogCaptureFixture) -> None:
+    """It registers by what its enrolment's signed manifest names; not by other firmware, nothing, or a replay."""
+    group, now = new_key(), datetime.now(UTC)
+    repository = FirmwareRepository(now)
+    _enrol(hub, GROUP, "g-fw", attestation={**_keys(group), "manifest": repository.manifest()})
+    key, metadata = derive_key(group, "dps-fw"), repository.metadata()
+
+    def told(firmware: bytes | None = None) -> Any:
+        others = {} if firmware is None else {"firmware": firmware}
+        return shown(metadata, f"{_scope(hub)}/registrations/dps-fw", by_key(key), datetime.now(UTC), **others)
+
+    for refused in (None, told(b"other firmware")):
+        with pytest.raises(ClientError):
+            _by_key(hub, "dps-fw", key, refused)
+    assert hub.registry.device("dps-fw") is None
+    true = told()
+    assert _by_key(hub, "dps-fw", key, true).status == "assigned"
+    with pytest.raises(ClientError):
+        _by_key(hub, "dps-fw", key, true)
+    reasons = [record.getMessage() for record in caplog.records if "of 'dps-fw' was refused" in record.getMessage()]
+    assert ["payload" in reasons[0], "hash" in reasons[1], "used before" in reasons[2]] == [True] * 3
 
 
 @pytest.mark.parametrize("kind", [INDIVIDUAL, GROUP])

@@ -2,15 +2,18 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hub.administration import opened_registry
+from hub.registry.enrolments import GROUP, INDIVIDUAL, enrolments_of
 from hub.registry.registry_tables import OUTBOX
 from lakehouse.cli.main import run
 from runtime.settings import load_settings
+from tests.support.firmware_repository import FirmwareRepository
 from wire.certificates import Authority
 
 
@@ -73,6 +76,23 @@ def test_tenants_have_scopes_and_devices_of_their_own(capsys: pytest.CaptureFixt
     assert "no tenant" in hub(capsys, "devices", "create", "p-2", "--tenant", "nobody", code=2)
     enrolled = of_json(hub(capsys, "enroll", "line", "--group", "--tenant", "acme", "--json"))
     assert (enrolled["id_scope"], bool(enrolled["primary_key"])) == (found[0]["id_scope"], True)
+
+
+def test_an_enrolment_asks_for_firmware(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Root and target are kept with it; a file that is no JSON, or no root, is refused and enrols nothing."""
+    root = FirmwareRepository(datetime.now(UTC)).root()
+    (tmp_path / "root.json").write_text(json.dumps(root))
+    (tmp_path / "bad.json").write_bytes(b"\xff")
+    (tmp_path / "none.json").write_text("{}")
+    hub(capsys, "enroll", "line", "--group", "--firmware", str(tmp_path / "root.json"), "pump.bin", "--json")
+    hub(capsys, "enroll", "bad", "--firmware", str(tmp_path / "bad.json"), "pump.bin", code=2)
+    assert "no root metadata" in hub(capsys, "enroll", "no", "--firmware", str(tmp_path / "none.json"), "p", code=1)
+    with opened_registry(load_settings()) as registry:
+        groups, others = (
+            registry.read(partial(enrolments_of, tenant="default", kind=kind)) for kind in (GROUP, INDIVIDUAL)
+        )
+    assert [each.attestation["manifest"] for each in groups] == [{"root": root, "target": "pump.bin"}]
+    assert others == []
 
 
 def test_the_connection_string_for_events_is_one_of_event_hubs(capsys: pytest.CaptureFixture[str]) -> None:
