@@ -1,4 +1,4 @@
-"""The hot path under load: CPU a message of a backlog beside programs written by hand, latency, memory, and a restart.
+"""The hot path under load: CPU a message of a backlog beside programs by hand, latency, memory, a restart, alarms.
 
 Belongs here: the load, whose results are awaited, and what is taken of the processes. The programs beside are in
 `by_hand_streams`. Seconds of `streams-backlog` are CPU, since broker and load have their share of the same cores.
@@ -32,7 +32,7 @@ from runtime.errors import PlatformError
 from runtime.kafka.broker import running_broker
 from runtime.process_family import family, kill_all
 from runtime.settings import Settings
-from streams.output_topics import WINDOWS, ensure_output_topics
+from streams.output_topics import ALERTS, WINDOWS, ensure_output_topics
 from wire.envelope import REGISTERED, Message, TelemetryEnvelope, lifecycle_message, rfc3339
 
 _DEVICES = 1000
@@ -40,6 +40,13 @@ _WARM = 2_000
 _WAIT_S = 180.0
 _BY_HAND = Path(__file__).parent / "by_hand_streams.py"
 _QUIX = Path(sys.prefix) / "quix" / "bin" / "python"
+_ALARMS, _CHANGES = 40, ("fired", "cleared")
+_RULE = """
+rules:
+  too_hot:
+    where: metric_name = 'temperature'
+    condition: value > 60
+"""
 _ATTRIBUTES: Mapping[str, Any] = {"model_id": "dtmi:lakehouse:thermostat;1"}
 
 
@@ -98,6 +105,8 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     backlog = tuple(Times(name, tuple(found)) for name, found in seconds.items())
     with _landing(folder / "steady") as landing:
         latencies, note, first_s = _steady(landing, size)
+    with _landing(folder / "rule", _RULE) as landing:
+        alarms = _alarms(landing)
     p99 = quantiles(latencies, n=100)[98]
     goal = f"p99 1 s: {p99:.2f} s; 20 % of a core and 250 MB: {note}"
     return [
@@ -105,6 +114,8 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
         Result("streams-steady", "sent to committed window", 1, "messages", (Times("lakehouse", tuple(latencies)),),
                goal, is_alone=True),
         Result("streams-restart", "killed to the next result", 1, "starts", (Times("lakehouse", (first_s,)),), "3 s",
+               is_alone=True),
+        Result("streams-rule", "message to committed alarm", 1, "changes", (Times("lakehouse", tuple(alarms)),), "2 s",
                is_alone=True),
     ]  # fmt: skip
 
@@ -114,7 +125,9 @@ def _by_hand(kind: str, python: Path = Path(sys.executable)) -> list[str]:
 
 
 @contextmanager
-def _landing(folder: Path) -> Iterator[Landing]:
+def _landing(folder: Path, declared: str = "") -> Iterator[Landing]:
+    (folder / "streams").mkdir(parents=True)
+    (folder / "streams" / "own.yml").write_text(declared or "{}")
     settings = Settings(home=folder, lake_uri=str(folder / "lake"))
     with running_broker(settings) as bootstrap:
         ensure_topics(bootstrap)
@@ -197,6 +210,28 @@ def _steady(landing: Landing, size: Size) -> tuple[list[float], str, float]:
         landing.send(landing.messages(1, datetime.now(UTC), timedelta(0)))
         again.await_total(landing.sent)
         return told.latencies, note, time.monotonic() - killed
+
+
+def _alarms(landing: Landing) -> list[float]:
+    """Seconds from sending a message to the committed alarm that it fires or clears."""
+    consumer = Consumer({"bootstrap.servers": landing.bootstrap, "group.id": "bench", "log_level": 0,
+                         "isolation.level": "read_committed", "fetch.wait.max.ms": 20})  # fmt: skip
+    consumer.assign([TopicPartition(ALERTS, 0, 0)])
+    producer, found = MessageProducer(landing.bootstrap), []
+    with _running(landing, [sys.executable, "-m", "streams"]), _Told(landing.bootstrap, WINDOWS) as told:
+        landing.send(landing.messages(_WARM, datetime.now(UTC), timedelta(0)))
+        told.await_total(_WARM)
+        for number in range(_ALARMS):
+            value = b'{"temperature":%d}' % (20 if number % 2 else 70)
+            began = time.monotonic()
+            producer.send(TelemetryEnvelope("d-0").message(f"a-{number}", rfc3339(datetime.now(UTC)), value))
+            producer.flush()
+            message = consumer.poll(_WAIT_S)
+            if message is None or json.loads(message.value() or b"{}")["change"] != _CHANGES[number % 2]:
+                raise DifferenceError(f"the rule was not {_CHANGES[number % 2]} in {_WAIT_S:.0f} s")
+            found.append(time.monotonic() - began)
+    consumer.close()
+    return found
 
 
 def _load(landing: Landing, told: "_Told", size: Size) -> None:

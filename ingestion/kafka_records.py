@@ -60,7 +60,15 @@ FROM_RECORDS = f"""
 
 def record_columns(messages: Sequence[Message], ingest_id: int = 0) -> pa.Table:
     """The records with what bronze has of them, but for columns that SQL adds (see FROM_RECORDS)."""
-    return _columns(messages, [headers_of(message) or [] for message in messages], ingest_id)
+    return records_of(messages, ingest_id)[0]
+
+
+def records_of(messages: Sequence[Message], ingest_id: int = 0) -> tuple[pa.Table, list[tuple[int, int]]]:
+    """The same, and partition and offset of the records that are there without headers, since one of these has a name
+    that is not UTF-8."""
+    headers = [headers_of(message) for message in messages]
+    odd = [place_of(message) for message, found in zip(messages, headers, strict=True) if found is None]
+    return _columns(messages, [found or [] for found in headers], ingest_id), odd
 
 
 def _columns(messages: Sequence[Message], found_headers: Sequence[Headers], ingest_id: int) -> pa.Table:

@@ -7,13 +7,13 @@ The judging SQL is prepared once: planning it for each batch would cost more tha
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import pyarrow as pa
 from confluent_kafka import Message
 
-from ingestion.kafka_records import FROM_RECORDS, record_columns
+from ingestion.kafka_records import FROM_RECORDS, records_of
 from lake.column_types import duckdb_type
 from lake.models.catalog import Model, silver_tables
 from lake.sql_text import Relation, quoted, quoted_name
@@ -29,12 +29,16 @@ from transforms.windows import ARRIVAL, OPEN_COLUMNS
 
 @dataclass(frozen=True)
 class BatchCounts:
-    """What a batch came to: records, readings by metric that count, refused records, repeats among these."""
+    """What a batch came to: records, readings by metric that count, refused records, repeats among these.
+
+    `odd` are partition and offset of records of which no header could be read (see `records_of`).
+    """
 
     records: int
     readings: int
     refused: int
     repeats: int
+    odd: Sequence[tuple[int, int]] = ()
 
 
 class JudgedBatches:
@@ -60,10 +64,11 @@ class JudgedBatches:
 
     def take(self, messages: Sequence[Message]) -> BatchCounts:
         """Judge the records; what counts is in `new_readings`, and in `open_readings` with what came before."""
-        return self.take_columns(record_columns(messages))
+        records, odd = records_of(messages)
+        return replace(self.take_columns(records), odd=odd)
 
     def take_columns(self, records: pa.Table) -> BatchCounts:
-        """The same of records as `record_columns` gives them."""
+        """The same of records as `records_of` gives them."""
         run = self._connection.execute
         run("DELETE FROM new_readings")
         if not records.num_rows:

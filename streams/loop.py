@@ -126,7 +126,7 @@ class _Run:
         self._registry.add(self._lifecycle.to_the_end(self._stop))
         self._judged.set_registry(*self._registry.facts())
         self._committed_at = time.monotonic()
-        self._partitions, self._told_us = partitions, 0
+        self._partitions, self._told_us, self._has_said_odd = partitions, 0, False
 
     def go_on(self) -> None:
         """Batch after batch until it is to stop. Raises PlatformError when partitions were added."""
@@ -164,7 +164,7 @@ class _Run:
         if self._registry.lacks(records):
             # a device that was registered just before it sent: its registration is there, and may not be read yet
             self._update_registry(self._lifecycle.new(_REGISTRATION_S))
-        self._judged.take(records)
+        self._say_of_odd(self._judged.take(records).odd)
         watermark_us = max(self._told_us, self._consumer.watermark_us())
         outputs = self._outputs(watermark_us)
         self._told_us = watermark_us
@@ -173,6 +173,17 @@ class _Run:
         # also when nothing comes: how far everything was read is news to who compares
         if records or outputs or time.monotonic() - self._committed_at > _IDLE_COMMIT_S:
             self._commit(outputs)
+
+    def _say_of_odd(self, places: Sequence[tuple[int, int]]) -> None:
+        """Once a start: who sends such records sends many."""
+        if places and not self._has_said_odd:
+            self._has_said_odd = True
+            partition, offset = places[0]
+            self._given.tell(
+                f"Records of {TELEMETRY_TOPIC} have a header whose name is not UTF-8, the first at partition "
+                f"{partition}, offset {offset}: the hot path can read none of their headers, and leaves them to the "
+                "lake."
+            )
 
     def _outputs(self, watermark_us: int) -> list[Message]:
         """What the readings that were taken, and the time that has passed, change in windows and alarms."""

@@ -11,6 +11,7 @@ A cause counts only when it is proved twice. Each reading that one side has and 
 - `registry`: the first lifecycle event of its device was received after it, so that nobody knew the device
 - `clock`: a lifecycle event was received after it, and it counts in one minute by the device's clock and in another by
   the landing zone's
+- `header`: one of its record's headers has a name that is not UTF-8, and the hot path can read none of these
 - `repeat`: silver refuses it as a repeat of a reading that the hot figure does not hold
 
 And the figures must come out: gold's readings, less those that the hot path cannot have counted, with those that only
@@ -20,7 +21,7 @@ it counted, give the hot figure to the last one. Otherwise the minute is unexpla
 from lake.sql_text import Query, Relation
 
 FIGURES = ("reading_count", "value_min", "value_max", "value_mean", "value_last")
-CAUSES = ("late", "before", "registry", "clock", "repeat")
+CAUSES = ("late", "before", "registry", "clock", "header", "repeat")
 UNEXPLAINED = "unexplained"
 # means are sums of doubles in another order
 _CLOSE = 1e-9
@@ -29,8 +30,9 @@ _MINUTE_US = 60_000_000
 
 CANDIDATES = """device_id VARCHAR, metric_name VARCHAR, unit VARCHAR, "partition" INTEGER, "offset" BIGINT,
     event_us BIGINT, measured_us BIGINT, received_us BIGINT, arrival HUGEINT, value DOUBLE, is_repeat BOOLEAN,
-    first_offset BIGINT"""
-"""The columns of a reading, or of a repeat, whose `first_offset` is that of the reading that it repeats."""
+    first_offset BIGINT, is_odd BOOLEAN"""
+"""The columns of a reading, or of a repeat, whose `first_offset` is that of the reading that it repeats; `is_odd` where
+a header of its record has a name that is not UTF-8."""
 
 
 def compared(hot: Relation, gold: Relation, reached_us: int) -> Query:
@@ -119,6 +121,7 @@ def _facts(differing: Relation, candidates: Relation, events: Relation, read_fro
 def _cause() -> str:
     """Why a reading is on one side only; null where nothing proves it."""
     return """CASE
+        WHEN in_gold AND is_odd THEN 'header'
         WHEN in_gold AND in_range THEN CASE WHEN is_unknown THEN 'registry' WHEN is_movable THEN 'clock' END
         WHEN in_gold AND is_before THEN 'before'
         WHEN in_gold AND is_late THEN 'late'

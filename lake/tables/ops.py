@@ -88,7 +88,7 @@ OPS_HOT_RECONCILIATION = Table(
             ("event_date", "date", "UTC date of the minute"),
             ("event_hour", "int", "UTC hour of the minute, 0 to 23"),
             ("cause", "string", "'agrees', 'waits' (gold is not there yet), 'held', 'unexplained', or what each "
-             "reading that differs was: 'late', 'repeat', 'registry', 'clock', 'before', joined by +"),
+             "reading that differs was: 'late', 'repeat', 'registry', 'clock', 'before', 'header', joined by +"),
             ("compared_at", "timestamp", "When"),
         ),
         *optional(

@@ -49,11 +49,25 @@ class Evidence:
         where = f"({predicate(hours)}{self._held_offsets(sides)}) AND device_id IN (FROM devices_at_odds)"
         for select in (*self._readings(where), *self._repeats(where)):
             run(f"INSERT INTO candidates BY NAME {select}")
+        self._mark_odd()
         version = version_of(self._settings, BRONZE_LIFECYCLE.name)
         if version is not None:
             run(f"""INSERT INTO registry_events SELECT device_id, epoch_us(min(received_at)), epoch_us(max(received_at))
                 FROM {scan(table_uri(self._settings, BRONZE_LIFECYCLE.name), version)}
                 WHERE device_id IN (FROM devices_at_odds) GROUP BY ALL""")
+
+    def _mark_odd(self) -> None:
+        """Readings whose record has a header with a name that is not UTF-8: bronze has U+FFFD for what is none."""
+        version = version_of(self._settings, BRONZE_TELEMETRY.name)
+        row = self._connection.execute('SELECT min("offset"), max("offset") FROM candidates').fetchone()
+        if version is None or row is None or row[0] is None:
+            return
+        self._connection.execute(f"""
+            UPDATE candidates SET is_odd = true FROM (
+                SELECT "partition", "offset" FROM {scan(table_uri(self._settings, BRONZE_TELEMETRY.name), version)}
+                WHERE headers IS NOT NULL AND "offset" BETWEEN {row[0]} AND {row[1]}
+                    AND len(list_filter(headers, lambda h: contains(h.key, chr(65533)))) > 0) odd
+            WHERE candidates."partition" = odd."partition" AND candidates."offset" = odd."offset" """)
 
     def wait_of(self) -> str:
         """SQL over rows of `sides` for 'held' or 'waits' where gold has not come so far, null where it has."""

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Any
@@ -11,6 +12,9 @@ from dagster import DagsterInstance
 from pyspark.sql import SparkSession
 
 from dagster_project.definitions import build_definitions
+from device_sim.faults import DEMO_FAULTS, Faults
+from device_sim.producer import MessageProducer
+from device_sim.simulation import SimulationOptions, plan
 from lake.models.catalog import known_models
 from lake.storage.lease import writer_lease
 from pipeline.gold.gold_refresh import refresh_gold
@@ -23,6 +27,7 @@ from streams.loop import LoopOptions, run_loop
 from streams.output_topics import WINDOWS, ensure_output_topics
 from tests.support.committed import reader
 from tests.support.landing import reading, registered, rows, run_tick, send
+from tests.support.raw_headers import send_with_header_name
 
 _WAIT_S = 120
 _DECLARED = """
@@ -66,6 +71,9 @@ def causes(settings: Settings, minute: datetime) -> dict[str, str]:
     return {device: cause for device, cause, _ in found}
 
 
+OURS = ("good", "late", "twice", "clock", "broken", "stranger", "later", "odd")
+
+
 def faults(minute: datetime) -> list[Any]:
     """Before the minute is over: good readings, a repeat and a conflict, wrong clocks and rubbish."""
 
@@ -73,31 +81,70 @@ def faults(minute: datetime) -> list[Any]:
         return minute + timedelta(seconds=second)
 
     long_ago = minute - timedelta(days=30)
-    messages = [registered(d, long_ago) for d in ("good", "late", "twice", "clock", "broken")]
+    messages = [registered(d, long_ago) for d in ("good", "late", "twice", "clock", "broken", "odd")]
     messages += [reading("good", f"g{n}", at(n), 20.0 + n / 7) for n in range(40)]
     messages += [reading("late", "a", at(3), 20.0)]
     messages += [reading("twice", "a", at(1), 20.0), reading("twice", "a", at(1), 20.0)]
     messages += [reading("twice", "a", at(1), 25.0), reading("twice", "b", at(2), 21.0)]
     messages += [reading("clock", "a", minute + timedelta(hours=3), 20.0), reading("clock", "b", at(5), 21.0)]
+    messages += [reading("odd", "a", at(1), 20.0)]
     messages += [reading("broken", "a", at(1), b"rubbish"), reading("broken", "b", at(2), 20.0)]
     return messages
 
 
+def demo_faults() -> Faults:
+    """The faults of the demo, in its shares: what takes hours there takes seconds here."""
+    short = (0.003, 0.01)
+    return replace(
+        DEMO_FAULTS,
+        late=replace(DEMO_FAULTS.late, minutes=(1.0, 2.0)),
+        repeated=replace(DEMO_FAULTS.repeated, minutes=(0.0, 2.0)),
+        conflict=replace(DEMO_FAULTS.conflict, minutes=(0.0, 1.0)),
+        outage=replace(DEMO_FAULTS.outage, hours=short),
+        maintenance=replace(DEMO_FAULTS.maintenance, hours=short),
+        clock_ahead=replace(DEMO_FAULTS.clock_ahead, hours=short),
+        clock_behind=replace(DEMO_FAULTS.clock_behind, hours=short),
+    )
+
+
+def simulated(settings: Settings, minute: datetime) -> tuple[list[Any], list[Any]]:
+    """A minute of a fleet of every model that reports each second with the demo's faults: its registrations and what
+    arrives in the minute, and what arrives later."""
+    options = SimulationOptions(minute, devices=40, hours=1 / 60, seed=3, faults=demo_faults(), reporting_interval_s=1)
+    simulation = plan(settings, options, minute + timedelta(minutes=2))
+    sent: tuple[list[Any], list[Any]] = (list(simulation.registrations().messages), [])
+    for batch in simulation.stream():
+        for arrival_ms, message in zip(batch.arrivals.tolist(), batch.messages, strict=True):
+            sent[arrival_ms >= options.span_ms[1]].append(message)
+    return sent
+
+
+def send_all(bootstrap: str, messages: list[Any]) -> None:
+    producer = MessageProducer(bootstrap)
+    producer.send_all(messages)
+    assert producer.flush() == set()
+
+
 def test_every_difference_has_a_cause(spark: SparkSession, settings: Settings) -> None:
-    """Late, doubled, broken and wrongly clocked readings and a device registered afterwards: no minute is unexplained.
-    A doctored figure is: the step, the check and the status name it."""
+    """Late, doubled, broken and wrongly clocked readings, a device registered afterwards and a fleet with the demo's
+    faults: no minute is unexplained. A doctored figure is: the step, the check and the status name it."""
     bootstrap = settings.kafka_bootstrap or ""
     (settings.home / "streams").mkdir(parents=True)
     (settings.home / "streams" / "own.yml").write_text(_DECLARED)
     ensure_output_topics(bootstrap)
     minute = datetime.fromtimestamp((datetime.now(UTC).timestamp() + 20) // 60 * 60, UTC)
+    in_time, later = simulated(settings, minute)
+    assert len(later) > 20
     stop = Event()
     arguments = (settings, bootstrap, load_declarations(settings), LoopOptions(correct_s=0), stop)
-    loop = Thread(target=run_loop, args=(*arguments, print))
+    said: list[str] = []
+    loop = Thread(target=run_loop, args=(*arguments, said.append))
     send(bootstrap, [reading("stranger", "a", minute + timedelta(seconds=1), 30.0)])
     loop.start()
     try:
         send(bootstrap, faults(minute))
+        send_with_header_name(bootstrap, reading("odd", "b", minute + timedelta(seconds=2), 22.0), b"\xff\xfe")
+        send_all(bootstrap, in_time)
         told_of(bootstrap, "good", minute, is_final=False)  # the stranger, who was first, is read before it is known
         send(bootstrap, [registered("stranger", minute - timedelta(days=1)),
                          reading("stranger", "b", minute + timedelta(seconds=2), 31.0)])  # fmt: skip
@@ -106,6 +153,7 @@ def test_every_difference_has_a_cause(spark: SparkSession, settings: Settings) -
         send(bootstrap, [reading("late", "b", minute + timedelta(seconds=4), 22.0),
                          reading("later", "a", minute + timedelta(seconds=4), 22.0),
                          registered("later", minute - timedelta(days=1))])  # fmt: skip
+        send_all(bootstrap, later)
         assert set(reconciled(settings).minutes) == {"waits"}
         run_tick(spark, settings)
         refresh_gold(Run(settings, known_models(settings), "test", datetime.now(UTC)))
@@ -113,10 +161,15 @@ def test_every_difference_has_a_cause(spark: SparkSession, settings: Settings) -
         stop.set()
         loop.join(_WAIT_S)
 
-    assert "unexplained" not in reconciled(settings).minutes
-    assert causes(settings, minute) == {
+    assert [line for line in said if "header whose name is not UTF-8" in line] == said
+    assert len(said) == 1
+    found = reconciled(settings).minutes
+    assert "unexplained" not in found
+    assert min(found["agrees"], found["late"]) > 10
+    by_device = causes(settings, minute)
+    assert {device: by_device[device] for device in OURS} == {
         "good": "agrees", "late": "late", "twice": "agrees", "clock": "agrees", "broken": "agrees",
-        "stranger": "registry", "later": "late",
+        "stranger": "registry", "later": "late", "odd": "header",
     }  # fmt: skip
     assert news_of(settings, bootstrap) is None
     assert reconciled(settings) == HotReport()

@@ -42,7 +42,7 @@ class Minute:
             at = _MINUTE + offset * _US
             row = {"device_id": "d", "metric_name": "m", "unit": "u", "partition": 0, "offset": offset, "event_us": at,
                    "measured_us": at, "received_us": at + _US, "arrival": offset, "value": value, "is_repeat": False,
-                   "first_offset": None} | changes  # fmt: skip
+                   "first_offset": None, "is_odd": None} | changes  # fmt: skip
             run(f"INSERT INTO candidates VALUES ({', '.join('?' * len(row))})", list(row.values()))
         run(f"CREATE TABLE events AS SELECT 'd' AS device_id, {self.first_event_us} AS first_us, "
             f"{self.last_event_us} AS last_us")  # fmt: skip
@@ -74,6 +74,8 @@ def test_the_same_figures_agree() -> None:
     (Minute(last_event_us=_CLOSED).add(1, 1.0).add(5, 2.0, received_us=_MINUTE + 70 * _US), [1.0], (1, 1), "clock"),
     (Minute(last_event_us=_CLOSED).add(1, 1.0).add(2, 3.0, event_us=_MINUTE + 70 * _US,
                                                    received_us=_MINUTE + 70 * _US), [1.0, 3.0], (1, 2), "clock"),
+    (Minute().add(1, 1.0).add(2, 7.0, is_odd=True).add(3, 2.0), [1.0, 2.0], (1, 3), "header"),
+    (Minute().add(2, 7.0, is_odd=True), None, (0, 0), "header"),
     (Minute().add(4, 1.0).add(5, 7.0, is_repeat=True, first_offset=2), [1.0, 7.0], (4, 5), "repeat"),
     (Minute(read_from=2).add(1, 1.0).add(5, 7.0, is_repeat=True, first_offset=1), [7.0], (5, 5), "before+repeat"),
 ])  # fmt: skip
@@ -94,6 +96,8 @@ def test_a_cause_is_found_in_the_readings(
     (Minute().add(1, 1.0).add(9, 2.0), [1.0], (1, 1)),
     # late by the clock, and yet within what the hot path says it holds
     (Minute().add(1, 1.0).add(9, 2.0, **_LATE), [1.0], (1, 9)),
+    # an odd header explains its own record alone
+    (Minute().add(1, 1.0).add(2, 7.0, is_odd=True).add(9, 2.0), [1.0], (1, 3)),
     # a repeat of a reading that it holds
     (Minute().add(4, 1.0).add(5, 7.0, is_repeat=True, first_offset=4), [1.0, 7.0], (4, 5)),
     # an event of the registry that changes nothing about the reading
