@@ -19,12 +19,13 @@ from lake.tables.bronze import BRONZE_LIFECYCLE
 from runtime.settings import Settings
 from transforms.closer_look import CLOSER, looked_at
 from transforms.device_history import device_history, judge_event, judged_lifecycle, judging_facts
+from transforms.packed import is_packed, messages_in
 from transforms.repeats import COLUMNS, repeated_hashes, repeats
 
 _COLUMNS = quoted_names(c.name for c in BRONZE_LIFECYCLE.columns if c.name != "headers")
 _STEPS = (
     """CREATE OR REPLACE TEMP VIEW life_judged AS SELECT r.* REPLACE (coalesce(r.reason, c.reason) AS reason), c.mended
-    FROM life_records r LEFT JOIN life_closer c ON r."partition" = c."partition" AND r."offset" = c."offset" """,
+    FROM life_records r LEFT JOIN life_closer c USING (topic, "partition", "offset")""",
     f"CREATE OR REPLACE TEMP VIEW life_pool AS SELECT {COLUMNS} FROM life_judged WHERE reason IS NULL",
     f"CREATE OR REPLACE TEMP VIEW life_hashes AS {repeated_hashes(Relation('life_pool'))}",
     f"CREATE OR REPLACE TEMP TABLE life_again AS {repeats(Relation('life_pool'), Relation('life_hashes'))}",
@@ -53,6 +54,7 @@ class HotRegistry:
         connection.register("begun_with", events)
         connection.execute("CREATE TABLE life_events AS FROM begun_with")
         connection.unregister("begun_with")
+        self._unpack()
         rows = connection.execute("SELECT DISTINCT device_id FROM life_events WHERE device_id IS NOT NULL").fetchall()
         self._known: set[bytes | str | None] = {None, *(row[0].encode() for row in rows)}
         self._asked_for: set[bytes | str | None] = set()
@@ -85,6 +87,18 @@ class HotRegistry:
             ANTI JOIN life_events e ON r."partition" = e."partition" AND r."offset" = e."offset" """
         )
         self._connection.unregister("kafka_records")
+        self._unpack()
+
+    def _unpack(self) -> None:
+        """The events of packs stand beside these, which the lake may have done already."""
+        packs = self._connection.execute(
+            f"""FROM (FROM life_events WHERE {is_packed()}) p ANTI JOIN (FROM life_events WHERE topic LIKE '%#1') e
+            ON p."partition" = e."partition" AND p."offset" = e."offset" """
+        ).to_arrow_table()
+        if packs.num_rows:
+            self._connection.register("parts", messages_in(packs))
+            self._connection.execute("INSERT INTO life_events BY NAME FROM parts")
+            self._connection.unregister("parts")
 
     def events(self) -> pa.Table:
         """All events, for a process that begins with them."""

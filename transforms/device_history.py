@@ -11,6 +11,7 @@ from lake.sql_text import Expression, Query, Relation, quoted, quoted_names
 from lake.tables.silver import SILVER_DEVICES, SILVER_SITES
 from transforms.clock import event_date, event_hour, is_wrong_unit
 from transforms.envelope_rules import DIGEST, envelope_rules
+from transforms.packed import part_number, unpacked_rule
 from transforms.reasons import Reason
 from transforms.rules import detail_of, first_broken, reason_of
 from transforms.site_history import SITE, judge_site
@@ -27,7 +28,8 @@ def judged_lifecycle(bronze: Relation) -> Query:
     The others are for `judge_event`.
     """
     received, broken = Expression("received_at"), Expression("broken")
-    rules = envelope_rules([*LIFECYCLE_TYPES, SITE_DECLARED], is_wrong_unit(Expression("measured_at"), received))
+    of_envelope = envelope_rules([*LIFECYCLE_TYPES, SITE_DECLARED], is_wrong_unit(Expression("measured_at"), received))
+    rules = [unpacked_rule(), *of_envelope]
     # a lifecycle record counts when it arrived: its own time may lie years back by right
     return Query(f"""
         SELECT topic, "partition", "offset", ingest_id, received_at, received_at AS event_at,
@@ -68,8 +70,8 @@ def device_history(judged: Relation) -> Query:
 
     Attributes hold until an event names them anew. Of several events at one moment the last to arrive wins.
     """
-    arrived = 'ingest_id, "partition", "offset"'
-    newest = 'ingest_id DESC, "partition" DESC, "offset" DESC'
+    arrived = f'ingest_id, "partition", "offset", {part_number()}'
+    newest = f'ingest_id DESC, "partition" DESC, "offset" DESC, {part_number()} DESC'
     attributes = ", ".join(f"last_value(event.{name} IGNORE NULLS) OVER so_far AS {name}" for name in _ATTRIBUTES)
     return Query(f"""
         WITH events AS (

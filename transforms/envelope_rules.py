@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from lake.models.catalog import Model
 from lake.sql_text import Expression, Query, Relation, quoted
 from transforms.clock import clock_status, event_at, event_date, event_hour, is_plausible
-from transforms.packed import is_packed
+from transforms.packed import unpacked_rule
 from transforms.reasons import Reason
 from transforms.rules import Rule, detail_of, first_broken, listed, reason_of, shown
 from wire.envelope import TELEMETRY_TYPE
@@ -50,9 +50,7 @@ def judged_envelopes(
     `clock_status`, `event_at`, `event_date`, `event_hour`, `payload_digest`.
     """
     of_envelope = envelope_rules([TELEMETRY_TYPE, *types], Expression("clock_status = 'wrong_unit'"))
-    where = Expression("'its messages stand under topic ' || topic || '#1 and on'")
-    unpacked = Rule(is_packed(), Reason.UNPACKED, where)
-    rules = [unpacked, *of_envelope, *_device_rules(models)]
+    rules = [unpacked_rule(), *of_envelope, *_device_rules(models)]
     status = clock_status(_MEASURED, _RECEIVED, Expression("in_service_at"))
     broken, counts_at = Expression("broken"), Expression("event_at")
     # most devices have had one model; a clock that is judged wrong does not say which

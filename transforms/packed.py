@@ -11,30 +11,43 @@ import pyarrow as pa
 
 from lake.slices import HOUR_MICROS
 from lake.sql_text import Expression
-from lake.tables.bronze import BRONZE_TELEMETRY
+from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
+from transforms.reasons import Reason
+from transforms.rules import Rule
 from wire.envelope import ATTRIBUTES, rfc3339
 from wire.packs import Part, unpack
 from wire.times import micros_of_rfc3339
 
-_TYPES = ("application/cloudevents", "application/senml", "application/sensml")
+_EVENTS = "application/cloudevents"
+_TYPES = (_EVENTS, "application/senml", "application/sensml")
+_SPACE = "E' \\t\\r\\n'"
 
 
 def is_packed() -> Expression:
     """True for a record that is a pack by its content type, or as its payload begins like a list; false for others, and
-    for the messages of packs."""
+    for the messages of packs. Lifecycle events come in packs of events alone."""
     # payloads are compared as bytes, so that an ordinary one costs two comparisons
     list_begins = "(value >= '['::BLOB AND value < '\\x5C'::BLOB)"
-    space = "E' \\t\\r\\n'"
-    list_behind_space = f"(value < '!'::BLOB AND starts_with(ltrim(TRY(decode(value)), {space}), '['))"
-    by_type = " OR ".join(f"starts_with(lower(ltrim(content_type, {space})), '{each}')" for each in _TYPES)
-    is_pack = f"coalesce({by_type}, false) OR coalesce({list_begins} OR {list_behind_space}, false)"
-    return Expression(f"(topic = '{BRONZE_TELEMETRY.short_name}' AND ({is_pack}))")
+    list_behind_space = f"(value < '!'::BLOB AND starts_with(ltrim(TRY(decode(value)), {_SPACE}), '['))"
+    is_list = f"coalesce({list_begins} OR {list_behind_space}, false)"
+    by_type = " OR ".join(_is_of(each) for each in _TYPES)
+    telemetry = f"topic = '{BRONZE_TELEMETRY.short_name}' AND ({by_type} OR {is_list})"
+    return Expression(f"({telemetry} OR topic = '{BRONZE_LIFECYCLE.short_name}' AND {_is_of(_EVENTS)})")
+
+
+def _is_of(kind: str) -> str:
+    return f"coalesce(starts_with(lower(ltrim(content_type, {_SPACE})), '{kind}'), false)"
 
 
 def part_number() -> Expression:
     """SQL for the number of a message in its pack, which stands behind its topic; 0 for one that came alone."""
     number = "coalesce(TRY_CAST(split_part(topic, '#', 2) AS INTEGER), 0)"
     return Expression(f"CASE WHEN topic = '{BRONZE_TELEMETRY.short_name}' THEN 0 ELSE {number} END")
+
+
+def unpacked_rule() -> Rule:
+    """The rule on a pack, which comes before all others: its messages are judged for it."""
+    return Rule(is_packed(), Reason.UNPACKED, Expression("'its messages stand under topic ' || topic || '#1 and on'"))
 
 
 def messages_in(packs: pa.Table) -> pa.Table:

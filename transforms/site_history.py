@@ -9,6 +9,7 @@ import json
 from lake.local_days import is_zone
 from lake.sql_text import Query, Relation, quoted, quoted_names
 from lake.tables.silver import SILVER_SITES
+from transforms.packed import part_number
 from transforms.reasons import Reason
 from transforms.strict_payload import Judgement, WrongTypeError, parsed, plain, shown, typed
 
@@ -43,7 +44,7 @@ def site_history(judged: Relation) -> Query:
     Attributes hold until a declaration names them anew; an empty text takes one away. Of several at one moment the last
     to arrive counts.
     """
-    order = 'declared_at, ingest_id, "partition", "offset"'
+    order = f'declared_at, ingest_id, "partition", "offset", {part_number()}'
     attributes = ", ".join(
         f"nullif(last_value(event.{name} IGNORE NULLS) OVER so_far, '') AS {name}" for name in _ATTRIBUTES
     )

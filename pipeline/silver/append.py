@@ -70,7 +70,7 @@ def append_new(settings: Settings, models: Models, run_id: str, spark: SparkSour
     if target <= done:
         return SilverReport()
     with judging(settings) as connection:
-        unpack(connection, settings, done, target, run_id)
+        unpack(connection, settings, BRONZE_TELEMETRY, done, target, run_id)
         engine = _engine(settings, spark, new_files(settings, done, target))
         written = Written()
         if spark is not None and engine is Engine.SPARK:

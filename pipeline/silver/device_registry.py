@@ -26,6 +26,7 @@ from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES
 from pipeline.silver.append import Models, rebuild_slices
 from pipeline.silver.judging import FINAL, arrow_rows, counts, judging, refuse_repeats, take
 from pipeline.silver.stored import newest_rows
+from pipeline.silver.unpacking import unpack
 from runtime.settings import Settings
 from runtime.spark.connect_server import SparkSource
 from transforms.clock import is_plausible
@@ -51,6 +52,7 @@ def update_registry(settings: Settings, models: Models, run_id: str) -> int:
     if target <= done:
         return 0
     with judging(settings) as connection:
+        unpack(connection, settings, BRONZE_LIFECYCLE, done, target, run_id)
         landed = newest_rows(settings, BRONZE_LIFECYCLE.name)
         events = Relation(f"(SELECT * FROM {landed} WHERE ingest_id <= {target})")
         take(connection, judged_lifecycle(events), judge_event)

@@ -20,29 +20,42 @@ from lake.storage.applications import App
 from lake.storage.delta import append_transaction, require_table
 from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
-from lake.tables.bronze import BRONZE_TELEMETRY
+from lake.tables.contracts import Table
 from pipeline.silver.judging import arrow_rows
 from runtime.settings import Settings
 from transforms.packed import is_packed, messages_in
 
 
-def unpack(connection: duckdb.DuckDBPyConnection, settings: Settings, done: int, target: int, run_id: str) -> int:
-    """Put the messages of the packs with an `ingest_id` above `done`, up to `target`, into bronze, in one commit.
+def unpack(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, done: int, target: int, run_id: str
+) -> int:
+    """Put the messages of the packs with an `ingest_id` above `done`, up to `target`, into their table of bronze, in
+    one commit.
 
     Returns how many packs there were. The caller holds the lease.
     """
-    opened = require_table(settings, BRONZE_TELEMETRY.name)
-    every = scan(table_uri(settings, BRONZE_TELEMETRY.name), opened.version())
+    opened = require_table(settings, table.name)
+    every = scan(table_uri(settings, table.name), opened.version())
     new = f"ingest_id > {done} AND ingest_id <= {target}"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE packs AS SELECT * FROM {every} WHERE {new} AND {is_packed()}")
-    count: int = connection.sql("SELECT count(*) FROM packs").fetchall()[0][0]
+    count = _waiting(connection)
+    if count:
+        # those of a tick that was killed behind its unpacking, and of a lake that was copied, have their messages
+        first = f'SELECT "partition", "offset" FROM {every} WHERE {new} AND topic = \'{table.short_name}#1\''
+        connection.execute(f'DELETE FROM packs WHERE ("partition", "offset") IN ({first})')
+        count = _waiting(connection)
     if count:
         names = ", ".join(quoted_name(field.name) for field in opened.schema().fields)
         said = {"step": "unpack", "ingest_id": target, "packs": count, "run_id": run_id}
         rows = partial(_messages, connection, f"SELECT {names} FROM packs")
-        append_transaction(settings, BRONZE_TELEMETRY, rows, (App.UNPACK, target), said)
+        append_transaction(settings, table, rows, (App.UNPACK, target), said)
     connection.execute("DROP TABLE packs")
     return count
+
+
+def _waiting(connection: duckdb.DuckDBPyConnection) -> int:
+    ((count,),) = connection.execute("SELECT count(*) FROM packs").fetchall()
+    return int(count)
 
 
 def _messages(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:

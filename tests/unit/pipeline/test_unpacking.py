@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 
@@ -15,16 +16,19 @@ from lake.storage.duckdb_connection import connect
 from lake.storage.lease import writer_lease
 from lake.storage.locations import table_uri
 from lake.storage.open_logs import open_logs
-from lake.tables.bronze import BRONZE_TELEMETRY
-from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
+from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES
 from pipeline.silver.append import append_new
+from pipeline.silver.device_registry import update_registry
 from pipeline.silver.judging import judging
 from pipeline.silver.unpacking import unpack
 from runtime.settings import Settings
+from streams.hot_registry import HotRegistry, events_of_the_lake
 from tests.support.landing import rows
 from tests.support.log_openings import counted_openings
 from tests.support.small_lake import THERMOSTAT, Lake, arrow_table
 from transforms.packed import is_packed
+from wire.envelope import rfc3339
 
 START = datetime(2026, 11, 20, 5, tzinfo=UTC)
 MODELS = {THERMOSTAT: load_models([BUILT_IN_MODELS])[THERMOSTAT]}
@@ -87,7 +91,7 @@ def test_every_message_of_a_pack_is_judged_once(settings: Settings) -> None:
     with writer_lease(settings, "test"):
         _land(settings, records)
         with judging(settings) as connection:
-            assert unpack(connection, settings, -1, 10, "killed") == 7
+            assert unpack(connection, settings, BRONZE_TELEMETRY, -1, 10, "killed") == 7
         append_new(settings, MODELS, "test")
         append_new(settings, MODELS, "again")
     read = (
@@ -112,6 +116,68 @@ def test_every_message_of_a_pack_is_judged_once(settings: Settings) -> None:
         settings, "bronze.telemetry", 'SELECT count(*), count(DISTINCT (topic, "partition", "offset")) FROM t'
     )
     assert total == places == 8 + 11
+
+
+def test_a_killed_tick_whose_packs_wait_with_newer_ones_counts_them_once(settings: Settings) -> None:
+    """The next tick ingests more before it goes on, so what it unpacks begins with what was unpacked already."""
+    with writer_lease(settings, "test"):
+        _land(settings, [_record(0, b'[{"temperature":21},{"temperature":22}]')], 1)
+        with judging(settings) as connection:
+            assert unpack(connection, settings, BRONZE_TELEMETRY, -1, 1, "killed") == 1
+        _land(settings, [_record(1, b'[{"temperature":23}]')], 2)
+        append_new(settings, MODELS, "test")
+    found = rows(settings, "silver.thermostats", "SELECT message_id, temperature_degc FROM t ORDER BY ALL")
+    assert found == [("m0#1", 21.0), ("m0#2", 22.0), ("m1#1", 23.0)]
+
+
+def test_structured_lifecycle_events_are_events(settings: Settings) -> None:
+    """One event, and a batch in which two at one moment count in their order, also behind the tenth, and one declares a
+    site; judged again as a copy of the lake would be, they come to the same."""
+    registered = _of_registry("registered", 0, "old", '"model_id":"a","site_id":"s1"')
+    updates = [_of_registry("updated", 60, f"u{n}", f'"site_id":"s{n}"') for n in range(2, 13)]
+    site = _of_registry("declared", 0, "site", '"zone":"Europe/Berlin"').replace(b"device.declared", b"site.declared")
+    records = [
+        _record(0, registered, "application/cloudevents+json", topic="lifecycle", **STRUCTURED),
+        _record(1, b"[%s,5]" % b",".join(updates), "application/cloudevents-batch+json",
+                topic="lifecycle", **STRUCTURED),
+        _record(2, site, "application/cloudevents+json", topic="lifecycle", key=b"s12", device_id="s12", **STRUCTURED),
+        _record(3, b"[]", topic="lifecycle", ce_type="lakehouse.device.updated"),
+    ]  # fmt: skip
+    for table in (BRONZE_LIFECYCLE, SILVER_SITES):
+        write_deltalake(table_uri(settings, table.name), arrow_table(table, []), partition_by=list(table.partition_by))
+    with writer_lease(settings, "test"):
+        landed = arrow_table(BRONZE_LIFECYCLE, records)
+        append_transaction(settings, BRONZE_LIFECYCLE, landed.to_reader, (App.INGEST, 10), {"step": "ingest"})
+        assert update_registry(settings, MODELS, "test") == 1
+        with judging(settings) as connection:
+            assert unpack(connection, settings, BRONZE_LIFECYCLE, -1, 10, "copied") == 0
+    history = "SELECT model_id, site_id, topic FROM t WHERE device_id = 'd1' ORDER BY valid_from"
+    assert rows(settings, "silver.devices", history) == [("a", "s1", "lifecycle#1"), ("a", "s12", "lifecycle#11")]
+    assert rows(settings, "silver.sites", "SELECT site_id, zone FROM t") == [("s12", "Europe/Berlin")]
+    refused = 'SELECT "offset", topic, reason FROM t ORDER BY ALL'
+    assert rows(settings, "silver.rejected", refused) == [
+        (0, "lifecycle", "unpacked"), (1, "lifecycle", "unpacked"), (1, "lifecycle#12", "bad_envelope"),
+        (2, "lifecycle", "unpacked"), (3, "lifecycle", "not_json"),
+    ]  # fmt: skip
+
+    with connect(settings) as connection:
+        for has_parts in (True, False):
+            events = events_of_the_lake(connection, settings)
+            if not has_parts:
+                events = events.filter(pc.equal(events["topic"], "lifecycle"))
+            with connect(settings) as hot:
+                placed = HotRegistry(hot, events).facts()[1].sort_by("valid_from")
+            assert placed.select(["device_id", "site_id"]).to_pylist() == [
+                {"device_id": "d1", "site_id": "s1"}, {"device_id": "d1", "site_id": "s12"},
+            ]  # fmt: skip
+
+
+def _of_registry(kind: str, second: int, message_id: str, data: str) -> bytes:
+    moment = rfc3339(START + timedelta(seconds=second))
+    return (
+        f'{{"specversion":"1.0","id":"{message_id}","source":"/devices/d1","type":"lakehouse.device.{kind}",'
+        f'"time":"{moment}","data":{{{data}}}}}'
+    ).encode()
 
 
 def test_a_pack_that_comes_again_is_a_repeat(settings: Settings) -> None:
@@ -175,7 +241,8 @@ def test_packs_are_told_by_their_type_or_their_first_sign(
     value: bytes | None, kind: str | None, expected: bool
 ) -> None:
     """An ordinary record never is one, nor is a message of a pack."""
+    is_event = kind is not None and "cloudevents" in kind
     with connect(Settings(home=Path("/nowhere"), lake_uri="/nowhere")) as connection:
-        for topic, is_pack in (("telemetry", expected), ("telemetry#1", False)):
+        for topic, is_pack in (("telemetry", expected), ("telemetry#1", False), ("lifecycle", is_event)):
             query = f"SELECT {is_packed()} FROM (SELECT ? AS topic, ?::BLOB AS value, ?::VARCHAR AS content_type)"
             assert connection.execute(query, [topic, value, kind]).fetchall() == [(is_pack,)]
