@@ -79,7 +79,8 @@ class _Dispatcher:
                 "group.id": _GROUP,
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
-                "auto.offset.reset": "latest",
+                # where Kafka let go of what comes next, the oldest that is left does; a new group says where it begins
+                "auto.offset.reset": "earliest",
                 "log_level": 0,
             }
         )

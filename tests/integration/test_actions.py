@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from lakehouse.cli.main import run
 from runtime import processes
@@ -48,10 +49,10 @@ def home(tmp_path: Path, broker: str, url: str) -> Settings:
                           "LAKEHOUSE_ACTIONS_SECRET": "s3", "LAKEHOUSE_ACTIONS_ALLOW": "127.0.0.1/32"})  # fmt: skip
 
 
-def alert(broker: str, name: str, actions: list[str]) -> None:
+def alert(broker: str, name: str, actions: list[str], partition: int = -1) -> None:
     producer = Producer({"bootstrap.servers": broker, "log_level": 0})
     body = {"rule": "too_hot", "change": "fired", "severity": "info", "device_id": "d", "actions": actions}
-    producer.produce(ALERTS, json.dumps(body).encode(), headers=[("ce_id", name.encode())])
+    producer.produce(ALERTS, json.dumps(body).encode(), partition=partition, headers=[("ce_id", name.encode())])
     assert producer.flush(120) == 0
 
 
@@ -79,7 +80,7 @@ def test_each_revision_is_acted_on_once_and_what_fails_again(
     tmp_path: Path, broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A receiver that is down is asked again with the same key; one that refuses makes a dead letter, which can be
-    looked at and sent again; a restart does nothing twice."""
+    looked at and sent again; a restart does nothing twice, and goes on with the oldest alert that Kafka still has."""
     ensure_output_topics(broker)
     monkeypatch.setattr("streams.action_entries._FIRST_S", 0.1)
     with receiving([503, 404]) as receiver:
@@ -102,8 +103,10 @@ def test_each_revision_is_acted_on_once_and_what_fails_again(
         until(broker, lambda found: {e.state for e in found.values()} == {"sent"})
         assert receiver.requests.get(timeout=180)[0]["Idempotency-Key"] == dead
         running.end()
+        alert(broker, "too_hot/d/gone", ["call"], partition=0)
+        let_go(broker)
+        alert(broker, "too_hot/d/3", ["call"], partition=0)
         running = Running(settings)
-        alert(broker, "too_hot/d/3", ["call"])
         until(broker, lambda found: "call/too_hot/d/3" in found and found["call/too_hot/d/3"].state == "sent")
         assert receiver.requests.get(timeout=180)[0]["Idempotency-Key"] == "call/too_hot/d/3"
         running.end()
@@ -189,6 +192,16 @@ def sent(*arguments, real=dispatcher.{name}):
 dispatcher.{name} = sent
 __main__.main(["actions"])
 """
+
+
+def let_go(broker: str) -> None:
+    """Kafka forgets the alerts that there are in the first partition, as its retention does."""
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "test-let-go", "log_level": 0})
+    _, end = consumer.get_watermark_offsets(TopicPartition(ALERTS, 0), timeout=120)
+    consumer.close()
+    admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
+    (gone,) = admin.delete_records([TopicPartition(ALERTS, 0, end)]).values()
+    gone.result(120)
 
 
 def time_to_begin(broker: str) -> None:
