@@ -49,7 +49,7 @@ def _serve(settings: Settings, options: HubOptions, others: list[list[str]]) -> 
         if options.worker == 0:
             senders.append(OutboxSender(parts.registry, options.bootstrap, parts.instance))
             senders[0].start()
-        return build_app(parts.registry, parts.sessions, settings.hub_folder / "files")
+        return build_app(parts.registry, parts.sessions, settings.hub_folder / "files", parts.quotas)
 
     with siblings([["-m", "hub", *each] for each in others]) as beside:
         uvloop.run(run_hub(settings, options, make_app))

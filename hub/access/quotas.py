@@ -16,10 +16,12 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
     "s1": {
         "messages": 100.0, "connects": 100.0, "registry": 100 / 60, "cloud_messages": 100 / 60, "queries": 20 / 60,
         "twin_reads": 100.0, "twin_updates": 50.0, "methods": 40.0, "jobs": 100 / 60,
+        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60,
     },
     "s3": {
         "messages": 6000.0, "connects": 6000.0, "registry": 5000 / 60, "cloud_messages": 5000 / 60,
         "queries": 1000 / 60, "twin_reads": 500.0, "twin_updates": 250.0, "methods": 6144.0, "jobs": 5000 / 60,
+        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60,
     },
 }  # fmt: skip
 """Operations a second and tenant."""
@@ -64,3 +66,7 @@ class Quotas:
         most = max(1.0, rate * _BURST_S)
         left, then = self._buckets.get((what, tenant), (most, now))
         return min(most, left + (now - then) * rate), now
+
+
+UNLIMITED = Quotas()
+"""Lets everybody do everything."""

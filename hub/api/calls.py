@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from hub.access.quotas import UNLIMITED, Quotas
 from hub.hub_errors import HubCode, HubError
 from hub.methods import MethodInvoker
 from hub.registry.database import Work
@@ -83,14 +84,17 @@ class Endpoints:
     registry: Registry
     invoker: MethodInvoker
     interface: str = IOT_HUB
+    quotas: Quotas = UNLIMITED
 
-    def __call__(self, handler: Handler, right: str) -> Endpoint:
-        """An endpoint that runs `handler` for who has `right`."""
+    def __call__(self, handler: Handler, right: str, counted: str = "") -> Endpoint:
+        """An endpoint that runs `handler` for who has `right`, as often as the quota `counted` lets the tenant."""
 
         async def run(request: Request) -> Response:
             try:
                 body = await _body(request)
                 tenant = await run_in_threadpool(service_tenant, self.registry, request, right)
+                if counted and not self.quotas.take(counted, tenant):
+                    raise HubError(HubCode.ThrottlingException, f"Too many {counted.replace('_', ' ')}.")
                 call = Call(self.registry, self.invoker, tenant, request, body)
                 if inspect.iscoroutinefunction(handler):
                     answer: Response = await handler(call)

@@ -35,12 +35,12 @@ def configuration_routes(endpoints: Endpoints) -> list[Route]:
     """The routes."""
     apply = "/devices/{device_id}/applyConfigurationContent"
     return [
-        Route("/configurations/testQueries", endpoints(_test, REGISTRY_READ), methods=["POST"]),
-        Route("/configurations", endpoints(_list, REGISTRY_READ), methods=["GET"]),
-        Route("/configurations/{id}", endpoints(_get, REGISTRY_READ), methods=["GET"]),
-        Route("/configurations/{id}", endpoints(_put, REGISTRY_WRITE), methods=["PUT"]),
-        Route("/configurations/{id}", endpoints(_delete, REGISTRY_WRITE), methods=["DELETE"]),
-        Route(apply, endpoints(_apply_content, REGISTRY_WRITE), methods=["POST"]),
+        Route("/configurations/testQueries", endpoints(_test, REGISTRY_READ, "configurations"), methods=["POST"]),
+        Route("/configurations", endpoints(_list, REGISTRY_READ, "configurations"), methods=["GET"]),
+        Route("/configurations/{id}", endpoints(_get, REGISTRY_READ, "configurations"), methods=["GET"]),
+        Route("/configurations/{id}", endpoints(_put, REGISTRY_WRITE, "configurations"), methods=["PUT"]),
+        Route("/configurations/{id}", endpoints(_delete, REGISTRY_WRITE, "configurations"), methods=["DELETE"]),
+        Route(apply, endpoints(_apply_content, REGISTRY_WRITE, "configurations"), methods=["POST"]),
     ]
 
 

@@ -47,12 +47,12 @@ def enrolment_routes(endpoints: Endpoints) -> list[Route]:
             ("/{id}", "DELETE", _delete, REGISTRY_WRITE),
         ):
             run: Handler = partial(handler, kind=kind)
-            found.append(Route(path + below, endpoints(run, right), methods=[method]))
+            found.append(Route(path + below, endpoints(run, right, "enrolments"), methods=[method]))
     return [
         *found,
-        Route("/registrations/{id}", endpoints(_registration, REGISTRY_READ), methods=["GET"]),
-        Route("/registrations/{id}", endpoints(_forget, REGISTRY_WRITE), methods=["DELETE"]),
-        Route("/registrations/{id}/query", endpoints(_registrations, REGISTRY_READ), methods=["POST"]),
+        Route("/registrations/{id}", endpoints(_registration, REGISTRY_READ, "enrolments"), methods=["GET"]),
+        Route("/registrations/{id}", endpoints(_forget, REGISTRY_WRITE, "enrolments"), methods=["DELETE"]),
+        Route("/registrations/{id}/query", endpoints(_registrations, REGISTRY_READ, "enrolments"), methods=["POST"]),
     ]
 
 

@@ -33,18 +33,18 @@ def identity_routes(endpoints: Endpoints) -> list[Route]:
     """The routes."""
     module = "/devices/{device_id}/modules/{module_id}"
     return [
-        Route("/devices", endpoints(_list, REGISTRY_READ), methods=["GET"]),
-        Route("/devices", endpoints(_bulk, REGISTRY_WRITE), methods=["POST"]),
-        Route("/devices/{device_id}/modules", endpoints(_modules, REGISTRY_READ), methods=["GET"]),
+        Route("/devices", endpoints(_list, REGISTRY_READ, "registry"), methods=["GET"]),
+        Route("/devices", endpoints(_bulk, REGISTRY_WRITE, "registry"), methods=["POST"]),
+        Route("/devices/{device_id}/modules", endpoints(_modules, REGISTRY_READ, "registry"), methods=["GET"]),
         *[
-            Route(path, endpoints(handler, right), methods=[method])
+            Route(path, endpoints(handler, right, "registry"), methods=[method])
             for path in (module, "/devices/{device_id}")
             for method, handler, right in (
                 ("GET", _get, REGISTRY_READ), ("PUT", _put, REGISTRY_WRITE), ("DELETE", _delete, REGISTRY_WRITE)
             )
         ],
-        Route("/statistics/devices", endpoints(_device_statistics, REGISTRY_READ), methods=["GET"]),
-        Route("/statistics/service", endpoints(_service_statistics, SERVICE), methods=["GET"]),
+        Route("/statistics/devices", endpoints(_device_statistics, REGISTRY_READ, "registry"), methods=["GET"]),
+        Route("/statistics/service", endpoints(_service_statistics, SERVICE, "registry"), methods=["GET"]),
     ]  # fmt: skip
 
 

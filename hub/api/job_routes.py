@@ -25,10 +25,10 @@ def job_routes(endpoints: Endpoints) -> list[Route]:
     """The routes; jobs that wait are run from the first call on."""
     runner = JobRunner(endpoints.registry, endpoints.invoker)
     return [
-        Route("/jobs/v2/query", endpoints(partial(_query, runner=runner), SERVICE), methods=["GET"]),
-        Route("/jobs/v2/{id}", endpoints(partial(_create, runner=runner), SERVICE), methods=["PUT"]),
-        Route("/jobs/v2/{id}", endpoints(partial(_get, runner=runner), SERVICE), methods=["GET"]),
-        Route("/jobs/v2/{id}/cancel", endpoints(_cancel, SERVICE), methods=["POST"]),
+        Route("/jobs/v2/query", endpoints(partial(_query, runner=runner), SERVICE, "jobs"), methods=["GET"]),
+        Route("/jobs/v2/{id}", endpoints(partial(_create, runner=runner), SERVICE, "jobs"), methods=["PUT"]),
+        Route("/jobs/v2/{id}", endpoints(partial(_get, runner=runner), SERVICE, "jobs"), methods=["GET"]),
+        Route("/jobs/v2/{id}/cancel", endpoints(_cancel, SERVICE, "jobs"), methods=["POST"]),
     ]
 
 

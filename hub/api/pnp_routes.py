@@ -30,11 +30,17 @@ def digital_twin_routes(hub: Endpoints, graph: Endpoints) -> list[Route]:
     """The routes of both services at `/digitaltwins/{id}`, and commands."""
     command = "/digitaltwins/{id}/commands/{command}"
     component = "/digitaltwins/{id}/components/{component}/commands/{command}"
-    found = [Route(path, hub(_command, SERVICE), methods=["POST"]) for path in (command, component)]
+    found = [Route(path, hub(_command, SERVICE, "methods"), methods=["POST"]) for path in (command, component)]
     return [
         *found,
-        Route("/digitaltwins/{id}", _either(hub(_get, SERVICE), graph(get_twin, SERVICE)), methods=["GET"]),
-        Route("/digitaltwins/{id}", _either(hub(_patch, SERVICE), graph(patch_twin, SERVICE)), methods=["PATCH"]),
+        Route(
+            "/digitaltwins/{id}", _either(hub(_get, SERVICE, "twin_reads"), graph(get_twin, SERVICE)), methods=["GET"]
+        ),
+        Route(
+            "/digitaltwins/{id}",
+            _either(hub(_patch, SERVICE, "twin_updates"), graph(patch_twin, SERVICE)),
+            methods=["PATCH"],
+        ),
         Route("/digitaltwins/{id}", graph(upsert_twin, SERVICE), methods=["PUT"]),
         Route("/digitaltwins/{id}", graph(delete_twin, SERVICE), methods=["DELETE"]),
     ]

@@ -14,7 +14,7 @@ from hub.twins.twin_query import DEFAULT_PAGE, run_query
 
 def query_routes(endpoints: Endpoints) -> list[Route]:
     """The route."""
-    return [Route("/devices/query", endpoints(query_page, SERVICE), methods=["POST"])]
+    return [Route("/devices/query", endpoints(query_page, SERVICE, "queries"), methods=["POST"])]
 
 
 def query_page(call: Call) -> Response:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from hub.access.quotas import UNLIMITED, Quotas
 from hub.api.calls import GRAPH, PROVISIONING, Endpoints
 from hub.api.configuration_routes import configuration_routes
 from hub.api.enrolment_routes import enrolment_routes
@@ -22,10 +23,10 @@ from hub.methods import MethodInvoker
 from hub.registry.hub_registry import Registry
 
 
-def build_app(registry: Registry, invoker: MethodInvoker, files: Path) -> Starlette:
-    """The application; methods are called through `invoker`, what devices upload lies below `files`."""
-    hub, graph = Endpoints(registry, invoker), Endpoints(registry, invoker, GRAPH)
-    provisioning = Endpoints(registry, invoker, PROVISIONING)
+def build_app(registry: Registry, invoker: MethodInvoker, files: Path, quotas: Quotas = UNLIMITED) -> Starlette:
+    """The application; methods are called through `invoker`, uploads lie below `files`, `quotas` limit each tenant."""
+    hub, graph = Endpoints(registry, invoker, quotas=quotas), Endpoints(registry, invoker, GRAPH)
+    provisioning = Endpoints(registry, invoker, PROVISIONING, quotas)
     routes = [
         *upload_routes(registry, files),
         *query_routes(hub),

@@ -30,10 +30,10 @@ def twin_routes(endpoints: Endpoints) -> list[Route]:
     found = []
     for path in ("/twins/{device_id}/modules/{module_id}", "/twins/{device_id}"):
         found += [
-            Route(path, endpoints(_get, SERVICE), methods=["GET"]),
-            Route(path, endpoints(_replace, SERVICE), methods=["PUT"]),
-            Route(path, endpoints(_update, SERVICE), methods=["PATCH"]),
-            Route(f"{path}/methods", endpoints(_method, SERVICE), methods=["POST"]),
+            Route(path, endpoints(_get, SERVICE, "twin_reads"), methods=["GET"]),
+            Route(path, endpoints(_replace, SERVICE, "twin_updates"), methods=["PUT"]),
+            Route(path, endpoints(_update, SERVICE, "twin_updates"), methods=["PATCH"]),
+            Route(f"{path}/methods", endpoints(_method, SERVICE, "methods"), methods=["POST"]),
         ]
     feedback = "/messages/serviceBound/feedback"
     return [

@@ -79,6 +79,9 @@ class Registering:
         write(publish(topics.registration_topic(status, request_id, later), orjson.dumps(body)))
 
     async def _register(self, payload: bytes) -> Registration:
+        if not self._parts.quotas.take("registrations", self._tenant):
+            self._parts.counts.throttled += 1
+            raise HubError(HubCode.ThrottlingException, "Too many registrations.")
         claim, enrolment, proof = self._attested()
         asked = _object(payload)
         if asked.get("registrationId", self._claim.registration_id) != self._claim.registration_id:

@@ -15,12 +15,13 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
+from hub.hub_errors import HubCode, HubError
 from hub.registry.moments import micros_of
 from hub.registry.registry_tables import FACTS, LEASES, METADATA, SCHEMA_VERSION
 from runtime.containment import Contained
-from runtime.errors import PlatformError
+from runtime.errors import LakehouseError, PlatformError
 
 T = TypeVar("T")
 
@@ -79,9 +80,15 @@ class Database:
         self._thread.start()
 
     def read(self, work: Work[T]) -> T:
-        """Run `work` on what is committed; from any thread."""
+        """Run `work` on what is committed; from any thread.
+
+        Raises HubError for a value that the database cannot hold, PlatformError when it cannot be read.
+        """
         with self._reads.connect() as connection:
-            return work(self._tx(connection))
+            try:
+                return work(self._tx(connection))
+            except DBAPIError as error:
+                raise _explained(error, "be read") from error
 
     def write(self, work: Work[T]) -> Future[T]:
         """Have `work` run by the writer; the future ends once it is on disk, or with what `work` raised."""
@@ -156,11 +163,28 @@ def _run_apart(tx: Tx, work: Work[Any]) -> _Outcome:
     savepoint = tx.connection.begin_nested()
     try:
         result = work(tx)
+    except DBAPIError as error:
+        if _is_undone(tx.connection):
+            raise
+        savepoint.rollback()
+        return None, _explained(error, "commit")
     except Exception as error:  # noqa: BLE001  whoever waits for the work gets it
         savepoint.rollback()
         return None, error
     savepoint.commit()
     return result, None
+
+
+def _is_undone(connection: Connection) -> bool:
+    """True when SQLite has rolled the whole transaction back, as it does on a full disk: no savepoint is left."""
+    raw: Any = connection.connection.driver_connection
+    return connection.dialect.name == "sqlite" and not raw.in_transaction
+
+
+def _explained(error: DBAPIError, what: str) -> LakehouseError:
+    if isinstance(error, DataError):
+        return HubError(HubCode.ArgumentInvalid, f"The registry cannot hold a value: {error.orig}.")
+    return PlatformError(f"The registry could not {what}: {error.orig}.")
 
 
 def _engine(url: str, is_writer: bool) -> Engine:

@@ -4,15 +4,14 @@ Belongs here: what paths, aliases and joins mean there, and pages of answers. Th
 `hub.query.query_language`.
 """
 
-import base64
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
 
 from hub.hub_errors import HubCode, HubError
+from hub.query.page_tokens import page_token, read_page_token
 from hub.query.query_language import parse_query
 from hub.query.query_sql import Operand, Sql
 from hub.query.query_tree import AGGREGATES, Function, Literal, Path, Query
@@ -53,7 +52,7 @@ def run_graph_query(
         keys = [c.name if not c.name.isdigit() else "COUNT" for c in query.columns]
         return [dict(zip(keys, row, strict=True))], None
     key = [column for name in names.values() for column in _key(name)]
-    seen, last = _position(after, len(key))
+    seen, last = read_page_token(after, len(key))
     size = size if query.top is None else max(min(size, query.top - seen), 0)
     if last is not None:
         # by the last row that was told, not by a count: twins come and go between two pages
@@ -65,7 +64,7 @@ def run_graph_query(
     rows = tx.connection.execute(text(statement), {**sql.parameters, "tenant": tenant}).all()
     found = [_project(query, dict(zip(names, _documents(row[len(key) :]), strict=True))) for row in rows[:size]]
     is_more = len(rows) > size and (query.top is None or seen + size < query.top)
-    return found, _token(seen + size, rows[size - 1][: len(key)]) if is_more else None
+    return found, page_token(seen + size, rows[size - 1][: len(key)]) if is_more else None
 
 
 def _sources(query: Query) -> tuple[dict[str, _Name], str, list[tuple[str, list[str]]]]:
@@ -168,20 +167,3 @@ def _project(query: Query, documents: dict[str, Json]) -> Json:
         if found is not None:
             made[column.name] = found
     return made
-
-
-def _token(seen: int, last: Sequence[Any]) -> str:
-    return base64.b64encode(json.dumps([seen, *last]).encode()).decode()
-
-
-def _position(token: str | None, key_size: int) -> tuple[int, list[str] | None]:
-    """How many rows were told before, and the key of the last of them."""
-    if not token:
-        return 0, None
-    try:
-        seen, *last = json.loads(base64.b64decode(token, validate=True))
-        if not isinstance(seen, int) or len(last) != key_size or not all(isinstance(each, str) for each in last):
-            raise ValueError("another token")
-    except (ValueError, TypeError) as error:
-        raise HubError(HubCode.ArgumentInvalid, "The continuation token is none of this query's.") from error
-    return seen, last

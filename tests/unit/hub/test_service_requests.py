@@ -3,17 +3,21 @@
 import asyncio
 import time
 from collections.abc import Iterator, MutableMapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
+from hub.access.quotas import Quotas
 from hub.api.calls import _body, service_tenant, whole_number
+from hub.api.service_app import build_app
 from hub.hub_errors import HubCode, HubError
-from hub.methods import MethodResult
+from hub.methods import MethodCall, MethodResult
 from hub.registry.hub_registry import Registry
-from hub.registry.tenants import DEFAULT_TENANT, REGISTRY_WRITE, policies_of
+from hub.registry.tenants import DEFAULT_TENANT, REGISTRY_WRITE, add_tenant, policies_of
 from wire import sas
 
 
@@ -31,6 +35,31 @@ def request(path: str, token: str = "", body: bytes = b"") -> Request:
     headers = [(b"host", b"localhost:8443"), (b"authorization", token.encode())]
     scope = {"type": "http", "method": "PUT", "path": path, "query_string": b"", "headers": headers, "scheme": "https"}
     return Request(scope, receive)
+
+
+class Nobody:
+    """No device is there."""
+
+    async def invoke(self, call: MethodCall) -> MethodResult:
+        """Never called here."""
+        raise HubError(HubCode.DeviceNotOnline, call.device_id)
+
+
+def token_of(registry: Registry, tenant: str = DEFAULT_TENANT) -> str:
+    policy = next(each for each in registry.policy_keys("iothubowner") if each.tenant == tenant)
+    return sas.sign(policy.primary_key, "localhost", int(time.time()) + 600, policy.name)
+
+
+async def answer(app: ASGIApp, method: str, path: str, token: str) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Status, headers and body."""
+    asked, sent = request(path, token), []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    await app({**asked.scope, "method": method}, asked.receive, send)
+    body = b"".join(each.get("body", b"") for each in sent[1:])
+    return sent[0]["status"], dict(sent[0]["headers"]), body
 
 
 @pytest.mark.parametrize(
@@ -60,6 +89,35 @@ def test_a_token_is_good_for_what_it_was_made_for(
     with pytest.raises(HubError) as raised:
         service_tenant(registry, asked, REGISTRY_WRITE)
     assert raised.value.code is HubCode.IotHubUnauthorized
+
+
+def test_calls_beyond_the_profile_are_429(registry: Registry, tmp_path: Path) -> None:
+    """In profile s1 three calls of the registry pass at once, the fourth is told when to come again; each kind has its
+    own number, and another tenant its own calls."""
+    app = build_app(registry, Nobody(), tmp_path / "files", Quotas("s1", lambda: 0.0))
+    answers = [asyncio.run(answer(app, "GET", "/devices", token_of(registry))) for _ in range(4)]
+    assert [status for status, _, _ in answers] == [200, 200, 200, 429]
+    _, headers, body = answers[-1]
+    assert headers[b"iothub-errorcode"] == b"ThrottlingException"
+    assert headers[b"retry-after"] == b"1"
+    assert b"Too many registry" in body
+    assert asyncio.run(answer(app, "GET", "/twins/d", token_of(registry)))[0] == 404
+    assert asyncio.run(answer(app, "GET", "/configurations", token_of(registry)))[0] == 200
+    registry.write(lambda tx: add_tenant(tx, "acme")).result()
+    assert asyncio.run(answer(app, "GET", "/devices", token_of(registry, "acme")))[0] == 200
+
+
+def test_a_hub_whose_clock_is_wrong_refuses_tokens_until_it_is_right(tmp_path: Path) -> None:
+    """What is in force is judged by the hub's own clock alone, each time anew: nothing of the error stays."""
+    clock = [datetime.now(UTC)]
+    registry = Registry(f"sqlite:///{tmp_path / 'clocked.db'}", lambda: clock[0])
+    app, token = build_app(registry, Nobody(), tmp_path / "files"), token_of(registry)
+    statuses = []
+    for ahead in (timedelta(), timedelta(days=1), timedelta()):
+        clock[0] += ahead if ahead else datetime.now(UTC) - clock[0]
+        statuses.append(asyncio.run(answer(app, "GET", "/devices", token))[0])
+    registry.close()
+    assert statuses == [200, 401, 200]
 
 
 @pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": "\\ud800"}', b'{"a": "\xff"}', b"{"])

@@ -1,5 +1,7 @@
 """Pages of a query of the twin graph, while the graph changes."""
 
+import base64
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,18 @@ def test_pages_of_a_join_follow_its_rows(registry: Registry) -> None:
     assert more is None
 
 
-@pytest.mark.parametrize("token", ["Mg==", "WzEsMl0=", "WzEsIngiLCJ5Il0=", "nonsense", 7])
+def written(*parts: Any) -> str:
+    return base64.b64encode(json.dumps(parts).encode()).decode()
+
+
+# of no page, of another query, of what no database takes as text, and too deep for Python
+OTHER_TOKENS = [
+    "Mg==", "WzEsMl0=", "nonsense", 7, ["a"], "ü", written(1, "x", "y", "z"), written(True, "x"), written(1, "a\0b"),
+    written(1, "\ud800"), base64.b64encode(b"[" * 40_000).decode(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("token", OTHER_TOKENS, ids=[str(place) for place in range(len(OTHER_TOKENS))])
 def test_another_token_is_refused(registry: Registry, token: Any) -> None:
     """One that no page of this query gave is 400."""
     with pytest.raises(HubError) as refused:
