@@ -17,11 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, get_args
 
-import pyspark
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
-from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
-
 from runtime.errors import PlatformError
 from runtime.java.jvm import find_java, share_folder, share_lock
 
@@ -160,6 +155,8 @@ def _resolve(kind: Kind, progress: Callable[[str], None]) -> None:
 
 
 def _run_ivy(kind: Kind, scratch: Path, progress: Callable[[str], None]) -> None:
+    import pyspark  # see write_truststore
+
     ivy_jar = next((Path(pyspark.__path__[0]) / "jars").glob("ivy-*.jar"))
     arguments = [
         "-jar", str(ivy_jar), "-settings", str(scratch / "settings.xml"), "-ivy", str(scratch / "ivy.xml"),
@@ -195,6 +192,11 @@ def write_truststore(path: Path) -> list[str]:
     A JVM has certificates of its own and does not know those of a company's proxy, which Python takes from the system
     or from SSL_CERT_FILE.
     """
+    # here, since only who fetches needs it, and whoever uses the broker imports this module
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
+
     trusted = ssl.create_default_context().get_ca_certs(binary_form=True)
     certificates = [
         PKCS12Certificate(x509.load_der_x509_certificate(der), f"trusted-{number}".encode())
