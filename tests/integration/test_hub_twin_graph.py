@@ -1,7 +1,9 @@
 """The twin graph as the unmodified client `azure-digitaltwins-core` speaks with it."""
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from hub.registry.outbox import pending
 from tests.support.hub_service import Service, serving
 from wire.sas import sign
 
+ONTOLOGY = Path(__file__).parents[1] / "data" / "building_ontology"
 ROOM = "dtmi:test:room;1"
 MODELS: list[dict[str, Any]] = [
     {
@@ -216,3 +219,40 @@ def test_another_tenant_has_another_graph(service: Service, client: Any) -> None
         other.get_digital_twin("secret")
     assert list(other.query_twins("SELECT * FROM DIGITALTWINS")) == []
     assert list(other.list_models()) == []
+
+
+def test_a_public_building_ontology_is_loaded_and_asked(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interfaces of opendigitaltwins-building in one upload, whatever their order; a building, its levels and rooms."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(service.root))
+    building = DigitalTwinsClient(f"https://{service.host}", Signed(service, "building"))
+    files = sorted(ONTOLOGY.glob("*.json"), reverse=True)
+    models = [json.loads(path.read_text("utf-8-sig")) for path in files]
+    building.create_models(models)
+    assert {each.id for each in building.list_models()} == {each["@id"] for each in models}
+    core = "dtmi:digitaltwins:rec_3_3:core"
+    components: dict[str, Any] = {
+        each["name"]: {"$metadata": {}}
+        for model in models if model["@id"] == f"{core}:Space;1"
+        for each in model["contents"] if each["@type"] == "Component"
+    }  # fmt: skip
+
+    def add(name: str, kind: str, parent: str = "") -> None:
+        own: dict[str, Any] = {"address": {"$metadata": {}}} if kind == "Building" else {}
+        body = {"$metadata": {"$model": f"{core}:{kind};1"}, "personCapacity": len(name), **components, **own}
+        building.upsert_digital_twin(name, body)
+        if parent:
+            edge = {"$relationshipId": f"of-{name}", "$sourceId": name, "$targetId": parent}
+            building.upsert_relationship(name, f"of-{name}", {**edge, "$relationshipName": "isPartOf"})
+
+    add("b", "Building")
+    for level in ("b-1", "b-2"):
+        add(level, "Level", "b")
+        for room_name in (f"{level}-a", f"{level}-bc"):
+            add(room_name, "Room", level)
+    spaces = building.query_twins(f"SELECT * FROM DIGITALTWINS T WHERE IS_OF_MODEL(T, '{core}:Space;1')")
+    assert len(list(spaces)) == 7
+    rooms = building.query_twins(
+        "SELECT R.$dtId AS id FROM DIGITALTWINS R JOIN L RELATED R.isPartOf "
+        "WHERE L.$dtId = 'b-2' AND R.personCapacity > 5"
+    )
+    assert [each["id"] for each in rooms] == ["b-2-bc"]
