@@ -5,27 +5,32 @@ Belongs here: the sides, which differ in nothing but what the models say of the 
 
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from bench.gold import published
 from bench.harness import Result, Side, take_turns
 from bench.made import PUMP, SteadyFleet, fill
 from lake.models.catalog import known_models
 from lake.models.kinds import DEFAULT_GAUGE, DEFAULT_STATE, Kind
+from pipeline.gate import gold_profiles
+from pipeline.gold import plan
 from pipeline.gold.gold_refresh import refresh_gold
 from pipeline.run import Run
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
 
 _STATES = {"state": DEFAULT_STATE, "isRunning": DEFAULT_STATE}
+_NO_KINDS = "no kinds"
 _SIDES: Mapping[str, Mapping[str, Kind]] = {
-    "no kinds": {},
-    "two states": _STATES,
-    "a gauge by time": {"pressure": Kind("gauge", 3600, interpolation="linear", is_declared=True)},
-    "a counter": {"pressure": Kind("counter", 7 * 86_400, is_declared=True)},
+    _NO_KINDS: {},
+    "gauges": {},
+    "gauges and two states": _STATES,
+    "a counter among gauges": {"pressure": Kind("counter", 7 * 86_400)},
 }
 
 
@@ -54,6 +59,9 @@ def _side(settings: Settings, name: str, kinds: Mapping[str, Kind]) -> Side:
             shutil.rmtree(path, ignore_errors=True)
 
     def work() -> None:
-        refresh_gold(Run(settings, models, "bench", datetime.now(UTC)))
+        with ExitStack() as patches:
+            for module in (plan, gold_profiles) if name == _NO_KINDS else ():  # every number is a gauge otherwise
+                patches.enter_context(patch.object(module, "kind_columns", lambda _: []))
+            refresh_gold(Run(settings, models, "bench", datetime.now(UTC)))
 
     return Side(name, work, cleared, partial(published, settings))

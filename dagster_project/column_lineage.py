@@ -157,7 +157,7 @@ class Lineage:
             METRIC: {(table, t.column) for table, t in telemetry if t.is_metric},
             COUNTER: {(table, t.column) for table, t in telemetry if t.kind.name == "counter"},
             STATE: {(table, t.column) for table, t in telemetry if t.kind.name == "state"},
-            GAUGE: {(table, t.column) for table, t in telemetry if t.kind.name == "gauge" and t.kind.is_declared},
+            GAUGE: {(table, t.column) for table, t in telemetry if t.kind.name == "gauge" and t.is_metric},
         }
         of_all = {(table, column) for table in silver_tables(self.models.values())}
         for table, name in sorted(standing.get(column, of_all)):

@@ -23,11 +23,13 @@ class KindColumn:
 
 
 def kind_columns(models: Iterable[Model]) -> list[KindColumn]:
-    """The counters, the states and the declared gauges; of versions that share a column the newest says what it is."""
+    """Counters, states, and as gauges all other numbers; of versions that share a column the newest says what it is."""
     found: dict[tuple[str, str], KindColumn] = {}
     for model in sorted(models, key=lambda each: (dtmi_version(each.model_id), each.model_id)):
         for each in model.telemetry:
-            found[model.table, each.column] = KindColumn(
-                model.table, each.column, each.metric_name, each.unit, each.kind
-            )
-    return [found[key] for key in sorted(found) if found[key].kind.name != "gauge" or found[key].kind.is_declared]
+            found.pop((model.table, each.column), None)
+            if each.kind.name != "gauge" or each.is_metric:
+                found[model.table, each.column] = KindColumn(
+                    model.table, each.column, each.metric_name, each.unit, each.kind
+                )
+    return [found[key] for key in sorted(found)]

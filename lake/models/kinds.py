@@ -30,15 +30,13 @@ class Kind:
     """What a telemetry is: a `gauge` measures, a `counter` only grows, a `state` holds until the next one.
 
     A reading is carried into later hours for `carry_limit_s` seconds at most. `maximum` is the value at which a counter
-    begins at 0 again; None when it does not. `interpolation` says what a gauge was between two readings. Of a gauge
-    that nobody has declared (`is_declared`) there are no figures by time.
+    begins at 0 again; None when it does not. `interpolation` says what a gauge was between two readings.
     """
 
     name: KindName
     carry_limit_s: int
     maximum: float | None = None
     interpolation: Interpolation = "previous"
-    is_declared: bool = False
 
 
 DEFAULT_GAUGE, DEFAULT_STATE = Kind("gauge", _CARRY_S["gauge"]), Kind("state", _CARRY_S["state"])
@@ -76,7 +74,7 @@ def _kind(raw: Mapping[str, object], where: str) -> Kind:
     interpolation = raw.get("interpolation", "previous")
     if interpolation not in get_args(Interpolation):
         raise ModelError(f"interpolation of {where} is {interpolation!r}: give previous or linear.")
-    return Kind(kind, carry_limit_s, None if maximum is None else float(maximum), interpolation, True)  # type: ignore[arg-type]  # checked above
+    return Kind(kind, carry_limit_s, None if maximum is None else float(maximum), interpolation)  # type: ignore[arg-type]  # checked above
 
 
 def _near(name: object) -> str:

@@ -175,7 +175,7 @@ _SPANS = (
 )  # fmt: skip
 GAUGE_HOURS = gold_table(
     "gauge_hours",
-    "device, declared gauge, unit and hour with readings",
+    "device, gauge, unit and hour with readings",
     (*METRIC, *required(("hour_at", "timestamp", "Start of the hour")), *EVENT_SLICE, *EXTREMES,
      *required(("value_first", "double", "Value of the oldest reading of the period")), *LAST,
      *_ENDS,
@@ -188,7 +188,7 @@ GAUGE_HOURS = gold_table(
 )  # fmt: skip
 GAUGE_DAYS = gold_table(
     "gauge_days",
-    "device, declared gauge, unit and day with readings",
+    "device, gauge, unit and day with readings",
     (*METRIC, *required(("day_date", "date", "The UTC day")), *EVENT_DATE, *EXTREMES,
      *required(("value_first", "double", "Value of the oldest reading of the period")), *LAST, *_SPANS),
     (*A_METRIC, "day_date"),

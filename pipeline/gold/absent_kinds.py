@@ -1,7 +1,7 @@
 """Kinds of which a plan has no column: their tables are empty, and dbt need not run its models to find that out.
 
 Belongs here: which models and tables are a kind's. A model takes dbt some 0.2 s of processor time, whatever it
-finds, and most fleets have no counter, state or declared gauge among their telemetry.
+finds, and few fleets have counters, states and gauges among their telemetry.
 """
 
 import duckdb

@@ -141,7 +141,7 @@ def _gold_lines(gold: GoldCounts) -> Iterator[Line]:
 def _kind_lines(gold: GoldCounts) -> Iterator[Line]:
     """Whose figures are no counts: of those the readings that they are made of are compared."""
     for table in KIND_TABLES:
-        what = f"{table.name}: readings of {'declared ' if table.kind == 'gauge' else ''}{table.kind}s"
+        what = f"{table.name}: readings of {table.kind}s"
         if table.sliced_by == "hour":
             yield Line("gold", what, *gold.of_kind(str(table.kind), table.name))
         elif table not in OF_LOCAL_DAYS:

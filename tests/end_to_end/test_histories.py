@@ -67,9 +67,9 @@ _STEPS = st.one_of(
 _EXAMPLES = 2
 _LIMIT = 2 * HOUR
 _KINDS = {
-    "temperature": Kind("counter", 7200, is_declared=True),
-    "humidity": Kind("state", 7200, is_declared=True),
-    "battery": Kind("gauge", 7200, interpolation="linear", is_declared=True),
+    "temperature": Kind("counter", 7200),
+    "humidity": Kind("state", 7200),
+    "battery": Kind("gauge", 7200, interpolation="linear"),
 }
 """What telemetry of thermostats is taken for, so that each kind has a history with everything in it."""
 

@@ -34,8 +34,8 @@ from tests.support.kinds_oracle import Reading, counter_hours, counter_minutes, 
 from tests.support.small_lake import H5, H6, THERMOSTAT, Candidate, Lake, Row
 
 DAY = "2026-11-20"
-COUNTER, STATE = Kind("counter", 7200, is_declared=True), Kind("state", 7200)
-GAUGE = Kind("gauge", 7200, is_declared=True)
+COUNTER, STATE = Kind("counter", 7200), Kind("state", 7200)
+GAUGE = Kind("gauge", 7200)
 _METRIC = {"device_id": "d1", "metric_name": "temperature", "unit": "degc", "model_id": THERMOSTAT, "site_id": "s1"}
 Spoil = Callable[[dict[str, list[Row]]], None]
 

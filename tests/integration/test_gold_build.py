@@ -285,8 +285,8 @@ def test_empty_plan_gives_empty_tables(settings: Settings) -> None:
 
 
 def test_kinds_that_no_telemetry_has_take_no_model(settings: Settings) -> None:
-    """A plan of thermostats has neither counter, state nor declared gauge: dbt runs no model of these, and their tables
-    are there as declared, with the rows that the models find, none; of pumps, which have states, those alone run."""
+    """A plan of thermostats has neither counter nor state: dbt runs no model of these, and their tables are there as
+    declared, with the rows that the models find, none; of pumps, which have states, those run too."""
     versions = {SILVER_DEVICES.name: write(settings, SILVER_DEVICES, [record("d1", "north", "00:00")])}
     versions[SILVER_REJECTED.name] = write(settings, SILVER_REJECTED, [])
     rows = [reading("d1", at("05:00:00"), 1, temperature_degc=20.0)]
@@ -300,14 +300,14 @@ def test_kinds_that_no_telemetry_has_take_no_model(settings: Settings) -> None:
         return models, {table.short_name: rows_of(settings, table.short_name) for table in GOLD_TABLES}
 
     models, few = built()
-    assert not {model for model in models if re.match(r"(stg_)?(counter|state|gauge|minute_increases)_?", model)}
+    assert not {model for model in models if re.match(r"(stg_)?(counter|state|minute_increases)_?", model)}
     with patch.object(absent_kinds, "_absent", lambda _: set()):
         every, all_of_it = built()
-    assert len(every) == len(models) + 16
+    assert len(every) == len(models) + 12
     assert few == all_of_it
     versions[PUMPS.name] = write(settings, PUMPS, [reading("p1", at("05:00:00"), 2, model_id=PUMP, is_running=True)])
     assert {model for model in built()[0] if model.startswith(("counter", "state", "gauge"))} == {
-        "state_hours", "state_days",
+        "gauge_hours", "gauge_days", "state_hours", "state_days",
     }  # fmt: skip
 
 
@@ -395,9 +395,9 @@ def test_small_days_are_built_together(settings: Settings, monkeypatch: pytest.M
         (moment.replace(minute=0), float(i)) for i, moment in enumerate(days)
     ]
     assert picked(rows_of(settings, "site_days"), "day_date", "reading_count") == [(day.date(), 1) for day in days]
-    # which sums are exact, minutes, sums of hours, hours, days, days of sites, what was received and what was refused;
-    # no telemetry is a counter, a state or a declared gauge, and for their sake no hour is looked at
-    assert statements(settings) - before == 8
+    # which sums are exact, minutes, sums of hours, hours, days, days of sites, gauges, what was received and what was
+    # refused; no telemetry is a counter or a state, and for their sake no hour is looked at
+    assert statements(settings) - before == 9
 
 
 def test_latest_of_a_part_equals_a_full_rebuild(settings: Settings) -> None:

@@ -274,7 +274,7 @@ def test_readings_of_each_kind_are_compared(
     world: World, kind: Any, is_right: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What tables of kinds count is what silver has, and their days what their hours do; each that does not differs."""
-    declared = Kind(kind, 7200, is_declared=True)
+    declared = Kind(kind, 7200)
     models = {
         name: replace(model, telemetry=tuple(
             replace(each, kind=declared) if each.name == "temperature" else each for each in model.telemetry

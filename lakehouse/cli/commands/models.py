@@ -185,13 +185,13 @@ def _print_model(model: "Model") -> None:
 
 
 def _kind(telemetry: "Telemetry") -> str:
-    """Such as `counter, carried 7 d, 0 again at 1000, rate in kw`; undeclared gauges are carried nowhere."""
+    """Such as `counter, carried 7 d, 0 again at 1000, rate in kw`; nothing of what has no figures."""
     from lake.models.kinds import DAY_S
     from lake.models.units import integral_of, rate_unit
 
     kind = telemetry.kind
-    if kind.name == "gauge" and not kind.is_declared:
-        return kind.name if telemetry.is_metric else ""
+    if kind.name == "gauge" and not telemetry.is_metric:
+        return ""
     days, rest_s = divmod(kind.carry_limit_s, DAY_S)
     words = [kind.name, f"carried {kind.carry_limit_s} s" if rest_s or not days else f"carried {days} d"]
     if kind.name == "gauge":

@@ -129,28 +129,29 @@ def test_kinds_reach_the_columns(tmp_path: Path) -> None:
     plain = load_one(tmp_path, oven)
     assert [each.kind.name for each in plain.telemetry] == ["gauge", "state"]
     assert kind_columns([plain]) == [
-        KindColumn(plain.table, each.column, each.metric_name, each.unit, each.kind)
-        for each in plain.telemetry if each.kind.name == "state"
-    ]  # fmt: skip
+        KindColumn(plain.table, each.column, each.metric_name, each.unit, each.kind) for each in plain.telemetry
+    ]
     assert load_one(tmp_path, oven, {"kinds": {}}).digest == plain.digest
     counted = load_one(tmp_path, oven, {"kinds": {"heat": {"kind": "counter", "max": 10, "carry_limit_s": 60}}})
-    assert counted.telemetry[0].kind == Kind("counter", 60, 10.0, is_declared=True)
+    assert counted.telemetry[0].kind == Kind("counter", 60, 10.0)
     assert counted.digest != plain.digest
     newer = replace(plain, model_id="dtmi:test:oven;2")
-    assert [each.kind.name for each in kind_columns([newer, counted])] == ["state"]  # the newest version says
+    assert [each.kind.name for each in kind_columns([newer, counted])] == ["gauge", "state"]  # the newest version says
 
 
 def test_built_in_models_say_what_can_be_made_of_their_telemetry() -> None:
     """Of the meter's register there are increases, and of its power, on straight lines between readings, energy."""
     of_meters = [each for each in kind_columns(load_models([BUILT_IN_MODELS]).values()) if "meter" in each.table]
-    energy, power = of_meters
+    named = {each.metric_name: each for each in of_meters}
+    energy, power = named.pop("energy"), named.pop("power")
     assert (energy.metric_name, energy.unit, energy.kind.name) == ("energy", "kwh", "counter")
     assert (power.metric_name, power.kind.name, power.kind.interpolation) == ("power", "gauge", "linear")
     assert integral_of(power.unit).unit == "wh"
+    assert {each.kind for each in named.values()} == {DEFAULT_GAUGE}
 
 
 def test_a_semantic_type_makes_no_kind(tmp_path: Path) -> None:
-    """Of whatever quantity a number is, it is a gauge that nobody declared; the quality file makes a counter of it."""
+    """Of whatever quantity a number is, it is a gauge; the quality file makes a counter of it."""
     families = units(1)
     contents = [
         {"@type": ["Telemetry", quantity], "name": quantity, "schema": "double", "unit": families[family][0]}
@@ -160,9 +161,10 @@ def test_a_semantic_type_makes_no_kind(tmp_path: Path) -> None:
     found = load_one(tmp_path, meter)
     assert {"Energy", "Volume", "Power"} <= {each.name for each in found.telemetry}
     assert {each.kind for each in found.telemetry} == {DEFAULT_GAUGE}
-    assert kind_columns([found]) == []
-    (counter,) = kind_columns([load_one(tmp_path, meter, {"kinds": {"Energy": "counter"}})])
-    assert (counter.metric_name, counter.unit, counter.kind.name) == ("Energy", "j", "counter")
+    assert {each.kind for each in kind_columns([found])} == {DEFAULT_GAUGE}
+    columns = kind_columns([load_one(tmp_path, meter, {"kinds": {"Energy": "counter"}})])
+    (counter,) = (each for each in columns if each.kind.name == "counter")
+    assert (counter.metric_name, counter.unit) == ("Energy", "j")
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def test_add_says_what_the_model_becomes(home: Path) -> None:
 
 
 def test_show_says_what_kind_each_telemetry_is(home: Path) -> None:
-    """A counter has its carry limit, maximum and the unit of its rate, a gauge its way and the unit of its integral, an
-    undeclared one no more than its name; a text is of no kind."""
+    """A counter has its carry limit, maximum and the unit of its rate, a gauge its way and the unit of its integral,
+    declared or not; a text is of no kind."""
     telemetry = [("depth", "double"), ("level", "double"), ("turns", "long"), ("note", "string"), ("is_up", "boolean")]
     contents = [{"@type": "Telemetry", "name": name, "schema": schema} for name, schema in telemetry]
     kinds = {"turns": {"kind": "counter", "max": 1000}, "level": {"kind": "gauge", "carry_limit_s": 90_000}}
@@ -57,7 +57,7 @@ def test_show_says_what_kind_each_telemetry_is(home: Path) -> None:
     lines = [re.split(r"  +", line.strip()) for line in run("show", "dtmi:test:probe").output.splitlines()]
     found = {line[0]: line[3] for line in lines if line[0] in dict(telemetry) or line[0] == "column"}
     assert found == {
-        "column": "kind", "depth": "gauge", "level": "gauge, carried 90000 s, previous, integral in h",
+        "column": "kind", "depth": "gauge, carried 3600 s, previous, integral in h", "level": "gauge, carried 90000 s, previous, integral in h",
         "turns": "counter, carried 7 d, 0 again at 1000, rate in 1_h", "note": "note", "is_up": "state, carried 1 d",
     }  # fmt: skip
 
