@@ -57,7 +57,8 @@ def test_show_says_what_kind_each_telemetry_is(home: Path) -> None:
     lines = [re.split(r"  +", line.strip()) for line in run("show", "dtmi:test:probe").output.splitlines()]
     found = {line[0]: line[3] for line in lines if line[0] in dict(telemetry) or line[0] == "column"}
     assert found == {
-        "column": "kind", "depth": "gauge, carried 3600 s, previous, integral in h", "level": "gauge, carried 90000 s, previous, integral in h",
+        "column": "kind", "depth": "gauge, carried 3600 s, previous, integral in h",
+        "level": "gauge, carried 90000 s, previous, integral in h",
         "turns": "counter, carried 7 d, 0 again at 1000, rate in 1_h", "note": "note", "is_up": "state, carried 1 d",
     }  # fmt: skip
 
