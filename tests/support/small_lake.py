@@ -18,6 +18,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from lake.column_types import column_type
 from lake.models.catalog import BUILT_IN_MODELS, Model, load_models, silver_table
+from lake.models.kind_columns import kind_columns
+from lake.models.kinds import DEFAULT_GAUGE
 from lake.slices import day_of, slice_of, slice_start
 from lake.storage.locations import table_uri
 from lake.tables.bronze import BRONZE_TELEMETRY
@@ -25,6 +27,7 @@ from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED, SILVER_SITES
 from runtime.settings import Settings
+from tests.support.kinds_oracle import Reading, gauge_days, gauge_hours
 
 Row = dict[str, Any]
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -162,6 +165,7 @@ class Candidate:
             "device_hours": _statistics(ours, "hour_at", lambda r: r["event_at"].replace(minute=0, second=0)),
             "device_days": _statistics(of_days, "day_date", lambda r: r["event_at"].date()),
             "site_days": [row | {"device_count": 1} for row in _statistics(of_days, "day_date", _day)],
+            **self._gauges(),
             "device_completeness": [self._completeness(hour, ours) for hour in self.hours],
             "device_silences": [],
             "device_latest": self._latest(),
@@ -222,6 +226,28 @@ class Candidate:
         return counts | {
             "device_id": "d1", "hour_at": at, "event_date": at.date(), "event_hour": at.hour,
             "expected_count": 60, "received_count": received, "missing_count": 60 - received,
+        }  # fmt: skip
+
+    def _gauges(self) -> dict[str, list[Row]]:
+        """Of the temperature by time, as every number has it that no quality file names."""
+        columns = kind_columns(self.lake.models.values())
+        gauged = any(c.metric_name == "temperature" and c.kind.name == "gauge" for c in columns)
+            c.metric_name for c in kind_columns(self.lake.models.values()) if c.kind.name == "gauge"
+        }
+        named = {slice_of(row["event_at"]): _metric(row) for row in self.lake.readings if gauged}
+        readings = [Reading("d1", r["event_at"], r["offset"], _value(r)) for r in self.lake.readings if gauged]
+        hours = gauge_hours(readings, False, timedelta(seconds=DEFAULT_GAUGE.carry_limit_s))
+        in_days = {key: row for key, row in hours.items() if f"{key[1]:%Y-%m-%d}" in self.days}
+        unit = {"integral_unit": "degc_hours"}
+        return {
+            "gauge_hours": [
+                named[slice_of(at)] | unit | row | {"hour_at": at}
+                for (_, at), row in hours.items() if slice_of(at) in self.hours
+            ],
+            "gauge_days": [
+                next(m for hour, m in named.items() if day_of(hour) == str(day)) | unit | row | {"day_date": day}
+                for (_, day), row in gauge_days(readings, in_days).items()
+            ],
         }  # fmt: skip
 
     def _latest(self) -> list[Row]:
