@@ -232,8 +232,6 @@ class Candidate:
         """Of the temperature by time, as every number has it that no quality file names."""
         columns = kind_columns(self.lake.models.values())
         gauged = any(c.metric_name == "temperature" and c.kind.name == "gauge" for c in columns)
-            c.metric_name for c in kind_columns(self.lake.models.values()) if c.kind.name == "gauge"
-        }
         named = {slice_of(row["event_at"]): _metric(row) for row in self.lake.readings if gauged}
         readings = [Reading("d1", r["event_at"], r["offset"], _value(r)) for r in self.lake.readings if gauged]
         hours = gauge_hours(readings, False, timedelta(seconds=DEFAULT_GAUGE.carry_limit_s))
