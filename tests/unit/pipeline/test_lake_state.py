@@ -14,6 +14,7 @@ from lake.records.publications import Publication
 from lake.records.verdicts import Failure, Verdict, held_entry, record_verdicts
 from lake.storage.delta import append
 from lake.tables.gold import DEVICE_LATEST
+from lake.tables.gold_kinds import KIND_TABLES
 from lakehouse.cli.main import run
 from pipeline.lake_state import lake_status, unread_spans
 from runtime.process_ids import ProcessId
@@ -38,10 +39,11 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     record_verdicts(lake.settings, [VERDICT])
     published_at = datetime.now(UTC) - timedelta(hours=2, minutes=5)
     release = {"slice": H5, "table": THERMOSTATS, "who": "ana", "when": NOW.isoformat(), "why": "it was swapped"}
+    kinds = {table.name: append(lake.settings, table, arrow_table(table, []), {}) for table in KIND_TABLES}
     publications.record(
         lake.settings,
         Publication(
-            publication_id=7, published_at=published_at, tables={DEVICE_LATEST.name: commit_latest(lake)},
+            publication_id=7, published_at=published_at, tables={DEVICE_LATEST.name: commit_latest(lake), **kinds},
             inputs=inputs, slices=(H5,), held=(held_entry(VERDICT),), releases=(release,), first_slice=H5,
             last_slice=H5, models={},
             code_version="1", run_id="run",

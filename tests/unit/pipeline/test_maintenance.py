@@ -19,6 +19,7 @@ from lake.storage.lake_files import LakeFiles, StoredFile
 from lake.storage.locations import table_uri
 from lake.storage.log_files import KeptVersions, checkpoint, current_at, droppable_log, table_files, unread_files
 from lake.tables.gold import DEVICE_COMPLETENESS
+from lake.tables.gold_kinds import GAUGE_DAYS, GAUGE_HOURS
 from pipeline.gold.stale import stale_slices
 from pipeline.maintenance import Upkeep, plan_upkeep, upkeep
 from pipeline.run import Run
@@ -154,7 +155,7 @@ def test_a_rearranged_silver_table_makes_nothing_stale(settings: Settings) -> No
     silver = DeltaTable(table_uri(settings, THERMOSTATS))
     write_deltalake(silver, silver.scan().read_all(), mode="append")
     inputs[THERMOSTATS] = lake.version(THERMOSTATS)
-    publications.record(settings, publication(1, 0, {}, inputs))
+    publications.record(settings, publication(1, 0, {GAUGE_HOURS.name: 0, GAUGE_DAYS.name: 0}, inputs))
     silver = DeltaTable(table_uri(settings, THERMOSTATS))
     assert silver.optimize.compact()["numFilesRemoved"] == 2
     assert lake.version(THERMOSTATS) == inputs[THERMOSTATS] + 1
