@@ -36,7 +36,7 @@ class Snapshot:
     """One publication, read only. It may be used by many threads."""
 
     def __init__(self, settings: Settings, publication: Publication) -> None:
-        self.publication = publication
+        self.settings, self.publication = settings, publication
         self._connection = connect(settings)
         self._connection.execute("CREATE SCHEMA gold")
         for name, version in publication.tables.items():

@@ -80,6 +80,18 @@ def list_all(settings: Settings) -> list[Publication]:
     return sorted((_publication(row) for row in rows), key=lambda publication: publication.publication_id)
 
 
+def page(settings: Settings, last_id: int, count: int) -> tuple[list[Publication], int | None]:
+    """Publications of the `count` ids up to `last_id`, newest first, and the id to go on with; None when there is no
+    earlier one. Ids that are gone make a page shorter. Only the files of a page are read."""
+    opened = open_table(settings, OPS_PUBLICATIONS.name)
+    first = None if opened is None else _known_ids(opened)[0]
+    if opened is None or first is None:
+        return [], None
+    rows = read_rows(opened, f"publication_id <= {last_id} AND publication_id > {last_id - count}")
+    found = sorted((_publication(row) for row in rows), key=lambda each: -each.publication_id)
+    return found, last_id - count if first <= last_id - count else None
+
+
 def record(settings: Settings, publication: Publication) -> None:
     """Store a publication: from this commit on readers see it. Raises StepError."""
     row = vars(publication) | {"published_date": publication.published_at.date()}

@@ -49,7 +49,6 @@ def _tell_of(found: Publication, news: News) -> None:
         "publication_id": found.publication_id,
         "published_at": found.published_at.isoformat(),
         "slices": list(found.slices[:100]),
-        "held_count": len(found.held),
     }
     news.add(Item("publications", found.publication_id, body))
 

@@ -79,7 +79,9 @@ def test_what_is_published_is_answered(server: Server) -> None:
     assert [(point["value"], point["is_filled"]) for point in filled[-2:]] == [(1.0, True)] * 2
     assert len(server.rows(f"/v1/completeness?device_id=d1&{SPAN}")) == 10
     assert server.rows("/v1/held")[0]["slice"] == "2026-11-18T05"
-    assert server.rows("/v1/publications/newest")[0]["publication_id"] == 1
+    (newest,) = server.rows("/v1/publications/newest")
+    assert (newest["publication_id"], newest["held_count"]) == (1, 1)
+    assert server.rows("/v1/publications") == [newest]
 
 
 def test_csv_and_arrow_have_the_same_rows(server: Server) -> None:
@@ -114,6 +116,7 @@ def test_a_key_sees_its_sites_only(server: Server) -> None:
     assert server.ask("/v1/devices/d3", "north")[0] == 404
     assert server.ask(f"/v1/series?device_id=d3&metric_name=temperature&{SPAN}", "north")[0] == 404
     assert server.ask("/v1/held", "north")[0] == 403
+    assert {row["held_count"] for row in server.rows("/v1/publications", "north")} == {None}
     assert server.ask("/v1/devices", "share")[0] == 403
     for key in (None, "lh_0_x", "nothing", server.keys["all"] + "x"):
         status, headers, body = server.ask("/v1/devices", key)
@@ -208,6 +211,10 @@ def test_an_answer_of_a_publication_never_changes(server: Server) -> None:
     awaited(lambda: server.ask("/v1/latest", If_None_Match=headers["etag"])[0] != 304, "the new publication")
     assert {row["value_last"] for row in server.rows("/v1/latest?device_id=d1")} == {1.0, 2.0}
     assert {row["value_last"] for row in server.rows("/v1/latest?device_id=d1&as_of=1")} == {1.0}
+    _, _, body = server.ask("/v1/publications?limit=1")
+    page = json.loads(body)
+    further = server.rows(f"/v1/publications?limit=1&cursor={page['next']}")
+    assert [row["publication_id"] for row in (*page["data"], *further)] == [2, 1]
 
 
 def test_who_asks_too_often_waits(server: Server) -> None:

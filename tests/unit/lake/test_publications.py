@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
-from lake.records.publications import Publication, get, list_all, newest, record
+from lake.records.publications import Publication, forget, get, list_all, newest, page, record
+from lake.storage.locations import table_uri
 from runtime.errors import UsageError
 from runtime.settings import Settings
 
@@ -55,6 +57,20 @@ def test_the_newest_is_found_among_many(settings: Settings) -> None:
     assert newest(settings) == many[-1]
     assert get(settings, 4) == many[3]
     assert list_all(settings) == many
+
+
+def test_pages_of_publications_follow_each_other(settings: Settings) -> None:
+    """Each comes once, newest first; ids that are gone make a page shorter and end none, and the last names none."""
+    assert page(settings, 7, 3) == ([], None)
+    for n in range(1, 8):
+        record(settings, replace(FIRST, publication_id=n))
+    forget(settings, 2)
+    DeltaTable(table_uri(settings, "ops.publications")).delete("publication_id = 4")
+    pages, following = [], 7
+    while following is not None:
+        found, following = page(settings, following, 3)
+        pages.append([each.publication_id for each in found])
+    assert pages == [[7, 6, 5], [3, 2]]
 
 
 def test_an_unknown_publication_is_an_error_that_names_the_known(settings: Settings) -> None:
