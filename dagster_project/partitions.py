@@ -17,6 +17,7 @@ from lake.tables.contracts import Table
 from lake.tables.gold import DAILY, HOURLY, UNSLICED
 from lake.tables.silver import UNSLICED_SILVER
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 # before there is anything in a lake, what comes is taken to be new
 _USUAL_AGE = timedelta(days=31)
@@ -74,7 +75,7 @@ def note_first_slice(settings: Settings, slice_: str) -> None:
     """Note where the partitions begin: with the first slice that gold covers."""
     path, day = _noted(settings), day_of(slice_)
     if not path.is_file() or path.read_text().strip() != day:
-        path.write_text(f"{day}\n")
+        write_whole(path, f"{day}\n")
 
 
 def _noted(settings: Settings) -> Path:

@@ -20,6 +20,7 @@ from runtime.private_files import home_key, socket_path
 from runtime.processes import ProcessRecord
 from runtime.programs import Chosen, Option, Program, spawn_python
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 CODE_SERVER, WEBSERVER, DAEMON, RUN_SERVER = "code-server", "webserver", "daemon", "run-server"
 DEFAULT_UI_PORT = 3000
@@ -50,7 +51,7 @@ def start_code_server(settings: Settings, chosen: Chosen) -> ProcessRecord:
     arguments += ["--socket", place, "--location-name", _DEFINITIONS]
     arguments += ["--use-python-environment-entry-point", "--heartbeat-ttl", _YEAR_S]
     server = {"host": "localhost", "socket": place, "location_name": _DEFINITIONS}
-    _workspace(settings).write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+    write_whole(_workspace(settings), json.dumps({"load_from": [{"grpc_server": server}]}))
     return spawn_python(settings, CODE_SERVER, arguments, place)
 
 

@@ -11,6 +11,7 @@ from dagster import DagsterInstance
 
 from runtime.private_files import ensure_home
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 LOG_NAME = "dagster_runs.log"
 _LOG_BYTES = 10_000_000
@@ -25,7 +26,7 @@ def prepare_instance(settings: Settings) -> Path:
     path = folder / "dagster.yaml"
     text = json.dumps(_configuration(settings), indent=2) + "\n"  # JSON is YAML
     if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+        write_whole(path, text)
     return folder
 
 

@@ -16,6 +16,7 @@ from runtime.errors import LakehouseError
 from runtime.java.jars import fingerprint
 from runtime.java.jvm import find_java, share_folder, share_lock
 from runtime.settings import load_settings
+from runtime.whole_files import write_whole
 
 
 def rehearse(folder: Path) -> None:
@@ -65,7 +66,7 @@ def rehearse_once(tell: Callable[[str], None]) -> None:
             rehearse(Path(folder))
         except LakehouseError as error:
             tell(f"The rehearsal failed: {error}\nEverything works without it, only starts slower.")
-        stamp.write_text(done)
+        write_whole(stamp, done)
 
 
 def _what_is_installed() -> str:

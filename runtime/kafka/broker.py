@@ -24,6 +24,7 @@ from runtime.kafka.clients import client_config
 from runtime.ports import free_port, is_port_open
 from runtime.processes import ProcessRecord
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 
 NAME = "broker"
 _HEAP = "512m"
@@ -138,7 +139,7 @@ def _format(settings: Settings, folder: Path, configuration: Path) -> None:
         raise PlatformError(
             f"The broker's folder {data} cannot be prepared: {text[-1] if text else 'no reason given'}."
         )
-    (folder / "cluster_id").write_text(cluster_id)
+    write_whole(folder / "cluster_id", cluster_id)
 
 
 def _new_cluster_id() -> str:

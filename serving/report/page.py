@@ -24,6 +24,7 @@ from lake.tables.every import FIXED_TABLES
 from pipeline.proof.reconcile import Reconciliation
 from runtime.errors import StepError
 from runtime.settings import Settings
+from runtime.whole_files import write_whole
 from serving.report import data as data
 from serving.report.charts import HeatRow, Series, heat_map, line_chart, strip
 from serving.unit_symbols import SYMBOLS
@@ -57,7 +58,7 @@ def write_report(
         }
     context["glances"] = [(title, _dedented(sql)) for title, sql in data.GLANCES]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(context), encoding="utf-8")
+    write_whole(path, render(context))
     return path
 
 
