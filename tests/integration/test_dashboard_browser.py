@@ -26,7 +26,7 @@ const [program, address, key, paths] = process.argv.slice(1);
   const browser = await puppeteer.launch({executablePath: program, args});
   const told = [];
   const isDrawn = () => document.querySelector('.uplot canvas') && !document.querySelector('[aria-busy]');
-  for (const [width, theme] of [[1400, 'light'], [390, 'dark']]) {
+  for (const [width, theme] of [[1400, 'light'], [1400, 'dark'], [390, 'light'], [390, 'dark']]) {
     const page = await (await browser.createBrowserContext()).newPage();
     page.on('pageerror', error => told.push(`error: ${error.message}`));
     page.on('console', message => { if (message.type() === 'error') told.push(`console: ${message.text()}`); });
