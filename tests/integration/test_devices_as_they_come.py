@@ -2,19 +2,17 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
-from device_sim.playback import replay
 from lake.models.catalog import known_models
 from pipeline.gold.gold_refresh import refresh_gold
 from pipeline.run import Run
 from runtime.settings import Settings
 from tests.support.landing import THERMOSTAT, reading, registered, rows, run_tick, send
-from tests.support.recordings import replayer_of, written
+from wire.envelope import UPDATED, TelemetryEnvelope, lifecycle_message, rfc3339
 
 pytestmark = pytest.mark.every_engine
 
@@ -41,24 +39,36 @@ def test_every_spelling_is_a_device_of_its_own(settings: Settings, spark: SparkS
     assert sorted(rows(settings, "gold.devices", "SELECT device_id FROM t")) == sorted((device,) for device in IDS)
 
 
-def test_two_models_in_one_device(settings: Settings, spark: SparkSession, tmp_path: Path) -> None:
-    """Case 18, replayed: messages name their model and are of it, also after the registry named the other one."""
+def test_two_models_in_one_device(settings: Settings, spark: SparkSession) -> None:
+    """Messages that name their model are of it, also before the registry knew it and after it named the other one."""
     assert settings.kafka_bootstrap is not None
     settings.models_folder.mkdir(parents=True)
     interface = {"@context": "dtmi:dtdl:context;3", "@id": RAIN, "@type": "Interface", "displayName": "Rain",
                  "contents": [{"@type": "Telemetry", "name": "rainfall", "schema": "double"}]}  # fmt: skip
     (settings.models_folder / "rain.json").write_text(json.dumps(interface))
-    station = "".join(f"2025-01-14T0{hour}:00:00Z,{hour}\n" for hour in range(1, 6))
-    rain = "".join(f"2025-01-14T0{hour}:05:00Z,{hour}\n" for hour in range(3, 8))
-    for model, telemetry, lines in ((THERMOSTAT, "temperature", station), (RAIN, "rainfall", rain)):
-        path = written(tmp_path, f"{telemetry}.csv", f"timestamp,{telemetry}\n{lines}")
-        replay(replayer_of(path, known_models(settings), model=model, device="c08"), settings.kafka_bootstrap)
+    station, rain = TelemetryEnvelope("c08", dataschema=THERMOSTAT), TelemetryEnvelope("c08", dataschema=RAIN)
+    later = AT + timedelta(hours=3, minutes=5)
+    send(
+        settings.kafka_bootstrap,
+        [
+            registered("c08", AT + timedelta(hours=1)),
+            lifecycle_message("c08", "other", UPDATED, rfc3339(later), {"model_id": RAIN}),
+            *(
+                station.message(f"t{hour}", rfc3339(AT + timedelta(hours=hour)), b'{"temperature":%d}' % hour)
+                for hour in range(1, 6)
+            ),
+            *(
+                rain.message(f"r{hour}", rfc3339(later + timedelta(hours=hour)), b'{"rainfall":%d}' % hour)
+                for hour in range(5)
+            ),
+        ],
+    )
     assert run_tick(spark, settings).rejected == {}
     outcome = refresh_gold(Run(settings, known_models(settings), "test", datetime.now(UTC)))
     assert outcome is not None
     assert outcome.held == []
     sql = "SELECT metric_name, sum(reading_count)::INT, max(value_max) FROM t GROUP BY ALL ORDER BY ALL"
-    assert rows(settings, "gold.device_hours", sql) == [("rainfall", 5, 7.0), ("temperature", 5, 5.0)]
+    assert rows(settings, "gold.device_hours", sql) == [("rainfall", 5, 4.0), ("temperature", 5, 5.0)]
 
 
 def test_records_that_producers_may_write(settings: Settings, spark: SparkSession) -> None:
