@@ -51,7 +51,7 @@ def test_messages_and_figures_lead_to_each_other(settings: Settings) -> None:
     followed = up(settings, first)
     assert followed.table == "silver.thermostats"
     assert {table for table, _ in followed.gold} == {
-        "gold.device_minutes", "gold.device_hours", "gold.device_completeness"
+        "gold.device_minutes", "gold.device_hours", "gold.device_completeness", "gold.gauge_hours"
     }  # fmt: skip
     assert "held hour" in (followed.why_not or "")  # days wait for the held hour
     for table, row in followed.gold:
@@ -75,14 +75,14 @@ def test_messages_and_figures_lead_to_each_other(settings: Settings) -> None:
     lakehouse(settings, "refresh")
     followed = up(settings, late)
     assert followed.why_not is None
-    tables = followed.gold[:5]  # all but the latest value, which is a later one
-    assert [name for name, _ in followed.gold[5:]] == ["gold.site_weeks", "gold.site_months"]
+    tables, views = followed.gold[:7], dict(followed.gold[7:])  # all but the latest value, which is a later one
+    assert list(views) == ["gold.site_weeks", "gold.site_months"]
     for table, row in tables:
         traced = trace_row(settings, known_models(settings), table, key_of(table, row))
         assert late in {(each["topic"], each["partition"], each["offset"]) for each in traced.readings}
         assert len(traced.readings) == row.get("reading_count", row.get("received_count"))
 
-    week = followed.gold[5][1]
+    week = views["gold.site_weeks"]
     key = [f"{name}={week[name]}" for name in ("site_id", "metric_name", "unit", "week_date")]
     assert "Made of 1 days of gold.site_days" in lakehouse(settings, "trace", "site_weeks", *key).output
     of_device = trace_row(settings, known_models(settings), "gold.devices", {"device_id": "t-2"})
@@ -93,7 +93,7 @@ def test_messages_and_figures_lead_to_each_other(settings: Settings) -> None:
     assert up(settings, place).gold == (("gold.devices", of_device.row),)
 
     shown = lakehouse(settings, "trace", "--message", ":".join(map(str, late)))
-    assert "It counts in 7 rows of gold" in shown.output
+    assert "It counts in 9 rows of gold" in shown.output
     key = [f"{name}={value}" for name, value in key_of(*followed.gold[1]).items()]
     answer = json.loads(lakehouse(settings, "trace", followed.gold[1][0], *key, "--json").output)
     assert len(answer["readings"]) == followed.gold[1][1]["reading_count"]
