@@ -3,12 +3,10 @@
 import os
 import signal
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from dagster_project.runs.in_process import run_job
-from device_sim.playback import replay
 from lake.models.catalog import known_models
 from lake.reading.reader import open_reader
 from lake.records import publications
@@ -19,7 +17,6 @@ from pipeline.proof.lineage_sql import rows_of
 from pipeline.proof.verification import verify
 from runtime.settings import Settings
 from tests.support.landing import reading, registered, run_tick, send
-from tests.support.recordings import replayer_of, written
 from tests.support.warm import start_apart
 
 DAYS = [datetime(2026, 10, 1, 5, 30, tzinfo=UTC) + timedelta(days=3 * number) for number in range(4)]
@@ -42,7 +39,7 @@ def refreshing(settings: Settings) -> None:
         raise SystemExit(_INTERRUPTED) from None
 
 
-def test_an_interruption_keeps_what_was_published(settings: Settings, spark: SparkSession, tmp_path: Path) -> None:
+def test_an_interruption_keeps_what_was_published(settings: Settings, spark: SparkSession) -> None:
     """After SIGINT amid a refresh its first portion stands, and is verified as such; the rest is stale, and the next
     refresh comes to what one alone would have: three silences, of which readers see each hour."""
     assert settings.kafka_bootstrap is not None
@@ -76,26 +73,3 @@ def test_an_interruption_keeps_what_was_published(settings: Settings, spark: Spa
     hours = 9 * 24 + 1
     assert seen == {"hours": hours, "expected": -(-hours * 3600 // 3000), "received": 4}
     assert stretches == {"n": 3}
-    _replay_case_19(settings, spark, tmp_path)
-
-
-def _replay_case_19(settings: Settings, spark: SparkSession, folder: Path) -> None:
-    """A row in eleven days, 60 of them, from the file to published gold: its hours are built, and 59 silences."""
-    times = [datetime(2023, 1, 1, 12, tzinfo=UTC) + n * timedelta(days=11) for n in range(60)]
-    lines = "".join(f"{at:%Y-%m-%dT%H:%M:%SZ},{n}\n" for n, at in enumerate(times))
-    path = written(folder, "c23.csv", f"timestamp,temperature\n{lines}")
-    assert settings.kafka_bootstrap is not None
-    replay(replayer_of(path, device="c23"), settings.kafka_bootstrap)
-    assert run_tick(spark, settings).rejected == {}
-    assert run_job(settings, "publish").held == []
-    newest = publications.newest(settings)
-    assert newest is not None
-    assert [each for each in newest.slices if "T" in each] == [slice_of(at) for at in times]
-    models = known_models(settings)
-    assert stale_slices(settings, models).hours == {}
-    with open_reader(settings, models) as reader:
-        of_gold = "SELECT sum(reading_count)::INT AS n, max(value_max) AS most, count(*) AS hours"
-        where = "WHERE device_id = 'c23' AND metric_name = 'temperature'"
-        assert rows_of(reader, f"{of_gold} FROM gold.device_hours {where}") == [{"n": 60, "most": 59.0, "hours": 60}]
-        silences = "SELECT count(*) AS n FROM gold.device_silences WHERE device_id = 'c23'"
-        assert rows_of(reader, silences) == [{"n": 59}]
