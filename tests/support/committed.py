@@ -13,9 +13,13 @@ _WAIT_S = 150.0
 
 @contextmanager
 def reader(bootstrap: str, topic: str) -> Iterator[Consumer]:
-    """One that begins at the start of each partition, and says where each ends."""
+    """One that begins at the start of each partition, and says where each ends.
+
+    A test that ran before on the same broker may have had Kafka let go of records: by default that reads from the end.
+    """
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "isolation.level": "read_committed",
-                         "enable.partition.eof": True, "log_level": 0})  # fmt: skip
+                         "auto.offset.reset": "earliest", "enable.partition.eof": True,
+                         "log_level": 0})  # fmt: skip
     try:
         partitions = consumer.list_topics(topic, timeout=_WAIT_S).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
