@@ -265,9 +265,22 @@ def test_many_slices_are_told_by_spans_and_held_ones_singly() -> None:
     ]  # fmt: skip
     together = [f"{rows:,}" for rows in (200, 2 * (len(hours) - 101))]
     assert [each.metadata["rows_together"].value for each in found[:2]] == together
-    assert found[2].metadata["rows"].value == 2
+    assert found[2].metadata["rows"].value == "2"
     assert found[1].metadata["slices"].value == f"{hours[101]} to {hours[-1]}"
     assert found[1].metadata["slice_count"].value == f"{len(hours) - 101:,}"
+
+
+def test_a_check_tells_no_number_that_the_ui_would_draw() -> None:
+    """Of a slice that passes, one that fails and one that was released, all is text: their curve would mix slices."""
+    failure = Failure("rejected_share", "", 0.3, 0.05, "30 % were rejected")
+    verdicts = [
+        Verdict("silver.pumps", f"2026-11-20T0{hour}", "{}", hour == 1, () if hour == 1 else (failure,), 1_200, "d",
+                "r", datetime.now(UTC), released_by=released)
+        for hour, released in ((1, None), (3, None), (5, "ann"))
+    ]  # fmt: skip
+    found = list(evaluations(verdicts))
+    assert [each.metadata["rows"].value for each in found] == ["1,200"] * 3
+    assert all(not isinstance(value.value, int | float) for each in found for value in each.metadata.values())
 
 
 def test_very_many_held_slices_are_counted() -> None:
