@@ -96,6 +96,8 @@ class RepeatWindows:
                     "group.id": "hub-repeat-window",
                     "enable.auto.commit": False,
                     "isolation.level": "read_committed",
+                    # where Kafka let go of what comes next, the oldest that is left does
+                    "auto.offset.reset": "earliest",
                     "fetch.wait.max.ms": 20,
                     "log_level": 0,
                 }

@@ -93,6 +93,8 @@ class HotNews:
                 "group.id": "lakehouse-push",
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
+                # where Kafka let go of what comes next, the oldest that is left does
+                "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 50,
                 "log_level": 0,
             }

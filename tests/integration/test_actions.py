@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from lakehouse.cli.main import run
 from runtime import processes
@@ -29,6 +28,7 @@ from streams.declarations import load_declarations
 from streams.dispatcher import DispatchOptions, run_actions
 from streams.output_topics import ALERTS, ensure_output_topics
 from tests.support.awaiting import awaited
+from tests.support.committed import let_go
 from tests.support.receiver import receiving
 
 _DECLARED = """
@@ -104,7 +104,7 @@ def test_each_revision_is_acted_on_once_and_what_fails_again(
         assert receiver.requests.get(timeout=180)[0]["Idempotency-Key"] == dead
         running.end()
         alert(broker, "too_hot/d/gone", ["call"], partition=0)
-        let_go(broker)
+        let_go(broker, ALERTS)
         alert(broker, "too_hot/d/3", ["call"], partition=0)
         running = Running(settings)
         until(broker, lambda found: "call/too_hot/d/3" in found and found["call/too_hot/d/3"].state == "sent")
@@ -192,16 +192,6 @@ def sent(*arguments, real=dispatcher.{name}):
 dispatcher.{name} = sent
 __main__.main(["actions"])
 """
-
-
-def let_go(broker: str) -> None:
-    """Kafka forgets the alerts that there are in the first partition, as its retention does."""
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": "test-let-go", "log_level": 0})
-    _, end = consumer.get_watermark_offsets(TopicPartition(ALERTS, 0), timeout=120)
-    consumer.close()
-    admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
-    (gone,) = admin.delete_records([TopicPartition(ALERTS, 0, end)]).values()
-    gone.result(120)
 
 
 def time_to_begin(broker: str) -> None:

@@ -1,12 +1,14 @@
 """What a reader of committed records sees of a topic.
 
-Belongs here: such a reader, and all that is there now. What the records mean belongs to the test.
+Belongs here: such a reader, all that is there now, and having Kafka let go of it. What the records mean belongs to the
+test.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 _WAIT_S = 150.0
 
@@ -41,3 +43,13 @@ def committed_records(bootstrap: str, topic: str) -> list[Message]:
             else:
                 open_.discard(message.partition() or 0)
     return found
+
+
+def let_go(bootstrap: str, topic: str, partition: int = 0) -> None:
+    """Kafka forgets the records that there are in a partition, as its retention does."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-let-go", "log_level": 0})
+    _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=120)
+    consumer.close()
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    (gone,) = admin.delete_records([TopicPartition(topic, partition, end)]).values()
+    gone.result(120)
