@@ -93,9 +93,9 @@ PROGRAMS = (
         options=(Option("serve", "Also serve published gold, a dashboard, the API and Delta Sharing, and queues."),),
         chosen_by="serve",
         addresses=lambda settings, address: {
+            "dashboard": f"{address}/",
             "api": address,
             "sharing": f"{address}/sharing",
-            "dashboard": f"{address}/",
         },
         check=_check,
     ),
