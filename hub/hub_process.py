@@ -152,6 +152,7 @@ async def _keep_status(settings: Settings, parts: HubParts, options: HubOptions)
             "process": str(ProcessId.of()), "instance": parts.instance, "connections": parts.sessions.connection_count,
             "in_per_s": round((received - before) / (now - then), 1), "received": received,
             "landed": parts.landing.landed_count, "unacked": parts.landing.outstanding, **asdict(parts.counts),
+            "throttled": parts.quotas.throttled_count,
         }  # fmt: skip
         before, then = received, now
         try:

@@ -39,15 +39,17 @@ class Quotas:
             raise UsageError(f"There is no quota profile {profile!r}: give one of {', '.join(PROFILES)}.")
         self._rates = PROFILES[profile]
         self._clock = clock
+        self.throttled_count = 0
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
 
     def take(self, what: str, tenant: str) -> bool:
-        """True when the tenant may do it once more now; then it counts."""
+        """True when the tenant may do it once more now; then it counts. Who may not is counted as throttled."""
         rate = self._rates.get(what)
         if rate is None:
             return True
         left, now = self._left(what, tenant, rate)
         if left < 1:
+            self.throttled_count += 1
             return False
         self._buckets[what, tenant] = (left - 1, now)
         return True

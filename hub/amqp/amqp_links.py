@@ -132,7 +132,6 @@ async def send_to_device(parts: HubParts, rights: Rights, message: AmqpMessage) 
         if device is None or device.tenant != tenant:
             raise HubError(HubCode.DeviceNotFound, f"There is no device {made.device_id!r}.")
         if not parts.quotas.take("cloud_messages", tenant):
-            parts.counts.throttled += 1
             raise HubError(HubCode.ThrottlingException, "Too many cloud messages.")
         await asyncio.wrap_future(parts.registry.enqueue_cloud_message(made))
     except HubError as error:

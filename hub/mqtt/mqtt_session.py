@@ -154,7 +154,6 @@ class MqttSession(PacketFlow):
         will = None if connect.will is None else _message_of(connect.will, self.client)
         admitted = self._parts.admission.admit(self.host, self.client, self.token, self._link.peer_chain())
         if not self._parts.quotas.take("connects", admitted.identity.tenant):
-            self._parts.counts.throttled += 1
             raise HubError(HubCode.ThrottlingException, "Too many connects.")
         opened = await self._parts.sessions.take_over(self, admitted, username.model_id, connect.clean)
         identity = admitted.identity

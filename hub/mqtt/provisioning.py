@@ -80,7 +80,6 @@ class Registering:
 
     async def _register(self, payload: bytes) -> Registration:
         if not self._parts.quotas.take("registrations", self._tenant):
-            self._parts.counts.throttled += 1
             raise HubError(HubCode.ThrottlingException, "Too many registrations.")
         claim, enrolment, proof = self._attested()
         asked = _object(payload)

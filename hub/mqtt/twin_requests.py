@@ -29,7 +29,6 @@ async def answer_twin(
     try:
         kind = "twin_reads" if route.kind == topics.TWIN_GET else "twin_updates"
         if not parts.quotas.take(kind, identity.tenant):
-            parts.counts.throttled += 1
             raise HubError(HubCode.ThrottlingException, "Too many twin operations.")
         if route.kind == topics.TWIN_GET:
             status, body = 200, _document(parts, identity)

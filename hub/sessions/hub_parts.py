@@ -22,7 +22,6 @@ class Counts:
     refused: int = 0
     too_large: int = 0
     qos2: int = 0
-    throttled: int = 0
     turned_away: int = 0
 
 

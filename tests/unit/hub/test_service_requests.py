@@ -93,14 +93,16 @@ def test_a_token_is_good_for_what_it_was_made_for(
 
 def test_calls_beyond_the_profile_are_429(registry: Registry, tmp_path: Path) -> None:
     """In profile s1 three calls of the registry pass at once, the fourth is told when to come again; each kind has its
-    own number, and another tenant its own calls."""
-    app = build_app(registry, Nobody(), tmp_path / "files", Quotas("s1", lambda: 0.0))
+    own number, and another tenant its own calls. What is told in the hub's status as throttled counts it."""
+    quotas = Quotas("s1", lambda: 0.0)
+    app = build_app(registry, Nobody(), tmp_path / "files", quotas)
     answers = [asyncio.run(answer(app, "GET", "/devices", token_of(registry))) for _ in range(4)]
     assert [status for status, _, _ in answers] == [200, 200, 200, 429]
     _, headers, body = answers[-1]
     assert headers[b"iothub-errorcode"] == b"ThrottlingException"
     assert headers[b"retry-after"] == b"1"
     assert b"Too many registry" in body
+    assert quotas.throttled_count == 1
     assert asyncio.run(answer(app, "GET", "/twins/d", token_of(registry)))[0] == 404
     assert asyncio.run(answer(app, "GET", "/configurations", token_of(registry)))[0] == 200
     registry.write(lambda tx: add_tenant(tx, "acme")).result()
