@@ -2,7 +2,8 @@
 
 Belongs here: the profiles and the buckets. What happens to who has none left belongs to who asks.
 
-Source: "IoT Hub quotas and throttling" (learn.microsoft.com), one unit. On a laptop nothing is limited; a profile
+Sources: "IoT Hub quotas and throttling", one unit, and "Azure Digital Twins service limits", which know no units (both
+learn.microsoft.com). On a laptop nothing is limited; a profile
 switches the anchor's limits on, so that a client's ways of being throttled can be tried.
 """
 
@@ -11,17 +12,21 @@ from collections.abc import Callable, Mapping
 
 from runtime.errors import UsageError
 
+_GRAPH = {
+    "graph_reads": 1000.0, "graph_updates": 1000.0, "graph_writes": 500.0, "graph_queries": 500.0,
+    "models": 100.0, "event_routes": 100.0,
+}  # fmt: skip
 PROFILES: Mapping[str, Mapping[str, float]] = {
     "none": {},
     "s1": {
         "messages": 100.0, "connects": 100.0, "registry": 100 / 60, "cloud_messages": 100 / 60, "queries": 20 / 60,
         "twin_reads": 100.0, "twin_updates": 50.0, "methods": 40.0, "jobs": 100 / 60,
-        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60,
+        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60, **_GRAPH,
     },
     "s3": {
         "messages": 6000.0, "connects": 6000.0, "registry": 5000 / 60, "cloud_messages": 5000 / 60,
         "queries": 1000 / 60, "twin_reads": 500.0, "twin_updates": 250.0, "methods": 6144.0, "jobs": 5000 / 60,
-        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60,
+        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60, **_GRAPH,
     },
 }  # fmt: skip
 """Operations a second and tenant."""

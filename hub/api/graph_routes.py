@@ -35,19 +35,22 @@ def graph_routes(endpoints: Endpoints) -> list[Route]:
     edge = "/digitaltwins/{id}/relationships/{relationship_id}"
     component = "/digitaltwins/{id}/components/{component}"
     wanted = [
-        ("/query", "POST", _query),
-        ("/digitaltwins/{id}/relationships", "GET", _relationships),
-        ("/digitaltwins/{id}/incomingrelationships", "GET", _incoming),
-        (edge, "GET", _relationship),
-        (edge, "PUT", _put_relationship),
-        (edge, "PATCH", _patch_relationship),
-        (edge, "DELETE", _delete_relationship),
-        (component, "GET", _component),
-        (component, "PATCH", _patch_component),
-        (f"{component}/telemetry", "POST", _telemetry),
-        ("/digitaltwins/{id}/telemetry", "POST", _telemetry),
+        ("/query", "POST", _query, "graph_queries"),
+        ("/digitaltwins/{id}/relationships", "GET", _relationships, "graph_reads"),
+        ("/digitaltwins/{id}/incomingrelationships", "GET", _incoming, "graph_reads"),
+        (edge, "GET", _relationship, "graph_reads"),
+        (edge, "PUT", _put_relationship, "graph_writes"),
+        (edge, "PATCH", _patch_relationship, "graph_updates"),
+        (edge, "DELETE", _delete_relationship, "graph_writes"),
+        (component, "GET", _component, "graph_reads"),
+        (component, "PATCH", _patch_component, "graph_updates"),
+        # the anchor states no limit for telemetry
+        (f"{component}/telemetry", "POST", _telemetry, ""),
+        ("/digitaltwins/{id}/telemetry", "POST", _telemetry, ""),
     ]
-    return [Route(path, endpoints(handler, SERVICE), methods=[method]) for path, method, handler in wanted]
+    return [
+        Route(path, endpoints(handler, SERVICE, counted), methods=[method]) for path, method, handler, counted in wanted
+    ]
 
 
 def get_twin(call: Call) -> Response:

@@ -25,17 +25,19 @@ from hub.twins.twin_graph import EVENT_ROUTE, MODEL, add_models, check_unused, l
 def model_routes(endpoints: Endpoints) -> list[Route]:
     """The routes."""
     wanted = [
-        ("/models", "GET", _list),
-        ("/models", "POST", _add),
-        ("/models/{id}", "GET", _get),
-        ("/models/{id}", "PATCH", _decommission),
-        ("/models/{id}", "DELETE", _delete),
-        ("/eventroutes", "GET", _routes),
-        ("/eventroutes/{id}", "GET", _route),
-        ("/eventroutes/{id}", "PUT", _put_route),
-        ("/eventroutes/{id}", "DELETE", _delete_route),
+        ("/models", "GET", _list, "models"),
+        ("/models", "POST", _add, "models"),
+        ("/models/{id}", "GET", _get, "models"),
+        ("/models/{id}", "PATCH", _decommission, "models"),
+        ("/models/{id}", "DELETE", _delete, "models"),
+        ("/eventroutes", "GET", _routes, "event_routes"),
+        ("/eventroutes/{id}", "GET", _route, "event_routes"),
+        ("/eventroutes/{id}", "PUT", _put_route, "event_routes"),
+        ("/eventroutes/{id}", "DELETE", _delete_route, "event_routes"),
     ]
-    return [Route(path, endpoints(handler, SERVICE), methods=[method]) for path, method, handler in wanted]
+    return [
+        Route(path, endpoints(handler, SERVICE, counted), methods=[method]) for path, method, handler, counted in wanted
+    ]
 
 
 def _list(call: Call) -> Response:

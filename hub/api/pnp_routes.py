@@ -31,18 +31,14 @@ def digital_twin_routes(hub: Endpoints, graph: Endpoints) -> list[Route]:
     command = "/digitaltwins/{id}/commands/{command}"
     component = "/digitaltwins/{id}/components/{component}/commands/{command}"
     found = [Route(path, hub(_command, SERVICE, "methods"), methods=["POST"]) for path in (command, component)]
+    read = _either(hub(_get, SERVICE, "twin_reads"), graph(get_twin, SERVICE, "graph_reads"))
+    patch = _either(hub(_patch, SERVICE, "twin_updates"), graph(patch_twin, SERVICE, "graph_updates"))
     return [
         *found,
-        Route(
-            "/digitaltwins/{id}", _either(hub(_get, SERVICE, "twin_reads"), graph(get_twin, SERVICE)), methods=["GET"]
-        ),
-        Route(
-            "/digitaltwins/{id}",
-            _either(hub(_patch, SERVICE, "twin_updates"), graph(patch_twin, SERVICE)),
-            methods=["PATCH"],
-        ),
-        Route("/digitaltwins/{id}", graph(upsert_twin, SERVICE), methods=["PUT"]),
-        Route("/digitaltwins/{id}", graph(delete_twin, SERVICE), methods=["DELETE"]),
+        Route("/digitaltwins/{id}", read, methods=["GET"]),
+        Route("/digitaltwins/{id}", patch, methods=["PATCH"]),
+        Route("/digitaltwins/{id}", graph(upsert_twin, SERVICE, "graph_writes"), methods=["PUT"]),
+        Route("/digitaltwins/{id}", graph(delete_twin, SERVICE, "graph_writes"), methods=["DELETE"]),
     ]
 
 

@@ -25,7 +25,7 @@ from hub.registry.hub_registry import Registry
 
 def build_app(registry: Registry, invoker: MethodInvoker, files: Path, quotas: Quotas = UNLIMITED) -> Starlette:
     """The application; methods are called through `invoker`, uploads lie below `files`, `quotas` limit each tenant."""
-    hub, graph = Endpoints(registry, invoker, quotas=quotas), Endpoints(registry, invoker, GRAPH)
+    hub, graph = Endpoints(registry, invoker, quotas=quotas), Endpoints(registry, invoker, GRAPH, quotas)
     provisioning = Endpoints(registry, invoker, PROVISIONING, quotas)
     routes = [
         *upload_routes(registry, files),

@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from hub.access.quotas import Quotas
+from hub.access.quotas import PROFILES, Quotas
 from hub.api.calls import _body, service_tenant, whole_number
 from hub.api.service_app import build_app
 from hub.hub_errors import HubCode, HubError
@@ -19,6 +19,8 @@ from hub.methods import MethodCall, MethodResult
 from hub.registry.hub_registry import Registry
 from hub.registry.tenants import DEFAULT_TENANT, REGISTRY_WRITE, add_tenant, policies_of
 from wire import sas
+
+GRAPH_QUERY = b"api-version=2023-10-31"
 
 
 @pytest.fixture
@@ -50,14 +52,16 @@ def token_of(registry: Registry, tenant: str = DEFAULT_TENANT) -> str:
     return sas.sign(policy.primary_key, "localhost", int(time.time()) + 600, policy.name)
 
 
-async def answer(app: ASGIApp, method: str, path: str, token: str) -> tuple[int, dict[bytes, bytes], bytes]:
+async def answer(
+    app: ASGIApp, method: str, path: str, token: str, query: bytes = b""
+) -> tuple[int, dict[bytes, bytes], bytes]:
     """Status, headers and body."""
     asked, sent = request(path, token), []
 
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    await app({**asked.scope, "method": method}, asked.receive, send)
+    await app({**asked.scope, "method": method, "query_string": query}, asked.receive, send)
     body = b"".join(each.get("body", b"") for each in sent[1:])
     return sent[0]["status"], dict(sent[0]["headers"]), body
 
@@ -107,6 +111,30 @@ def test_calls_beyond_the_profile_are_429(registry: Registry, tmp_path: Path) ->
     assert asyncio.run(answer(app, "GET", "/configurations", token_of(registry)))[0] == 200
     registry.write(lambda tx: add_tenant(tx, "acme")).result()
     assert asyncio.run(answer(app, "GET", "/devices", token_of(registry, "acme")))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("GET", "/digitaltwins/t", "graph_reads"), ("GET", "/digitaltwins/t/relationships", "graph_reads"),
+        ("GET", "/digitaltwins/t/components/c", "graph_reads"), ("PATCH", "/digitaltwins/t", "graph_updates"),
+        ("PATCH", "/digitaltwins/t/components/c", "graph_updates"), ("PUT", "/digitaltwins/t", "graph_writes"),
+        ("DELETE", "/digitaltwins/t/relationships/r", "graph_writes"), ("POST", "/query", "graph_queries"),
+        ("GET", "/models", "models"), ("DELETE", "/eventroutes/r", "event_routes"),
+    ],
+)  # fmt: skip
+def test_calls_of_the_graph_beyond_the_profile_are_429(
+    registry: Registry, tmp_path: Path, method: str, path: str, kind: str
+) -> None:
+    """The last that passes is answered; the next is told when to come again, in Digital Twins' form."""
+    quotas = Quotas("s1", lambda: 0.0)
+    app, token = build_app(registry, Nobody(), tmp_path / "files", quotas), token_of(registry)
+    for _ in range(int(PROFILES["s1"][kind] * 2) - 1):
+        assert quotas.take(kind, DEFAULT_TENANT)
+    assert asyncio.run(answer(app, method, path, token, GRAPH_QUERY))[0] in (200, 204, 400, 404)
+    status, headers, body = asyncio.run(answer(app, method, path, token, GRAPH_QUERY))
+    assert (status, headers[b"retry-after"]) == (429, b"1")
+    assert b'{"error":{"code":"ThrottlingException"' in body
 
 
 def test_a_hub_whose_clock_is_wrong_refuses_tokens_until_it_is_right(tmp_path: Path) -> None:
