@@ -8,15 +8,18 @@ import difflib
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
+import pyarrow as pa
 
-from lake.reading.series_macros import FILLS, SCALAR_MACROS, VALUES, value_macro
+from lake.reading.local_day_series import LOCAL_DAY, WantedDays, series_by_local_days
+from lake.reading.series_macros import FILLED, SCALAR_MACROS, VALUES, value_macro
 from lake.reading.silent_hours import completeness_source
 from lake.reading.site_periods import SITE_PERIODS
 from lake.records import publications
@@ -38,11 +41,6 @@ _TABLES = {table.name: table for table in GOLD_TABLES}
 _VIEWS = {each.name: each for each in SITE_PERIODS}
 _EVERY = re.compile(r"([1-9]\d*)\s*(m|min|h|d)")
 _MINUTES = {"m": 1, "min": 1, "h": 60, "d": 1440}
-_FILLED = {
-    "gap": "value",
-    "previous": "fill_previous(value, period_at)",
-    "linear": "fill_linear(value, period_at)",
-}
 
 
 def open_lake(where: str | os.PathLike[str] | None) -> "OpenLake":
@@ -165,14 +163,17 @@ class PublishedGold:
         """A device's metric at even intervals from `start` up to `end`.
 
         Columns: `period_at`, `value`, `unit`, `reading_count`, `is_filled`. `every` is a number of minutes, hours or
-        days (`5m`, `1h`, `7d`); a span is widened to whole intervals, which are counted from 1970-01-01 in UTC. `fill`
-        says what stands where nothing was measured: nothing (`gap`), the last value before (`previous`) or a line
-        between the values around (`linear`), within the span. It is computed of `gold.device_minutes`, `device_hours`
-        or `device_days`. Raises UsageError for a device or metric that was never measured and for what cannot be
+        days (`5m`, `1h`, `7d`), counted from 1970-01-01 in UTC, or `local_day`: the days of the zone of the device's
+        site, with the columns `day_date`, `zone`, `hours_in_day`. A span is widened to whole intervals. `fill` says
+        what stands where nothing was measured: nothing (`gap`), the last value before (`previous`) or a line between
+        the values around (`linear`), within the span. It is computed of `gold.device_minutes`, `device_hours` or
+        `device_days`. Raises UsageError for a device or metric that was never measured and for what cannot be
         understood, QueryError for a metric in two units when `unit` names none.
         """
-        if fill not in FILLS or value not in VALUES:
-            raise UsageError(f"fill is one of {', '.join(FILLS)} and value one of {', '.join(VALUES)}.")
+        if fill not in FILLED or value not in VALUES:
+            raise UsageError(f"fill is one of {', '.join(FILLED)} and value one of {', '.join(VALUES)}.")
+        if every == LOCAL_DAY:
+            return self._by_local_days(WantedDays(device_id, metric, moment(start), moment(end), value, fill, unit))
         table, interval = _resolution(every)
         span = f"TIMESTAMPTZ '{moment(start)}', TIMESTAMPTZ '{moment(end)}', INTERVAL {quoted(interval)}"
         of = f"{quoted(device_id)}, {quoted(metric)}, {span}"
@@ -187,15 +188,25 @@ class PublishedGold:
             ).to_arrow_table()
         except duckdb.InvalidInputException as error:
             raise QueryError(str(error).removeprefix("Invalid Input Error: ")) from error
-        if found.num_rows and found["unit"].null_count == found.num_rows:
-            self._check_known(device_id, metric)
+        self._check_found(found, device_id, metric)
         return Rows(
             self.connection.from_arrow(found).query(
                 "points",
-                f"SELECT period_at, {_FILLED[fill]} AS value, unit, reading_count, "
-                f"value IS NULL AND ({_FILLED[fill]}) IS NOT NULL AS is_filled FROM points ORDER BY period_at",
+                f"SELECT period_at, {FILLED[fill]} AS value, unit, reading_count, "
+                f"value IS NULL AND ({FILLED[fill]}) IS NOT NULL AS is_filled FROM points ORDER BY period_at",
             )
         )
+
+    def _by_local_days(self, wanted: WantedDays) -> "Rows":
+        def ask(sql: str, parameters: Sequence[Any]) -> pa.Table:
+            return self.connection.execute(sql, list(parameters)).to_arrow_table()
+
+        try:
+            found = series_by_local_days(ask, self._source, wanted)
+        except duckdb.InvalidInputException as error:
+            raise QueryError(str(error).removeprefix("Invalid Input Error: ")) from error
+        self._check_found(found, wanted.device_id, wanted.metric)
+        return Rows(self.connection.from_arrow(found))
 
     def _readable(self, name: str) -> str:
         if name == DEVICE_COMPLETENESS.name and name in self._publication.tables:
@@ -221,6 +232,10 @@ class PublishedGold:
             self._sources[name] = catalog
         return self._sources[name]
 
+    def _check_found(self, found: pa.Table, device_id: str, metric: str) -> None:
+        if found.num_rows and found["unit"].null_count == found.num_rows:
+            self._check_known(device_id, metric)
+
     def _check_known(self, device_id: str, metric: str) -> None:
         metrics = self._metrics(DEVICE_LATEST, device_id)
         if metric in metrics:
@@ -243,7 +258,9 @@ def _resolution(every: str) -> tuple[Table, str]:
     """The coarsest gold table that `every` is a multiple of, and DuckDB's words for it."""
     match = _EVERY.fullmatch(every)
     if match is None:
-        raise UsageError(f"every is {every!r}: give whole minutes, hours or days, such as 5m, 1h or 7d.")
+        raise UsageError(
+            f"every is {every!r}: give whole minutes, hours or days, such as 5m, 1h or 7d, or {LOCAL_DAY}."
+        )
     minutes = int(match.group(1)) * _MINUTES[match.group(2)]
     table = DEVICE_DAYS if minutes % 1440 == 0 else DEVICE_HOURS if minutes % 60 == 0 else DEVICE_MINUTES
     return table, f"{minutes} minutes"

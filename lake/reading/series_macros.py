@@ -8,7 +8,7 @@ with the same `every` meet. A span is widened to whole periods. A mean over seve
 where a period is one row its figures are that row's, to the bit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_MINUTES
@@ -20,10 +20,13 @@ VALUES = {
     "last": "arg_max(value_last, read_at)",
 }
 """The figures of a period, each of the column `value_…` of the same name."""
-FILLS = ("gap", "previous", "linear")
+FILLED = {
+    "gap": "value",
+    "previous": "fill_previous(value, period_at)",
+    "linear": "fill_linear(value, period_at)",
+}
 """What stands in periods without readings: nothing, the last value before, a line between the values around."""
-
-_TIMES = {DEVICE_MINUTES.name: "minute_at", DEVICE_HOURS.name: "hour_at", DEVICE_DAYS.name: "day_date"}
+TIMES = {DEVICE_MINUTES.name: "minute_at", DEVICE_HOURS.name: "hour_at", DEVICE_DAYS.name: "day_date"}
 
 _SERIES = """CREATE OR REPLACE {macro}({first}device, metric, from_at, until_at, every, unit := NULL) AS TABLE
     WITH span AS (
@@ -41,9 +44,11 @@ _SERIES = """CREATE OR REPLACE {macro}({first}device, metric, from_at, until_at,
             AND t.event_date <= CAST(until_at::TIMESTAMPTZ + every AS DATE)
             AND period_at >= (SELECT first_at FROM span) AND period_at < (SELECT end_at FROM span)
     ),
-    one_unit AS (
+    {figures}"""
+
+_FIGURES = """one_unit AS (
         SELECT CASE WHEN min(found.unit) <> max(found.unit)
-            THEN error(concat(metric, ' has more units than one here (', min(found.unit), ', ',
+            THEN error(concat({metric}, ' has more units than one here (', min(found.unit), ', ',
                 max(found.unit), '): say which with `unit`'))
             ELSE true END AS holds
         FROM found
@@ -101,13 +106,22 @@ def value_macro(table: Table, source: str, name: str, value: str) -> str:
     return _statement(table, source, f"TEMP MACRO {name}", "", [value])
 
 
-def _statement(table: Table, source: str, macro: str, first: str, values: Iterable[str]) -> str:
+def _statement(table: Table, source: str, macro: str, first: str, values: Collection[str]) -> str:
     return _SERIES.format(
         macro=macro,
         source=source,
-        time=_TIMES[table.name],
+        time=TIMES[table.name],
         first=first,
         columns=", ".join(f"t.value_{value}" for value in values),
+        figures=figures_of_periods(values, "metric"),
+    )
+
+
+def figures_of_periods(values: Collection[str], metric: str) -> str:
+    """What follows the parts `periods` (of `period_at`) and `found` (of rows of gold, each with its `period_at`) of a
+    WITH: a row for each period. `metric` is the expression that names the metric where it has several units."""
+    return _FIGURES.format(
+        metric=metric,
         figures=", ".join(f"{VALUES[value]} AS value_{value}" for value in values),
         values=", ".join(f"figures.value_{value}" for value in values),
     )

@@ -15,9 +15,12 @@ import duckdb
 import pyarrow as pa
 
 from lake.column_types import duckdb_type
+from lake.reading.local_day_series import LOCAL_DAY, WantedDays, series_by_local_days
+from lake.reading.series_macros import FILLED, VALUES
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICES, SITE_DAYS
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICES, SITE_DAYS, SITES
 from lake.tables.gold_kinds import STATE_DAYS, STATE_HOURS
+from runtime.errors import UsageError
 from serving.access.doors import Caller
 from serving.access.seen_rows import seen_rows
 from serving.api.answers import Answer
@@ -43,11 +46,7 @@ _EVERY = {
     "1d": ("days", "1 day"),
     "7d": ("days", "7 days"),
 }
-_FILLED = {
-    "gap": "value",
-    "previous": "fill_previous(value, period_at)",
-    "linear": "fill_linear(value, period_at)",
-}
+_EVERY_SAYS = f"Length of the intervals; {LOCAL_DAY}: the days of the time zone of the device's site."
 _MOST_POINTS = 100_000
 
 
@@ -90,27 +89,55 @@ def completeness(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) 
 def series(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
     """A device's metric at even intervals; gaps are gaps unless `fill` says otherwise."""
     start, end = values["start"], values["end"]
-    name, interval = _EVERY[values["every"]]
     if end <= start:
         raise Problem(400, "Bad parameter", "end is not after start.")
-    if (end - start) / _seconds(interval) > _MOST_POINTS:
+    if values["every"] != LOCAL_DAY and (end - start) / _seconds(_EVERY[values["every"]][1]) > _MOST_POINTS:
         raise Problem(400, "Too many points", f"That are more than {_MOST_POINTS} points: ask for a longer `every`.")
     if not units_seen(snapshot, caller, (values["device_id"], values["metric_name"]), (start, end)):
         _check_no_state(snapshot, caller, values["device_id"], values["metric_name"])
         raise Problem(404, "No such series", "This device never measured that, or your key does not see it.")
-    if f"gold.device_{name}" not in snapshot.publication.tables:
-        raise Problem(404, "Not published", f"This publication does not have gold.device_{name}.")
-    value, filled = f"value_{values['aggregate']}", _FILLED[values["fill"]]
+    points = _local_days if values["every"] == LOCAL_DAY else _even_points
+    try:
+        found = points(snapshot, caller, values)
+    except duckdb.InvalidInputException as error:
+        raise Problem(400, "Several units", str(error).removeprefix("Invalid Input Error: ")) from error
+    return Answer(found, {"every": values["every"], "fill": values["fill"]})
+
+
+def _even_points(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> pa.Table:
+    name, interval = _EVERY[values["every"]]
+    _check_published(snapshot, f"gold.device_{name}")
+    value, filled = f"value_{values['aggregate']}", FILLED[values["fill"]]
     macro, sites_ = (f"{name}_series", []) if caller.sites is None else (f"seen_{name}_series", [list(caller.sites)])
     sql = f"""SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
             value IS NULL AND {filled} IS NOT NULL AS is_filled
         FROM (SELECT *, {value} AS value FROM {macro}({"?::VARCHAR[], " if sites_ else ""}?, ?, ?::TIMESTAMPTZ,
             ?::TIMESTAMPTZ, INTERVAL '{interval}', unit := ?)) ORDER BY period_at"""
-    given = [*sites_, values["device_id"], values["metric_name"], start, end, values["unit"]]
+    given = [*sites_, values["device_id"], values["metric_name"], values["start"], values["end"], values["unit"]]
+    return snapshot.ask(sql, given)
+
+
+def _local_days(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> pa.Table:
+    sites_: list[Any] = [] if caller.sites is None else [list(caller.sites)]
+
+    def source(name: str) -> str:
+        _check_published(snapshot, name)
+        # of sites only the zone of one where the device was seen is read
+        return name if name == SITES.name or not sites_ else f"(FROM {name} WHERE list_contains(?::VARCHAR[], site_id))"
+
+    wanted = WantedDays(
+        values["device_id"], values["metric_name"], values["start"], values["end"],
+        values["aggregate"], values["fill"], values["unit"],
+    )  # fmt: skip
     try:
-        return Answer(snapshot.ask(sql, given), {"every": values["every"], "fill": values["fill"]})
-    except duckdb.InvalidInputException as error:
-        raise Problem(400, "Several units", str(error).removeprefix("Invalid Input Error: ")) from error
+        return series_by_local_days(lambda sql, given: snapshot.ask(sql, [*sites_, *given]), source, wanted)
+    except UsageError as error:
+        raise Problem(400, "Bad parameter", str(error)) from error
+
+
+def _check_published(snapshot: Snapshot, name: str) -> None:
+    if name not in snapshot.publication.tables:
+        raise Problem(404, "Not published", f"This publication does not have {name}.")
 
 
 def held(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Answer:
@@ -149,9 +176,9 @@ ROUTES = (
             Parameter("device_id", "A device.", required=True),
             Parameter("metric_name", "A metric, as in gold.", required=True),
             UNIT, START, END,
-            Parameter("every", "Length of the intervals.", default="1h", choices=tuple(_EVERY)),
-            Parameter("fill", "What stands where nothing was measured.", default="gap", choices=tuple(_FILLED)),
-            Parameter("aggregate", "The figure.", default="mean", choices=("mean", "min", "max", "last")),
+            Parameter("every", _EVERY_SAYS, default="1h", choices=(*_EVERY, LOCAL_DAY)),
+            Parameter("fill", "What stands where nothing was measured.", default="gap", choices=tuple(FILLED)),
+            Parameter("aggregate", "The figure.", default="mean", choices=tuple(VALUES)),
             AS_OF,
         ),
         series,
@@ -192,8 +219,7 @@ def asked(
     snapshot: Snapshot, caller: Caller, table: Table, where: str, parameters: Sequence[Any], order: str
 ) -> pa.Table:
     """Rows of a table that the caller may see; `where` and `order` are ours, what he sent stands in `parameters`."""
-    if table.name not in snapshot.publication.tables:
-        raise Problem(404, "Not published", f"This publication does not have {table.name}.")
+    _check_published(snapshot, table.name)
     seen, sites_ = seen_rows(table, caller)
     return snapshot.ask(f"FROM {table.name} WHERE ({where}) AND {seen} {order}", [*parameters, *sites_])
 

@@ -41,6 +41,7 @@ FLOORS: dict[str, set[str]] = {
     "lake.records": {"lake.storage", "lake.tables", "lake.sql_text", "lake.json_text", "lake.slices"},
     "lake.reading": {
         "lake.records", "lake.storage", "lake.models", "lake.tables", "lake.sql_text", "lake.json_text", "lake.slices",
+        "lake.local_days",
     },
     "hub.registry": {"hub.hub_errors"},
     "hub.query": {"hub.hub_errors", "hub.registry.moments"},

@@ -1,0 +1,114 @@
+"""Series by local days: a device's metric by the days of its site's time zone, of 23 or 25 hours where clocks are set.
+
+Belongs here: which zone a device's days follow, and the SQL that adds up the published hours of each, for every reader
+of a publication. Where midnights fall into hours, as in Kathmandu, minutes are added up. What a figure is of several
+rows is `series_macros`' matter.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from lake.local_days import UTC_ZONE, LocalDay, local_days, zone_of
+from lake.reading.series_macros import FILLED, TIMES, figures_of_periods
+from lake.sql_text import quoted
+from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, SITES
+from runtime.errors import UsageError
+
+LOCAL_DAY = "local_day"
+"""What `every` says for days of the site's zone."""
+_MOST_DAYS = 4_000
+# before, zones had offsets with seconds; after, Python has no dates to reckon with
+_YEARS = (1973, 9998)
+_DAY = timedelta(days=1)
+
+Ask = Callable[[str, Sequence[Any]], pa.Table]
+"""Asks SQL with its parameters."""
+Source = Callable[[str], str]
+"""What to select from for a gold table by its name; one with parameters has them given by its `Ask`, first."""
+
+
+@dataclass(frozen=True)
+class WantedDays:
+    """A device's metric over a span, which is widened to whole days: the figure, as `series_macros` names it, and what
+    stands in days without readings; the unit where a metric has several."""
+
+    device_id: str
+    metric: str
+    start: datetime
+    end: datetime
+    value: str
+    fill: str
+    unit: str | None
+
+
+def series_by_local_days(ask: Ask, source: Source, wanted: WantedDays) -> pa.Table:
+    """A row for each local day: `period_at`, `value`, `unit`, `reading_count`, `is_filled`, `day_date`, `zone`,
+    `hours_in_day`.
+
+    Raises UsageError where the days are not those of one zone, or are too many; DuckDB's error for several units.
+    """
+    span = wanted.start.astimezone(UTC), wanted.end.astimezone(UTC)
+    if span[0].year < _YEARS[0] or span[1].year > _YEARS[1]:
+        raise UsageError(f"Local days are told of the years {_YEARS[0]} to {_YEARS[1]}.")
+    if (span[1] - span[0]) / _DAY > _MOST_DAYS:
+        raise UsageError(f"That are more than {_MOST_DAYS} local days: ask for a shorter span.")
+    days = _days(_zone(ask, source, wanted), *span)
+    has_whole_hours = all(day.starts_at.minute == day.ends_at.minute == 0 for day in days)
+    table = DEVICE_HOURS if has_whole_hours else DEVICE_MINUTES
+    time, value, filled = TIMES[table.name], f"value_{wanted.value}", FILLED[wanted.fill]
+    sql = f"""WITH days(period_at, ends_at, day_date, zone, hours_in_day) AS (VALUES {_rows(days)}),
+    periods AS (SELECT period_at FROM days),
+    found AS (
+        SELECT days.period_at, t.unit, t.reading_count AS n, t.{value}, t.{time} AS read_at
+        FROM {source(table.name)} t JOIN days ON t.{time} >= days.period_at AND t.{time} < days.ends_at
+        WHERE t.device_id = ? AND t.metric_name = ? AND (?::VARCHAR IS NULL OR t.unit = ?)
+            AND t.event_date BETWEEN DATE '{days[0].starts_at.date()}' AND DATE '{days[-1].ends_at.date()}'
+    ),
+    points AS (SELECT *, {value} AS value FROM (WITH {figures_of_periods([wanted.value], "?")}))
+    SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
+        value IS NULL AND ({filled}) IS NOT NULL AS is_filled, day_date, zone, hours_in_day
+    FROM points JOIN days USING (period_at) ORDER BY period_at"""
+    return ask(sql, [wanted.device_id, wanted.metric, wanted.unit, wanted.unit, wanted.metric])
+
+
+def _zone(ask: Ask, source: Source, wanted: WantedDays) -> str:
+    """The zone of the site where the device stood in the span; where it now stands when it measured nothing then."""
+    in_span = """event_date BETWEEN ?::DATE AND ?::DATE AND hour_at < ?::TIMESTAMPTZ
+        AND hour_at > ?::TIMESTAMPTZ - INTERVAL 1 HOUR"""
+    start, end = wanted.start.astimezone(UTC), wanted.end.astimezone(UTC)
+    span = [(start - timedelta(hours=1)).date(), end.date(), end, start]
+    found: list[str] = []
+    for table, condition, given in ((DEVICE_HOURS, in_span, span), (DEVICE_LATEST, "true", [])):
+        sql = f"""SELECT DISTINCT coalesce(s.zone, '{UTC_ZONE}') AS zone
+            FROM (SELECT DISTINCT site_id FROM {source(table.name)} t
+                WHERE device_id = ? AND metric_name = ? AND {condition}) AS d
+            LEFT JOIN {source(SITES.name)} AS s USING (site_id) ORDER BY zone"""
+        found = ask(sql, [wanted.device_id, wanted.metric, *given])["zone"].to_pylist()
+        if found:
+            break
+    if len(found) > 1:
+        zones = ", ".join(found)
+        raise UsageError(f"The device stood in more zones than one in that span ({zones}): ask for a shorter one.")
+    return found[0] if found else UTC_ZONE
+
+
+def _days(zone: str, start: datetime, end: datetime) -> list[LocalDay]:
+    """The days of a zone that a span has a part of."""
+    there = zone_of(zone)
+    first, last = start.astimezone(there).date() - _DAY, end.astimezone(there).date() + _DAY
+    found = [day for day in local_days(zone, first, last) if day.ends_at > start and day.starts_at < end]
+    if not found:
+        raise UsageError("end is not after start.")
+    return found
+
+
+def _rows(days: Sequence[LocalDay]) -> str:
+    return ", ".join(
+        f"(TIMESTAMPTZ '{day.starts_at.isoformat()}', TIMESTAMPTZ '{day.ends_at.isoformat()}', "
+        f"DATE '{day.day}', {quoted(day.zone)}, {day.hours}::DOUBLE)"
+        for day in days
+    )
