@@ -6,23 +6,19 @@ has it. What is told belongs in `hub.registry.outbox`.
 
 import logging
 import threading
-from datetime import timedelta
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
-from sqlalchemy import update
 
-from hub.registry.database import Tx
 from hub.registry.hub_registry import Registry
-from hub.registry.moments import micros_of
 from hub.registry.outbox import DEVICE_EVENTS_TOPIC, forget, pending
-from hub.registry.registry_tables import LEASES
+from hub.registry.sender_lease import SenderLease
 from runtime.errors import LakehouseError
 from runtime.kafka.clients import client_config
 
 _GROUP = 500
 _POLL_S = 1.0
-_LEASE_S = 10
+# less than after what silence a lease changes hands
 _TIMEOUT_S = 10.0
 _RETENTION_MS = 30 * 24 * 3600 * 1000
 _log = logging.getLogger(__name__)
@@ -34,7 +30,7 @@ class OutboxSender:
     def __init__(self, registry: Registry, bootstrap: str, owner: str) -> None:
         self._registry = registry
         self._bootstrap = bootstrap
-        self._owner = owner
+        self._lease = SenderLease(registry, owner)
         self._wake = threading.Event()
         self._is_open = True
         self._thread = threading.Thread(target=self._run, name="registry-outbox", daemon=True)
@@ -75,7 +71,10 @@ class OutboxSender:
     def _send(self, producer: Producer) -> bool:
         """Send the oldest rows; True when there may be more."""
         rows = self._registry.read(lambda tx: pending(tx, _GROUP))
-        if not rows or not self._has_lease():
+        if not rows:
+            self._lease.watch()
+            return False
+        if not self._lease.take():
             return False
         failed: list[KafkaError] = []
 
@@ -93,15 +92,6 @@ class OutboxSender:
             raise KafkaException(failed[0])
         self._registry.write(lambda tx: forget(tx, [n for n, _ in rows])).result()
         return len(rows) == _GROUP
-
-    def _has_lease(self) -> bool:
-        def take(tx: Tx) -> bool:
-            until = micros_of(self._registry.clock() + timedelta(seconds=_LEASE_S))
-            is_free = (LEASES.c.name == "outbox") & ((LEASES.c.owner == self._owner) | (LEASES.c.until < tx.now))
-            changed = tx.connection.execute(update(LEASES).where(is_free).values(owner=self._owner, until=until))
-            return bool(changed.rowcount)
-
-        return self._registry.write(take).result()
 
     def _make_topic(self) -> None:
         admin = AdminClient({**client_config(self._bootstrap), "log_level": 0})
