@@ -16,6 +16,7 @@ from lake.models.catalog import known_models
 from lake.reading.reader import open_reader
 from lake.records import publications
 from lake.slices import slices_of_runs
+from lakehouse.published import OpenLake, Value
 from pipeline.gold import portions
 from pipeline.gold.gold_refresh import Outcome, refresh_gold
 from pipeline.proof.lineage import trace_message, trace_row
@@ -28,6 +29,7 @@ from wire.envelope import Message, rfc3339, site_message
 
 SPRING = datetime(2026, 3, 28, tzinfo=UTC)  # the clocks of Berlin go forward on the 29th
 AUTUMN = datetime(2026, 10, 24, 20, tzinfo=UTC)  # and back on the 25th
+FIGURES: tuple[Value, ...] = ("min", "max", "mean")
 Row = tuple[Any, ...]
 
 
@@ -87,6 +89,29 @@ def site_days(settings: Settings) -> dict[Row, Row]:
     columns = "zone, starts_at, hours_in_day, device_count, reading_count, value_min, value_max, value_mean"
     sql = f"SELECT site_id, day_date, {columns}, value_p50, value_p95 FROM gold.site_days"
     return {row[:2]: row[2:] for row in select(settings, f"{sql} WHERE metric_name = 'temperature'")}
+
+
+def series_days(settings: Settings, sites: Iterable[str]) -> dict[Row, Row]:
+    """(site, local day) -> zone, start, hours, readings, minimum, maximum and mean, from the series of its device."""
+    gold = OpenLake(settings).publication()
+    found: dict[Row, Row] = {}
+    for site in sites:
+        span = SPRING - timedelta(days=2), AUTUMN + timedelta(days=3)
+        low, high, mean = (
+            gold.series(site, "temperature", *span, every="local_day", value=value).to_arrow().to_pylist()
+            for value in FIGURES
+        )
+        for one, two, three in zip(low, high, mean, strict=True):
+            if one["reading_count"]:
+                day = (one["zone"], one["period_at"], one["hours_in_day"], one["reading_count"])
+                found[site, one["day_date"]] = (*day, one["value"], two["value"], three["value"])
+    return found
+
+
+def assert_series_agree(settings: Settings, sites: Iterable[str]) -> None:
+    """A site's one device has the days of its site, whose mean was summed in another order."""
+    days = {key: (*row[:3], *row[4:7], pytest.approx(row[7], rel=1e-12)) for key, row in site_days(settings).items()}
+    assert series_days(settings, sites) == days
 
 
 def refreshed(settings: Settings, spark: SparkSession, messages: Sequence[Message]) -> Outcome | None:
@@ -149,7 +174,7 @@ def test_days_of_sites_follow_their_zones(
 ) -> None:
     """Over the setting of clocks both ways, half-hour zones, late data and another zone, the days of sites are what
     plain Python makes of the readings, whether built bit by bit, in portions that cut local days, or, as `verify` does,
-    at once; a figure is traced to exactly the readings of its local day."""
+    at once; the series of their devices by local day agree; a figure is traced to exactly the readings of its day."""
     zones = {"hall": "Europe/Berlin", "delhi": "Asia/Kolkata", "elsewhere": "UTC"}
     sent = [each for site in zones for each in readings(site, SPRING - timedelta(hours=2), 52)]
     messages = [
@@ -183,6 +208,7 @@ def test_days_of_sites_follow_their_zones(
     sent += late
     assert site_days(settings) == oracle(sent, zones)
     assert site_days(settings)["hall", date(2026, 10, 25)][2:5] == (25.0, 1, 50)
+    assert_series_agree(settings, zones)
     assert_verified(settings, spark, outcome)
 
     models = known_models(settings)
@@ -199,4 +225,5 @@ def test_days_of_sites_follow_their_zones(
 
     moved = refreshed(settings, spark, [declared("plant", 2, zone="Asia/Tokyo")])
     assert site_days(settings) == oracle(sent, zones | {"hall": "Asia/Tokyo"})
+    assert_series_agree(settings, zones)
     assert_verified(settings, spark, moved)
