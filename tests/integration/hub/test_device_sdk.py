@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,6 +27,27 @@ from hub.registry.twins import change_twin
 from tests.conftest import empty_topics
 from tests.support.hub_server import TestHub, cloud_message, into, records, running_hub, self_signed
 from wire.certificates import Authority, Issued, read_chain, thumbprints
+
+WRONG_CLOCK = """
+import asyncio, sys, time
+right = time.time
+time.time = lambda: right() + int(sys.argv[2])
+from azure.iot.device.aio import IoTHubDeviceClient
+from azure.iot.device.exceptions import CredentialError
+
+async def main():
+    client = IoTHubDeviceClient.create_from_connection_string(sys.argv[1])
+    try:
+        await client.connect()
+        await client.send_message("on time?")
+        print("sent")
+    except CredentialError:
+        print("refused")
+    await client.shutdown()
+
+asyncio.run(main())
+"""
+"""A device's process whose clock is wrong, with the SDK as it is."""
 
 
 @pytest.fixture(scope="module")
@@ -324,6 +347,22 @@ def test_wrong_credentials_are_refused(hub: TestHub) -> None:
     for text in wrong:
         asyncio.run(refused(partial(IoTHubDeviceClient.create_from_connection_string, text)))
     assert hub.parts.counts.refused == before + len(wrong)
+
+
+@pytest.mark.parametrize(("skew_s", "answer"), [(-86_400, "refused"), (86_400, "sent")])
+def test_a_devices_wrong_clock_is_judged_by_the_hubs(hub: TestHub, broker: str, skew_s: int, answer: str) -> None:
+    """A day behind, each token that the SDK makes is expired: CredentialError, and it is counted. A day ahead it is let
+    in, and its message has the hub's time."""
+    device = hub.add_device(f"sdk-clock-{answer}")
+    refused, began = hub.parts.counts.refused, datetime.now(UTC)
+    command = [sys.executable, "-c", WRONG_CLOCK, hub.connection_string(device), str(skew_s)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()
+    assert told == [answer]
+    assert (hub.parts.counts.refused > refused) is (answer == "refused")
+    found = records(broker, device.device_id) if answer == "sent" else []
+    times = [datetime.fromisoformat(each.headers["ce_time"]) for each in found]
+    assert all(began <= each <= datetime.now(UTC) for each in times)
+    assert bool(times) is (answer == "sent")
 
 
 def test_a_device_is_cut_off_within_a_second(hub: TestHub) -> None:
