@@ -3,16 +3,20 @@
 Belongs here: fetching and keeping them. What they are used for is in `oidc_tokens`.
 """
 
+import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from runtime.deadlines import cut_after
 from runtime.settings import Settings
 from runtime.variables import secure_address
 from serving.problems import Problem
@@ -22,13 +26,54 @@ _USED_AT_MOST_S = 24 * 3600.0
 _BETWEEN_S = 10.0
 _LARGEST_BYTES = 1 << 20
 _TIMEOUT_S = 5.0
+_WHOLE_S = 10.0
 
 
-def fetched(address: str) -> Any:
-    """The JSON at an address. Raises OSError or ValueError."""
+def fetched(address: str, whole_s: float = _WHOLE_S) -> Any:
+    """The JSON at an address; a connection is cut after `whole_s`. Raises OSError, HTTPException or ValueError."""
     request = Request(address, headers={"Accept": "application/json", "User-Agent": "lakehouse"})
-    with build_opener(_SecureRedirects).open(request, timeout=_TIMEOUT_S) as answer:
-        return json.loads(answer.read(_LARGEST_BYTES))
+    with ExitStack() as ends:
+        late: list[threading.Event] = []
+
+        def connected(*place: Any) -> socket.socket:
+            plain = socket.create_connection(*place)
+            late.append(ends.enter_context(cut_after(plain, whole_s)))
+            return plain
+
+        opener = build_opener(_SecureRedirects, _Http(connected), _Https(connected))
+        with opener.open(request, timeout=_TIMEOUT_S) as answer:
+            text = answer.read(_LARGEST_BYTES)
+        if any(each.is_set() for each in late):
+            raise TimeoutError(f"{address} had not answered after {whole_s:g} s")
+        return json.loads(text)
+
+
+class _Http(HTTPHandler):
+    def __init__(self, connected: Callable[..., socket.socket]) -> None:
+        super().__init__()
+        self._connected = connected
+
+    def http_open(self, req: Request) -> http.client.HTTPResponse:
+        def made(host: str, **how: Any) -> http.client.HTTPConnection:
+            connection = http.client.HTTPConnection(host, **how)
+            connection._create_connection = self._connected  # type: ignore[attr-defined]
+            return connection
+
+        return self.do_open(made, req)
+
+
+class _Https(HTTPSHandler):
+    def __init__(self, connected: Callable[..., socket.socket]) -> None:
+        super().__init__()
+        self._connected = connected
+
+    def https_open(self, req: Request) -> http.client.HTTPResponse:
+        def made(host: str, **how: Any) -> http.client.HTTPConnection:
+            connection = http.client.HTTPSConnection(host, **how)
+            connection._create_connection = self._connected  # type: ignore[attr-defined]
+            return connection
+
+        return self.do_open(made, req)
 
 
 class _SecureRedirects(HTTPRedirectHandler):
@@ -75,7 +120,7 @@ class ProviderKeys:
             address = self._settings.oidc_keys or self._fetch(_about(self._settings.oidc_issuer or ""))["jwks_uri"]
             keys = [key for key in self._fetch(secure_address(str(address)))["keys"] if key.get("kty") != "oct"]
             self._keys, self._got_s = KeySet.import_key_set({"keys": keys}), now_s
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError, http.client.HTTPException):
             return
 
     def _usable(self) -> KeySet:
