@@ -23,10 +23,10 @@ from runtime.kafka.record_headers import headers_of
 from streams.functions.declared_functions import App, Function
 from streams.functions.function_calls import Call, CallError, FunctionProcess
 from streams.functions.function_outputs import FunctionProducer, dead_letter, given_up, poison_of
+from streams.functions.trigger_places import TriggerPlaces
 from wire.envelope import Message
 
 Tell = Callable[[str], None]
-_TIMEOUT_S = 10.0
 _WAIT_S = 0.2
 _MOST = 100
 _COMMIT_EVERY_S = 0.2
@@ -44,7 +44,8 @@ class TopicTrigger:
     def run(self, stop: Event) -> None:
         """Until `stop`; what Kafka breaks off is begun anew from the last commit.
 
-        Raises PlatformError when another host of the app has taken over.
+        Raises PlatformError when another host of the app has taken over, and LandingZoneError where the topic is
+        another one than was read before.
         """
         while not stop.is_set():
             try:
@@ -86,13 +87,14 @@ class _Session:
 
     def __init__(self, bootstrap: str, app: App, function: Function, trigger: TopicTrigger) -> None:
         self._app, self._function, self._trigger = app, function, trigger
-        group = str(function.trigger.get("consumerGroup") or "$Default")
+        named = str(function.trigger.get("consumerGroup") or "$Default")
+        group = f"lakehouse-functions-{app.name}-{function.name}-{named}"
         # before offsets are read: it ends what another host had open
         self._producer = FunctionProducer(bootstrap, app, function)
         self._consumer = Consumer(
             {
                 **client_config(bootstrap),
-                "group.id": f"lakehouse-functions-{app.name}-{function.name}-{group}",
+                "group.id": group,
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
@@ -100,19 +102,15 @@ class _Session:
                 "log_level": 0,
             }
         )
+        self._places = TriggerPlaces(self._consumer, function.topic or "", group)
 
     def go_on(self, stop: Event) -> None:
-        """Batch after batch until `stop`."""
+        """Batch after batch until `stop`, or until the topic has other partitions: these are read from the start."""
         try:
-            topic = self._function.topic or ""
-            partitions = self._consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions
-            asked = [TopicPartition(topic, p) for p in partitions]
-            begin = self._consumer.committed(asked, timeout=_TIMEOUT_S)
-            self._consumer.assign(
-                [TopicPartition(topic, e.partition, e.offset if e.offset >= 0 else -2) for e in begin]
-            )
-            self._trigger.tell(f"{self._function.name}: reads {topic}")
-            while not stop.is_set():
+            for lost in self._places.assign():
+                self._trigger.tell(f"{self._function.name}: {lost}")
+            self._trigger.tell(f"{self._function.name}: reads {self._function.topic}")
+            while not (stop.is_set() or self._places.are_others()):
                 self._take(self._consumer.consume(_MOST, _WAIT_S), stop)
         finally:
             self._consumer.close()

@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from runtime.errors import PlatformError
 from runtime.ports import free_port
@@ -19,7 +19,7 @@ from streams.functions.function_calls import Limits
 from streams.functions.function_host import HostOptions, run_functions
 from streams.functions.function_outputs import read_dead_letters
 from tests.support.awaiting import awaited
-from tests.support.committed import committed_records
+from tests.support.committed import committed_records, let_go
 from tests.support.landing import reading, send
 from wire.envelope import Message
 
@@ -124,7 +124,8 @@ def app_in(folder: Path, source: str) -> Path:
 
 
 def test_the_app_of_the_page_runs(tmp_path: Path, broker: str) -> None:
-    """The ten lines of docs/guide/functions.md pick the hot devices, and take up a change of themselves."""
+    """The ten lines of docs/guide/functions.md pick the hot devices, and take up a change of themselves; what Kafka let
+    go of meanwhile is said, and partitions that are added are read."""
     (source,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len([line for line in source.splitlines() if line.strip()]) <= 10
     folder = app_in(tmp_path / "page", source.replace("telemetry", "fn-telemetry"))
@@ -143,6 +144,19 @@ def test_the_app_of_the_page_runs(tmp_path: Path, broker: str) -> None:
         awaited(lambda: said.count("pick_hot: reads fn-telemetry") == 2, lambda: said)
         send(broker, [told("p4", 25.0)])
         assert awaited(lambda: values(broker, "hot-devices")[2:], "one more") == ["p4"]
+    send(broker, [told("p5", 33.0)])
+    let_go(broker, "fn-telemetry")
+    with running(broker, folder) as said:
+        awaited(lambda: "pick_hot: reads fn-telemetry" in said, lambda: said)
+        assert "the offsets 4 to 4 of fn-telemetry" in said[0]
+        admin = AdminClient({"bootstrap.servers": broker})
+        admin.create_partitions([NewPartitions("fn-telemetry", 2)])["fn-telemetry"].result(60)
+        awaited(lambda: said.count("pick_hot: reads fn-telemetry") == 2, lambda: said)
+        names = [f"q{number}" for number in range(8)]
+        send(broker, [told(name, 30.0) for name in names])
+        awaited(lambda: len(values(broker, "hot-devices")) == 11, lambda: values(broker, "hot-devices"))
+    assert sorted(values(broker, "hot-devices")[3:]) == names
+    assert {record.partition() for record in committed_records(broker, "fn-telemetry")} == {0, 1}
 
 
 def test_triggers_outputs_retries_and_limits(tmp_path: Path, broker: str) -> None:
