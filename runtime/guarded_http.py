@@ -80,13 +80,19 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Sequence[Ne
     plain = socket.create_connection((addresses[0], port), timeout_s)
     with cut_after(plain, 3 * timeout_s) as is_late:
         connection = _connection(parts, host, port, plain, timeout_s)
+        late = f"{host} had not answered after {3 * timeout_s:g} s"
         try:
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("POST", path, body, dict(headers))
             answer = connection.getresponse()
             if is_late.is_set():
-                raise TimeoutError(f"{host} had not answered after {3 * timeout_s:g} s")
+                raise TimeoutError(late)
             return Answer(answer.status, answer.read(_MOST).decode("utf-8", "replace"))
+        except (OSError, http.client.HTTPException) as error:
+            # what was cut ends, or is reset, as the bytes are under way
+            if is_late.is_set():
+                raise TimeoutError(late) from error
+            raise
         finally:
             connection.close()
 

@@ -8,8 +8,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
@@ -41,11 +41,21 @@ def fetched(address: str, whole_s: float = _WHOLE_S) -> Any:
             return plain
 
         opener = build_opener(_SecureRedirects, _Http(connected), _Https(connected))
-        with opener.open(request, timeout=_TIMEOUT_S) as answer:
+        # a connection that is cut ends, or is reset, as the bytes are under way
+        with _told_as_late(address, whole_s, late), opener.open(request, timeout=_TIMEOUT_S) as answer:
             text = answer.read(_LARGEST_BYTES)
-        if any(each.is_set() for each in late):
-            raise TimeoutError(f"{address} had not answered after {whole_s:g} s")
         return json.loads(text)
+
+
+@contextmanager
+def _told_as_late(address: str, whole_s: float, late: Sequence[threading.Event]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if not any(each.is_set() for each in late):
+            raise
+    if any(each.is_set() for each in late):
+        raise TimeoutError(f"{address} had not answered after {whole_s:g} s")
 
 
 class _Http(HTTPHandler):
@@ -87,7 +97,7 @@ class ProviderKeys:
     """The keys, fetched when they are first needed, every ten minutes, and for a key that is not known.
 
     While the provider does not answer those that are known are used on, a day at most. It is asked every ten seconds at
-    most, whatever tokens come.
+    most, whatever tokens come, by one caller at a time: others wait for that answer only where they cannot do without.
     """
 
     def __init__(
@@ -100,16 +110,18 @@ class ProviderKeys:
 
     def known(self) -> KeySet:
         """The keys. Raises Problem when they cannot be had."""
-        with self._lock:
-            if self._clock_s() - self._got_s > _KEPT_S:
+        if self._clock_s() - self._got_s > _KEPT_S and self._lock.acquire(blocking=not self._are_usable()):
+            try:
                 self._ask()
-            return self._usable()
+            finally:
+                self._lock.release()
+        return self._usable()
 
     def renewed(self) -> KeySet:
         """The keys, asked for anew unless that was done a moment ago. Raises Problem."""
         with self._lock:
             self._ask()
-            return self._usable()
+        return self._usable()
 
     def _ask(self) -> None:
         now_s = self._clock_s()
@@ -123,8 +135,11 @@ class ProviderKeys:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError, http.client.HTTPException):
             return
 
+    def _are_usable(self) -> bool:
+        return self._keys is not None and self._clock_s() - self._got_s <= _USED_AT_MOST_S
+
     def _usable(self) -> KeySet:
-        if self._keys is None or self._clock_s() - self._got_s > _USED_AT_MOST_S:
+        if self._keys is None or not self._are_usable():
             raise Problem(503, "No identity provider", "The identity provider's keys cannot be had now: try again.",
                           {"Retry-After": "10"})  # fmt: skip
         return self._keys
