@@ -35,7 +35,7 @@ def _produce(bootstrap: str, value: bytes) -> None:
 def _first_value(bootstrap: str) -> bytes | None:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False})
     consumer.assign([TopicPartition(LIFECYCLE, 0, 0)])
-    message = consumer.poll(20)
+    message = consumer.poll(120)
     consumer.close()
     return None if message is None else message.value()
 

@@ -62,7 +62,7 @@ class HubProgram:
                 registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT)))  # type: ignore[misc]
                 for name in names
             ]
-            return [each.result(10) for each in made]
+            return [each.result(120) for each in made]
         finally:
             registry.close()
 

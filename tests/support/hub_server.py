@@ -72,7 +72,7 @@ class TestHub:
     def add_device(self, device_id: str, **facts: Any) -> Identity:
         """A device in the registry."""
         identity = Identity(device_id, facts.pop("tenant", DEFAULT_TENANT), **facts)
-        return self.registry.write(lambda tx: create(tx, identity)).result(10)
+        return self.registry.write(lambda tx: create(tx, identity)).result(120)
 
     def connection_string(self, device: Identity) -> str:
         """What the SDK is given."""

@@ -115,7 +115,7 @@ def receiving(client: Any, partition: str, **how: Any) -> Iterator[Any]:
         yield Receiving()
     finally:
         client.close()
-        thread.join(20)
+        thread.join(120)
 
 
 def test_a_device_message_is_received_with_what_the_anchor_says_of_it(hub: TestHub) -> None:

@@ -78,7 +78,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[TestH
 
 def _desire(hub: TestHub, device_id: str, rate: int) -> None:
     patch = {"desired": {"rate": rate}}
-    hub.registry.write(lambda tx: change_twin(tx, device_id, "", patch, None)).result(10)
+    hub.registry.write(lambda tx: change_twin(tx, device_id, "", patch, None)).result(120)
 
 
 def test_a_device_of_the_node_sdk_sends_and_has_a_twin_and_methods(hub: TestHub, broker: str) -> None:
@@ -98,9 +98,9 @@ def test_a_device_of_the_node_sdk_sends_and_has_a_twin_and_methods(hub: TestHub,
     _desire(hub, "node-1", 6)
     assert next(heard) == {"changed": 6}
     message = CloudMessage(0, "node-1", b"come home", {}, {"mid": "c"}, "none", 0, 0, 0, None)
-    hub.registry.enqueue_cloud_message(message).result(10)
+    hub.registry.enqueue_cloud_message(message).result(120)
     assert list(heard) == [{"command": "come home"}]
-    assert hub.registry.take_cloud_message("node-1").result(10) is None
+    assert hub.registry.take_cloud_message("node-1").result(120) is None
 
 
 def test_the_node_client_of_event_hubs_receives(hub: TestHub) -> None:

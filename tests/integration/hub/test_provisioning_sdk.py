@@ -35,7 +35,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[TestH
 
 
 def _enrol(hub: TestHub, kind: str, name: str, if_match: str | None = None, **body: Any) -> None:
-    hub.registry.write(lambda tx: put_enrolment(tx, "default", kind, name, body, if_match)).result(10)
+    hub.registry.write(lambda tx: put_enrolment(tx, "default", kind, name, body, if_match)).result(120)
 
 
 def _keys(primary: str) -> dict[str, Any]:

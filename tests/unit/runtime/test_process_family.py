@@ -36,7 +36,7 @@ def test_who_ended_meanwhile_is_left_out() -> None:
         assert ask_each(listed, command_line) == {listed[2]: " ".join(_NAP)}
         assert naps[2].poll() is None
         kill_all(listed)
-        assert naps[2].wait(20) < 0
+        assert naps[2].wait(120) < 0
         assert family(naps[0].pid) == []
     finally:
         for nap in naps:

@@ -188,7 +188,7 @@ def test_command_that_is_told_to_end_stops_what_it_started(home: Settings, signu
     command, pid = _command(home)
     with command:
         command.send_signal(signum)
-        command.wait(20)
+        command.wait(120)
     assert not psutil.pid_exists(pid)
     assert processes.running_processes(home) == []
 
@@ -203,7 +203,7 @@ def test_program_started_from_a_background_job_can_be_interrupted(home: Settings
         signal.signal(signal.SIGINT, signal.default_int_handler)
     program = psutil.Process(record.pid)
     program.send_signal(signal.SIGINT)
-    psutil.wait_procs([program], timeout=20)
+    psutil.wait_procs([program], timeout=120)
     assert not processes.is_alive(record)
 
 
@@ -224,7 +224,7 @@ def test_log_of_the_run_before_is_kept(home: Settings) -> None:
     """After a restart the output of the run before is still there to read."""
     for word in ("first", "second"):
         record = _starter(home, [sys.executable, "-c", f"print({word!r})"])()
-        psutil.wait_procs([psutil.Process(record.pid)], timeout=20)
+        psutil.wait_procs([psutil.Process(record.pid)], timeout=120)
     log = processes.log_path(home, "nap")
     assert log.with_name("nap.log.1").read_text() == "first\n"
 
@@ -239,7 +239,7 @@ def test_what_a_crashed_program_had_started_ends_before_the_next_one(home: Setti
     child = psutil.Process(int(log.read_text()))
     killed = psutil.Process(first.pid)
     killed.kill()
-    killed.wait(20)
+    killed.wait(120)
     second = processes.start_kept(home, "nap", start)
     assert second.pid != first.pid
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

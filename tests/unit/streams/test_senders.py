@@ -153,7 +153,7 @@ def test_a_device_is_told_through_the_hubs_registry(tmp_path: Path) -> None:
     with opened_registry(given) as registry:
         create_device(registry, "default", "d1")
         send(given, Action("tell", "device"), "tell/k", ALERT)
-        message = registry.take_cloud_message("d1").result(10)
+        message = registry.take_cloud_message("d1").result(120)
     assert message is not None
     assert (message.system["mid"], json.loads(message.body)) == ("tell/k", ALERT)
     with pytest.raises(RefusedError, match="d2"):
