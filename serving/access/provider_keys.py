@@ -58,18 +58,24 @@ def _told_as_late(address: str, whole_s: float, late: Sequence[threading.Event])
         raise TimeoutError(f"{address} had not answered after {whole_s:g} s")
 
 
+def _made_by(
+    kind: type[http.client.HTTPConnection], connected: Callable[..., socket.socket]
+) -> Callable[..., http.client.HTTPConnection]:
+    def made(host: str, **how: Any) -> http.client.HTTPConnection:
+        connection = kind(host, **how)
+        connection._create_connection = connected  # type: ignore[attr-defined]
+        return connection
+
+    return made
+
+
 class _Http(HTTPHandler):
     def __init__(self, connected: Callable[..., socket.socket]) -> None:
         super().__init__()
         self._connected = connected
 
     def http_open(self, req: Request) -> http.client.HTTPResponse:
-        def made(host: str, **how: Any) -> http.client.HTTPConnection:
-            connection = http.client.HTTPConnection(host, **how)
-            connection._create_connection = self._connected  # type: ignore[attr-defined]
-            return connection
-
-        return self.do_open(made, req)
+        return self.do_open(_made_by(http.client.HTTPConnection, self._connected), req)
 
 
 class _Https(HTTPSHandler):
@@ -78,12 +84,7 @@ class _Https(HTTPSHandler):
         self._connected = connected
 
     def https_open(self, req: Request) -> http.client.HTTPResponse:
-        def made(host: str, **how: Any) -> http.client.HTTPConnection:
-            connection = http.client.HTTPSConnection(host, **how)
-            connection._create_connection = self._connected  # type: ignore[attr-defined]
-            return connection
-
-        return self.do_open(made, req)
+        return self.do_open(_made_by(http.client.HTTPSConnection, self._connected), req)
 
 
 class _SecureRedirects(HTTPRedirectHandler):
