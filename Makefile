@@ -55,7 +55,7 @@ unit: setup ## the fast tests: no Kafka, Spark or dbt
 # core. What was awaited and did not come is awaited once more, from a fresh start, and listed: a busy machine is no
 # fault. Whatever is wrong fails at once.
 NOT_IN_TIME := NotInTimeError|TimeoutExpired|TimeoutError
-integration: setup ## the tests with a real Kafka, Spark, dbt, Dagster and S3 server
+integration: setup .venv/.signalr ## the tests with a real Kafka, Spark, dbt, Dagster and S3 server
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --reruns 1 --only-rerun '$(NOT_IN_TIME)' -rR $(TIMED_TESTS)
 
 bench: setup ## side-by-side measurements, results in bench/results; QUICK=1 does all of it small
@@ -80,7 +80,7 @@ soak: setup ## random faults under load for MINUTES (30), from SEED, then the in
 	@$(BIN)/python -m tests.support.soak $(MINUTES) $(SEED)
 
 requirements: .venv/.packages ## pin the newest versions that requirements/*.in allow
-	@for name in uv base dev bench quix docs mutants; do \
+	@for name in uv base dev signalr bench quix docs mutants; do \
 		echo "Resolving requirements/$$name.in ..."; \
 		(cd requirements && ../$(UV) pip compile -q --upgrade --universal --python-version 3.11 --no-strip-extras \
 			--generate-hashes --no-header $$name.in -o $$name.txt); \
@@ -122,6 +122,12 @@ clean: ## remove the installation and every cache, not the lakehouses
 
 .venv/.jars: .venv/.packages runtime/java/jars.py runtime/java/jvm.py
 	@$(BIN)/python -m runtime.java.jars $(JAR_KINDS)
+	@touch $@
+
+# it pins an older msgpack than ours, so it has an environment of its own
+.venv/.signalr: .venv/.packages requirements/signalr.txt
+	@$(UV) venv -q --clear --python $(BIN)/python .venv/signalr
+	@$(UV) pip install -q --python .venv/signalr/bin/python --require-hashes -r requirements/signalr.txt
 	@touch $@
 
 # Dagster reads the lineage of the dbt models from it

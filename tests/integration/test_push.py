@@ -18,6 +18,7 @@ from serving.access.scopes import parse_scopes
 from streams.output_topics import ALERTS, LATEST, WINDOWS, ensure_output_topics
 from tests.support.awaiting import awaited
 from tests.support.node_clients import run_script
+from tests.support.pinned_clients import printed_lines
 from tests.support.served_gold import publish, rows_of, served
 
 _WAIT_S = 120
@@ -37,6 +38,22 @@ const [address, key] = process.argv.slice(1);
     await connection.stop();
   }
 })().catch(error => { console.error(error); process.exit(1); });
+"""
+_SIGNALRCORE = """
+import json, os, sys, threading
+from signalrcore.hub_connection_builder import HubConnectionBuilder
+address, key, options = sys.argv[1:]
+connection = HubConnectionBuilder().with_url(address + '/push', {'access_token_factory': lambda: key}).build()
+opened, told = threading.Event(), threading.Event()
+connection.on_open(opened.set)
+connection.on_error(lambda error: print(json.dumps(['refused', error.error])))
+connection.on('latest', lambda news: (print(json.dumps(news)), news[1].get('last') and told.set()))
+connection.start()
+assert opened.wait(100)
+connection.invoke('Nothing', ['latest'])
+connection.invoke('Subscribe', ['latest', json.loads(options)], lambda _: print(json.dumps(['subscribed', ''])))
+assert told.wait(100)
+os._exit(0)
 """
 
 
@@ -128,6 +145,29 @@ def test_news_of_the_hot_path_come_by_scope(pushing: tuple[str, str, dict[str, s
     assert alerts.next()[1]["device_id"] == "d1"
     for listener in (everything, north, alerts):
         listener.close()
+
+
+def test_signalrcore_hears_its_site_and_goes_on(pushing: tuple[str, str, dict[str, str]]) -> None:
+    """Unmodified signalrcore gets an error and its site's news, and with their number what came while it was away."""
+    address, bootstrap, keys = pushing
+    north = [{"device_id": name, "site_id": "north", "last": name != "n2"} for name in ("n1", "n2", "n3")]
+    south = {"device_id": "s1", "site_id": "south", "last": True}
+
+    def said(**options: int) -> Iterator[tuple[Any, Any]]:
+        lines = printed_lines("signalr", _SIGNALRCORE, address, keys["north"], json.dumps(options))
+        for kind, body in map(json.loads, lines):
+            if kind == "refused":
+                assert "there is no method" in body
+            yield kind, body
+
+    first = said()
+    assert [next(first)[0], next(first)[0]] == ["refused", "subscribed"]
+    tell(bootstrap, LATEST, south, north[0])
+    (number, body), *rest = first
+    assert (body, rest) == (north[0], [])
+    tell(bootstrap, LATEST, north[1], south, north[2])
+    again = [body for kind, body in said(since=number) if isinstance(kind, int)]
+    assert again == north[1:]
 
 
 def get(address: str, key: str, path: str) -> dict[str, Any]:
