@@ -51,8 +51,12 @@ def _serve(settings: Settings, options: HubOptions, others: list[list[str]]) -> 
             senders[0].start()
         return build_app(parts.registry, parts.sessions, settings.hub_folder / "files", parts.quotas)
 
+    def end_senders() -> None:
+        for sender in senders:
+            sender.stop()
+
     with siblings([["-m", "hub", *each] for each in others]) as beside:
-        uvloop.run(run_hub(settings, options, make_app))
+        uvloop.run(run_hub(settings, options, make_app, ending=end_senders))
     if beside.ended:
         raise PlatformError(f"Process {beside.ended[0] + 1} of the hub has ended, so it ends as a whole.")
 

@@ -60,9 +60,11 @@ def utc_now() -> datetime:
 
 async def run_hub(
     settings: Settings, options: HubOptions, make_app: MakeApp, ready: Callable[[HubParts], Any] | None = None,
-    stop: Awaitable[Any] | None = None,
+    stop: Awaitable[Any] | None = None, ending: Callable[[], Any] = lambda: None,
 ) -> None:  # fmt: skip
     """Serve until a signal to end comes, or `stop` is done; `ready` is told once connections are taken.
+
+    `ending` is called once they are gone, in a thread, while the registry is still open.
 
     Raises PlatformError when a port, the registry, Kafka or the keys are not as needed.
     """
@@ -95,6 +97,7 @@ async def run_hub(
         await parts.landing.close(_FLUSH_S)
         parts.sessions.cut_all("the hub ends")
         parts.windows.close()
+        await asyncio.to_thread(ending)
         await asyncio.to_thread(parts.registry.close)
 
 

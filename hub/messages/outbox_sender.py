@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from hub.registry.hub_registry import Registry
 from hub.registry.outbox import DEVICE_EVENTS_TOPIC, forget, pending
 from hub.registry.sender_lease import SenderLease
+from runtime.containment import Contained
 from runtime.errors import LakehouseError
 from runtime.kafka.clients import client_config
 
@@ -41,25 +42,30 @@ class OutboxSender:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what is committed, as far as Kafka takes it, and end."""
+        """Send the oldest of what is committed, if Kafka takes it, and give the lease back: the registry is open."""
         self._is_open = False
         self._wake.set()
         self._thread.join(_TIMEOUT_S)
 
     def _run(self) -> None:
         producer: Producer | None = None
-        while self._is_open:
+        is_last = False
+        while not is_last:
             self._wake.wait(_POLL_S)
             self._wake.clear()
+            is_last = not self._is_open
             try:
                 producer = producer or self._producer()
-                while self._send(producer):
+                while self._send(producer) and self._is_open:
                     pass
             except Exception as error:  # noqa: BLE001  the thread goes on, whatever kept it this time
                 is_known = isinstance(error, KafkaException | LakehouseError)
                 _log.warning("The registry's changes wait: %s", error, exc_info=None if is_known else error)
                 # what it still held must not arrive behind what is sent anew
                 producer = None
+        # here, where nothing is on its way any more
+        with Contained(_log, "Giving back the outbox's lease"):
+            self._lease.give_back()
 
     def _producer(self) -> Producer:
         self._make_topic()

@@ -216,7 +216,7 @@ def _bring_up(connection: Connection) -> None:
         METADATA.create_all(connection)
         # the registry's own name makes its events' ids differ from those of another registry on the same broker
         facts = {"schema_version": str(SCHEMA_VERSION), "registry_id": f"registry-{secrets.token_hex(4)}"}
-        connection.execute(insert(LEASES).values(name="outbox", owner="", until=0))
+        connection.execute(insert(LEASES).values(name="outbox", owner="", renewals=0))
         connection.execute(insert(FACTS), [{"name": name, "value": value} for name, value in facts.items()])
     found = int(connection.execute(select(FACTS.c.value).where(FACTS.c.name == "schema_version")).scalar_one())
     if found > SCHEMA_VERSION:

@@ -234,6 +234,7 @@ LEASES = Table(
     METADATA,
     Column("name", String, primary_key=True),
     Column("owner", String, nullable=False),
-    Column("until", _MOMENT, nullable=False),
+    # registries that are there have it by the name of what it once was, a moment
+    Column("until", BigInteger, key="renewals", nullable=False),
     UniqueConstraint("name"),
 )

@@ -1,7 +1,8 @@
 """The lease on the outbox: one of the processes on a registry sends at a time, whatever their clocks say.
 
-Belongs here: taking and keeping it, in transactions. No moment of one process is compared with a moment of another: who
-holds the lease counts its renewals, and who wants it watches, by its own monotonic clock, whether they still come.
+Belongs here: taking, keeping and giving it back, in transactions. No moment of one process is compared with a moment of
+another: who holds the lease counts its renewals, and who wants it watches, by its own monotonic clock, whether they
+still come.
 """
 
 import time
@@ -42,16 +43,23 @@ class SenderLease:
         holder, count = self._look(tx)
         if not self._is_free(holder):
             return False
-        # the column `until` holds a count: nobody compares it with a clock
-        tx.connection.execute(update(LEASES).where(_IS_OUTBOX).values(owner=self._owner, until=count + 1))
+        tx.connection.execute(update(LEASES).where(_IS_OUTBOX).values(owner=self._owner, renewals=count + 1))
         return True
+
+    def give_back(self) -> None:
+        """Leave it to whoever wants it next, who need not wait; nothing happens when another holds it."""
+        self._registry.write(self._give_back).result()
+
+    def _give_back(self, tx: Tx) -> None:
+        own = _IS_OUTBOX & (LEASES.c.owner == self._owner)
+        tx.connection.execute(update(LEASES).where(own).values(owner=""))
 
     def _is_free(self, holder: str) -> bool:
         return holder in ("", self._owner) or self._clock() - self._since_s >= SILENT_S
 
     def _look(self, tx: Tx) -> tuple[str, int]:
-        row = tx.connection.execute(select(LEASES.c.owner, LEASES.c.until).where(_IS_OUTBOX)).one()
-        found = (str(row.owner), int(row.until))
+        row = tx.connection.execute(select(LEASES.c.owner, LEASES.c.renewals).where(_IS_OUTBOX)).one()
+        found = (str(row.owner), int(row.renewals))
         if found != self._seen:
             self._seen, self._since_s = found, self._clock()
         return found

@@ -10,6 +10,7 @@ from typing import Any
 
 from hub.administration import opened_registry
 from hub.registry.outbox import pending
+from hub.registry.sender_lease import SenderLease
 from runtime.ports import is_port_open
 from runtime.settings import Settings
 from tests.end_to_end.lakehouse import lakehouse, query
@@ -70,6 +71,8 @@ def test_a_message_of_the_sdk_is_traced_to_silver_and_gold(settings: Settings) -
         subprocess.run([sys.executable, "-c", DEVICE, connection, PUMP], env=trusting, check=True, timeout=120)
         lakehouse(settings, "hub", "devices", "disable", "traced-1")
         await_lifecycle(settings)
+    with opened_registry(settings) as registry:
+        assert SenderLease(registry, "the next hub").take(), "a hub that ended in order kept the outbox's lease"
     lakehouse(settings, "refresh", exit_codes=[0, 3])
 
     sql = 'SELECT ce_id, topic, "partition", "offset" FROM bronze.telemetry WHERE ce_source = \'/devices/traced-1\''

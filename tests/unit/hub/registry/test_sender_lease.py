@@ -58,3 +58,13 @@ def test_a_clock_that_was_set_back_keeps_the_lease_of_the_dead_no_longer(scene: 
     scene.registries[0].on_commit(lambda: woken.append(True))
     assert not scene.a.take()
     assert not woken
+
+
+def test_a_lease_that_is_given_back_is_free_at_once(scene: Scene) -> None:
+    """Nobody waits for it then; who does not hold it gives nothing back."""
+    assert scene.a.take()
+    scene.b.give_back()
+    assert not scene.b.take()
+    scene.a.give_back()
+    assert scene.b.take()
+    assert not scene.a.take()
