@@ -5,7 +5,9 @@ cutting them into portions, and committing what tasks wrote. Nothing is judged.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,7 @@ from bench.harness import DifferenceError, Result, Times
 from ingestion.offset_ranges import next_range
 from lake.models.catalog import known_models, silver_tables
 from lake.storage.applications import App
-from lake.storage.delta import HOOKS, arrow_schema, ensure_table, open_table
+from lake.storage.delta import HOOKS, arrow_schema, ensure_table, require_table
 from lake.storage.lease import writer_lease
 from lake.storage.skipping import portions
 from lake.storage.slice_commits import NewRows, append_once
@@ -28,7 +30,7 @@ from lake.tables.contracts import Table
 from pipeline.silver.bronze_portions import RECORDS_A_TASK, new_files
 from runtime.settings import Settings
 
-_ROUNDS = 3
+_ROUNDS = 5
 _COMMITS = 100
 _RECORDS = 50_000
 _PARTITIONS = 10_000
@@ -51,11 +53,10 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
                 (f"{files:,} new files", -1, files),
             )
         ]
-        commits = []
-        ensure_table(settings, silver)
-        for count in (a_tick, files):
-            seconds = _timed(rounds, partial(_append, settings, silver, count))
-            commits.append(Times(f"commit {count:,} files", seconds))
+        commits = [
+            Times(f"commit {new:,} files to {held:,}", _commit_times(settings, silver, rounds, held, new))
+            for held, new in ((0, a_tick), (0, files), (files, a_tick))
+        ]
         offsets = _timed(rounds, _offsets)
     what = f"the driver's part, {files:,} files in bronze"
     sides = (*plans, *commits, Times(f"offsets of {_PARTITIONS:,} partitions", offsets))
@@ -71,6 +72,23 @@ def _timed(rounds: int, work: Callable[[], object]) -> tuple[float, ...]:
     return tuple(seconds)
 
 
+def _commit_times(settings: Settings, table: Table, rounds: int, held: int, new: int) -> tuple[float, ...]:
+    """Commits of `new` files to a table that has `held`, each to a copy of its own."""
+    original, copy = (replace(settings, lake_uri=f"{settings.lake_uri}-{held}-{name}") for name in ("held", "round"))
+    ensure_table(original, table)
+    if held:
+        _append(original, table, held)
+    seconds: list[float] = []
+    for _ in range(rounds):
+        shutil.copytree(original.lake_uri, copy.lake_uri)
+        seconds += _timed(1, partial(_append, copy, table, new))
+        committed = require_table(copy, table.name).get_add_actions().num_rows
+        if committed != held + new:
+            raise DifferenceError(f"{committed} files are committed, not {held + new}")
+        shutil.rmtree(copy.lake_uri)
+    return tuple(seconds)
+
+
 def _plan(settings: Settings, done: int, expected: int) -> None:
     """Open bronze's log, choose what is new and cut it."""
     planned = sum(map(len, portions(new_files(settings, done, _COMMITS - 1), RECORDS_A_TASK)))
@@ -80,11 +98,11 @@ def _plan(settings: Settings, done: int, expected: int) -> None:
 
 def _append(settings: Settings, table: Table, count: int) -> None:
     """One commit of so many files, and no row from the driver."""
-    opened = open_table(settings, table.name)
-    reached = -1 if opened is None else opened.transaction_version(App.TELEMETRY) or 0
+    reached = require_table(settings, table.name).transaction_version(App.TELEMETRY)
+    number = 0 if reached is None else reached + 1
     rows = partial(_no_rows, table)
-    actions = list(_actions(reached + 1, count, "event_date"))
-    append_once(settings, table, NewRows(rows, {"step": "tick"}, {}, (App.TELEMETRY, reached + 1), actions))
+    actions = list(_actions(number, count, "event_date"))
+    append_once(settings, table, NewRows(rows, {"step": "tick"}, {}, (App.TELEMETRY, number), actions))
 
 
 def _no_rows(table: Table) -> pa.RecordBatchReader:
