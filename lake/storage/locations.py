@@ -96,6 +96,8 @@ def s3fs_options(settings: Settings) -> dict[str, Any]:
         "token": settings.aws_session_token,
         "endpoint_url": settings.aws_endpoint_url,
         "client_kwargs": {"region_name": settings.aws_region},
+        # also of links: by version 2 a path is signed as it is written, and clients write `=` for its `%3D`
+        "config_kwargs": {"signature_version": "s3v4"},
     }
 
 

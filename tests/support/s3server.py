@@ -1,12 +1,16 @@
 """A real S3 server on loopback for tests: s3proxy, which checks signatures and honours conditional writes.
 
-Belongs here: starting and stopping it. What is tested against it belongs in the tests.
+Belongs here: starting and stopping it, and what S3 does beyond it. What is tested against it belongs in the tests.
 """
 
+import http.client
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 import s3fs
 
@@ -76,3 +80,47 @@ def running_s3_server(folder: Path) -> Iterator[S3Server]:
         yield S3Server(endpoint)
     finally:
         processes.stop(owner, NAME)
+
+
+@contextmanager
+def encoding_paths_anew(endpoint: str) -> Iterator[str]:
+    """Where files of the server at `endpoint` are read as S3 takes paths: whatever a client wrote, the canonical form
+    is what was signed.
+
+    s3proxy checks a path as it came, so one that came with `=` for `%3D` has another signature.
+    """
+    behind = urlsplit(endpoint).netloc
+
+    class Relay(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path, mark, query = self.path.partition("?")
+            connection = http.client.HTTPConnection(behind, timeout=120)
+            connection.putrequest(self.command, quote(unquote(path)) + mark + query, True, True)
+            for name, value in self.headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            body = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                if name.lower() not in ("date", "server", "transfer-encoding", "connection", "content-length"):
+                    self.send_header(name, value)
+            said = answer.headers["Content-Length"] if self.command == "HEAD" else None
+            self.send_header("Content-Length", said or str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            connection.close()
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Relay) as relay:
+        thread = threading.Thread(target=relay.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{relay.server_port}"
+        finally:
+            relay.shutdown()
+            thread.join()
