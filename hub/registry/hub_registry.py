@@ -99,9 +99,9 @@ class Registry:
         """The connection of that epoch ended; from when on its messages lie in Kafka, None when none do."""
         return self.write(lambda tx: connections.disconnected(tx, device_id, module_id, epoch, landed_since_ms))
 
-    def beat(self, instance: str, low_water_ms: int, now_ms: int) -> Future[None]:
-        """This hub process lives."""
-        return self.write(lambda tx: connections.beat(tx, instance, low_water_ms, now_ms))
+    def beat(self, instance: str, low_water_ms: int) -> Future[dict[str, int]]:
+        """This hub process lives; how often each has beaten."""
+        return self.write(lambda tx: connections.beat(tx, instance, low_water_ms))
 
     def authorities(self, tenant: str) -> list[bytes]:
         """Certificates in PEM whose holders vouch for devices of the tenant."""

@@ -109,10 +109,11 @@ CONNECTIONS = Table(
 INSTANCES = Table(
     "instances",
     METADATA,
-    # hub processes: up to where each knows that Kafka has everything it acknowledged
+    # hub processes: up to where each knows that Kafka has everything it acknowledged, and how often it has beaten
     Column("instance", String, primary_key=True),
     Column("low_water_ms", BigInteger, nullable=False),
-    Column("beat_at_ms", BigInteger, nullable=False),
+    # registries that are there have it by the name of what it once was, a moment
+    Column("beat_at_ms", BigInteger, key="beats", nullable=False),
 )
 CLOUD_MESSAGES = Table(
     "cloud_messages",

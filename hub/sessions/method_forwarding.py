@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import Any
 
 from hub.hub_errors import HubCode, HubError
@@ -17,6 +18,7 @@ from hub.methods import MethodCall, MethodResult
 from hub.registry.change_feed import POLL_S, Change, record_change
 from hub.registry.connections import holder_of
 from hub.registry.hub_registry import Registry
+from hub.registry.instance_watch import InstanceWatch
 from runtime.errors import LakehouseError
 
 CALL, ANSWER = "method_call", "method_answer"
@@ -34,11 +36,19 @@ class MethodForwarding:
         self._registry, self._instance, self._do_here = registry, instance, do_here
         self._asked: dict[str, asyncio.Future[MethodResult]] = {}
         self._doing: set[asyncio.Task[None]] = set()
+        self.living = InstanceWatch()
+
+    def beaten(self, done: Future[dict[str, int]]) -> None:
+        """This process has beaten, and seen how often each has, unless the registry failed."""
+        if done.exception() is None:
+            self.living.saw(done.result())
 
     def holder_of(self, call: MethodCall) -> str | None:
-        """The other process that holds the device, None when none does."""
+        """The other process that holds the device, None when none that lives does."""
         holder = self._registry.read(lambda tx: holder_of(tx, call.device_id, call.module_id))
-        return holder if holder != self._instance else None
+        if holder is None or holder == self._instance:
+            return None
+        return holder if self.living.is_alive(holder) else None
 
     async def ask(self, holder: str, call: MethodCall) -> MethodResult:
         """Have another process call the method. Raises HubError as that does, DeviceTimeout when it says nothing."""

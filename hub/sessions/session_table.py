@@ -207,7 +207,8 @@ class SessionTable:
             self._each(self._all, partial(_tick, now_s=now_s, wall_s=wall_s))
             for client in [c for c, (at, _) in self._inheritances.items() if now_s - at > _INHERITANCE_KEPT_S]:
                 del self._inheritances[client]
-            self._registry.beat(self._instance, self._landing.low_water_ms(), int(wall_s * 1000))
+            beaten = self._registry.beat(self._instance, self._landing.low_water_ms())
+            beaten.add_done_callback(self._forwarding.beaten)
 
     def _each(self, sessions: Iterable[S], work: Callable[[S], None]) -> None:
         """Do something to each session: an error ends the session that it comes from, and no other."""

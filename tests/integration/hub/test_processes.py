@@ -11,7 +11,6 @@ from azure.iot.device import IoTHubDeviceClient, MethodRequest, MethodResponse
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import CloudToDeviceMethod
 from msrest.exceptions import HttpOperationError
-from sqlalchemy import update
 
 from hub.api.service_app import build_app
 from hub.hub_errors import HubCode, HubError
@@ -19,8 +18,9 @@ from hub.methods import MethodCall
 from hub.registry.change_feed import Change
 from hub.registry.connections import holder_of
 from hub.registry.identities import Identity
-from hub.registry.registry_tables import CONNECTIONS
+from hub.registry.instance_watch import SILENT_S
 from tests.conftest import empty_topics
+from tests.support.awaiting import awaited
 from tests.support.hub_server import TestHub, own_address, running_hub
 
 SERVICE_PORT = 8884
@@ -144,13 +144,19 @@ def test_who_gives_up_waiting_ends_no_other_wait(hubs: tuple[TestHub, TestHub]) 
     client.shutdown()
 
 
-def test_a_process_that_was_killed_holds_nobody(hubs: tuple[TestHub, TestHub]) -> None:
-    """A device whose process no longer beats is not online, at once."""
+def test_a_process_that_was_killed_holds_nobody(hubs: tuple[TestHub, TestHub], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device whose process no longer beats is not online, at once; one whose process beats stays so."""
     one, other = hubs
+    client = connect(one, one.add_device("far-6"))
     one.add_device("far-3")
     one.registry.next_epoch("far-3", "", "killed", None).result()
-    long_ago = update(CONNECTIONS).where(CONNECTIONS.c.device_id == "far-3").values(changed_at=1)
-    one.registry.write(lambda tx: tx.connection.execute(long_ago)).result()
+    living = other.parts.sessions._forwarding.living
+    assert living.is_alive("killed")
+    monkeypatch.setattr(living, "_clock", lambda: time.monotonic() + SILENT_S)
+    awaited(lambda: not living.is_alive("killed"), "a look at the beats")
     with pytest.raises(HttpOperationError) as gone:
         service(other).invoke_device_method("far-3", call("reboot"))
     assert refusal(gone) == "DeviceNotOnline"
+    awaited(lambda: living.is_alive(one.parts.instance), "a beat of the other process")
+    assert service(other).invoke_device_method("far-6", call("reboot")).status == 207
+    client.shutdown()

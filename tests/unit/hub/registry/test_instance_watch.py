@@ -1,0 +1,56 @@
+"""Which hub processes live: by beats that are watched, also when a machine's clock is set."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hub.registry.hub_registry import Registry
+from hub.registry.instance_watch import SILENT_S, InstanceWatch
+
+
+class Scene:
+    """Process `b` watches `a`; `clock` is what the machine's says, `passed_s` the time that really went."""
+
+    def __init__(self, url: str) -> None:
+        self.passed_s, self.clock = 0.0, datetime(2026, 1, 1, tzinfo=UTC)
+        self.registry = Registry(url, lambda: self.clock)
+        self.watch = InstanceWatch(lambda: self.passed_s)
+
+    def passes(self, seconds: float, a_lives: bool) -> bool:
+        """Time passes, `b` beats, and `a` does if it lives; whether `b` takes it to."""
+        self.passed_s += seconds
+        if a_lives:
+            self.registry.beat("a", 0).result()
+        self.watch.saw(self.registry.beat("b", 0).result())
+        return self.watch.is_alive("a")
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(f"sqlite:///{tmp_path / 'registry.db'}")
+    yield made
+    made.registry.close()
+
+
+@pytest.mark.parametrize("step", [timedelta(days=1), timedelta(days=-1)])
+def test_a_clock_that_is_set_neither_kills_nor_keeps_a_process(scene: Scene, step: timedelta) -> None:
+    """Who beats lives, also when nobody looked for long; who does not is gone after a time, and back with a beat."""
+    assert scene.passes(0, a_lives=True)
+    scene.clock += step
+    for seconds in (1.0, SILENT_S, 10 * SILENT_S):
+        assert scene.passes(seconds, a_lives=True)
+    scene.clock += step
+    assert scene.passes(SILENT_S - 0.1, a_lives=False)
+    assert not scene.passes(0.1, a_lives=False)
+    scene.clock -= 2 * step
+    assert not scene.passes(1.0, a_lives=False)
+    assert scene.passes(1.0, a_lives=True)
+
+
+def test_a_process_that_never_beat_is_gone_after_a_time(scene: Scene) -> None:
+    """It may have begun just now; killed before its first beat it is waited for no longer than any other."""
+    assert scene.passes(0, a_lives=False)
+    assert scene.passes(SILENT_S - 0.1, a_lives=False)
+    assert not scene.passes(0.1, a_lives=False)
