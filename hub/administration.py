@@ -6,9 +6,10 @@ to the command.
 
 import http.client
 import json
+import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from hub.registry.tenants import (
 )
 from hub.registry.twins import change_twin
 from runtime import processes
+from runtime.deadlines import cut_after
 from runtime.errors import PlatformError, UsageError, WireError
 from runtime.process_ids import ProcessId
 from runtime.settings import Settings
@@ -38,7 +40,9 @@ from wire.sas import sign
 
 HUB = "hub"
 _TOKEN_LIFE = timedelta(hours=1)
-_TIMEOUT_S = 330
+_CONNECTS_WITHIN_S = 30
+# a method that waits five minutes for its answer has to fit in
+_WHOLE_S = 330
 
 
 def hub_host(settings: Settings) -> str:
@@ -175,22 +179,36 @@ def event_hub_connection_string(settings: Settings, registry: Registry, tenant: 
 def call_hub(
     settings: Settings, registry: Registry, tenant: str, method: str, path: str, body: Any = None
 ) -> tuple[int, Any]:
-    """Ask the running hub; its status and its JSON. Raises PlatformError when it does not answer."""
+    """Ask the running hub; its status and its JSON. Raises PlatformError when it does not answer in time."""
     host, policy = hub_host(settings), _owner(registry, tenant)
     expiry = int((utc_now() + _TOKEN_LIFE).timestamp())
     token = sign(policy.primary_key, host, expiry, policy.name)
     context = ssl.create_default_context(cafile=str(root_certificate(settings)))
-    connection = http.client.HTTPSConnection(host, timeout=_TIMEOUT_S, context=context)
     try:
-        text = None if body is None else json.dumps(body)
-        connection.request(method, f"{path}?api-version=2021-04-12", text, {"Authorization": token})
-        answer = connection.getresponse()
-        read = answer.read()
-    except OSError as error:
+        with _connected(host, context) as connection:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, f"{path}?api-version=2021-04-12", text, {"Authorization": token})
+            answer = connection.getresponse()
+            read = answer.read()
+        return answer.status, json.loads(read) if read else None
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise PlatformError(f"The hub at {host} does not answer ({error}): is `lakehouse up --hub` running?") from error
-    finally:
-        connection.close()
-    return answer.status, json.loads(read) if read else None
+
+
+@contextmanager
+def _connected(host: str, context: ssl.SSLContext) -> Iterator[http.client.HTTPConnection]:
+    """A connection to the hub that is cut when the block lasts too long, however little is missing."""
+    connection = http.client.HTTPSConnection(host, timeout=_WHOLE_S, context=context)
+    plain = socket.create_connection((connection.host, connection.port), _CONNECTS_WITHIN_S)
+    with plain, closing(connection), cut_after(plain, _WHOLE_S) as is_late:
+        try:
+            plain.settimeout(_WHOLE_S)
+            connection.sock = context.wrap_socket(plain, server_hostname=connection.host)
+            yield connection
+        except (OSError, http.client.HTTPException) as error:
+            if is_late.is_set():
+                raise TimeoutError(f"it was not done after {_WHOLE_S:g} s") from error
+            raise
 
 
 def hub_status(settings: Settings) -> list[dict[str, Any]]:
