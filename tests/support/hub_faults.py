@@ -7,6 +7,7 @@ Belongs here: the load, the kills, and the oracle. The test command does a few; 
 
 import asyncio
 import json
+import logging
 import os
 import random
 import sys
@@ -34,6 +35,8 @@ _IN_FLIGHT = 20
 _TRY_AGAIN_S = 0.2
 _GIVES_UP_S = 10.0
 _ENDS_IN_S = 5.0  # a client whose network thread is gone never does
+_TELL_EVERY_S = 10.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,15 @@ def _kill(program: HubProgram, stream: Stream, points: Sequence[int], back_s: li
         began = time.monotonic()
         program.start()
         back_s.append(time.monotonic() - began)
+        _log.info("killed at %s of the messages, back after %.2f s", f"{point:,}", back_s[-1])
+
+
+async def _tell(stream: Stream) -> None:
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(_TELL_EVERY_S)
+        told = f"{stream.acknowledged:,} acknowledged, {stream.sent_again} sent again, {stream.renewed} clients renewed"
+        _log.info("%.0f s: %s", time.monotonic() - began, told)
 
 
 def trial(home: Path, bootstrap: str, kills: int, messages: int, devices: int = DEVICES, seed: int = 7) -> Outcome:
@@ -166,7 +178,9 @@ def trial(home: Path, bootstrap: str, kills: int, messages: int, devices: int = 
             clients = [Device(program.connection_string(device), stream) for device in identities]
             # before anybody sends: an app's first connection has no second try, and who counts may kill the hub
             await asyncio.gather(*(client.connect() for client in clients))
+            telling = asyncio.create_task(_tell(stream))
             await asyncio.gather(*(_stream(client, each) for client in clients))
+            telling.cancel()
 
         try:
             asyncio.run(everybody())
@@ -189,6 +203,8 @@ def trial(home: Path, bootstrap: str, kills: int, messages: int, devices: int = 
 
 def main(kills: int, messages: int, seed: int) -> int:
     """A trial with a broker of its own; 1 when something is missing, or was repeated though the app did not."""
+    logging.basicConfig(format="%(message)s")
+    _log.setLevel(logging.INFO)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         with running_broker(replace(settings_of(home / "broker", ""), kafka_bootstrap=None)) as bootstrap:
