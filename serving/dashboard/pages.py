@@ -90,6 +90,10 @@ class Pages:
         columns: list[Any] = list(range(24)) if day else [first + timedelta(days=n) for n in range(rows.DAYS_SHOWN)]
         counts = rows.completeness(snapshot, caller, ids, day or first, day or last, by_hour=day is not None)
         cells = {place: (rows.ratio(each), each) for place, each in counts.items()}
+        if not day:
+            # a phone shows the first columns: they are not to be of days before there was anything
+            due = {period for (_, period), (share, _) in cells.items() if share is not None}
+            columns = [each for each in columns if each >= min(due, default=first)]
         return "completeness.html", shown | {"day": day, "columns": columns, "cells": cells}
 
     def held(self, request: Request, snapshot: Snapshot, caller: Caller) -> Filled:

@@ -1,6 +1,7 @@
 """The dashboard over a real server: who sees what, and what a page is protected by."""
 
 import http.client
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import unescape
@@ -126,6 +127,11 @@ def test_a_key_of_a_site_sees_that_site(browser: Browser) -> None:
     assert browser.get("/held", "north")[0] == 403
     assert browser.get("/", "share")[0] == 403
     assert browser.get("/completeness?day=soon")[0] == 400
+
+
+def test_completeness_begins_with_the_first_day_on_which_something_was_due(browser: Browser) -> None:
+    """Of the days shown those before there was any count are left out, so that a phone begins with figures."""
+    assert re.findall(r'title="Hours of ([0-9-]+)"', browser.get("/completeness")[2]) == ["2026-11-18"]
 
 
 def test_a_devices_twin_is_shown_where_a_hub_has_it(browser: Browser) -> None:

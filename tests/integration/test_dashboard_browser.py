@@ -110,7 +110,7 @@ def tell(bootstrap: str, topic: str, body: dict[str, Any]) -> None:
 
 
 def test_pages_are_whole_and_open_to_everybody(dashboard: tuple[str, str, str]) -> None:
-    """On a desk in light and on a phone in the dark: no error, nothing blocked or from elsewhere, no serious finding
+    """On a desk and on a phone, in light and in dark: no error, nothing blocked or from elsewhere, no serious finding
     of axe, nothing wider than the screen."""
     address, _, key = dashboard
     paths = ["/", "/devices/d1", "/completeness", "/completeness?day=2026-11-18", "/held", "/alerts", "/trace"]
