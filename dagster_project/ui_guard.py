@@ -85,7 +85,7 @@ def _refusal(scope: Scope) -> str | None:
     if _host_name(host) not in _LOOPBACK:
         return f"The Host {host[:100]!r} does not name this machine's loopback."
     origin = _header(scope, "origin")
-    if origin and urlsplit(origin).netloc.lower() != host.lower():
+    if origin and origin.partition("://")[2].lower() != host.lower():
         return f"A page of {origin[:100]} may not ask here."
     if _header(scope, "sec-fetch-site") not in ("", "none", "same-origin") and not _is_navigation(scope):
         return "A page of another site may not ask here."

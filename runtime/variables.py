@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from inspect import get_annotations
 from ipaddress import ip_network
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
+
+_MOST = 500_000
+_LAST_PORT = 65_535
+_SPARK = r"local(\[(\d+|\*)(,\d+)?\])?|spark://[^\s/,]+:\d+(,[^\s/,]+:\d+)*|sc://[^\s/]+(/\S*)?"
 
 
 @dataclass(frozen=True)
@@ -43,17 +48,30 @@ def settings_of(kind: type) -> dict[str, Setting]:
 
 
 def whole_number(text: str) -> int:
-    """0 or more."""
-    if not text.isascii() or not text.isdigit():
-        raise ValueError("give a whole number, 0 or more.")
+    """0 or more; so many days ago there was a calendar."""
+    if not _is_number(text) or int(text) > _MOST:
+        raise ValueError(f"give a whole number from 0 to {_MOST}.")
     return int(text)
 
 
 def port(text: str) -> int:
     """A TCP port."""
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
-        raise ValueError("give a port number from 1 to 65535.")
+    if not _is_number(text) or not 0 < int(text) <= _LAST_PORT:
+        raise ValueError(f"give a port number from 1 to {_LAST_PORT}.")
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= len(str(_MOST))
+
+
+def _is_address(url: str) -> bool:
+    """True where a host, and a port if one is given, can be read from an address."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def memory_mb(text: str) -> int:
@@ -72,7 +90,9 @@ def memory_size(text: str) -> str:
 
 def spark_address(text: str) -> str:
     """A Spark master, or a Connect server."""
-    if not text.startswith(("local", "spark://", "sc://")):
+    kind, _, place = text.partition("://")
+    places = {"spark": place.split(","), "sc": [place]}.get(kind, [])
+    if not re.fullmatch(_SPARK, text) or not all(_is_address(f"{kind}://{each}") for each in places):
         raise ValueError("give local[*], spark://host:port or sc://host:port.")
     return text
 
@@ -93,7 +113,8 @@ def lake_uri(text: str) -> str:
 
 def hosts(text: str) -> str:
     """Hosts and ports, as Kafka's clients take them."""
-    if not all(re.fullmatch(r"[^\s/:]+(:\d+)?|\[[^\s\]]+\](:\d+)?", each) for each in text.split(",")):
+    form = r"[^\s/:]+(:\d+)?|\[[^\s\]]+\](:\d+)?"
+    if not all(re.fullmatch(form, each) and _is_address(f"kafka://{each}") for each in text.split(",")):
         raise ValueError("give host:port, or several with commas between them.")
     return text
 
@@ -114,7 +135,7 @@ def message_types(text: str) -> str:
 
 def web_address(text: str) -> str:
     """Where an HTTP server listens."""
-    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
+    if not re.fullmatch(r"https?://[^\s/]+\S*", text) or not _is_address(text):
         raise ValueError("give http://host:port or https://host.")
     return text
 
@@ -145,7 +166,7 @@ def networks(text: str) -> str:
 
 def smtp_url(text: str) -> str:
     """A mail server."""
-    if not re.fullmatch(r"smtps?://([^\s@/]+@)?[^\s@/:]+(:\d+)?/?", text):
+    if not re.fullmatch(r"smtps?://([^\s@/]+@)?[^\s@/:\[\]]+(:\d+)?/?", text):
         raise ValueError("give smtp://user:password@host:port or smtps://host; spell @ in a password as %40.")
     return text
 

@@ -102,6 +102,7 @@ def test_every_name_of_loopback_is_taken(host: str) -> None:
 @pytest.mark.parametrize(
     "headers",
     [{"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:8888"},
+     {"origin": "http://["}, {"origin": "http://evil@127.0.0.1:3000"},
      {"origin": "http://localhost:3000"}, {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors"},
      {"sec_fetch_site": "same-site", "sec_fetch_mode": "cors"},
      {"sec_fetch_site": "same-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "iframe"}],

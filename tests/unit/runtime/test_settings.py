@@ -101,6 +101,44 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     assert all(": give " in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("variable", "values"),
+    [
+        ("LAKEHOUSE_KEEP_BRONZE_DAYS", ("500001", "9" * 25, "9" * 5000, "\u0663")),
+        ("LAKEHOUSE_UI_PORT", ("0", "9" * 5000)),
+        ("LAKEHOUSE_KAFKA_BOOTSTRAP", ("host:0", "host:65536", "a:9092,b:99999", "[::1", "a,,b")),
+        ("LAKEHOUSE_SPARK", ("localhost:7077", "local[x]", "sc://", "sc://h:99999", "spark://", "spark://h",
+                             "spark://h:x", "spark://h:7077,g", "spark://h:70770")),
+        ("AWS_ENDPOINT_URL", ("http://[", "http://h:x", "https://h:65536", "https://:443")),
+        ("LAKEHOUSE_SMTP", ("smtp://[", "smtp://h:x")),
+    ],
+)  # fmt: skip
+def test_what_could_not_be_used_later_is_refused_at_the_start(
+    variable: str, values: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A number that no calendar has, a port that there is none, an address without a host."""
+    for value in values:
+        with pytest.raises(UsageError, match=f"^{variable} is .*: give "):
+            load_settings({variable: value}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("variable", "values"),
+    [
+        ("LAKEHOUSE_KEEP_BRONZE_DAYS", ("0", "500000")),
+        ("LAKEHOUSE_KAFKA_BOOTSTRAP", ("host", "host:9092", "[::1]:9092", "10.0.0.1:1,b_c-d.example:65535")),
+        ("LAKEHOUSE_SPARK", ("local", "local[2]", "local[*]", "local[2,3]", "sc://h", "sc://h:15002/;use_ssl=true",
+                             "spark://h:7077", "spark://a:7077,b:7077", "sc://[::1]:15002")),
+        ("AWS_ENDPOINT_URL", ("http://127.0.0.1:9000", "https://s3.example/path", "http://[::1]:9000")),
+        ("LAKEHOUSE_SMTP", ("smtp://h", "smtps://u:p%40@h:465/")),
+    ],
+)  # fmt: skip
+def test_what_can_be_used_is_taken_as_it_is(variable: str, values: tuple[str, ...], tmp_path: Path) -> None:
+    """Every form that the page names, and several hosts."""
+    for value in values:
+        assert value in map(str, vars(load_settings({variable: value}, tmp_path)).values())
+
+
 def test_a_lake_on_s3_needs_a_bucket(tmp_path: Path) -> None:
     """`s3://` alone is no place."""
     with pytest.raises(UsageError, match="LAKEHOUSE_LAKE_URI is 's3:///x': give a folder"):

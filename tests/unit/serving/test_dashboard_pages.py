@@ -61,6 +61,7 @@ def test_a_cookie_counts_on_our_own_pages_only() -> None:
     assert key_of(asked(origin="http://127.0.0.1:8080", sec_fetch_site="same-origin")) == "lh_1_2"
     assert key_of(asked(origin="http://127.0.0.1:3000")) is None
     assert key_of(asked(origin="null")) is None
+    assert key_of(asked(origin="http://[")) is None
     assert key_of(asked(sec_fetch_site="cross-site")) is None
     assert key_of(asked(sec_fetch_site="cross-site", x_api_key="lh_3_4")) == "lh_3_4"
 
