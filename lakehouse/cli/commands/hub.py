@@ -11,6 +11,7 @@ import click
 
 from lakehouse.cli.commands.hub_devices import devices
 from lakehouse.cli.commands.hub_keys import authorities, policies
+from lakehouse.cli.given_files import json_of, text_of
 from lakehouse.cli.hub_home import as_json_option, of_tenant, opened_hub
 
 
@@ -102,8 +103,10 @@ def enroll(enrolment_id: str, group: bool, tenant: str, as_json: bool, **wanted:
 
     kind = GROUP if group else INDIVIDUAL
     certificate, firmware = wanted["certificate"], wanted["firmware"]
-    pem = certificate.read_text() if certificate else None
-    manifest = {"root": _json_of(firmware[0]), "target": firmware[1]} if firmware else None
+    pem = text_of(certificate) if certificate else None
+    manifest = (
+        {"root": json_of(firmware[0].read_bytes(), str(firmware[0])), "target": firmware[1]} if firmware else None
+    )
     body = new_enrolment(kind, enrolment_id, pem, wanted["site"], manifest)
     with opened_hub() as (_, registry):
         made = registry.write(lambda tx: put_enrolment(tx, tenant, kind, enrolment_id, body, None)).result()
@@ -141,7 +144,7 @@ def call(device_id: str, method: str, payload: str, timeout_s: int, tenant: str)
     Example:
       lakehouse hub methods call pump-1 reboot '{"delay": 5}'
     """
-    body = {"methodName": method, "payload": _json(payload), "responseTimeoutInSeconds": timeout_s}
+    body = {"methodName": method, "payload": json_of(payload, repr(payload)), "responseTimeoutInSeconds": timeout_s}
     return _ask("POST", f"/twins/{device_id}/methods", body, tenant)
 
 
@@ -188,7 +191,7 @@ def patch(device_id: str, patch: str, tenant: str) -> None:
     from hub.registry.twins import change_twin
     from runtime.errors import UsageError
 
-    sections = _json(patch)
+    sections = json_of(patch, repr(patch))
     if not isinstance(sections, dict) or not sections.keys() <= {"tags", "desired"}:
         raise UsageError('The patch is no JSON object of "tags" and "desired".')
     with opened_hub() as (_, registry):
@@ -233,21 +236,3 @@ def _ask(method: str, path: str, body: Any, tenant: str) -> int:
         return 1
     click.echo(json.dumps(answer, ensure_ascii=False))
     return 0
-
-
-def _json(text: str) -> Any:
-    from runtime.errors import UsageError
-
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no JSON.") from error
-
-
-def _json_of(path: Path) -> Any:
-    from runtime.errors import UsageError
-
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON.") from error

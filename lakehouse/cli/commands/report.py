@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from lakehouse.cli.given_files import OutputFile
+
 
 @click.group()
 def report() -> None:
@@ -60,7 +62,7 @@ def list_(as_json: bool) -> None:
 
 @report.command("preview")
 @click.argument("name")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file [default: NAME.html here].")
+@click.option("--output", type=OutputFile(), help="The file [default: NAME.html here].")
 def preview(name: str, output: Path | None) -> None:
     """Write the page that report NAME would mail now to a file.
 

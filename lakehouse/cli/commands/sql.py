@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from lakehouse.cli.given_files import OutputFile, text_of
 from lakehouse.cli.standard_streams import checked_arguments, is_read
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _PLAN = ["explain_key", "explain_value"]
     type=click.Choice(_FORMATS),
     help="How to write results. By default after --output's name, or table.",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the result to this file.")
+@click.option("-o", "--output", type=OutputFile(), help="Write the result to this file.")
 @click.option(
     "--as-of",
     type=int,
@@ -86,7 +87,7 @@ def sql(
         form = _format_of(output)
     if form == "parquet" and output is None:
         raise click.UsageError("Parquet is not for a screen: give --output FILE.")
-    text = query if file is None else _text_of(file)
+    text = query if file is None else text_of(file)
     if text is None and not sys.stdin.isatty():
         (text,) = checked_arguments([sys.stdin.read()], "The SQL")
     settings = load_settings()
@@ -163,13 +164,6 @@ def answer(reader: "Reader", sql: str, form: str, output: Path | None) -> None:
             _write(reader.run(statement), form, sys.stdout)
     for note in _notes(reader, sql):
         click.echo(note, err=True)
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except ValueError as error:
-        raise click.UsageError(f"{file} is no text in UTF-8: {error}.") from error
 
 
 def _format_of(output: Path | None) -> str:

@@ -92,6 +92,16 @@ def test_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert "No such option" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["sql", "select 1"], ["report", "preview", "weekly"]])
+def test_a_result_for_a_folder_that_is_not_there(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    """The folder is named before anything is asked, and it is wrong usage, no defect."""
+    assert run([*command, "--output", str(tmp_path / "none" / "result.csv")]) == 2
+    assert f"There is no folder '{tmp_path / 'none'}'" in capsys.readouterr().err
+    assert not home.exists()
+
+
 def test_a_setting_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Settings are read by the command, so what is wrong with them ends like any other error."""
     monkeypatch.setenv("LAKEHOUSE_SPARK", "yarn")

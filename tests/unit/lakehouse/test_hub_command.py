@@ -95,6 +95,15 @@ def test_an_enrolment_asks_for_firmware(capsys: pytest.CaptureFixture[str], tmp_
     assert others == []
 
 
+def test_a_certificate_that_is_no_text_is_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """One in DER is named, and enrols nothing."""
+    (tmp_path / "pump.crt").write_bytes(b"\x30\x82\xff")
+    said = hub(capsys, "enroll", "pump", "--certificate", str(tmp_path / "pump.crt"), code=2)
+    assert f"{tmp_path / 'pump.crt'} is no text" in said
+    with opened_registry(load_settings()) as registry:
+        assert registry.read(partial(enrolments_of, tenant="default", kind=INDIVIDUAL)) == []
+
+
 def test_the_connection_string_for_events_is_one_of_event_hubs(capsys: pytest.CaptureFixture[str]) -> None:
     """Scheme, policy, key and entity as its clients read them; the host without a port, of which they know better."""
     plain = dict(part.split("=", 1) for part in hub(capsys, "connection-string").strip().split(";"))
