@@ -117,6 +117,9 @@ class MqttSession(PacketFlow):
         self.wait_for(self._admit(self._connect))
 
     async def _admit(self, connect: Connect) -> None:
+        if not connect.client_id:
+            self._refuse(mqtt.BAD_CLIENT_ID, WireError("A CONNECT without a client id."))  # [3.1.3-8, -9]
+            return
         username = connect.username or ""
         try:
             if topics.is_registration(username):

@@ -94,7 +94,9 @@ class SmallHub:
         """Register a device or module."""
         return self.registry.write(lambda tx: create(tx, Identity(device_id, tenant, module_id))).result(WITHIN_S)
 
-    def connect(self, identity: Identity, will: Will | None = None, keep_alive_s: int = 0) -> "Client":
+    def connect(
+        self, identity: Identity, will: Will | None = None, keep_alive_s: int = 0, is_clean: bool = True
+    ) -> "Client":
         """Have it connect by its own key."""
         name = "/".join(filter(None, (identity.device_id, identity.module_id)))
         path = f"localhost/devices/{identity.device_id}" + (
@@ -102,7 +104,7 @@ class SmallHub:
         )
         token = sas.sign(identity.primary_key or "", path, int(time.time()) + 3600)
         username = f"localhost/{name}/?api-version=2021-04-12"
-        return Client(self, Connect(name, keep_alive_s, True, username, token.encode(), will))
+        return Client(self, Connect(name, keep_alive_s, is_clean, username, token.encode(), will))
 
 
 class Client:
