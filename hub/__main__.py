@@ -9,6 +9,7 @@ import sys
 
 import uvloop
 
+from hub.access.quotas import PROFILES
 from hub.api.service_app import build_app
 from hub.hub_process import HubOptions, for_worker, run_hub
 from hub.listener import AsgiApp
@@ -74,7 +75,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--also-port", type=int, action="append", default=[])
     parser.add_argument("--host", action="append", default=[], help="a name by which clients reach it")
     parser.add_argument("--listen-on", default="127.0.0.1")
-    parser.add_argument("--profile", default="none", choices=("none", "s1"))
+    parser.add_argument("--profile", default="none", choices=tuple(PROFILES))
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--worker", type=int, default=0)
     return parser.parse_args(arguments)

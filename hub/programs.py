@@ -3,6 +3,7 @@
 Belongs here: its options, and when it is ready. What it does is in `hub_process`.
 """
 
+from hub.access.quotas import Quotas
 from hub.administration import HUB
 from runtime import processes
 from runtime.errors import PlatformError
@@ -16,17 +17,22 @@ def _port(settings: Settings, chosen: Chosen) -> int:
     return int(chosen.get("hub_port") or settings.hub_port)
 
 
+def _profile(chosen: Chosen) -> str:
+    return str(chosen.get("hub_profile") or "none")
+
+
 def _start(settings: Settings, chosen: Chosen) -> ProcessRecord:
     port = _port(settings, chosen)
     arguments = ["-m", "hub", "--port", str(port), "--workers", str(chosen.get("hub_processes") or 1)]
-    arguments += ["--profile", str(chosen.get("hub_profile") or "none")]
+    arguments += ["--profile", _profile(chosen)]
     if chosen.get("hub_amqp_port"):
         arguments += ["--also-port", str(chosen["hub_amqp_port"])]
     return spawn_python(settings, HUB, arguments, f"localhost:{port}")
 
 
 def _check(settings: Settings, chosen: Chosen) -> None:
-    """Its ports are free before anything is started."""
+    """Its profile is there and its ports are free, before anything is started."""
+    Quotas(_profile(chosen))
     if not chosen.get(HUB) or processes.find(settings, HUB) is not None:
         return
     port, other = _port(settings, chosen), chosen.get("hub_amqp_port")
@@ -53,7 +59,7 @@ PROGRAMS = (
                 least=1,
                 most=65535,
             ),
-            Option("hub-profile", "Limits: none, or s1 as the anchor's of that size.", str, "none"),
+            Option("hub-profile", "Limits: none, or those of the anchor's size s1 or s3.", str, "none"),
             Option("hub-processes", "Processes that share the hub's port.", int, 1, 1, 64),
         ),
         chosen_by=HUB,

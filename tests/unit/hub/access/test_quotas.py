@@ -3,7 +3,9 @@
 import pytest
 
 from hub.access.quotas import Quotas
+from hub.programs import PROGRAMS
 from runtime.errors import UsageError
+from runtime.settings import load_settings
 
 
 def test_a_profile_limits_each_tenant() -> None:
@@ -22,3 +24,11 @@ def test_a_profile_limits_each_tenant() -> None:
     assert free.delay_s("messages", "a") == 0
     with pytest.raises(UsageError, match="s9"):
         Quotas("s9")
+
+
+def test_a_profile_that_is_not_there_is_refused_before_anything_starts() -> None:
+    """By what `up` looks at first, with the names of those that are there."""
+    check = PROGRAMS[0].check
+    assert check is not None
+    with pytest.raises(UsageError, match=r"'s9': give one of none, s1, s3\."):
+        check(load_settings({"LAKEHOUSE_HOME": "/"}), {"hub": True, "hub_profile": "s9"})
