@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.iot.device import X509, Message, MethodRequest, MethodResponse
@@ -201,6 +202,71 @@ def test_a_twin_is_read_reported_and_patched(hub: TestHub) -> None:
     assert before == {"desired": {"interval": 5, "$version": 2}, "reported": {"$version": 1}}
     assert pushed == [{"interval": 7, "more": {"x": True}, "$version": 3}]
     assert after["reported"] == {"a": {"b": 1}, "$version": 3}
+
+
+def test_a_device_with_components_does_as_the_samples_of_plug_and_play(hub: TestHub, broker: str) -> None:
+    """As pnp/simple_thermostat and pnp/temp_controller_with_thermostats: the model named at connecting, telemetry and
+    commands of the device and of a component, a writable property that is answered with `ac`, `ad` and `av`."""
+    model, component = "dtmi:com:example:TemperatureController;2", "thermostat1"
+    device = hub.add_device("sdk-pnp")
+
+    def desired(value: int) -> None:
+        patch = {"desired": {component: {"__t": "c", "targetTemperature": value}}}
+        hub.registry.write(lambda tx: change_twin(tx, "sdk-pnp", "", patch, None)).result(60)
+
+    def command(name: str) -> MethodResult:
+        return hub.run(hub.parts.sessions.invoke(MethodCall("sdk-pnp", "", name, b'"2026-01-01"', 60, 60)))
+
+    async def serve() -> tuple[list[MethodResult], dict[str, Any]]:
+        client = IoTHubDeviceClient.create_from_symmetric_key(
+            device.primary_key, hub.address, "sdk-pnp", product_info=model
+        )
+        await client.connect()
+        patches: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        client.on_twin_desired_properties_patch_received = into(patches)
+
+        async def answer(request: MethodRequest) -> None:
+            response = MethodResponse.create_from_method_request(request, 200, {"did": request.name})
+            await client.send_method_response(response)
+
+        client.on_method_request_received = answer
+        await client.patch_twin_reported_properties({"serialNumber": "alohomora"})
+        await client.patch_twin_reported_properties({component: {"__t": "c", "maxTempSinceLastReboot": 98.34}})
+        for of in (None, component):
+            message = Message(json.dumps({"temperature": 21.5}), content_encoding="utf-8")
+            message.content_type = "application/json"
+            if of:
+                message.custom_properties["$.sub"] = of
+            await client.send_message(message)
+        done = [await asyncio.to_thread(command, name) for name in ("reboot", f"{component}*getMaxMinReport")]
+        # what was pushed before the client had subscribed would be lost
+        await client.get_twin()
+        await asyncio.to_thread(desired, 56)
+        pushed = await asyncio.wait_for(patches.get(), 60)
+        told = {"ac": 200, "ad": "Successfully executed patch", "av": pushed["$version"]}
+        value = pushed[component]["targetTemperature"]
+        await client.patch_twin_reported_properties(
+            {component: {"__t": "c", "targetTemperature": {**told, "value": value}}}
+        )
+        twin: dict[str, Any] = await client.get_twin()
+        await client.shutdown()
+        return done, twin
+
+    done, twin = asyncio.run(serve())
+    assert [(each.status, json.loads(each.payload)["did"]) for each in done] == [
+        (200, "reboot"),
+        (200, f"{component}*getMaxMinReport"),
+    ]
+    assert twin["reported"]["serialNumber"] == "alohomora"
+    version = twin["desired"]["$version"]
+    told = {"ac": 200, "ad": "Successfully executed patch", "av": version, "value": 56}
+    assert twin["reported"][component] == {"__t": "c", "maxTempSinceLastReboot": 98.34, "targetTemperature": told}
+    known = hub.registry.device("sdk-pnp")
+    assert known is not None
+    assert known.model_id == model
+    whole, part = records(broker, "sdk-pnp")
+    assert {whole.headers["ce_dataschema"], part.headers["ce_dataschema"]} == {model}
+    assert ("ce_subject" in whole.headers, part.headers["ce_subject"]) == (False, component)
 
 
 def test_subscriptions_outlive_the_connection(hub: TestHub) -> None:

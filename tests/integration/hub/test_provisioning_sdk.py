@@ -79,6 +79,29 @@ def test_a_device_of_a_group_registers_connects_and_sends(hub: TestHub, broker: 
     assert _by_key(hub, "dps-1", key).status == "assigned"
 
 
+def test_a_hundred_devices_of_a_group_register_and_one_is_revoked(hub: TestHub) -> None:
+    """Each by its own key of the group's; one that is revoked is refused from then on, and the others go on."""
+    group, scope = new_key(), _scope(hub)
+    _enrol(hub, GROUP, "g-100", attestation=_keys(group))
+    names = [f"dps-of-100-{number}" for number in range(100)]
+
+    async def register(name: str) -> str:
+        client = ProvisioningDeviceClient.create_from_symmetric_key(hub.address, name, scope, derive_key(group, name))
+        return str((await client.register()).registration_state.device_id)
+
+    async def registered(some: list[str]) -> list[str]:
+        at_once = [some[first : first + 20] for first in range(0, len(some), 20)]
+        return [each for part in at_once for each in await asyncio.gather(*map(register, part))]
+
+    assert asyncio.run(registered(names)) == names
+    assert all(hub.registry.device(name) for name in names)
+    revoked = names.pop(50)
+    _enrol(hub, INDIVIDUAL, revoked, attestation=_keys(new_key()), provisioningStatus="disabled")
+    with pytest.raises(CredentialError):
+        asyncio.run(register(revoked))
+    assert asyncio.run(registered(names[45:55])) == names[45:55]
+
+
 def test_an_individual_enrolment_goes_before_a_group(hub: TestHub) -> None:
     """Its own keys let it in under the id that it names; disabled, it keeps one device of a group out."""
     group = new_key()
