@@ -109,9 +109,9 @@ class Replayer:
         if options.device_column is not None:
             require_column(self.recording, options.device_column)
         self._columns: WideColumns | LongColumns = (
-            WideColumns(self.recording, self.model, options.columns)
+            WideColumns(self.recording, self.model, options)
             if options.pivot is None
-            else LongColumns(self.recording, self.model, options.columns, options.pivot)
+            else LongColumns(self.recording, self.model, options, options.pivot)
         )
         self._reader = ValueReader(is_text, self._mark, self._times, self._local)
         self._envelopes: dict[tuple[str, str | None], TelemetryEnvelope] = {}

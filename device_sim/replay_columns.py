@@ -6,11 +6,12 @@ Belongs here: columns by name and by mapping, long files, where one column names
 
 import difflib
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from device_sim.cells import name_text
 from device_sim.recorded_rows import Recording, Row
+from device_sim.replay_options import ReplayOptions
 from lake.models.catalog import Model, Telemetry
 from runtime.errors import InputError, UsageError
 
@@ -39,8 +40,9 @@ class Columns(Protocol):
 class WideColumns:
     """A column for each telemetry: as mapped, then those with a telemetry's own name."""
 
-    def __init__(self, recording: Recording, model: Model, mapping: Mapping[str, str]) -> None:
+    def __init__(self, recording: Recording, model: Model, options: ReplayOptions) -> None:
         """Raises UsageError for a column or a telemetry that is not there, and where no column is one."""
+        mapping, only = options.columns, _only(model, options)
         free = {each.metric_name: each for each in model.telemetry}
         names = list(free)
         mapped: dict[str, Telemetry] = {}
@@ -60,6 +62,9 @@ class WideColumns:
                 f"--map COLUMN=TELEMETRY. Columns: {', '.join(recording.columns)}. Telemetry: {', '.join(names)}. Of a "
                 "file with a column of names and one of values give --pivot NAME=VALUE."
             )
+        mapped = {column: each for column, each in mapped.items() if each.metric_name in only}
+        if not mapped:
+            raise UsageError(f"No column of {recording.path.name} is {' or '.join(options.only)}: see --map, --only.")
         # in the order of the model, whatever that of the columns: the same row of another export is the same payload
         self._mapped = {column: each for name in names for column, each in mapped.items() if each.metric_name == name}
         self.used = tuple(mapped)
@@ -83,13 +88,14 @@ class WideColumns:
 class LongColumns:
     """A column that names the telemetry of each row, and one that holds its value.
 
-    `mapping` maps names to telemetry; where it maps none, that is the one of the telemetry's own name. Rows of other
+    The options map names to telemetry; where they map none, that is the one of the telemetry's own name. Rows of other
     names are not sent; `others` counts them. Values of a telemetry that several names are mapped to are kept, to be
     compared.
     """
 
-    def __init__(self, recording: Recording, model: Model, mapping: Mapping[str, str], pivot: tuple[str, str]) -> None:
+    def __init__(self, recording: Recording, model: Model, options: ReplayOptions, pivot: tuple[str, str]) -> None:
         """Raises UsageError for a column or a telemetry that is not there."""
+        mapping, only = options.columns, _only(model, options)
         self._name, self._value = pivot
         self._place = recording.place
         for column in pivot:
@@ -101,6 +107,7 @@ class LongColumns:
         mapped = Counter(mapping.values())
         self._telemetry = {name: each for name, each in known.items() if name not in mapped}
         self._telemetry |= {name: known[telemetry] for name, telemetry in mapping.items()}
+        self._telemetry = {name: each for name, each in self._telemetry.items() if each.metric_name in only}
         self._shared = {name for name, count in mapped.items() if count > 1}
         self._said: dict[tuple[str, Hashable], tuple[str, str, int]] = {}
         self.used = pivot
@@ -140,6 +147,15 @@ class LongColumns:
         if name in self.others or len(self.others) < _NAMES_SHOWN:
             self.others[name] += 1
         return True
+
+
+def _only(model: Model, options: ReplayOptions) -> Set[str]:
+    """The telemetry that may be sent. Raises UsageError for one that is not there."""
+    names = {each.metric_name for each in model.telemetry}
+    for name in options.only:
+        if name not in names:
+            raise UsageError(no_such_telemetry(model, name))
+    return set(options.only) or names
 
 
 class Header:

@@ -15,7 +15,7 @@ class ReplayOptions:
     `columns` maps column (with `pivot`: name) to telemetry, besides those that have a telemetry's name. `pivot` are
     the columns of names and values of a long file. `time_column` None takes the first of the usual names; `time_unit`
     is one of `recorded_times.UNITS`, `time_format` one of strptime; times without a zone are of `time_zone`.
-    Cells that say one of `missing` are left out.
+    Cells that say one of `missing` are left out, and so is all telemetry but `only`, where that names any.
     """
 
     path: Path
@@ -31,3 +31,4 @@ class ReplayOptions:
     decimal_mark: str = "."
     missing: tuple[str, ...] = ()
     pivot: tuple[str, str] | None = None
+    only: tuple[str, ...] = ()

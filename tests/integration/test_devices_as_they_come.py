@@ -2,14 +2,18 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from confluent_kafka import Producer
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import known_models
+from lakehouse.cli.commands.replay import replay
 from pipeline.gold.gold_refresh import refresh_gold
 from pipeline.run import Run
+from runtime.errors import InputError
 from runtime.settings import Settings
 from tests.support.landing import THERMOSTAT, reading, registered, rows, run_tick, send
 from wire.envelope import UPDATED, TelemetryEnvelope, lifecycle_message, rfc3339
@@ -39,13 +43,32 @@ def test_every_spelling_is_a_device_of_its_own(settings: Settings, spark: SparkS
     assert sorted(rows(settings, "gold.devices", "SELECT device_id FROM t")) == sorted((device,) for device in IDS)
 
 
-def test_two_models_in_one_device(settings: Settings, spark: SparkSession) -> None:
-    """Messages that name their model are of it, also before the registry knew it and after it named the other one."""
-    assert settings.kafka_bootstrap is not None
+def declare_rain(settings: Settings) -> None:
+    """A model of rain gauges, beside the built-in ones."""
     settings.models_folder.mkdir(parents=True)
     interface = {"@context": "dtmi:dtdl:context;3", "@id": RAIN, "@type": "Interface", "displayName": "Rain",
                  "contents": [{"@type": "Telemetry", "name": "rainfall", "schema": "double"}]}  # fmt: skip
     (settings.models_folder / "rain.json").write_text(json.dumps(interface))
+
+
+def replayed(folder: Path, device: str, model: str, text: str) -> None:
+    """A file of that text, by the command."""
+    path = folder / "recording.csv"
+    path.write_text(text)
+    done = CliRunner().invoke(replay, [str(path), "--model", model, "--device", device], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def test_two_models_in_one_device(
+    settings: Settings, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages that name their model are of it, also before the registry knew it and after it named the other one, and
+    so are the files of a device that are replayed as two models; a file that has a row in eleven days comes to as many
+    hours, and to silences between them."""
+    assert settings.kafka_bootstrap is not None
+    for name, value in settings.child_environment().items():
+        monkeypatch.setenv(name, value)
+    declare_rain(settings)
     station, rain = TelemetryEnvelope("c08", dataschema=THERMOSTAT), TelemetryEnvelope("c08", dataschema=RAIN)
     later = AT + timedelta(hours=3, minutes=5)
     send(
@@ -63,12 +86,28 @@ def test_two_models_in_one_device(settings: Settings, spark: SparkSession) -> No
             ),
         ],
     )
+    temperatures = [f"2025-01-14T0{hour}:00:00Z,{hour}" for hour in range(1, 6)]
+    replayed(tmp_path, "c18", THERMOSTAT, "\n".join(["timestamp,temperature", *temperatures]))
+    rainfalls = [f"2025-01-14T0{hour}:05:00Z,{hour}" for hour in range(3, 8)]
+    replayed(tmp_path, "c18", RAIN, "\n".join(["timestamp,rainfall", *rainfalls]))
+    days = [datetime(2023, 1, 1, 12, tzinfo=UTC) + n * timedelta(days=11) for n in range(30)]
+    seldom = [f"{day:%Y-%m-%dT%H:%M:%SZ},{n - 20}" for n, day in enumerate(days)]
+    replayed(tmp_path, "c23", THERMOSTAT, "\n".join(["timestamp,temperature", *seldom]))
+
     assert run_tick(spark, settings).rejected == {}
+    # an export with one column more is another message a row, and would bring the temperatures again
+    with pytest.raises(InputError, match=r"first temperature of c18 at 2025-01-14T05:00:00.000Z.*would count twice"):
+        replayed(tmp_path, "c18", THERMOSTAT, "timestamp,temperature,humidity\n2025-01-14T05:00:00Z,5,40\n")
     outcome = refresh_gold(Run(settings, known_models(settings), "test", datetime.now(UTC)))
     assert outcome is not None
     assert outcome.held == []
-    sql = "SELECT metric_name, sum(reading_count)::INT, max(value_max) FROM t GROUP BY ALL ORDER BY ALL"
-    assert rows(settings, "gold.device_hours", sql) == [("rainfall", 5, 4.0), ("temperature", 5, 5.0)]
+    sql = """SELECT device_id, metric_name, sum(reading_count)::INT, max(value_max) FROM t
+        WHERE device_id <> 'c23' GROUP BY ALL ORDER BY ALL"""
+    both = [("rainfall", 5, 4.0), ("temperature", 5, 5.0), ("rainfall", 5, 7.0), ("temperature", 5, 5.0)]
+    found = rows(settings, "gold.device_hours", sql)
+    assert found == [(device, *each) for device, each in zip(("c08", "c08", "c18", "c18"), both, strict=True)]
+    of_seldom = "SELECT hour_at, reading_count, value_mean FROM t WHERE device_id = 'c23' ORDER BY 1"
+    assert rows(settings, "gold.device_hours", of_seldom) == [(day, 1, n - 20.0) for n, day in enumerate(days)]
 
 
 def test_records_that_producers_may_write(settings: Settings, spark: SparkSession) -> None:

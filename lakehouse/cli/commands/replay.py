@@ -73,6 +73,7 @@ def _file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="COLUMN=TELEMETRY",
     help="May be repeated. Columns with the name of a telemetry need none. With --pivot a name of the file.",
 )
+@click.option("--only", multiple=True, metavar="TELEMETRY", help="Send nothing but this telemetry. Repeatable.")
 @_file_options
 @click.option("--site", metavar="ID", help="Where the devices stand.")
 @click.option("--dry-run", is_flag=True, help="Check the file and show what would be sent.")
@@ -82,7 +83,8 @@ def replay(file: Path, dry_run: bool, **given: Any) -> int:
     FILE is CSV, JSON lines or Parquet. All of it is checked before the first row is sent. A row whose cells do not fit
     the names, or whose local time cannot be told, is refused with its line, and the exit code is 3. An empty cell is
     left out, and what is wrong with a value is judged in the lake. The devices are registered, in service since their
-    first reading. Rows that were sent before, from this file or another, change nothing.
+    first reading. Rows that were sent before, from this file or another, change nothing; a file of other columns that
+    would bring values again which silver has is refused.
 
     \b
     Examples:
@@ -94,13 +96,16 @@ def replay(file: Path, dry_run: bool, **given: Any) -> int:
     from device_sim.playback import Replayer
     from device_sim.replay_options import ReplayOptions
     from lake.models.catalog import known_models
+    from lakehouse.cli.known_readings import require_no_known_values
     from runtime.settings import load_settings
 
     settings = load_settings()
+    models = known_models(settings)
     options = ReplayOptions(path=file, **given)
     # what is wrong with the file or the options is said before a broker is started for them
     with message_progress("Checking") as progress:
-        replayer = Replayer(options, known_models(settings), progress)
+        replayer = Replayer(options, models, progress)
+    require_no_known_values(settings, models, replayer)
     if dry_run:
         _print_check(replayer)
     else:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.errors import UsageError
 from tests.support.recordings import messages_of, replayer_of, written
 
 PIVOT = ("name", "value")
@@ -53,3 +54,20 @@ def test_a_name_that_is_mapped_takes_the_place_of_the_telemetrys_own(tmp_path: P
     assert replayer.unused_names == {"temperature": 1}
     both = {"a": "temperature", "temperature": "temperature"}
     assert replayer_of(path, pivot=PIVOT, columns=both).check.rows == 2
+
+
+def test_only_is_all_that_is_sent(tmp_path: Path) -> None:
+    """Of columns, and of the names of a long file; what is not there is wrong usage."""
+    wide = written(tmp_path, "a.csv", "timestamp,t,humidity\n2025-03-01T00:00:00Z,20,40\n2025-03-01T00:01:00Z,21,\n")
+    sent = replayer_of(wide, columns={"t": "temperature"}, only=("humidity",))
+    assert [each.value for row in sent.rows() for each in row] == [b'{"humidity":40}']
+    assert sent.unused_columns == ("t",)
+    assert sent.check.valueless == 1
+    text = "timestamp,n,v\n2025-03-01T00:00:00Z,temperature,20\n2025-03-01T00:00:00Z,humidity,40\n"
+    long = replayer_of(written(tmp_path, "b.csv", text), pivot=("n", "v"), only=("humidity",))
+    assert [each.value for row in long.rows() for each in row] == [b'{"humidity":40}']
+    assert long.unused_names == {"temperature": 1}
+    with pytest.raises(UsageError, match="no telemetry 'humid': did you mean 'humidity'"):
+        replayer_of(wide, only=("humid",))
+    with pytest.raises(UsageError, match=r"No column of a\.csv is temperature: see --map, --only"):
+        replayer_of(wide, only=("temperature",))

@@ -1,0 +1,109 @@
+"""A file is refused that would bring values a second time which the lake has in other messages."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device_sim.playback import Replayer
+from lake.models.catalog import load_models
+from lakehouse.cli.known_readings import require_no_known_values
+from runtime.errors import InputError
+from runtime.settings import Settings, load_settings
+from tests.support.recordings import ids_of, messages_of, replayer_of, written
+from tests.support.small_lake import H5, Lake
+
+FIRST = "timestamp,temperature\n2026-11-20T05:00:00Z,20\n2026-11-20T05:01:00Z,21\n"
+WIDER = "timestamp,temperature,humidity\n2026-11-20T05:01:00Z,21,40\n2026-11-20T05:02:00Z,22,41\n"
+ONE_WIDER = WIDER.rpartition("2026")[0]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings({"LAKEHOUSE_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def lake(settings: Settings, tmp_path: Path) -> Lake:
+    """The lake after FIRST was replayed as d1."""
+    lake = Lake(settings)
+    for minute, message_id in enumerate(ids_of(messages_of(written(tmp_path, "first.csv", FIRST), device="d1"))):
+        lake.read(H5, minute, 20.0 + minute, message_id=message_id)
+    lake.write()
+    return lake
+
+
+def checked(lake: Lake, folder: Path, text: str, **options: Any) -> Replayer:
+    """A file that may be sent."""
+    replayer = replayer_of(written(folder, "later.csv", text), **{"device": "d1"} | options)
+    require_no_known_values(lake.settings, lake.models, replayer)
+    return replayer
+
+
+def test_an_export_with_one_more_column_is_refused_before_it_is_sent(lake: Lake, tmp_path: Path) -> None:
+    """One of its two rows overlaps; with the new telemetry alone both may be sent."""
+    found = r"1 rows of later.csv .* first temperature of d1 at 2026-11-20T05:01:00.000Z\. They would count twice\. Not"
+    with pytest.raises(InputError, match=found):
+        checked(lake, tmp_path, WIDER)
+    messages = [each.value for row in checked(lake, tmp_path, WIDER, only=("humidity",)).rows() for each in row]
+    assert messages == [b'{"humidity":40}', b'{"humidity":41}']
+
+
+def test_a_row_that_lacked_a_value_is_refused_with_it(settings: Settings, tmp_path: Path) -> None:
+    """The same file with a text that now means missing: another message for the row, and its other value again."""
+    lake = Lake(settings)
+    (message,) = messages_of(written(tmp_path, "a.csv", ONE_WIDER), device="d1")
+    lake.read(H5, 1, 21.0, humidity_pct=40.0, message_id=ids_of([message])[0])
+    lake.write()
+    checked(lake, tmp_path, WIDER)
+    with pytest.raises(InputError, match=r"1 rows .* first temperature of d1"):
+        checked(lake, tmp_path, WIDER, missing=("40",))
+
+
+def test_the_same_rows_as_another_model_are_refused(lake: Lake, tmp_path: Path) -> None:
+    """A metric is one whatever table it lies in, so both would count; a model in another unit has another metric."""
+    (tmp_path / "models").mkdir()
+    units = {"attic": "degreeCelsius", "cellar": "degreeFahrenheit"}
+    for name, unit in units.items():
+        telemetry = {"@type": ["Telemetry", "Temperature"], "name": "temperature", "schema": "double", "unit": unit}
+        interface = {"@context": "dtmi:dtdl:context;3", "@id": f"dtmi:t:{name};1", "@type": "Interface",
+                     "displayName": name, "contents": [telemetry]}  # fmt: skip
+        (tmp_path / "models" / f"{name}.json").write_text(json.dumps(interface))
+    models = {**lake.models, **load_models([tmp_path / "models"])}
+    path = written(tmp_path, "a.csv", FIRST)
+    with pytest.raises(InputError, match=r"2 rows .* first temperature of d1 at 2026-11-20T05:00:00"):
+        require_no_known_values(lake.settings, models, replayer_of(path, models, model="dtmi:t:attic;1", device="d1"))
+    require_no_known_values(lake.settings, models, replayer_of(path, models, model="dtmi:t:cellar;1", device="d1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (FIRST, {}),
+        (FIRST.replace("21", "99"), {}),
+        (FIRST + "2026-11-20T05:02:00Z,22\n", {}),
+        ("timestamp,humidity\n2026-11-20T05:00:00Z,40\n", {}),
+        (WIDER, {"device": "d2"}),
+        (WIDER.replace("T05:", "T06:"), {}),
+        ("timestamp,name,value\n2026-11-20T05:00:00Z,temperature,20\n", {"pivot": ("name", "value")}),
+    ],
+    ids=["the same", "another value", "more rows", "other telemetry", "another device", "other times", "a long file"],
+)
+def test_what_counts_once_may_be_sent(lake: Lake, tmp_path: Path, text: str, options: dict[str, Any]) -> None:
+    """A repeat and a conflict are told by silver; what the lake does not have is new."""
+    assert checked(lake, tmp_path, text, **options).check.rows > 0
+
+
+def test_a_home_without_a_lake_knows_nothing(settings: Settings, tmp_path: Path) -> None:
+    """The first replay of all asks nothing."""
+    checked(Lake(settings), tmp_path, WIDER)
+
+
+def test_a_message_that_silver_has_is_a_repeat_whatever_else_is_there(lake: Lake, tmp_path: Path) -> None:
+    """Where both exports were sent before, neither is refused: it changes nothing."""
+    (known,) = messages_of(written(tmp_path, "b.csv", ONE_WIDER), device="d1")
+    lake.read(H5, 1, 21.0, humidity_pct=40.0, message_id=ids_of([known])[0])
+    lake.write()
+    checked(lake, tmp_path, FIRST)
+    checked(lake, tmp_path, WIDER)
