@@ -24,6 +24,7 @@ from runtime.kafka.record_headers import headers_of
 from runtime.settings import Settings
 from streams.action_declarations import Action
 from streams.action_entries import ASKED, Entry, after_failure, entries_for, entry_of, newest, object_of
+from streams.kafka_places import RESET, KafkaPlaces, is_gone
 from streams.output_topics import ACTIONS, ALERTS, ensure_output_topics
 from streams.senders import TryAgainError, send
 from streams.whole_topics import WholeTopic
@@ -48,10 +49,13 @@ class DispatchOptions:
 def run_actions(settings: Settings, bootstrap: str, actions: Mapping[str, Action], options: DispatchOptions,
                 stop: Event, tell: Callable[[str], None]) -> None:  # fmt: skip
     """Run until `stop`; what Kafka breaks off is begun anew from the last commit."""
+    has_begun = False
     while not stop.is_set():
         try:
             dispatcher = _Dispatcher(settings, bootstrap, actions, options)
             try:
+                dispatcher.begin(tell, is_first=not has_begun)
+                has_begun = True
                 while not stop.is_set():
                     dispatcher.step()
             finally:
@@ -79,19 +83,30 @@ class _Dispatcher:
                 "group.id": _GROUP,
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
-                # where Kafka let go of what comes next, the oldest that is left does; a new group says where it begins
-                "auto.offset.reset": "earliest",
+                **RESET,
                 "log_level": 0,
             }
         )
-        self._begin()
+        self._places = KafkaPlaces(self._alerts, ALERTS, _GROUP, "the process of actions")
         self._outbox = WholeTopic(bootstrap, ACTIONS, lambda _: 0)
         self._entries = {k: e for k, e in newest(self._outbox.to_the_end()).items() if e.state != "sent"}
         self._under_way: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE, "action")
 
+    def begin(self, tell: Callable[[str], None], *, is_first: bool) -> None:
+        """A group that has read nothing yet begins with what comes from now on, and says so at once. Where this process
+        has read before, Kafka forgot that with the topic: all of the new one came since."""
+        places, losses = self._places.next(is_from_now=is_first)
+        for lost in losses:
+            tell(lost)
+        self._alerts.assign(places)
+        self._commit([], places)
+
     def step(self) -> None:
-        """What came, what is due, and what was done since."""
+        """What came, what is due, and what was done since. Raises PlatformError when alerts lie elsewhere than they
+        did, or Kafka has let go of what would come next: it is to begin anew, and says what is lost."""
+        if self._places.are_others() or self._outbox.has_other_partitions():
+            raise PlatformError(f"{ALERTS} or {ACTIONS} has other partitions than it had")
         self._take_alerts(self._alerts.consume(_MOST, self._options.poll_s))
         for record in self._outbox.new():
             # what this process wrote itself comes back too, and is known
@@ -114,30 +129,25 @@ class _Dispatcher:
         self._alerts.close()
         self._outbox.close()
 
-    def _begin(self) -> None:
-        """A group that has read nothing yet begins with what comes from now on, and says so at once."""
-        partitions = self._alerts.list_topics(ALERTS, timeout=_COMMIT_S).topics[ALERTS].partitions
-        asked = self._alerts.committed([TopicPartition(ALERTS, p) for p in partitions], timeout=_COMMIT_S)
-        for each in asked:
-            if each.offset < 0:
-                each.offset = self._alerts.get_watermark_offsets(each, timeout=_COMMIT_S)[1]
-        self._alerts.assign(asked)
-        self._commit([], asked)
-
     def _take_alerts(self, records: list[KafkaMessage]) -> None:
         entries: list[Entry] = []
         ends: dict[int, int] = {}
+        has_gone = False
         for record in records:
             error = record.error()
             if error is None:
                 identity = bytes(dict(headers_of(record) or []).get(ID) or b"").decode("utf-8", "replace")
                 entries += entries_for(identity, object_of(record) or {})
                 ends[record.partition() or 0] = (record.offset() or 0) + 1
+            elif is_gone(error):
+                has_gone = True
             elif error.code() != KafkaError._PARTITION_EOF and not error.retriable():
                 raise PlatformError(f"Kafka refuses to have {ALERTS} read: {error.str()}.")
         if ends:
             new = [entry for entry in entries if entry.key not in self._entries]
             self._commit(new, [TopicPartition(ALERTS, p, end) for p, end in ends.items()])
+        if has_gone:
+            raise PlatformError(f"it has let go of what comes next in {ALERTS}")
 
     def _attempt(self, entry: Entry) -> None:
         action = self._actions.get(entry.action)

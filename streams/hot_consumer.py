@@ -14,14 +14,14 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ingestion.kafka_records import place_of
-from runtime.errors import LandingZoneError, PlatformError
+from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
+from streams.kafka_places import RESET, KafkaPlaces, is_gone
 from wire.hot_topics import WATERMARK
 
 _TIMEOUT_S = 10.0
 _US = 1_000_000
 _ASK_S = 0.5
-_LOOK_S = 5.0
 _FIRST_US = 180 * _US
 
 
@@ -29,13 +29,13 @@ _FIRST_US = 180 * _US
 class Resumption:
     """Where a run begins: what lies from `replay_from` to `told_until` was told, up to the moment `watermark_us`.
 
-    `lost` are the offsets, from and to, that Kafka let go of before they were read, or could be read again.
+    `lost` says what Kafka let go of before it was read, or could be read again.
     """
 
     told_until: int
     replay_from: int
     watermark_us: int
-    lost: tuple[int, int] | None = None
+    lost: str = ""
 
 
 class HotConsumer:
@@ -50,54 +50,39 @@ class HotConsumer:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
+                **RESET,
                 "fetch.wait.max.ms": 50,
                 "log_level": 0,
             }
         )
-        self._known: set[int] = set()
+        self._places = KafkaPlaces(self._consumer, topic, group, "the hot path")
         self._ends: dict[int, int] = {}
         self._watermarks: dict[int, int] = {}
         self._resumed: dict[int, int] = {}
         self._positions: dict[int, int] = {}
         self._asked_at = 0.0
-        self._looked_at = time.monotonic()
+        self._is_gone = False
         self.read_from: dict[int, int] = {}
         """The offset a partition from which on all was read; what lies before it is left to the lake."""
 
     def partitions(self) -> list[int]:
         """The partitions of the topic. Raises PlatformError or LandingZoneError."""
-        try:
-            metadata = self._consumer.list_topics(self._topic, timeout=_TIMEOUT_S).topics[self._topic]
-        except KafkaException as error:
-            raise PlatformError(f"Kafka did not answer: {error.args[0]}. Is the broker running?") from error
-        if metadata.error is not None:
-            raise LandingZoneError(f"Kafka has no topic {self._topic}: {metadata.error}.")
-        self._known = set(metadata.partitions)
-        return sorted(self._known)
+        return self._places.partitions_or_error()
 
     def has_other_partitions(self) -> bool:
-        """True when the topic has other partitions than were `partitions` said; it is asked now and then only."""
-        if time.monotonic() - self._looked_at < _LOOK_S:
-            return False
-        self._looked_at = time.monotonic()
-        try:
-            found = self._consumer.list_topics(self._topic, timeout=1.0).topics[self._topic]
-        except KafkaException:
-            return False  # it does not answer: nothing is known
-        return found.error is None and set(found.partitions) != self._known
+        """True when the topic has other partitions than `partitions` said; it is asked now and then only."""
+        return self._places.are_others()
 
     def begin(self, partitions: Sequence[int]) -> dict[int, Resumption]:
         """Assign the partitions. The very first start reads what came in the minutes before, so that open windows are
         whole; what is older is left to the lake. Raises LandingZoneError where a log ends before what was read."""
-        asked = [TopicPartition(self._topic, partition) for partition in partitions]
-        committed = self._consumer.committed(asked, timeout=_TIMEOUT_S)
+        committed = self._places.committed(partitions)
         reached = [_said(each).get(WATERMARK, 0) for each in committed if each.offset >= 0]
         found: dict[int, Resumption] = {}
         for each in committed:
-            low, high = self._consumer.get_watermark_offsets(each, timeout=_TIMEOUT_S)
+            low, high = self._places.ends_around(each)
             if each.offset >= 0:
-                found[each.partition] = self._resumed_at(each, low, high)
+                found[each.partition] = self._resumed_at(each, low)
             elif reached:  # it was added since: all that it has is new
                 found[each.partition] = Resumption(low, low, min(reached))
                 self.read_from[each.partition] = low
@@ -115,22 +100,16 @@ class HotConsumer:
         self.read_from[partition] = begin
         return Resumption(begin, begin, since_us)
 
-    def _resumed_at(self, committed: TopicPartition, low: int, high: int) -> Resumption:
+    def _resumed_at(self, committed: TopicPartition, low: int) -> Resumption:
         said, partition, until = _said(committed), committed.partition, committed.offset
-        if until > high:
-            raise LandingZoneError(
-                f"Kafka topic {self._topic}, partition {partition}, ends at offset {high}, but the hot path has read "
-                f"it up to {until}: it was created anew, or its broker has lost records. Point the lakehouse at the "
-                "broker that it began with; to begin anew with what comes, end the hot path and delete the consumer "
-                f"group {self._group}."
-            )
         replay = min(said.get("replay_from", until), until)
         self.read_from[partition] = said.get("read_from", 0)
         if low <= replay:
             return Resumption(until, replay, said.get(WATERMARK, 0))
         self.read_from[partition] = low
         gone_from = until if until < low else replay
-        return Resumption(max(low, until), low, said.get(WATERMARK, 0), (gone_from, low))
+        return Resumption(max(low, until), low, said.get(WATERMARK, 0),
+                          self._places.said_of_loss(partition, gone_from, low))  # fmt: skip
 
     def go_to(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets, up to which everything was told at `begin`.
@@ -143,7 +122,10 @@ class HotConsumer:
         self._consumer.assign([TopicPartition(self._topic, p, offset) for p, offset in offsets.items()])
 
     def poll(self, most: int, wait_s: float) -> list[Message]:
-        """The next records, few or none. Raises PlatformError when Kafka refuses."""
+        """The next records, few or none. Raises PlatformError when Kafka refuses, or has let go of what comes next: who
+        begins anew says what is lost, and from where on all was read."""
+        if self._is_gone:
+            raise PlatformError(f"it has let go of what comes next in {self._topic}")
         records = []
         for message in self._consumer.consume(most, wait_s):
             error = message.error()
@@ -157,6 +139,8 @@ class HotConsumer:
                 partition, offset = place_of(message)
                 self._ends[partition] = offset
                 self._positions[partition] = max(self._positions[partition], offset)
+            elif is_gone(error):
+                self._is_gone = True  # what was read before it counts
             elif not error.retriable():
                 raise PlatformError(f"Kafka refuses to be read: {error.str()}.")
         self._advance_idle()

@@ -134,17 +134,17 @@ class _Run:
             self._begin()
             while not self._stop.is_set():
                 self._batch()
-                if self._consumer.has_other_partitions():
-                    raise PlatformError(f"{TELEMETRY_TOPIC} has other partitions than it had")
+                if self._consumer.has_other_partitions() or self._lifecycle.has_other_partitions():
+                    raise PlatformError(f"{TELEMETRY_TOPIC} or {LIFECYCLE_TOPIC} has other partitions than it had")
         finally:
             self._consumer.close()
             self._lifecycle.close()
 
     def _begin(self) -> None:
         resumed = self._consumer.begin(self._partitions)
-        for partition, each in resumed.items():
-            if each.lost is not None:
-                self._given.tell(_said_of_loss(partition, each.lost))
+        for each in resumed.values():
+            if each.lost:
+                self._given.tell(each.lost)
         self._told_us = min(each.watermark_us for each in resumed.values())
         self._catch_up({partition: each.told_until for partition, each in resumed.items()})
 
@@ -222,12 +222,3 @@ class _Run:
 def _is_before(record: KafkaMessage, ends: Mapping[int, int]) -> bool:
     partition, offset = place_of(record)
     return offset < ends[partition]
-
-
-def _said_of_loss(partition: int, lost: tuple[int, int]) -> str:
-    start, end = lost
-    return (
-        f"Lost: the offsets {start} to {end - 1} of {TELEMETRY_TOPIC}, partition {partition} (up to {end - start} "
-        "records) were gone from Kafka before the hot path had read them, or could read them again. Windows and alarms "
-        "go on without them."
-    )

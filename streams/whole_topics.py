@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable, Collection
 from threading import Event
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from runtime.errors import LandingZoneError, PlatformError
+from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
+from streams.kafka_places import KafkaPlaces
 from streams.output_topics import STATE
 from transforms.alert_rules import AlarmState
 
 _TIMEOUT_S = 10.0
+_GROUP = "lakehouse-streams-whole"
 _MOST = 10_000
 
 
@@ -27,7 +29,7 @@ class WholeTopic:
         self._consumer = Consumer(
             {
                 **client_config(bootstrap),
-                "group.id": "lakehouse-streams-whole",
+                "group.id": _GROUP,
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
@@ -35,14 +37,10 @@ class WholeTopic:
                 "log_level": 0,
             }
         )
-        try:
-            metadata = self._consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
-        except KafkaException as error:
-            raise PlatformError(f"Kafka did not answer: {error.args[0]}. Is the broker running?") from error
-        if metadata.error is not None:
-            raise LandingZoneError(f"Kafka has no topic {topic}: {metadata.error}.")
-        self._open = set(metadata.partitions)
-        self._consumer.assign([TopicPartition(topic, p, first_offset(p)) for p in metadata.partitions])
+        self._places = KafkaPlaces(self._consumer, topic, _GROUP, "the hot path")
+        partitions = self._places.partitions_or_error()
+        self._open: set[int | None] = set(partitions)
+        self._consumer.assign([TopicPartition(topic, p, first_offset(p)) for p in partitions])
 
     def to_the_end(self, stop: Event | None = None) -> list[Message]:
         """Everything that is there, or what came until `stop`. Raises PlatformError when the broker falls silent."""
@@ -60,6 +58,10 @@ class WholeTopic:
     def new(self, wait_s: float = 0.0) -> list[Message]:
         """What has come since; when there is nothing, it waits so long for the first record."""
         return self._taken(wait_s)
+
+    def has_other_partitions(self) -> bool:
+        """True when partitions were added: who follows the topic is to begin anew. It is asked now and then only."""
+        return self._places.are_others()
 
     def close(self) -> None:
         """Let the broker know."""

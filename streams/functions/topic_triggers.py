@@ -23,7 +23,7 @@ from runtime.kafka.record_headers import headers_of
 from streams.functions.declared_functions import App, Function
 from streams.functions.function_calls import Call, CallError, FunctionProcess
 from streams.functions.function_outputs import FunctionProducer, dead_letter, given_up, poison_of
-from streams.functions.trigger_places import TriggerPlaces
+from streams.kafka_places import RESET, KafkaPlaces, is_gone
 from wire.envelope import Message
 
 Tell = Callable[[str], None]
@@ -97,18 +97,20 @@ class _Session:
                 "group.id": group,
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
+                **RESET,
                 "max.poll.interval.ms": _LONGEST_CALL_MS,
                 "log_level": 0,
             }
         )
-        self._places = TriggerPlaces(self._consumer, function.topic or "", group)
+        self._places = KafkaPlaces(self._consumer, function.topic or "", group, f"the function {function.name}")
 
     def go_on(self, stop: Event) -> None:
         """Batch after batch until `stop`, or until the topic has other partitions: these are read from the start."""
         try:
-            for lost in self._places.assign():
+            places, losses = self._places.next()
+            for lost in losses:
                 self._trigger.tell(f"{self._function.name}: {lost}")
+            self._consumer.assign(places)
             self._trigger.tell(f"{self._function.name}: reads {self._function.topic}")
             while not (stop.is_set() or self._places.are_others()):
                 self._take(self._consumer.consume(_MOST, _WAIT_S), stop)
@@ -117,10 +119,13 @@ class _Session:
 
     def _take(self, found: Sequence[KafkaMessage], stop: Event) -> None:
         messages = []
+        gone: KafkaError | None = None
         for message in found:
             error = message.error()
             if error is None:
                 messages.append(message)
+            elif is_gone(error):
+                gone = error
             elif error.code() != KafkaError._PARTITION_EOF and not error.retriable():
                 raise PlatformError(f"Kafka refuses to have {self._function.topic} read: {error.str()}.")
         pending: list[Message] = []
@@ -142,6 +147,8 @@ class _Session:
             if stop.is_set():
                 break
         self._commit(pending, ends)
+        if gone is not None:
+            raise KafkaException(gone)  # who begins anew says what is lost
 
     def _commit(self, messages: Sequence[Message], ends: Mapping[int, int]) -> None:
         if ends:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from lakehouse.cli.main import run
 from runtime import processes
@@ -118,7 +120,8 @@ def test_each_revision_is_acted_on_once_and_what_fails_again(
 
 def test_killed_between_sending_and_committing_it_sends_once_more(tmp_path: Path, broker: str) -> None:
     """A process that is killed while the receiver has the request sends it once more after its restart, with the
-    same key; nothing is lost."""
+    same key; nothing is lost. Of alerts that Kafka let go of while it stood still it says which; those that are left,
+    and those of a partition that was added, are acted on once."""
     environment = {**os.environ, "LAKEHOUSE_HOME": str(tmp_path / "h"), "LAKEHOUSE_KAFKA_BOOTSTRAP": broker,
                    "LAKEHOUSE_ACTIONS_SECRET": "s3", "LAKEHOUSE_ACTIONS_ALLOW": "127.0.0.1/32"}  # fmt: skip
     with receiving() as receiver:
@@ -131,15 +134,38 @@ def test_killed_between_sending_and_committing_it_sends_once_more(tmp_path: Path
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert read_outbox(broker)["call/kill/d/1"].state == "waiting"
-        running = subprocess.Popen([sys.executable, "-m", "streams", "actions"], env=environment)
+        said = tmp_path / "said"
+        with said.open("w") as stderr:
+            running = subprocess.Popen([sys.executable, "-m", "streams", "actions"], env=environment, stderr=stderr)
         until(broker, lambda found: found["call/kill/d/1"].state == "sent")
+        assert receiver.requests.get(timeout=180)[0]["Idempotency-Key"] == "call/kill/d/1"
+        lose_alerts(broker, running)
+        admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
+        admin.create_partitions([NewPartitions(ALERTS, 2)])[ALERTS].result(60)
+        alert(broker, "kill/d/4", ["call"], partition=1)
+        found = until(broker, lambda found: "call/kill/d/4" in found and {e.state for e in found.values()} == {"sent"})
+        assert found.keys() - {"call/kill/d/2"} == {f"call/kill/d/{number}" for number in (1, 3, 4)}
         running.send_signal(signal.SIGTERM)
         assert running.wait(180) == 0
-        assert receiver.requests.get(timeout=180)[0]["Idempotency-Key"] == "call/kill/d/1"
+        assert re.search(r"Lost: the offsets \d+ to 2 of alerts, partition 0", said.read_text())
+        keys = [receiver.requests.get(timeout=180)[0]["Idempotency-Key"] for _ in found.keys() - {"call/kill/d/1"}]
+        assert sorted(keys) == sorted(found.keys() - {"call/kill/d/1"})
         try:
             raise AssertionError(receiver.requests.get_nowait())
         except Empty:
             pass
+
+
+def lose_alerts(broker: str, running: subprocess.Popen[bytes]) -> None:
+    """While the process stands still Kafka gets two alerts and lets go of them, of which a request that was under way
+    may have brought the first; then it goes on, and a third alert is acted on."""
+    running.send_signal(signal.SIGSTOP)
+    alert(broker, "kill/d/2", ["call"], partition=0)
+    alert(broker, "kill/d/lost", ["call"], partition=0)
+    let_go(broker, ALERTS)
+    running.send_signal(signal.SIGCONT)
+    alert(broker, "kill/d/3", ["call"], partition=0)
+    until(broker, lambda found: "call/kill/d/3" in found)
 
 
 def test_a_queue_has_each_revision_once(tmp_path: Path, broker: str) -> None:

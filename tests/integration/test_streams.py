@@ -13,12 +13,13 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from ingestion.landing_topics import ensure_topics
 from runtime.kafka.broker import running_broker
 from runtime.settings import Settings, load_settings
-from streams import hot_consumer
+from streams import kafka_places
 from streams.declarations import load_declarations
 from streams.loop import LoopOptions, run_loop
 from streams.output_topics import ALERTS, LATEST, WINDOWS, ensure_output_topics
+from tests.support.awaiting import awaited
 from tests.support.landing import reading, registered, send
-from wire.envelope import TELEMETRY_TOPIC, Message
+from wire.envelope import LIFECYCLE_TOPIC, TELEMETRY_TOPIC, Message
 
 _WAIT_S = 150
 _RULES = """
@@ -139,11 +140,12 @@ def send_to(bootstrap: str, partition: int, message: Message) -> None:
 
 def test_a_restart_goes_on_where_it_was(landing: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reading that came before a restart counts in its minute after it, nothing is told twice, and a late one that
-    comes after it does not become the latest. A partition that is added is read without a restart."""
+    comes after it does not become the latest. A partition that is added, of telemetry or of the registry's
+    events, is read without a restart."""
     bootstrap = landing.kafka_bootstrap or ""
     now = datetime.now(UTC)
     windows, alerts, latest = Results(bootstrap, WINDOWS), Results(bootstrap, ALERTS), Results(bootstrap, LATEST)
-    monkeypatch.setattr(hot_consumer, "_LOOK_S", 0.5)
+    monkeypatch.setattr(kafka_places, "_LOOK_S", 0.5)
     running = Running(landing)
     try:
         send(bootstrap, [registered("h2", now - timedelta(days=1)), reading("h2", "a", now, 31.0)])
@@ -167,6 +169,10 @@ def test_a_restart_goes_on_where_it_was(landing: Settings, monkeypatch: pytest.M
         (fired,) = alerts.until(bool)
         assert (fired["change"], fired["seen"]["partition"]) == ("fired", added)
         windows.until(lambda rows: any(row["revision"] == 5 for row in of_minutes(rows, "h2")))
+        begun = len(running.told)
+        added = len(admin.list_topics(LIFECYCLE_TOPIC, timeout=60).topics[LIFECYCLE_TOPIC].partitions)
+        admin.create_partitions([NewPartitions(LIFECYCLE_TOPIC, added + 1)])[LIFECYCLE_TOPIC].result(60)
+        awaited(lambda: "other partitions" in "".join(running.told[begun:]), lambda: running.told)
     finally:
         running.end()
     assert [told for told in running.told if "other partitions" not in told] == []

@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
-from runtime.errors import LandingZoneError
-from streams import hot_consumer
+from runtime.errors import LandingZoneError, PlatformError
+from streams import hot_consumer, kafka_places
 from streams.hot_consumer import HotConsumer, Resumption
 from wire.hot_topics import WATERMARK
 
@@ -48,6 +48,7 @@ class Broker:
     low: int = 0
     high: int = END
     partitions: int = 1
+    last: int = KafkaError._PARTITION_EOF
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         there = SimpleNamespace(error=None, partitions=dict.fromkeys(range(self.partitions)))
@@ -70,7 +71,7 @@ class Broker:
             return []
         found = [Record(number) for number in range(self.position, END)]
         self.position = END
-        return [*found, Record(END, KafkaError(KafkaError._PARTITION_EOF))]
+        return [*found, Record(END, KafkaError(self.last))]
 
 
 def reader_of(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> HotConsumer:
@@ -101,9 +102,9 @@ def test_what_is_read_again_after_a_restart_was_not_read(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(("low", "resumed", "read_from"), [
     (5, Resumption(10, 5, 109 * _US), 0),
-    (8, Resumption(10, 8, 109 * _US, (5, 8)), 8),
-    (10, Resumption(10, 10, 109 * _US, (5, 10)), 10),
-    (15, Resumption(15, 15, 109 * _US, (10, 15)), 15),
+    (8, Resumption(10, 8, 109 * _US, "5 to 7"), 8),
+    (10, Resumption(10, 10, 109 * _US, "5 to 9"), 10),
+    (15, Resumption(15, 15, 109 * _US, "10 to 14"), 15),
 ])  # fmt: skip
 def test_what_kafka_let_go_of_is_said(
     low: int, resumed: Resumption, read_from: int, monkeypatch: pytest.MonkeyPatch
@@ -111,7 +112,10 @@ def test_what_kafka_let_go_of_is_said(
     """Of ten records that were read, five of them to be read again, and more: it goes on from what is there, and says
     which are gone and from where on all was read."""
     consumer = reader_of(Broker(low=low), monkeypatch)
-    assert consumer.begin([0]) == {0: resumed}
+    (found,) = consumer.begin([0]).values()
+    assert replace(found, lost="") == replace(resumed, lost="")
+    assert resumed.lost in found.lost
+    assert bool(resumed.lost) == bool(found.lost)
     assert consumer.positions() == {0: resumed.replay_from}
     assert consumer.read_from == {0: read_from}
 
@@ -127,10 +131,22 @@ def test_a_partition_that_was_added_is_noticed_and_read_from_its_start(monkeypat
     broker = Broker(low=2)
     consumer = reader_of(broker, monkeypatch)
     assert consumer.partitions() == [0]
-    monkeypatch.setattr(hot_consumer, "_LOOK_S", 0.0)
+    monkeypatch.setattr(kafka_places, "_LOOK_S", 0.0)
     assert not consumer.has_other_partitions()
     broker.partitions = 2
     assert consumer.has_other_partitions()
     assert consumer.partitions() == [0, 1]
     assert consumer.begin([0, 1])[1] == Resumption(2, 2, 109 * _US)
     assert not consumer.has_other_partitions()
+
+
+def test_what_kafka_lets_go_of_meanwhile_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read before the gap is given, and no time passes behind it; then a new beginning is asked for, which
+    says what is lost."""
+    broker = Broker(last=KafkaError._AUTO_OFFSET_RESET)
+    consumer = reader_of(broker, monkeypatch)
+    consumer.begin([0])
+    assert [record.offset() for record in consumer.poll(100, 1.0)] == list(range(5, END))
+    assert consumer.watermark_us() == (100 + END - 1) * _US
+    with pytest.raises(PlatformError, match="let go of what comes next in telemetry"):
+        consumer.poll(100, 1.0)
