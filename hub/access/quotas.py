@@ -21,12 +21,12 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
     "s1": {
         "messages": 100.0, "connects": 100.0, "registry": 100 / 60, "cloud_messages": 100 / 60, "queries": 20 / 60,
         "twin_reads": 100.0, "twin_updates": 50.0, "methods": 40.0, "jobs": 100 / 60,
-        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60, **_GRAPH,
+        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60, "uploads": 100 / 60, **_GRAPH,
     },
     "s3": {
         "messages": 6000.0, "connects": 6000.0, "registry": 5000 / 60, "cloud_messages": 5000 / 60,
         "queries": 1000 / 60, "twin_reads": 500.0, "twin_updates": 250.0, "methods": 6144.0, "jobs": 5000 / 60,
-        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60, **_GRAPH,
+        "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60, "uploads": 5000 / 60, **_GRAPH,
     },
 }  # fmt: skip
 """Operations a second and tenant."""

@@ -28,7 +28,7 @@ def build_app(registry: Registry, invoker: MethodInvoker, files: Path, quotas: Q
     hub, graph = Endpoints(registry, invoker, quotas=quotas), Endpoints(registry, invoker, GRAPH, quotas)
     provisioning = Endpoints(registry, invoker, PROVISIONING, quotas)
     routes = [
-        *upload_routes(registry, files),
+        *upload_routes(registry, files, quotas),
         *query_routes(hub),
         *configuration_routes(hub),
         *identity_routes(hub),

@@ -19,10 +19,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hub.access.quotas import UNLIMITED, Quotas
 from hub.api.calls import IOT_HUB, Json, read_token, refused
 from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
 from hub.registry.hub_registry import Registry
+from hub.registry.identities import Identity
 from hub.registry.outbox import tell_event
 from hub.registry.registry_tables import UPLOADS
 
@@ -37,9 +39,9 @@ _MOST_BYTES = 256 * 1024 * 1024
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
-def upload_routes(registry: Registry, folder: Path) -> list[Route]:
-    """The routes; files are kept below `folder`."""
-    uploads = Uploads(registry, folder)
+def upload_routes(registry: Registry, folder: Path, quotas: Quotas = UNLIMITED) -> list[Route]:
+    """The routes; files are kept below `folder`, and each tenant's devices begin as many as `quotas` let them."""
+    uploads = Uploads(registry, folder, quotas)
 
     def endpoint(handler: _Handler) -> _Handler:
         async def run(request: Request) -> Response:
@@ -61,13 +63,17 @@ def upload_routes(registry: Registry, folder: Path) -> list[Route]:
 class Uploads:
     """What devices upload, and where it lies."""
 
-    def __init__(self, registry: Registry, folder: Path) -> None:
+    def __init__(self, registry: Registry, folder: Path, quotas: Quotas = UNLIMITED) -> None:
         self._registry = registry
         self._folder = folder
+        self._quotas = quotas
 
     async def begin(self, request: Request) -> Response:
         """A device says which file is to come, and hears where to put it."""
-        device_id = await run_in_threadpool(self._device, request)
+        device = await run_in_threadpool(self._device, request)
+        device_id = device.device_id
+        if not self._quotas.take("uploads", device.tenant):
+            raise HubError(HubCode.ThrottlingException, "Too many uploads.")
         name = (await _object(request)).get("blobName")
         if not isinstance(name, str) or not 0 < len(name) <= 1024:
             raise HubError(HubCode.ArgumentInvalid, "The body names no blobName of 1 to 1,024 characters.")
@@ -95,7 +101,7 @@ class Uploads:
 
     async def end(self, request: Request) -> Response:
         """A device says how its upload ended; the lake's topic of events hears of a file that is there."""
-        device_id = await run_in_threadpool(self._device, request)
+        device_id = (await run_in_threadpool(self._device, request)).device_id
         said = await _object(request)
         correlation = request.path_params.get("correlation") or said.get("correlationId")
 
@@ -128,7 +134,7 @@ class Uploads:
             await _receive(request, path)
         return Response(status_code=201, headers={"etag": f'"{secrets.token_hex(8)}"'})
 
-    def _device(self, request: Request) -> str:
+    def _device(self, request: Request) -> Identity:
         """The device whose own key signed the request. Raises HubError for any other."""
         token, device_id = read_token(self._registry, request), request.path_params["id"]
         device = self._registry.device(device_id)
@@ -136,7 +142,7 @@ class Uploads:
         keys = [] if device is None else [key for key in (device.primary_key, device.secondary_key) if key]
         if device is None or not is_for_it or not device.is_enabled or not any(map(token.is_signed_by, keys)):
             raise HubError(HubCode.IotHubUnauthorized, f"The token is not of the device {device_id!r}.")
-        return device.device_id
+        return device
 
     def _check(self, request: Request, device_id: str, name: str) -> None:
         def work(tx: Tx) -> bool:

@@ -17,6 +17,7 @@ from hub.api.service_app import build_app
 from hub.hub_errors import HubCode, HubError
 from hub.methods import MethodCall, MethodResult
 from hub.registry.hub_registry import Registry
+from hub.registry.identities import Identity, create
 from hub.registry.tenants import DEFAULT_TENANT, REGISTRY_WRITE, add_tenant, policies_of
 from wire import sas
 
@@ -111,6 +112,22 @@ def test_calls_beyond_the_profile_are_429(registry: Registry, tmp_path: Path) ->
     assert asyncio.run(answer(app, "GET", "/configurations", token_of(registry)))[0] == 200
     registry.write(lambda tx: add_tenant(tx, "acme")).result()
     assert asyncio.run(answer(app, "GET", "/devices", token_of(registry, "acme")))[0] == 200
+
+
+def test_uploads_beyond_the_profile_are_429(registry: Registry, tmp_path: Path) -> None:
+    """In profile s1 a tenant's devices begin three at once, whichever they are; the fourth is told to come again."""
+    devices = [
+        registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT))).result()  # type: ignore[misc]
+        for name in ("u-1", "u-2")
+    ]
+    app, found = build_app(registry, Nobody(), tmp_path / "files", Quotas("s1", lambda: 0.0)), []
+    for device in devices * 2:
+        path = f"/devices/{device.device_id}"
+        token = sas.sign(device.primary_key or "", f"localhost{path}", int(time.time()) + 600)
+        found.append(asyncio.run(answer(app, "POST", f"{path}/files", token)))
+    # nothing is said of which file it is to be
+    assert [status for status, _, _ in found] == [400, 400, 400, 429]
+    assert found[-1][1][b"retry-after"] == b"1"
 
 
 @pytest.mark.parametrize(
