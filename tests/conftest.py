@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
 from pytest_rerunfailures import _restore_suspended_finalizers
@@ -28,8 +29,8 @@ from streams import output_topics
 from tests.support.awaiting import awaited
 from tests.support.warm import ForkedDbts
 
-# how long an example takes says how busy the machine is
-hypothesis_settings.register_profile("unhurried", deadline=None)
+# how long an example takes, and making it, says how busy the machine is
+hypothesis_settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("unhurried")
 
 
