@@ -32,6 +32,7 @@ def judged_lifecycle(bronze: Relation) -> Query:
     rules = [unpacked_rule(), *of_envelope]
     # a lifecycle record counts when it arrived: its own time may lie years back by right
     return Query(f"""
+        WITH with_broken AS (SELECT *, {first_broken(rules)} AS broken FROM {bronze})
         SELECT topic, "partition", "offset", ingest_id, received_at, received_at AS event_at,
             {event_date(received)} AS event_date, {event_hour(received)} AS event_hour, 'ok' AS clock_status,
             {reason_of(rules, broken)} AS reason, {detail_of(rules, broken)} AS detail,
@@ -41,7 +42,7 @@ def judged_lifecycle(bronze: Relation) -> Query:
                 ELSE {quoted(SILVER_DEVICES.name)} END AS table_name,
             CASE ce_type WHEN {quoted(SITE_DECLARED)} THEN {SITE} END AS shape,
             NULL::VARCHAR AS text, value
-        FROM (SELECT *, {first_broken(rules)} AS broken FROM {bronze})""")
+        FROM with_broken""")
 
 
 def judge_event(value: bytes | None, shape: int | None = None) -> Judgement:

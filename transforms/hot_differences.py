@@ -45,11 +45,13 @@ def compared(hot: Relation, gold: Relation, reached_us: int) -> Query:
     sides = ", ".join(f"h.{name} AS hot_{name}, g.{name} AS gold_{name}" for name in FIGURES)
     same = " AND ".join(_same(f"hot_{name}", f"gold_{name}") for name in FIGURES)
     return Query(f"""
-        SELECT *, coalesce({same}, false) AS agrees FROM (
+        WITH longest AS (SELECT max(closed_us - minute_us) AS open_us FROM {hot}),
+        paired AS (
             SELECT {_KEY}, {sides}, inputs, read_from, coalesce(closed_us, minute_us + open_us) AS closed_us,
                 coalesce(closed_us, minute_us + open_us) <= {reached_us} AS is_closed
-            FROM {hot} h FULL JOIN {gold} g USING ({_KEY}), (SELECT max(closed_us - minute_us) AS open_us FROM {hot})
-            WHERE h.reading_count IS NOT NULL OR minute_us + open_us <= {reached_us})""")
+            FROM {hot} h FULL JOIN {gold} g USING ({_KEY}), longest
+            WHERE h.reading_count IS NOT NULL OR minute_us + open_us <= {reached_us})
+        SELECT *, coalesce({same}, false) AS agrees FROM paired""")
 
 
 def explained(differing: Relation, candidates: Relation, events: Relation, read_from: Relation) -> Query:
@@ -59,9 +61,12 @@ def explained(differing: Relation, candidates: Relation, events: Relation, read_
     received (device_id, first_us, last_us); `read_from` the first offset that the hot path ever read (partition,
     first_offset).
     """
-    places, facts = _places(differing), _facts(differing, candidates, events, read_from)
+    facts = _facts(differing, candidates, events, read_from)
     return Query(f"""
-        WITH places AS ({places}), facts AS ({facts}),
+        WITH held_offsets AS ({_held_offsets(differing)}),
+        places AS (SELECT {_KEY}, e.key::INTEGER AS "partition", e.value[1] AS low, e.value[2] AS high
+            FROM held_offsets),
+        facts AS ({facts}),
         told AS (SELECT *, {_cause()} AS cause FROM facts),
         variants AS (SELECT * FROM (VALUES (0, false, false, false), (1, true, false, false), (2, false, true, false),
             (3, false, false, true), (4, true, true, false), (5, true, false, true), (6, false, true, true),
@@ -90,11 +95,10 @@ def explained(differing: Relation, candidates: Relation, events: Relation, read_
         FROM found GROUP BY {_KEY}""")
 
 
-def _places(differing: Relation) -> Query:
-    """The span of offsets of each partition that a hot figure holds."""
-    return Query(f"""
-        SELECT {_KEY}, e.key::INTEGER AS "partition", e.value[1] AS low, e.value[2] AS high
-        FROM (SELECT {_KEY}, unnest(map_entries(inputs::JSON::MAP(VARCHAR, BIGINT[]))) AS e FROM {differing})""")
+def _held_offsets(differing: Relation) -> Query:
+    """The span of offsets of each partition that a hot figure holds, as `e`."""
+    spans = "unnest(map_entries(inputs::JSON::MAP(VARCHAR, BIGINT[]))) AS e"
+    return Query(f"SELECT {_KEY}, {spans} FROM {differing}")
 
 
 def _facts(differing: Relation, candidates: Relation, events: Relation, read_from: Relation) -> Query:

@@ -36,7 +36,9 @@ def judged_telemetry(
     table_name = f"CASE model_id {tables} END" if tables else "NULL::VARCHAR"
     value = "CASE WHEN text IS NULL THEN value END AS value"
     columns = ", ".join(RECORD_COLUMNS)
-    return Query(f"SELECT {columns}, {value} FROM (SELECT *, {table_name} AS table_name FROM {relation(judged)})")
+    return Query(f"""
+        WITH with_table AS (SELECT *, {table_name} AS table_name FROM {relation(judged)})
+        SELECT {columns}, {value} FROM with_table""")
 
 
 def readings(judged: Relation, table: Table, models: Mapping[str, Model]) -> Query:
@@ -45,8 +47,10 @@ def readings(judged: Relation, table: Table, models: Mapping[str, Model]) -> Que
     ours = [p for p in payloads_of(models.values()) if p.model.table == table.name]
     parsed, telemetry = telemetry_values(ours, {c.name: c.type for c in table.columns if c.name not in common})
     names = quoted_names(common)
-    return Query(f"""SELECT {names}, {", ".join(telemetry)} FROM (
-        SELECT *, {parsed} FROM {judged} WHERE reason IS NULL AND table_name = {quoted(table.name)})""")
+    return Query(f"""
+        WITH with_values AS (
+            SELECT *, {parsed} FROM {judged} WHERE reason IS NULL AND table_name = {quoted(table.name)})
+        SELECT {names}, {", ".join(telemetry)} FROM with_values""")
 
 
 def rejected(judged: Relation) -> Query:

@@ -39,11 +39,11 @@ def repeats(pool: Relation, hashes: Relation) -> Query:
     """SQL for the records of `pool` that are not the first of their identity: place, `reason`, `detail`, `repeats`."""
     first = 'first_value(struct_pack(topic, p := "partition", o := "offset", digest := payload_digest)) OVER identity'
     return Query(f"""
+        WITH with_first AS (
+            SELECT *, {first} AS first FROM {pool} WHERE hash({", ".join(KEYS)}) IN (FROM {hashes})
+            WINDOW identity AS (PARTITION BY {", ".join(KEYS)} ORDER BY {_ORDER})),
+        with_place AS (SELECT *, first.topic || ':' || first.p || ':' || first.o AS place FROM with_first)
         SELECT topic, "partition", "offset",
             CASE WHEN payload_digest = first.digest THEN '{Reason.DUPLICATE}' ELSE '{Reason.CONFLICT}' END AS reason,
             'repeats ' || place AS detail, place AS repeats
-        FROM (SELECT *, first.topic || ':' || first.p || ':' || first.o AS place
-              FROM (SELECT *, {first} AS first FROM {pool}
-                    WHERE hash({", ".join(KEYS)}) IN (FROM {hashes})
-                    WINDOW identity AS (PARTITION BY {", ".join(KEYS)} ORDER BY {_ORDER})))
-        WHERE (topic, "partition", "offset") <> (first.topic, first.p, first.o)""")
+        FROM with_place WHERE (topic, "partition", "offset") <> (first.topic, first.p, first.o)""")

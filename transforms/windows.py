@@ -103,11 +103,12 @@ def figures(window: Window, readings: Relation, starts: Relation, partitions: Se
     deadline = f"s.start_us + {size + window.lateness_s * 1_000_000}"
     in_time = f" AND epoch_us(r.received_at) <= {deadline}" if window.late == "drop" else ""
     return Query(f"""
-        SELECT {quoted_names(window.by)}, start_us, start_us + {size} AS end_us, {_counts(partitions)}, {selected}
-        FROM (SELECT {keys}s.start_us, r.* EXCLUDE ({quoted_names(window.by)})
-              FROM {starts} s JOIN (SELECT * FROM {readings} WHERE ({window.where})) r
+        WITH ours AS (SELECT * FROM {readings} WHERE ({window.where})),
+        in_windows AS (
+            SELECT {keys}s.start_us, r.* EXCLUDE ({quoted_names(window.by)}) FROM {starts} s JOIN ours r
                 ON {on} AND epoch_us(r.event_at) >= s.start_us AND epoch_us(r.event_at) < s.start_us + {size}{in_time})
-        GROUP BY {quoted_names(window.by)}, start_us""")
+        SELECT {quoted_names(window.by)}, start_us, start_us + {size} AS end_us, {_counts(partitions)}, {selected}
+        FROM in_windows GROUP BY {quoted_names(window.by)}, start_us""")
 
 
 def sessions(window: Window, readings: Relation, keys: Relation, partitions: Sequence[int]) -> Query:
