@@ -50,11 +50,12 @@ _SCHEMA = pa.schema(
 )
 
 FROM_RECORDS = f"""
-    SELECT {quoted_names(c.name for c in BRONZE_TELEMETRY.columns if c.name != "headers")}
-    FROM (SELECT *, epoch_us(measured_at) // {HOUR_MICROS} AS measured_hour,
-              epoch_us(received_at) // {HOUR_MICROS} AS received_hour,
-              make_timestamp(epoch_us(received_at))::DATE AS received_date, NULL::TIMESTAMPTZ AS producer_at
-          FROM kafka_records)"""
+    WITH with_hours AS (
+        SELECT *, epoch_us(measured_at) // {HOUR_MICROS} AS measured_hour,
+            epoch_us(received_at) // {HOUR_MICROS} AS received_hour,
+            make_timestamp(epoch_us(received_at))::DATE AS received_date, NULL::TIMESTAMPTZ AS producer_at
+        FROM kafka_records)
+    SELECT {quoted_names(c.name for c in BRONZE_TELEMETRY.columns if c.name != "headers")} FROM with_hours"""
 """SQL for rows of bronze, without headers, from `kafka_records`, what `record_columns` made."""
 
 

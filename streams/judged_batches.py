@@ -197,10 +197,12 @@ class JudgedBatches:
         if not metrics:
             return "FROM new_readings LIMIT 0"
         return f"""
+            WITH wide AS ({wide}),
+            values_apart AS (
+                SELECT w.*, p.site_id, {part_number()} AS part_number, unnest([{each}]) AS m
+                FROM wide w LEFT JOIN placements p ON w.device_id = p.device_id AND p.valid_from <= w.event_at
+                    AND (p.valid_to IS NULL OR w.event_at < p.valid_to))
             SELECT device_id, site_id, model_id, component_name, m.metric_name, m.unit, event_at, received_at,
                 clock_status, message_id, "partition", "offset", m.value + 0.0 AS value, part_number,
                 {ARRIVAL} AS arrival
-            FROM (SELECT w.*, p.site_id, {part_number()} AS part_number, unnest([{each}]) AS m FROM ({wide}) w
-                  LEFT JOIN placements p ON w.device_id = p.device_id AND p.valid_from <= w.event_at
-                      AND (p.valid_to IS NULL OR w.event_at < p.valid_to))
-            WHERE m.value IS NOT NULL"""
+            FROM values_apart WHERE m.value IS NOT NULL"""

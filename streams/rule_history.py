@@ -73,12 +73,14 @@ def _fill(connection: duckdb.DuckDBPyConnection, settings: Settings, start_us: i
             hour = start_us // HOUR_MICROS
             connection.execute(
                 f"""INSERT INTO new_readings BY NAME
+                WITH values_apart AS (
+                    SELECT *, {part_number()} AS part_number, {ARRIVAL} AS arrival, unnest([{each}]) AS m
+                    FROM {source} WHERE event_date = (DATE '1970-01-01' + {hour // 24}) AND event_hour = {hour % 24}
+                        AND epoch_us(event_at) >= {start_us} AND epoch_us(event_at) < {end_us})
                 SELECT w.device_id, p.site_id, w.model_id, component_name, m.metric_name, m.unit, event_at, received_at,
                     clock_status, message_id, w."partition", w."offset", m.v AS value, part_number,
                     arrival
-                FROM (SELECT *, {part_number()} AS part_number, {ARRIVAL} AS arrival, unnest([{each}]) AS m
-                      FROM {source} WHERE event_date = (DATE '1970-01-01' + {hour // 24}) AND event_hour = {hour % 24}
-                        AND epoch_us(event_at) >= {start_us} AND epoch_us(event_at) < {end_us}) w
+                FROM values_apart w
                 LEFT JOIN {scan(table_uri(settings, SILVER_DEVICES.name), devices)} p ON w.device_id = p.device_id
                     AND p.valid_from <= w.event_at AND (p.valid_to IS NULL OR w.event_at < p.valid_to)
                 WHERE m.v IS NOT NULL"""

@@ -12,7 +12,8 @@ from transforms.reasons import Reason
 
 IDENTITY = ("source", "message_id", "measured_at")
 KEYS = ("table_name", *IDENTITY)
-COLUMNS = f'{", ".join(KEYS)}, ingest_id, topic, "partition", "offset", payload_digest'
+OF_ONE_TABLE = f'{", ".join(IDENTITY)}, ingest_id, topic, "partition", "offset", payload_digest'
+COLUMNS = f"table_name, {OF_ONE_TABLE}"
 """What a pool of valid records has of each."""
 
 # not by topic: the tenth message of a pack is named before its second, and a record alone before any of a pack

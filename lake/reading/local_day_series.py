@@ -68,7 +68,8 @@ def series_by_local_days(ask: Ask, source: Source, wanted: WantedDays) -> pa.Tab
         WHERE t.device_id = ? AND t.metric_name = ? AND (?::VARCHAR IS NULL OR t.unit = ?)
             AND t.event_date BETWEEN DATE '{days[0].starts_at.date()}' AND DATE '{days[-1].ends_at.date()}'
     ),
-    points AS (SELECT *, {value} AS value FROM (WITH {figures_of_periods([wanted.value], "?")}))
+    found_days AS (WITH {figures_of_periods([wanted.value], "?")}),
+    points AS (SELECT *, {value} AS value FROM found_days)
     SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
         value IS NULL AND ({filled}) IS NOT NULL AS is_filled, day_date, zone, hours_in_day
     FROM points JOIN days USING (period_at) ORDER BY period_at"""
@@ -83,10 +84,11 @@ def _zone(ask: Ask, source: Source, wanted: WantedDays) -> str:
     span = [(start - timedelta(hours=1)).date(), end.date(), end, start]
     found: list[str] = []
     for table, condition, given in ((DEVICE_HOURS, in_span, span), (DEVICE_LATEST, "true", [])):
-        sql = f"""SELECT DISTINCT coalesce(s.zone, '{UTC_ZONE}') AS zone
-            FROM (SELECT DISTINCT site_id FROM {source(table.name)} t
-                WHERE device_id = ? AND metric_name = ? AND {condition}) AS d
-            LEFT JOIN {source(SITES.name)} AS s USING (site_id) ORDER BY zone"""
+        sql = f"""WITH places AS (
+                SELECT DISTINCT site_id FROM {source(table.name)} t
+                WHERE device_id = ? AND metric_name = ? AND {condition})
+            SELECT DISTINCT coalesce(s.zone, '{UTC_ZONE}') AS zone
+            FROM places LEFT JOIN {source(SITES.name)} AS s USING (site_id) ORDER BY zone"""
         found = ask(sql, [wanted.device_id, wanted.metric, *given])["zone"].to_pylist()
         if found:
             break

@@ -53,6 +53,6 @@ def with_silent_hours(completeness: str, silences: str) -> str:
     names = DEVICE_COMPLETENESS.column_names
     columns = ", ".join(f"{values[name]} AS {name}" if name in values else name for name in names)
     return (
-        f"(SELECT {', '.join(names)} FROM {completeness} UNION ALL SELECT {columns} FROM (SELECT *, "
-        f"unnest(range(epoch_us(hour_at), epoch_us(until_at), {HOUR_MICROS})) AS at_us FROM {silences}))"
+        f"(WITH silent AS (SELECT *, unnest(range(epoch_us(hour_at), epoch_us(until_at), {HOUR_MICROS})) AS at_us "
+        f"FROM {silences}) SELECT {', '.join(names)} FROM {completeness} UNION ALL SELECT {columns} FROM silent)"
     )

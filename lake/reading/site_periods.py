@@ -54,6 +54,8 @@ class SitePeriod:
         ), periods AS (
             SELECT zone, {period}, {self.days} AS days_in_period, min(starts_at) AS starts_at, max(ends_at) AS ends_at
             FROM {source(CALENDAR.name)} GROUP BY zone, {period}
+        ), site_days AS (
+            SELECT * REPLACE (coalesce(zone, 'UTC') AS zone) FROM {source(SITE_DAYS.name)}
         )
         SELECT d.site_id, d.metric_name, d.unit, {period}, zone, count(*) AS day_count,
             any_value(p.days_in_period) AS days_in_period,
@@ -62,8 +64,8 @@ class SitePeriod:
             sum(d.reading_count)::BIGINT AS reading_count, min(d.value_min) AS value_min, max(d.value_max) AS value_max,
             greatest(min(d.value_min), least(max(d.value_max),
                 list_sum(list_sort(list(d.value_mean * d.reading_count))) / sum(d.reading_count))) AS value_mean
-        FROM (SELECT * REPLACE (coalesce(zone, 'UTC') AS zone) FROM {source(SITE_DAYS.name)}) AS d
-            JOIN {source(CALENDAR.name)} AS c USING (zone, day_date) JOIN periods AS p USING (zone, {period}), covered
+        FROM site_days AS d JOIN {source(CALENDAR.name)} AS c USING (zone, day_date)
+            JOIN periods AS p USING (zone, {period}), covered
         GROUP BY d.site_id, d.metric_name, d.unit, {period}, zone"""
 
 

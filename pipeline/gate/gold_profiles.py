@@ -271,18 +271,18 @@ def _from_held(moment: Expression) -> Query:
 
 
 _BROKEN_DAYS = Query(f"""
+    WITH with_next AS (SELECT *, lead(starts_at) OVER (PARTITION BY zone ORDER BY day_date) AS next_at FROM rows)
     SELECT {quoted(UNSLICED)} AS slice, count(*) AS broken_days
-    FROM (
-        SELECT *, lead(starts_at) OVER (PARTITION BY zone ORDER BY day_date) AS next_at FROM rows
-    )
-    WHERE next_at <> ends_at OR hours_in_day <> (epoch_us(ends_at) - epoch_us(starts_at)) / {HOUR_MICROS}
+    FROM with_next WHERE next_at <> ends_at OR hours_in_day <> (epoch_us(ends_at) - epoch_us(starts_at)) / {HOUR_MICROS}
         OR hours_in_day <= 0 OR is_dst_change <> (hours_in_day <> 24)""")
 _HEARD = Query(f"""
+    WITH heard_hours AS (SELECT hour_number FROM silver_readings JOIN judged_slices USING (slice) WHERE readings > 0)
     SELECT {quoted(UNSLICED)} AS slice, count(*) AS heard
-    FROM rows JOIN (
-        SELECT hour_number FROM silver_readings JOIN judged_slices USING (slice) WHERE readings > 0
-    ) ON epoch_us(hour_at) // {HOUR_MICROS} <= hour_number AND epoch_us(until_at) // {HOUR_MICROS} > hour_number""")
+    FROM rows JOIN heard_hours
+        ON epoch_us(hour_at) // {HOUR_MICROS} <= hour_number AND epoch_us(until_at) // {HOUR_MICROS} > hour_number""")
 _BEHIND = Query(f"""
+    WITH newest_minutes AS (
+        SELECT {_METRIC}, max(minute_at) AS newest FROM {_planned(DEVICE_MINUTES)} GROUP BY ALL
+    )
     SELECT {quoted(UNSLICED)} AS slice, count(*) FILTER (WHERE coalesce(event_at < newest, true)) AS behind
-    FROM (SELECT {_METRIC}, max(minute_at) AS newest FROM {_planned(DEVICE_MINUTES)} GROUP BY ALL)
-        LEFT JOIN rows USING ({_METRIC})""")
+    FROM newest_minutes LEFT JOIN rows USING ({_METRIC})""")

@@ -12,15 +12,15 @@ def reconciled(measured: Relation) -> Query:
     """SQL that counts by slice the readings by which `rows` differ from `measured`: slice, metric_name, unit and
     readings."""
     return Query(f"""
+    WITH of_gold AS (SELECT slice, metric_name, unit, sum(reading_count) AS counted FROM rows GROUP BY ALL),
+    of_silver AS (SELECT slice, metric_name, unit, sum(readings) AS readings FROM {measured} GROUP BY ALL),
+    compared AS (
+        SELECT slice, metric_name, unit, coalesce(counted, 0)::BIGINT AS ours, coalesce(readings, 0) AS theirs
+        FROM of_gold FULL JOIN of_silver USING (slice, metric_name, unit)
+    )
     SELECT slice, sum(abs(ours - theirs)) AS unreconciled,
         string_agg(metric_name || ' ' || unit || ' has ' || ours || ' of ' || theirs, ', ') AS unreconciled_detail
-    FROM (
-        SELECT slice, metric_name, unit, coalesce(counted, 0)::BIGINT AS ours, coalesce(readings, 0) AS theirs
-        FROM (SELECT slice, metric_name, unit, sum(reading_count) AS counted FROM rows GROUP BY ALL)
-            FULL JOIN (SELECT slice, metric_name, unit, sum(readings) AS readings FROM {measured} GROUP BY ALL)
-                USING (slice, metric_name, unit)
-    )
-    WHERE ours <> theirs GROUP BY slice""")
+    FROM compared WHERE ours <> theirs GROUP BY slice""")
 
 
 def disagreeing(parts: Query, sum_: AddsUp, has_extremes: bool) -> Query:
@@ -41,8 +41,8 @@ def disagreeing(parts: Query, sum_: AddsUp, has_extremes: bool) -> Query:
         )
 
     return Query(f"""
+        WITH whole AS ({summed(Relation("rows"))}), parts AS ({summed(relation(parts))})
         SELECT slice, coalesce(sum(parts.readings), 0) AS source_rows, count(*) FILTER (
             WHERE whole.readings IS DISTINCT FROM parts.readings OR whole.low IS DISTINCT FROM parts.low
                 OR whole.high IS DISTINCT FROM parts.high{differing}) AS disagreeing
-        FROM ({summed(Relation("rows"))}) AS whole FULL JOIN ({summed(relation(parts))}) AS parts USING (slice, {key})
-        GROUP BY slice""")
+        FROM whole FULL JOIN parts USING (slice, {key}) GROUP BY slice""")

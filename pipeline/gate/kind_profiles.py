@@ -105,8 +105,9 @@ def kind_parts(table: Table) -> Iterator[tuple[str, Query]]:
         yield (
             "filled",
             Query(f"""
-            SELECT slice, count(*) AS overfull FROM (
+            WITH overfull AS (
                 SELECT slice, device_id, metric_name, unit FROM rows GROUP BY ALL
                 HAVING sum(duration_s) > {_SECONDS[table.name]} + 1e-6 OR count(*) FILTER (WHERE is_last) <> 1
-            ) GROUP BY slice"""),
+            )
+            SELECT slice, count(*) AS overfull FROM overfull GROUP BY slice"""),
         )

@@ -131,7 +131,7 @@ def repeats(connection: duckdb.DuckDBPyConnection, rows: Query, key: Sequence[st
         else "HAVING false"
     )
     groups = f"SELECT slice, count(*) AS n FROM rows GROUP BY slice, {columns} {having}"
-    return Query(f"SELECT slice, sum(n - 1) AS {name} FROM ({groups}) GROUP BY slice")
+    return Query(f"WITH repeated AS ({groups}) SELECT slice, sum(n - 1) AS {name} FROM repeated GROUP BY slice")
 
 
 def _has_repeats(connection: duckdb.DuckDBPyConnection, rows: Query, hashed: Expression) -> bool:
@@ -139,7 +139,7 @@ def _has_repeats(connection: duckdb.DuckDBPyConnection, rows: Query, hashed: Exp
     parts = 1 + count // _HASHES_AT_ONCE
     for part in range(parts):
         where = f"WHERE key_hash % {parts} = {part}" if parts > 1 else ""
-        query = f"SELECT key_hash FROM (SELECT {hashed} AS key_hash FROM {relation(rows)}) {where}"
+        query = f"SELECT {hashed} AS key_hash FROM {relation(rows)} {where}"
         hashes = np.sort(np.asarray(connection.sql(query).fetchnumpy()["key_hash"]))
         if np.any(hashes[1:] == hashes[:-1]):
             return True

@@ -129,14 +129,14 @@ class Silver:
                 SELECT slice, sum(records)::BIGINT AS records, bit_xor(checksum) AS checksum
                 FROM bronze_counts GROUP BY slice
             ),
+            silver_counts AS (
+                SELECT slice, records, checksum, is_repeat FROM rejected_counts
+                UNION ALL SELECT slice, records, checksum, false FROM reading_counts
+            ),
             silver AS (
                 SELECT slice, sum(records)::BIGINT AS records, bit_xor(checksum) AS checksum,
                     sum(records) FILTER (WHERE NOT is_repeat) AS first_records
-                FROM (
-                    SELECT slice, records, checksum, is_repeat FROM rejected_counts
-                    UNION ALL SELECT slice, records, checksum, false FROM reading_counts
-                )
-                GROUP BY slice
+                FROM silver_counts GROUP BY slice
             )
             SELECT slice, counts.* EXCLUDE slice, repeated_keys, rejected.* EXCLUDE slice,
                 rejected / nullif(first_records, 0) AS rejected_ratio,
@@ -156,12 +156,15 @@ class Silver:
             self.connection,
             f"""
             WITH {declared_profile(self.connection, table, Query(f"SELECT *, 'all' AS slice FROM {source}"), {})},
+            currents_of_each AS (
+                SELECT count(*) FILTER (WHERE is_current) AS current_records FROM rows GROUP BY {of}
+            ),
             currents AS (
-                SELECT count(*) FILTER (WHERE current_records <> 1) AS not_one_current
-                FROM (SELECT count(*) FILTER (WHERE is_current) AS current_records FROM rows GROUP BY {of})
+                SELECT count(*) FILTER (WHERE current_records <> 1) AS not_one_current FROM currents_of_each
             )
             SELECT slice, counts.* EXCLUDE slice, repeated_keys, not_one_current
-            FROM (SELECT 'all' AS slice) LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice), currents""",
+            FROM (VALUES ('all')) AS slices(slice) LEFT JOIN counts USING (slice) LEFT JOIN repeats USING (slice),
+                currents""",
         )
 
     def staleness_s(self, table: Table, newest_slice: str, limit_s: int) -> int:
@@ -203,21 +206,23 @@ class Silver:
 
 
 def _rejected(where: str, received_where: str | None = None) -> str:
-    """The CTE `rejected`: by slice the records rejected for their own fault, and the reasons in words.
+    """The CTE `rejected`, with `arrived` which it reads: by slice the records rejected for their own fault, and the
+    reasons in words.
 
     `untimed` are those that lie in the slice for being received in it, whatever time they are about: of a backlog of
     days all come at once. Their share is of what was received (`received_where`), not of the slice's own.
     """
-    return f"""rejected AS (
+    return f"""arrived AS (
+                SELECT slice, sum(received) AS received FROM bronze_counts WHERE {received_where or where}
+                GROUP BY slice
+            ),
+            rejected AS (
                 SELECT slice, coalesce(sum(records) FILTER (WHERE NOT is_untimed), 0) AS rejected,
                     {_reasons("NOT is_untimed")} AS rejected_ratio_detail,
                     coalesce(sum(records) FILTER (WHERE is_untimed), 0) AS untimed,
                     {_reasons("is_untimed")} AS untimed_ratio_detail,
                     untimed / greatest(untimed, any_value(received), 1) AS untimed_ratio
-                FROM rejected_counts LEFT JOIN (
-                    SELECT slice, sum(received) AS received FROM bronze_counts WHERE {received_where or where}
-                    GROUP BY slice
-                ) USING (slice)
+                FROM rejected_counts LEFT JOIN arrived USING (slice)
                 WHERE NOT is_repeat AND {where} GROUP BY slice
             )"""
 

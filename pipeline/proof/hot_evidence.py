@@ -63,10 +63,11 @@ class Evidence:
         if version is None or row is None or row[0] is None:
             return
         self._connection.execute(f"""
-            UPDATE candidates SET is_odd = true FROM (
+            WITH odd AS (
                 SELECT "partition", "offset" FROM {scan(table_uri(self._settings, BRONZE_TELEMETRY.name), version)}
                 WHERE headers IS NOT NULL AND "offset" BETWEEN {row[0]} AND {row[1]}
-                    AND len(list_filter(headers, lambda h: contains(h.key, chr(65533)))) > 0) odd
+                    AND len(list_filter(headers, lambda h: contains(h.key, chr(65533)))) > 0)
+            UPDATE candidates SET is_odd = true FROM odd
             WHERE candidates."partition" = odd."partition" AND candidates."offset" = odd."offset" """)
 
     def wait_of(self) -> str:
@@ -92,7 +93,8 @@ class Evidence:
         """SQL for one span of offsets, in which all that the hot figures at odds hold lies."""
         spans = f"""SELECT unnest(map_entries(inputs::JSON::MAP(VARCHAR, BIGINT[]))) AS e
             FROM {sides} WHERE NOT agrees"""
-        row = self._connection.execute(f"SELECT min(e.value[1]), max(e.value[2]) FROM ({spans})").fetchone()
+        asked = f"WITH spans AS ({spans}) SELECT min(e.value[1]), max(e.value[2]) FROM spans"
+        row = self._connection.execute(asked).fetchone()
         return "" if row is None or row[0] is None else f' OR "offset" BETWEEN {row[0]} AND {row[1]}'
 
     def _readings(self, where: str) -> Iterator[str]:
@@ -110,12 +112,13 @@ class Evidence:
                 if column in there
             )
             if each:
-                yield f"""SELECT device_id, m.metric_name, m.unit, "partition", "offset",
+                yield f"""WITH values_apart AS (
+                        SELECT *, {part_number()} AS part_number, unnest([{each}]) AS m FROM {source} WHERE {where})
+                    SELECT device_id, m.metric_name, m.unit, "partition", "offset",
                     epoch_us(event_at) AS event_us, epoch_us(measured_at) AS measured_us,
                     epoch_us(received_at) AS received_us, {ARRIVAL} AS arrival, m.v AS value, false AS is_repeat,
                     NULL::BIGINT AS first_offset
-                    FROM (SELECT *, {part_number()} AS part_number, unnest([{each}]) AS m FROM {source}
-                        WHERE {where}) WHERE m.v IS NOT NULL"""
+                    FROM values_apart WHERE m.v IS NOT NULL"""
 
     def _metrics(self, table: str) -> list[tuple[str, str, str]]:
         ours = (model for model in self._models.values() if model.table == table)
@@ -131,14 +134,16 @@ class Evidence:
         for model in self._models.values():
             for telemetry in (t for t in model.telemetry if t.is_metric):
                 path = "$" + "".join(f'."{name}"' for name in telemetry.json_path)
-                yield f"""SELECT device_id, {quoted(model.metric_name(telemetry))} AS metric_name,
+                yield f"""WITH refused AS (
+                        SELECT *, {part_number()} AS part_number FROM {source}
+                        WHERE {where} AND model_id = {quoted(model.model_id)}
+                            AND reason IN ('{Reason.DUPLICATE}', '{Reason.CONFLICT}'))
+                    SELECT device_id, {quoted(model.metric_name(telemetry))} AS metric_name,
                     {quoted(telemetry.unit)} AS unit, "partition", "offset", epoch_us(event_at) AS event_us,
                     epoch_us(measured_at) AS measured_us, epoch_us(received_at) AS received_us, {ARRIVAL} AS arrival,
                     TRY_CAST(json_extract_string(decode(value), {quoted(path)}) AS DOUBLE) AS value,
                     true AS is_repeat, split_part(repeats, ':', 3)::BIGINT AS first_offset
-                    FROM (SELECT *, {part_number()} AS part_number FROM {source}
-                        WHERE {where} AND model_id = {quoted(model.model_id)}
-                        AND reason IN ('{Reason.DUPLICATE}', '{Reason.CONFLICT}'))
+                    FROM refused
                     WHERE TRY_CAST(json_extract_string(decode(value), {quoted(path)}) AS DOUBLE) IS NOT NULL"""
 
 

@@ -54,10 +54,10 @@ _HOT_TYPES = """{"window": "VARCHAR", "is_final": "BOOLEAN", "device_id": "VARCH
     "as_of": "TIMESTAMPTZ", "reading_count": "BIGINT", "value_min": "DOUBLE", "value_max": "DOUBLE",
     "value_mean": "DOUBLE", "value_last": "DOUBLE", "inputs": "JSON", "read_from": "JSON"}"""
 _TOLD = f"""
+    WITH windows AS (SELECT unnest(json_transform(decode(value), '{_HOT_TYPES}')) FROM told)
     SELECT device_id, metric_name, unit, epoch_us(window_start) AS minute_us, {", ".join(FIGURES)},
         epoch_us(corrected_until) AS closed_us, inputs::VARCHAR AS inputs, read_from::VARCHAR AS read_from
-    FROM (SELECT unnest(json_transform(decode(value), '{_HOT_TYPES}')) FROM told)
-    WHERE "window" = 'device_minutes' AND is_final AND window_end - window_start = INTERVAL 1 MINUTE
+    FROM windows WHERE "window" = 'device_minutes' AND is_final AND window_end - window_start = INTERVAL 1 MINUTE
         AND device_id IS NOT NULL AND metric_name IS NOT NULL AND unit IS NOT NULL AND value_mean IS NOT NULL
         AND corrected_until IS NOT NULL"""
 
@@ -166,20 +166,22 @@ def _compare(connection: duckdb.DuckDBPyConnection, run: Run, published: Publica
     evidence = Evidence(connection, run.settings, run.models, published)
     earlier = ", ".join(f"hot_{name} AS {name}" for name in FIGURES)
     connection.execute(f"""
-        CREATE TABLE hot AS SELECT * FROM (
+        CREATE TABLE hot AS
+        WITH all_told AS (
             SELECT * FROM new_told UNION ALL
             SELECT device_id, metric_name, unit, epoch_us(minute_at) AS minute_us, {earlier},
                 epoch_us(closed_at) AS closed_us, inputs, read_from
             FROM before WHERE ({predicate(hours)}) AND hot_reading_count IS NOT NULL)
-        QUALIFY row_number() OVER (PARTITION BY device_id, metric_name, unit, minute_us
+        SELECT * FROM all_told QUALIFY row_number() OVER (PARTITION BY device_id, metric_name, unit, minute_us
             ORDER BY reading_count DESC) = 1""")
     connection.execute(f"CREATE TABLE gold AS {_gold(run.settings, published, hours)}")
     connection.execute(f"CREATE TABLE sides AS {compared(Relation('hot'), Relation('gold'), reached)}")
     evidence.gather("sides", hours)
     # where Kafka had let go of records unread, the hot path says a later offset from then on
     connection.execute(
-        'CREATE TABLE read_from AS SELECT e.key::INTEGER AS "partition", max(e.value) AS first_offset FROM (SELECT '
-        "unnest(map_entries(read_from::JSON::MAP(VARCHAR, BIGINT))) AS e FROM hot) GROUP BY ALL"
+        "CREATE TABLE read_from AS "
+        "WITH entries AS (SELECT unnest(map_entries(read_from::JSON::MAP(VARCHAR, BIGINT))) AS e FROM hot) "
+        'SELECT e.key::INTEGER AS "partition", max(e.value) AS first_offset FROM entries GROUP BY ALL'
     )
     # several processes may tell a minute at different moments; what waits is asked again
     connection.execute(f"CREATE TABLE settled AS SELECT *, {evidence.wait_of()} AS wait FROM sides")

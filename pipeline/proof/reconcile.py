@@ -161,9 +161,8 @@ def _gate_lines(
 ) -> Iterator[Line]:
     """Of a manifest without the fault `impossible` no hour is to be held; of one with it, that hour."""
     rows = connection.sql("""
-        SELECT strftime(hour, '%Y-%m-%dT%H'), model_id, count(*) FILTER (WHERE fault = 'impossible') / count(*)
-        FROM (SELECT date_trunc('hour', measured_at) AS hour, * FROM messages)
-        WHERE expected_clock_status = 'ok' AND expected_fate NOT IN ('duplicate', 'conflict', 'lifecycle')
+        SELECT strftime(measured_at, '%Y-%m-%dT%H'), model_id, count(*) FILTER (WHERE fault = 'impossible') / count(*)
+        FROM messages WHERE expected_clock_status = 'ok' AND expected_fate NOT IN ('duplicate', 'conflict', 'lifecycle')
         GROUP BY ALL HAVING count(*) FILTER (WHERE fault = 'impossible') > 0""").fetchall()
     doomed = sorted({hour for hour, model_id, share in rows if share > models[model_id].quality.max_rejected_ratio})
     yield Line("gate", "hours held", _listed(doomed), _listed(held_hours))

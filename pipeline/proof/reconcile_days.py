@@ -50,14 +50,14 @@ def _placed(connection: duckdb.DuckDBPyConnection, declared: DeclaredSites, minu
         connection, "days_of_zones", "zone VARCHAR, day_date DATE, starts_at TIMESTAMPTZ", _days(declared, first, last)
     )
     return f"""
-        SELECT minutes.*, days_of_zones.day_date
-        FROM (
+        WITH with_zone AS (
             SELECT rows.*, coalesce(zones_of_sites.zone, 'UTC') AS zone
             FROM ({minutes}) AS rows
                 LEFT JOIN zones_of_sites ON zones_of_sites.site_id = rows.site_id AND rows.site_id <> 'unknown'
-        ) AS minutes
-            ASOF JOIN days_of_zones
-                ON days_of_zones.zone = minutes.zone AND minutes.minute_at >= days_of_zones.starts_at"""
+        )
+        SELECT with_zone.*, days_of_zones.day_date
+        FROM with_zone ASOF JOIN days_of_zones
+            ON days_of_zones.zone = with_zone.zone AND with_zone.minute_at >= days_of_zones.starts_at"""
 
 
 def _days(declared: DeclaredSites, first: date | None, last: date | None) -> list[tuple[object, ...]]:

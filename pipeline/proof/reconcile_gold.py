@@ -195,10 +195,12 @@ class GoldCounts:
             return "SELECT NULL::VARCHAR AS device_id, NULL::BIGINT AS hour, 0::BIGINT AS expected_count WHERE false"
         first, last = hour_number(self.published.first_slice), hour_number(self.published.last_slice)
         return f"""
+            WITH due AS (
+                SELECT device_id, unnest(range(in_service_us, {(last + 1) * HOUR_MICROS}, interval_us)) AS due_us
+                FROM devices_of_manifest
+            )
             SELECT device_id, due_us // {HOUR_MICROS} AS hour, count(*) AS expected_count
-            FROM (SELECT device_id, unnest(range(in_service_us, {(last + 1) * HOUR_MICROS}, interval_us)) AS due_us
-                FROM devices_of_manifest) AS due
-            WHERE due_us >= {first * HOUR_MICROS} AND NOT EXISTS (
+            FROM due WHERE due_us >= {first * HOUR_MICROS} AND NOT EXISTS (
                 FROM maintenance WHERE maintenance.device_id = due.device_id
                     AND due_us >= starts_us AND due_us < ends_us)
             GROUP BY ALL"""

@@ -117,19 +117,23 @@ class Messages:
         """(reason, messages expected to be rejected for it, messages that were)."""
         kept = "('reading', 'lifecycle', 'not in bronze', 'not in silver')"
         return self._all(f"""
+            WITH expected AS (SELECT expected_fate AS reason, count(*) AS n FROM messages GROUP BY 1),
+            found AS (SELECT fate AS reason, count(*) AS n FROM messages GROUP BY 1)
             SELECT reason, coalesce(expected.n, 0), coalesce(found.n, 0)
-            FROM (SELECT expected_fate AS reason, count(*) AS n FROM messages GROUP BY 1) AS expected
-                FULL JOIN (SELECT fate AS reason, count(*) AS n FROM messages GROUP BY 1) AS found USING (reason)
+            FROM expected FULL JOIN found USING (reason)
             WHERE reason NOT IN {kept} ORDER BY reason""")
 
     def by_clock(self) -> list[tuple[str, int, int]]:
         """(clock status other than ok, readings expected with it, readings that have it)."""
         return self._all("""
+            WITH expected AS (
+                SELECT expected_clock_status AS status, count(*) AS n FROM messages WHERE expected_fate = 'reading'
+                GROUP BY 1
+            ), found AS (
+                SELECT clock_status AS status, count(*) AS n FROM messages WHERE fate = 'reading' GROUP BY 1
+            )
             SELECT status, coalesce(expected.n, 0), coalesce(found.n, 0)
-            FROM (SELECT expected_clock_status AS status, count(*) AS n FROM messages WHERE expected_fate = 'reading'
-                    GROUP BY 1) AS expected
-                FULL JOIN (SELECT clock_status AS status, count(*) AS n FROM messages WHERE fate = 'reading'
-                    GROUP BY 1) AS found USING (status)
+            FROM expected FULL JOIN found USING (status)
             WHERE status <> 'ok' ORDER BY status""")
 
     def misjudged(self) -> int:
@@ -158,9 +162,10 @@ class Messages:
         same = " AND ".join(f"known.{name} = {_as_stored(name)}" for name in compared)
         extra = f"count(*) FILTER (WHERE simulated.device_id IS NULL) * {int(is_alone)}"
         found = self._one(f"""
+            WITH registered AS ({self._rows(SILVER_DEVICES, (*_REGISTERED, "is_current"))}),
+            known AS (SELECT * FROM registered WHERE is_current)
             SELECT count(*) FILTER (WHERE {same}) + {extra}
-            FROM (SELECT * FROM ({self._rows(SILVER_DEVICES, (*_REGISTERED, "is_current"))}) WHERE is_current) AS known
-                LEFT JOIN simulated_devices AS simulated ON known.device_id = simulated.device_id""")
+            FROM known LEFT JOIN simulated_devices AS simulated ON known.device_id = simulated.device_id""")
         return len(self.manifest.devices), found
 
     def differences(self, is_alone: bool, limit: int) -> list[Difference]:
@@ -191,7 +196,7 @@ class Messages:
         if is_alone:
             return unsent
         is_telemetry = f"landed.topic = {quoted(TELEMETRY_TOPIC)}"
-        return f"SELECT * FROM ({unsent}) AS landed SEMI JOIN messages ON {same} WHERE {is_telemetry}"
+        return f"WITH unsent AS ({unsent}) FROM unsent AS landed SEMI JOIN messages ON {same} WHERE {is_telemetry}"
 
     def _is_misjudged(self) -> str:
         tables = "".join(f" WHEN {quoted(m.model_id)} THEN {quoted(m.table)}" for m in self.models.values())

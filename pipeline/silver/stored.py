@@ -16,7 +16,7 @@ from lake.storage.duckdb_connection import scan
 from lake.storage.locations import table_uri
 from lake.tables.contracts import Table
 from runtime.settings import Settings
-from transforms.repeats import COLUMNS, IDENTITY
+from transforms.repeats import IDENTITY, OF_ONE_TABLE
 
 
 def newest_rows(settings: Settings, table: str) -> Relation:
@@ -57,10 +57,10 @@ def earlier_readings(
         source = scan(table_uri(settings, name), opened.version())
         for where in _near(touched[name], _has_parked(opened)):
             parts.append(
-                f"""SELECT {COLUMNS} FROM (SELECT *, '{name}' AS table_name FROM {source}
-                    WHERE {where} AND ingest_id <= {done}
-                        AND measured_at BETWEEN make_timestamptz({first}) AND make_timestamptz({last})) e
-                SEMI JOIN (FROM judged WHERE {ours}) USING ({", ".join(IDENTITY)})"""
+                f"""SELECT '{name}' AS table_name, {OF_ONE_TABLE}
+                FROM {source} SEMI JOIN (FROM judged WHERE {ours}) USING ({", ".join(IDENTITY)})
+                WHERE {where} AND ingest_id <= {done}
+                    AND measured_at BETWEEN make_timestamptz({first}) AND make_timestamptz({last})"""
             )
     return Query(" UNION ALL ".join(parts)) if parts else None
 

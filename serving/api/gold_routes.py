@@ -109,10 +109,12 @@ def _even_points(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) 
     _check_published(snapshot, f"gold.device_{name}")
     value, filled = f"value_{values['aggregate']}", FILLED[values["fill"]]
     macro, sites_ = (f"{name}_series", []) if caller.sites is None else (f"seen_{name}_series", [list(caller.sites)])
-    sql = f"""SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
+    sql = f"""WITH points AS (
+            SELECT *, {value} AS value FROM {macro}({"?::VARCHAR[], " if sites_ else ""}?, ?, ?::TIMESTAMPTZ,
+                ?::TIMESTAMPTZ, INTERVAL '{interval}', unit := ?))
+        SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
             value IS NULL AND {filled} IS NOT NULL AS is_filled
-        FROM (SELECT *, {value} AS value FROM {macro}({"?::VARCHAR[], " if sites_ else ""}?, ?, ?::TIMESTAMPTZ,
-            ?::TIMESTAMPTZ, INTERVAL '{interval}', unit := ?)) ORDER BY period_at"""
+        FROM points ORDER BY period_at"""
     given = [*sites_, values["device_id"], values["metric_name"], values["start"], values["end"], values["unit"]]
     return snapshot.ask(sql, given)
 
