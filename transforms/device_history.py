@@ -13,7 +13,7 @@ from transforms.clock import event_date, event_hour, is_wrong_unit
 from transforms.envelope_rules import DIGEST, envelope_rules
 from transforms.packed import part_number, unpacked_rule
 from transforms.reasons import Reason
-from transforms.rules import detail_of, first_broken, reason_of
+from transforms.refusal_rules import detail_of, first_broken, reason_of
 from transforms.site_history import SITE, judge_site
 from transforms.strict_payload import Judgement, WrongTypeError, parsed, plain, shown, typed
 from wire.envelope import LIFECYCLE_TYPES, MAINTENANCE_STARTED, REGISTERED, RETIRED, SITE_DECLARED, UPDATED

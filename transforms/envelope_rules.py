@@ -10,7 +10,7 @@ from lake.sql_text import Expression, Query, Relation, quoted
 from transforms.clock import clock_status, event_at, event_date, event_hour, is_plausible
 from transforms.packed import unpacked_rule
 from transforms.reasons import Reason
-from transforms.rules import Rule, detail_of, first_broken, listed, reason_of, shown
+from transforms.refusal_rules import Rule, detail_of, first_broken, listed, reason_of, shown
 from wire.envelope import TELEMETRY_TYPE
 
 _REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type")

@@ -13,7 +13,7 @@ from lake.slices import HOUR_MICROS
 from lake.sql_text import Expression
 from lake.tables.bronze import BRONZE_LIFECYCLE, BRONZE_TELEMETRY
 from transforms.reasons import Reason
-from transforms.rules import Rule
+from transforms.refusal_rules import Rule
 from wire.envelope import ATTRIBUTES, rfc3339
 from wire.packs import Part, unpack
 from wire.times import micros_of_rfc3339

@@ -13,7 +13,7 @@ from typing import Any
 from lake.column_types import duckdb_type
 from lake.models.catalog import Model, Telemetry
 from lake.sql_text import Query, quoted, relation
-from transforms.rules import listed
+from transforms.refusal_rules import listed
 
 # what DuckDB says a JSON value is, for the types whose values need no closer look
 _JSON_TYPES = {

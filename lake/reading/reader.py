@@ -16,8 +16,8 @@ from pathlib import Path
 import duckdb
 
 from lake.models.catalog import Model, silver_tables
+from lake.reading.allowed_functions import check_calls, check_pivot
 from lake.reading.comforts import WIDE, Comfort, comforts, described
-from lake.reading.functions import check_calls, check_pivot
 from lake.reading.memory_copies import Keeper
 from lake.reading.silent_hours import completeness_source
 from lake.records import publications

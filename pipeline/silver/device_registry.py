@@ -32,8 +32,8 @@ from runtime.spark.connect_server import SparkSource
 from transforms.clock import is_plausible
 from transforms.device_history import device_history, judge_event, judged_lifecycle
 from transforms.readings import rejected
+from transforms.refusal_rules import listed
 from transforms.registry_changes import DeviceChange, changes, merged
-from transforms.rules import listed
 from transforms.site_history import site_history
 
 _HISTORY, _SITES = "history", "sites"

@@ -54,7 +54,7 @@ FLOORS: dict[str, set[str]] = {
     "hub.amqp": {"hub.hub_errors", "hub.registry", "hub.messages", "hub.links", "hub.sessions"},
     "hub.api": {"hub.hub_errors", "hub.methods", "hub.registry", "hub.access.quotas", "hub.query", "hub.twins"},
 }  # fmt: skip
-# the same face in every room that has one, and one module a command
+# the same face in every room that has one
 FACES = {"__init__", "__main__", "programs", "checks"}
 SETTINGS = PROJECT / "runtime" / "settings.py"
 LONGEST = 300
@@ -162,8 +162,8 @@ def test_no_imports_go_in_a_circle() -> None:
 
 
 def test_module_names_are_unique() -> None:
-    """A module's name says which it is; only the faces of rooms, and commands, share names with others."""
-    counted = Counter(path.stem for path in MODULES if path.stem not in FACES and path.parent.name != "commands")
+    """A module's name says which it is; only the faces of rooms share names with others."""
+    counted = Counter(path.stem for path in MODULES if path.stem not in FACES)
     assert [stem for stem, times in counted.items() if times > 1] == []
 
 

@@ -9,7 +9,7 @@ from threading import Timer
 import pytest
 
 from lake.models.catalog import BUILT_IN_MODELS, load_models
-from lake.reading.functions import _FUNCTIONS, _TABLE_FUNCTIONS, _is_allowed
+from lake.reading.allowed_functions import _FUNCTIONS, _TABLE_FUNCTIONS, _is_allowed
 from lake.reading.reader import Reader, open_reader
 from lake.reading.series_macros import TABLE_MACROS
 from lake.records import publications
