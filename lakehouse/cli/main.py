@@ -61,6 +61,7 @@ COMMANDS = {
     "trace": "trace:trace",
     "verify": "verify:verify",
     "sql": "sql:sql",
+    "cluster": "cluster:cluster",
     "upkeep": "upkeep:upkeep",
     "upgrade": "upgrade:upgrade",
     "erase": "erase:erase",

@@ -137,7 +137,8 @@ def spark_environment(settings: Settings, spark_home: Path) -> dict[str, str]:
         "JAVA_HOME": str(java.parent.parent),
         "SPARK_HOME": str(spark_home),
         "SPARK_LOCAL_IP": "127.0.0.1" if settings.spark.startswith("local") else None,
-        "PYSPARK_PYTHON": sys.executable,
+        # what tasks of Spark Connect run, instead of `spark.pyspark.python`; a cluster's have no path of this machine
+        "PYSPARK_PYTHON": sys.executable if settings.spark.startswith("local") else settings.spark_python,
         "SPARK_CONF_DIR": str(settings.work_folder / "no-spark-conf"),
         # glibc gives each thread a pool of its own, and what is free in one is lost to the others
         "MALLOC_ARENA_MAX": "2",

@@ -1,5 +1,6 @@
 """What the embedded Spark is told."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from runtime.errors import UsageError
 from runtime.settings import Settings
 from runtime.spark.connect_server import sweep_scratch
-from runtime.spark.spark_configuration import needed_memory_mb, spark_configuration
+from runtime.spark.spark_configuration import needed_memory_mb, spark_configuration, spark_environment
 
 FOLDER = Settings(home=Path("/home"), lake_uri="/home/lake")
 S3 = replace(
@@ -32,6 +33,15 @@ def test_credentials_are_not_in_the_configuration() -> None:
 def test_lake_in_a_folder_has_no_s3_in_it() -> None:
     """A lake in a folder needs no S3 jars and names no S3 classes."""
     assert not [name for name in spark_configuration(FOLDER, [], 1) if "s3a" in name]
+
+
+def test_tasks_elsewhere_run_the_python_that_is_named_for_them(tmp_path: Path) -> None:
+    """Spark Connect has tasks run what PYSPARK_PYTHON says: of a cluster the setting, never a path of this machine."""
+    here = replace(FOLDER, home=tmp_path)
+    cluster = replace(here, spark="spark://host:7077")
+    named = replace(cluster, spark_python="/opt/lakehouse/bin/python")
+    said = [spark_environment(each, tmp_path).get("PYSPARK_PYTHON") for each in (here, cluster, named)]
+    assert said == [sys.executable, None, "/opt/lakehouse/bin/python"]
 
 
 def test_only_local_spark_is_bound_to_loopback() -> None:
