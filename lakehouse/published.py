@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +18,9 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 
-from lake.reading.local_day_series import LOCAL_DAY, WantedDays, series_by_local_days
+from lake.reading.local_day_series import LOCAL_DAY, series_by_local_days
 from lake.reading.series_macros import FILLED, SCALAR_MACROS, VALUES, value_macro
+from lake.reading.series_rows import KIND_FIGURES, WantedSeries, series_by_kind
 from lake.reading.silent_hours import completeness_source
 from lake.reading.site_periods import SITE_PERIODS
 from lake.records import publications
@@ -35,8 +36,9 @@ from runtime.errors import PlatformError, QueryError, UsageError
 from runtime.settings import Settings, load_settings
 
 Fill = Literal["gap", "previous", "linear"]
-Value = Literal["mean", "min", "max", "last"]
+Value = Literal["mean", "min", "max", "last", "first", "increase", "time_weighted_mean"]
 
+_FIGURES = (*VALUES, *KIND_FIGURES)
 _TABLES = {table.name: table for table in GOLD_TABLES}
 _VIEWS = {each.name: each for each in SITE_PERIODS}
 _EVERY = re.compile(r"([1-9]\d*)\s*(m|min|h|d)")
@@ -167,13 +169,15 @@ class PublishedGold:
         site, with the columns `day_date`, `zone`, `hours_in_day`. A span is widened to whole intervals. `fill` says
         what stands where nothing was measured: nothing (`gap`), the last value before (`previous`) or a line between
         the values around (`linear`), within the span. It is computed of `gold.device_minutes`, `device_hours` or
-        `device_days`. Raises UsageError for a device or metric that was never measured and for what cannot be
+        `device_days`; `increase` of counters, `time_weighted_mean` of gauges and `first` of both of the tables by kind.
+        Raises UsageError for a device or metric that was never measured or has no such figure and for what cannot be
         understood, QueryError for a metric in two units when `unit` names none.
         """
-        if fill not in FILLED or value not in VALUES:
-            raise UsageError(f"fill is one of {', '.join(FILLED)} and value one of {', '.join(VALUES)}.")
-        if every == LOCAL_DAY:
-            return self._by_local_days(WantedDays(device_id, metric, moment(start), moment(end), value, fill, unit))
+        if fill not in FILLED or value not in _FIGURES:
+            raise UsageError(f"fill is one of {', '.join(FILLED)} and value one of {', '.join(_FIGURES)}.")
+        if every == LOCAL_DAY or value in KIND_FIGURES:
+            asked = WantedSeries(device_id, metric, moment(start), moment(end), value, fill, unit)
+            return self._of_rows(asked, every)
         table, interval = _resolution(every)
         span = f"TIMESTAMPTZ '{moment(start)}', TIMESTAMPTZ '{moment(end)}', INTERVAL {quoted(interval)}"
         of = f"{quoted(device_id)}, {quoted(metric)}, {span}"
@@ -197,12 +201,18 @@ class PublishedGold:
             )
         )
 
-    def _by_local_days(self, wanted: WantedDays) -> "Rows":
+    def _of_rows(self, wanted: WantedSeries, every: str) -> "Rows":
         def ask(sql: str, parameters: Sequence[Any]) -> pa.Table:
             return self.connection.execute(sql, list(parameters)).to_arrow_table()
 
+        if wanted.value in KIND_FIGURES:
+            self._check_known(wanted.device_id, wanted.metric)
         try:
-            found = series_by_local_days(ask, self._source, wanted)
+            if every == LOCAL_DAY:
+                found = series_by_local_days(ask, self._source, self._publication.tables, wanted)
+            else:
+                minutes = timedelta(minutes=int(_resolution(every)[1].split()[0]))
+                found = series_by_kind(ask, self._source, self._publication.tables, wanted, minutes)
         except duckdb.InvalidInputException as error:
             raise QueryError(str(error).removeprefix("Invalid Input Error: ")) from error
         self._check_found(found, wanted.device_id, wanted.metric)

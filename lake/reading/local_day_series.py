@@ -5,17 +5,16 @@ of a publication. Where midnights fall into hours, as in Kathmandu, minutes are 
 rows is `series_macros`' matter.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 
 from lake.local_days import UTC_ZONE, LocalDay, local_days, zone_of
-from lake.reading.series_macros import FILLED, TIMES, figures_of_periods
+from lake.reading.series_macros import FILLED, figures_of_periods
+from lake.reading.series_rows import Ask, Source, WantedSeries, rows_for
 from lake.sql_text import quoted
-from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, SITES
+from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, SITES
 from runtime.errors import UsageError
 
 LOCAL_DAY = "local_day"
@@ -25,31 +24,13 @@ _MOST_DAYS = 4_000
 _YEARS = (1973, 9998)
 _DAY = timedelta(days=1)
 
-Ask = Callable[[str, Sequence[Any]], pa.Table]
-"""Asks SQL with its parameters."""
-Source = Callable[[str], str]
-"""What to select from for a gold table by its name; one with parameters has them given by its `Ask`, first."""
 
-
-@dataclass(frozen=True)
-class WantedDays:
-    """A device's metric over a span, which is widened to whole days: the figure, as `series_macros` names it, and what
-    stands in days without readings; the unit where a metric has several."""
-
-    device_id: str
-    metric: str
-    start: datetime
-    end: datetime
-    value: str
-    fill: str
-    unit: str | None
-
-
-def series_by_local_days(ask: Ask, source: Source, wanted: WantedDays) -> pa.Table:
+def series_by_local_days(ask: Ask, source: Source, published: Collection[str], wanted: WantedSeries) -> pa.Table:
     """A row for each local day: `period_at`, `value`, `unit`, `reading_count`, `is_filled`, `day_date`, `zone`,
     `hours_in_day`.
 
-    Raises UsageError where the days are not those of one zone, or are too many; DuckDB's error for several units.
+    Raises UsageError where the days are not those of one zone, or are too many, and as `rows_for`
+    does; DuckDB's error for several units.
     """
     span = wanted.start.astimezone(UTC), wanted.end.astimezone(UTC)
     if span[0].year < _YEARS[0] or span[1].year > _YEARS[1]:
@@ -58,17 +39,17 @@ def series_by_local_days(ask: Ask, source: Source, wanted: WantedDays) -> pa.Tab
         raise UsageError(f"That are more than {_MOST_DAYS} local days: ask for a shorter span.")
     days = _days(_zone(ask, source, wanted), *span)
     has_whole_hours = all(day.starts_at.minute == day.ends_at.minute == 0 for day in days)
-    table = DEVICE_HOURS if has_whole_hours else DEVICE_MINUTES
-    time, value, filled = TIMES[table.name], f"value_{wanted.value}", FILLED[wanted.fill]
+    rows = rows_for(ask, source, published, wanted, of_hours=has_whole_hours)
+    time, value, filled = rows.time, f"value_{wanted.value}", FILLED[wanted.fill]
     sql = f"""WITH days(period_at, ends_at, day_date, zone, hours_in_day) AS (VALUES {_rows(days)}),
     periods AS (SELECT period_at FROM days),
     found AS (
-        SELECT days.period_at, t.unit, t.reading_count AS n, t.{value}, t.{time} AS read_at
-        FROM {source(table.name)} t JOIN days ON t.{time} >= days.period_at AND t.{time} < days.ends_at
+        SELECT days.period_at, t.unit, t.reading_count AS n, {rows.columns}, t.{time} AS read_at
+        FROM {source(rows.table.name)} t JOIN days ON t.{time} >= days.period_at AND t.{time} < days.ends_at
         WHERE t.device_id = ? AND t.metric_name = ? AND (?::VARCHAR IS NULL OR t.unit = ?)
             AND t.event_date BETWEEN DATE '{days[0].starts_at.date()}' AND DATE '{days[-1].ends_at.date()}'
     ),
-    found_days AS (WITH {figures_of_periods([wanted.value], "?")}),
+    found_days AS (WITH {figures_of_periods(rows.figures, "?")}),
     points AS (SELECT *, {value} AS value FROM found_days)
     SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
         value IS NULL AND ({filled}) IS NOT NULL AS is_filled, day_date, zone, hours_in_day
@@ -76,7 +57,7 @@ def series_by_local_days(ask: Ask, source: Source, wanted: WantedDays) -> pa.Tab
     return ask(sql, [wanted.device_id, wanted.metric, wanted.unit, wanted.unit, wanted.metric])
 
 
-def _zone(ask: Ask, source: Source, wanted: WantedDays) -> str:
+def _zone(ask: Ask, source: Source, wanted: WantedSeries) -> str:
     """The zone of the site where the device stood in the span; where it now stands when it measured nothing then."""
     in_span = """event_date BETWEEN ?::DATE AND ?::DATE AND hour_at < ?::TIMESTAMPTZ
         AND hour_at > ?::TIMESTAMPTZ - INTERVAL 1 HOUR"""

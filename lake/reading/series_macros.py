@@ -8,7 +8,7 @@ with the same `every` meet. A span is widened to whole periods. A mean over seve
 where a period is one row its figures are that row's, to the bit.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_MINUTES
@@ -113,17 +113,18 @@ def _statement(table: Table, source: str, macro: str, first: str, values: Collec
         time=TIMES[table.name],
         first=first,
         columns=", ".join(f"t.value_{value}" for value in values),
-        figures=figures_of_periods(values, "metric"),
+        figures=figures_of_periods({value: VALUES[value] for value in values}, "metric"),
     )
 
 
-def figures_of_periods(values: Collection[str], metric: str) -> str:
+def figures_of_periods(figures: Mapping[str, str], metric: str) -> str:
     """What follows the parts `periods` (of `period_at`) and `found` (of rows of gold, each with its `period_at`) of a
-    WITH: a row for each period. `metric` is the expression that names the metric where it has several units."""
+    WITH: a row for each period, with figures by name, each of its SQL. `metric` is the expression that names the metric
+    where it has several units."""
     return _FIGURES.format(
         metric=metric,
-        figures=", ".join(f"{VALUES[value]} AS value_{value}" for value in values),
-        values=", ".join(f"figures.value_{value}" for value in values),
+        figures=", ".join(f"{sql} AS value_{name}" for name, sql in figures.items()),
+        values=", ".join(f"figures.value_{name}" for name in figures),
     )
 
 

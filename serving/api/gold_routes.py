@@ -15,8 +15,9 @@ import duckdb
 import pyarrow as pa
 
 from lake.column_types import duckdb_type
-from lake.reading.local_day_series import LOCAL_DAY, WantedDays, series_by_local_days
+from lake.reading.local_day_series import LOCAL_DAY, series_by_local_days
 from lake.reading.series_macros import FILLED, VALUES
+from lake.reading.series_rows import KIND_FIGURES, WantedSeries, series_by_kind
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICES, SITE_DAYS, SITES
 from lake.tables.gold_kinds import STATE_DAYS, STATE_HOURS
@@ -47,6 +48,9 @@ _EVERY = {
     "7d": ("days", "7 days"),
 }
 _EVERY_SAYS = f"Length of the intervals; {LOCAL_DAY}: the days of the time zone of the device's site."
+_FIGURE_SAYS = (
+    "The figure: `increase` is one of counters, `time_weighted_mean` of gauges, `first` of both, by hour or longer."
+)
 _MOST_POINTS = 100_000
 
 
@@ -96,7 +100,7 @@ def series(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Ans
     if not units_seen(snapshot, caller, (values["device_id"], values["metric_name"]), (start, end)):
         _check_no_state(snapshot, caller, values["device_id"], values["metric_name"])
         raise Problem(404, "No such series", "This device never measured that, or your key does not see it.")
-    points = _local_days if values["every"] == LOCAL_DAY else _even_points
+    points = _of_rows if values["every"] == LOCAL_DAY or values["aggregate"] in KIND_FIGURES else _even_points
     try:
         found = points(snapshot, caller, values)
     except duckdb.InvalidInputException as error:
@@ -119,7 +123,7 @@ def _even_points(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) 
     return snapshot.ask(sql, given)
 
 
-def _local_days(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> pa.Table:
+def _of_rows(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> pa.Table:
     sites_: list[Any] = [] if caller.sites is None else [list(caller.sites)]
 
     def source(name: str) -> str:
@@ -127,12 +131,19 @@ def _local_days(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -
         # of sites only the zone of one where the device was seen is read
         return name if name == SITES.name or not sites_ else f"(FROM {name} WHERE list_contains(?::VARCHAR[], site_id))"
 
-    wanted = WantedDays(
+    wanted = WantedSeries(
         values["device_id"], values["metric_name"], values["start"], values["end"],
         values["aggregate"], values["fill"], values["unit"],
     )  # fmt: skip
+
+    def ask(sql: str, given: Sequence[Any]) -> pa.Table:
+        return snapshot.ask(sql, [*sites_, *given])
+
+    tables = snapshot.publication.tables
     try:
-        return series_by_local_days(lambda sql, given: snapshot.ask(sql, [*sites_, *given]), source, wanted)
+        if values["every"] == LOCAL_DAY:
+            return series_by_local_days(ask, source, tables, wanted)
+        return series_by_kind(ask, source, tables, wanted, _seconds(_EVERY[values["every"]][1]))
     except UsageError as error:
         raise Problem(400, "Bad parameter", str(error)) from error
 
@@ -180,7 +191,7 @@ ROUTES = (
             UNIT, START, END,
             Parameter("every", _EVERY_SAYS, default="1h", choices=(*_EVERY, LOCAL_DAY)),
             Parameter("fill", "What stands where nothing was measured.", default="gap", choices=tuple(FILLED)),
-            Parameter("aggregate", "The figure.", default="mean", choices=tuple(VALUES)),
+            Parameter("aggregate", _FIGURE_SAYS, default="mean", choices=(*VALUES, *KIND_FIGURES)),
             AS_OF,
         ),
         series,
