@@ -35,7 +35,7 @@ _PROGRAMS = {
     "kafka.Kafka": "Kafka",
     "dagster_project.runs.fork_server": "runs",
     "dagster_project.runs.webserver": "web server",
-    "dagster._daemon": "daemon",
+    "dagster_project.runs.daemon": "daemon",
     "dagster_project.definitions": "code server",
 }
 

@@ -64,7 +64,7 @@ def start_webserver(settings: Settings, chosen: Chosen) -> ProcessRecord:
 
 def start_daemon(settings: Settings, chosen: Chosen) -> ProcessRecord:
     """A new daemon: it evaluates schedules and sensors and starts runs."""
-    return spawn_python(settings, DAEMON, ["-m", "dagster._daemon", "run", "-w", str(_workspace(settings))])
+    return spawn_python(settings, DAEMON, ["-m", "dagster_project.runs.daemon", "run", "-w", str(_workspace(settings))])
 
 
 def start_run_server(settings: Settings, chosen: Chosen) -> ProcessRecord:

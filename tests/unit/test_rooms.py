@@ -228,6 +228,13 @@ def test_queries_name_their_steps() -> None:
     assert nested_selects("SELECT a FROM (SELECT b) JOIN (\n  WITH c AS (SELECT d) FROM c) WHERE e IN (SELECT f)") == 2
 
 
+def test_only_the_runs_know_what_is_private_to_dagster() -> None:
+    """No module outside of dagster_project/runs imports or starts what Dagster calls private."""
+    private = re.compile(r"\bdagster(?:_shared|\._)")
+    outside = [path for path in MODULES if not name(path).startswith("dagster_project/runs/")]
+    assert [name(path) for path in outside if private.search(path.read_text())] == []
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_every_module_has_a_charter(path: Path) -> None:
     """A module opens by saying what it is for."""
