@@ -153,7 +153,7 @@ class _Run:
         while any(self._consumer.positions()[partition] < offset for partition, offset in until.items()):
             if self._stop.is_set():
                 return
-            records = self._consumer.poll(_MOST_RECORDS, 1.0)
+            records = self._consumer.poll(_MOST_RECORDS, self._options.batch_s)
             self._judged.take([record for record in records if _is_before(record, until)])
             self._outputs(self._told_us)
         self._consumer.go_to(until)

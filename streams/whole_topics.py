@@ -19,6 +19,8 @@ from transforms.alert_rules import AlarmState
 _TIMEOUT_S = 10.0
 _GROUP = "lakehouse-streams-whole"
 _MOST = 10_000
+# the client waits so long also when all has come: a start reads four topics one after the other
+_WAIT_S = 0.05
 
 
 class WholeTopic:
@@ -47,7 +49,7 @@ class WholeTopic:
         records: list[Message] = []
         waits_until = time.monotonic() + 3 * _TIMEOUT_S
         while self._open and not (stop is not None and stop.is_set()):
-            found = self._taken(1.0)
+            found = self._taken(_WAIT_S)
             records += found
             if found:
                 waits_until = time.monotonic() + 3 * _TIMEOUT_S
