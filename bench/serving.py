@@ -1,8 +1,9 @@
-"""Serving under load: CPU a request of the server's process, latency, and what a client that listens takes.
+"""Serving under load, beside PostgreSQL: CPU a request of who answers, latency, and what a client that listens takes.
 
 Belongs here: requests over loopback from this process to the server in another one, whose CPU and memory are taken.
-Seconds of `serving-cpu` are the server's CPU a request, since the asking has its share of the same cores; those of
-`serving-latest` are what one caller waits, those of `serving-push` how long after a publication a client hears of it.
+Seconds of `serving-cpu` are the server's CPU a request, since the asking has its share of the same cores, and those of
+`serving-day` beside that of PostgreSQL's process; those of `serving-latest` are what one caller waits, those of
+`serving-push` how long after a publication a client hears of it.
 """
 
 import asyncio
@@ -12,19 +13,22 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import psutil
+import pyarrow as pa
 from websockets.asyncio.client import ClientConnection, connect
 
 from bench.harness import DifferenceError, Result, Times
 from bench.made import SteadyFleet
 from bench.made_gold import publish_made
+from bench.serving_postgres import PostgresReader, postgres_reader
 from lake.records import publications
 from lake.records.publications import Publication
 from runtime.ports import free_port, is_port_open
@@ -35,6 +39,7 @@ from serving.access.scopes import parse_scopes
 _ARROW = "application/vnd.apache.arrow.stream"
 _START_S = 60
 _DEVICES = 72
+_DEVICE = "d-00042"
 _ROUNDS = 5
 
 
@@ -57,10 +62,10 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=size.days + 1)
     publication = publish_made(settings, SteadyFleet(start, _DEVICES, 60), size.days)
     keys = ApiKeys(settings)
-    _, key = keys.create(secrets.token_hex(4), parse_scopes(["read"]), datetime.now(UTC), requests_a_second=1e6)
-    with _served(settings) as (process, port):
+    key_id, key = keys.create(secrets.token_hex(4), parse_scopes(["read"]), datetime.now(UTC), requests_a_second=1e6)
+    with _served(settings) as (process, port), postgres_reader(settings, key_id, key) as reader:
         asker = _Asker(port, key, process)
-        return [*_requests(asker, size, start), _push(settings, publication, asker, size.listeners)]
+        return [*_requests(asker, reader, size, start), _push(settings, publication, asker, size.listeners)]
 
 
 class _Asker:
@@ -70,15 +75,15 @@ class _Asker:
         self.port, self.key, self.process = port, key, process
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
-    def ask(self, path: str, wanted: int = 200, **headers: str) -> str:
-        """Ask, and have the ETag. Raises DifferenceError for another status than the one that is wanted."""
+    def ask(self, path: str, wanted: int = 200, **headers: str) -> tuple[str, bytes]:
+        """Ask, and have the ETag and the body. Raises DifferenceError for another status than the one wanted."""
         given = {"Authorization": f"Bearer {self.key}"} | {name.replace("_", "-"): v for name, v in headers.items()}
         self._connection.request("GET", path, headers=given)
         answer = self._connection.getresponse()
-        answer.read()
+        body = answer.read()
         if answer.status != wanted:
             raise DifferenceError(f"{path} is answered {answer.status}, not {wanted}")
-        return answer.headers.get("ETag", "")
+        return answer.headers.get("ETag", ""), body
 
     def cpu_s(self) -> float:
         """What the server has used so far."""
@@ -86,37 +91,63 @@ class _Asker:
         return float(times.user + times.system)
 
 
-def _requests(asker: _Asker, size: Size, start: datetime) -> Iterator[Result]:
-    latest = "/v1/latest?device_id=d-00042"
-    etag = asker.ask(latest)
-    days = [
-        "/v1/series?" + urlencode({"device_id": f"d-{device:05d}", "metric_name": "temperature", "every": "1m",
-                                   "start": f"{at.isoformat()}", "end": f"{(at + timedelta(days=1)).isoformat()}"})
-        for at in (start + timedelta(days=day) for day in range(size.days)) for device in range(_DEVICES)
-    ]  # fmt: skip
-    waits: list[float] = []
-    sides: dict[str, list[float]] = {"304": [], "latest, kept": [], "a device's day, Arrow": []}
+def _requests(asker: _Asker, reader: PostgresReader, size: Size, start: datetime) -> Iterator[Result]:
+    latest = f"/v1/latest?device_id={_DEVICE}"
+    etag, body = asker.ask(latest)
+    days = [(f"d-{device:05d}", start + timedelta(days=day)) for day in range(size.days) for device in range(_DEVICES)]
+    _check(reader, body, asker.ask(_series(*days[0]), Accept=_ARROW)[1], days[0])
+    cpu: dict[str, list[float]] = {"304": [], "latest, kept": [], "a device's day, Arrow": [], "a day, PostgreSQL": []}
+    waits: dict[str, list[float]] = {"latest, kept": [], "PostgreSQL": []}
     share = len(days) // _ROUNDS
     for number in range(_ROUNDS):
-        began = asker.cpu_s()
-        for _ in range(size.requests):
-            asker.ask(latest, 304, If_None_Match=etag)
-        sides["304"].append((asker.cpu_s() - began) / size.requests)
-        began = asker.cpu_s()
-        for _ in range(size.requests):
-            at = time.perf_counter()
-            asker.ask(latest)
-            waits.append(time.perf_counter() - at)
-        sides["latest, kept"].append((asker.cpu_s() - began) / size.requests)
-        began = asker.cpu_s()
-        for path in days[number * share : (number + 1) * share]:  # each once: none of them is kept
-            asker.ask(path, Accept=_ARROW)
-        sides["a device's day, Arrow"].append((asker.cpu_s() - began) / share)
-    times = tuple(Times(name, tuple(seconds)) for name, seconds in sides.items())
+        of_round = days[number * share : (number + 1) * share]  # each once: none of them is kept
+        cpu["304"].append(_cpu_each(asker, lambda _: asker.ask(latest, 304, If_None_Match=etag), range(size.requests)))
+        taken = _timed(waits["latest, kept"], lambda _: asker.ask(latest))
+        cpu["latest, kept"].append(_cpu_each(asker, taken, range(size.requests)))
+        cpu["a device's day, Arrow"].append(_cpu_each(asker, lambda d: asker.ask(_series(*d), Accept=_ARROW), of_round))
+        _cpu_each(reader, _timed(waits["PostgreSQL"], lambda _: reader.latest(_DEVICE)), range(size.requests))
+        cpu["a day, PostgreSQL"].append(_cpu_each(reader, lambda d: reader.day(*d), of_round))
+    times = {name: Times(name, tuple(seconds)) for name, seconds in cpu.items()}
+    day = (times["a device's day, Arrow"], times["a day, PostgreSQL"])
     goal = "CPU: 304 143 us, latest 250 us, a day 5 ms"
-    yield Result("serving-cpu", "the server's CPU a request", 1, "requests", times, goal, is_alone=True)
+    yield Result("serving-cpu", "the server's CPU a request", 1, "requests", tuple(times.values())[:3], goal,
+                 is_alone=True)  # fmt: skip
+    yield Result("serving-day", "CPU for a device's day by minutes", 1, "requests", day)
     yield Result("serving-latest", "the newest values of a device, one caller", 1, "requests",
-                 (Times("latest, kept", tuple(waits)),), "p99 10 ms", is_alone=True)  # fmt: skip
+                 tuple(Times(name, tuple(seconds)) for name, seconds in waits.items()), "p99 10 ms")  # fmt: skip
+
+
+def _series(device_id: str, start: datetime) -> str:
+    given = {"device_id": device_id, "metric_name": "temperature", "every": "1m"}
+    end = start + timedelta(days=1)
+    return "/v1/series?" + urlencode(given | {"start": start.isoformat(), "end": end.isoformat()})
+
+
+def _check(reader: PostgresReader, latest: bytes, arrow: bytes, day: tuple[str, datetime]) -> None:
+    """Raises DifferenceError where the two do not have the same rows."""
+    points = [each for each in pa.ipc.open_stream(arrow).read_all()["value"].to_pylist() if each is not None]
+    ours, theirs = (len(json.loads(latest)["data"]), points), (reader.latest(_DEVICE), reader.day(*day))
+    if ours != theirs or not points:
+        raise DifferenceError(f"PostgreSQL answers {str(theirs)[:200]}, the API {str(ours)[:200]}")
+
+
+def _cpu_each(who: _Asker | PostgresReader, ask: Callable[[Any], object], asked: Sequence[Any]) -> float:
+    """CPU of who answers, for one of these requests."""
+    began = who.cpu_s()
+    for each in asked:
+        ask(each)
+    return (who.cpu_s() - began) / len(asked)
+
+
+def _timed(waits: list[float], ask: Callable[[Any], object]) -> Callable[[Any], object]:
+    """`ask`, and how long it took is added to `waits`."""
+
+    def timed(each: Any) -> None:
+        began = time.perf_counter()
+        ask(each)
+        waits.append(time.perf_counter() - began)
+
+    return timed
 
 
 def _push(settings: Settings, publication: Publication, asker: _Asker, listeners: int) -> Result:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtime.wording import counted
+
 if TYPE_CHECKING:
     from dagster_project.runs.in_process import RunSummary
     from lake.records.verdicts import Verdict
@@ -74,7 +76,7 @@ def _print_tick(summary: "RunSummary") -> None:
         return
     click.echo(f"Ingested: {_listed(tick.ingested, 'messages')}.")
     if tick.devices_changed:
-        click.echo(f"Registry: {tick.devices_changed:,} devices new or changed.")
+        click.echo(f"Registry: {counted(tick.devices_changed, 'device')} new or changed.")
     if tick.rows:
         click.echo(f"Silver: {_listed(tick.rows, 'readings')}.")
     if tick.rejected:
@@ -90,7 +92,7 @@ def _print_outcome(summary: "RunSummary") -> None:
         return
     if outcome.publication is not None:
         what = _span(outcome.published) if outcome.published else "the registry"
-        days = f" and {len(outcome.days):,} days" if outcome.days else ""
+        days = f" and {counted(len(outcome.days), 'day')}" if outcome.days else ""
         click.echo(f"Publication {outcome.publication.publication_id}: {what}{days}.")
     else:
         click.echo("Nothing is published: what there is to publish is held.")
@@ -101,7 +103,7 @@ def _print_outcome(summary: "RunSummary") -> None:
 def print_held(held: Sequence["Verdict"]) -> None:
     """What is held and why, one line a failing expectation."""
     slices = sorted({verdict.slice for verdict in held})
-    click.echo(f"Held, so not published: {len(slices):,} {'slice' if len(slices) == 1 else 'slices'}")
+    click.echo(f"Held, so not published: {counted(len(slices), 'slice')}")
     lines = [f"  {v.slice}  {v.table}: {failure.message}" for v in held for failure in v.failures]
     for line in lines[:_SHOWN]:
         click.echo(line)

@@ -24,6 +24,7 @@ from pipeline.gold.declared_sites import declared_sites, rezoned
 from pipeline.gold.model_changes import hours_of_other_models
 from pipeline.gold.published_hours import published_hours
 from runtime.settings import Settings
+from runtime.wording import counted
 from transforms.registry_changes import merged
 
 
@@ -162,8 +163,7 @@ def _touched(
         for slice_ in commit.slices:
             counts[slice_] = counts.get(slice_, 0) + 1
     return {
-        slice_: f"{count} commit{'s' if count > 1 else ''} to {table} since version {published}"
-        for slice_, count in counts.items()
+        slice_: f"{counted(count, 'commit')} to {table} since version {published}" for slice_, count in counts.items()
     }
 
 

@@ -11,6 +11,8 @@ from datetime import datetime
 from html import escape
 from itertools import groupby
 
+from runtime.wording import counted
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 10.0, 40.0
 _WIDTH = 1000.0
 
@@ -89,7 +91,7 @@ def heat_map(rows: Sequence[HeatRow], hours: Sequence[datetime], cell_height: fl
         parts.append(f'<text class="strong" x="{left - 10}" y="{middle - 2:.1f}" text-anchor="end">'
                      f"{escape(group)}</text>")  # fmt: skip
         parts.append(f'<text x="{left - 10}" y="{middle + 13:.1f}" text-anchor="end">'
-                     f"{_counted(len(block), 'device')}</text>")  # fmt: skip
+                     f"{counted(len(block), 'device')}</text>")  # fmt: skip
         for row in block:
             parts += _cells(row, left, top, width, cell_height)
             top += cell_height
@@ -109,7 +111,7 @@ def strip(states: Sequence[str], titles: Sequence[str]) -> str:
     cells = "".join(_cells(row, 0.0, 0.0, 10.0, 14.0))
     return (
         f'<svg class="strip" viewBox="0 0 {10 * len(states)} 14" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(_counted(len(states), "slice"))}">{cells}</svg>'
+        f'aria-label="{escape(counted(len(states), "slice"))}">{cells}</svg>'
     )
 
 
@@ -192,7 +194,3 @@ def _band(
             lower = "L".join(f"{at:.1f} {low:.1f}" for at, low, _ in reversed(known))
             path.append(f"M{upper}L{lower}Z")
     return "".join(path)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pyarrow import csv
 
+from runtime.wording import counted
 from serving.report.mail_figures import MailFigures
 from serving.report.pictures import COLOURS, HEIGHT, WIDTH, line_picture
 from serving.report.subscriptions import Subscription
@@ -95,13 +96,9 @@ def _rendered(template: str, context: dict[str, object]) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"moment": lambda at: f"{at:%Y-%m-%d %H:%M} UTC", "pct": _pct, "number": "{:,.4g}".format,
-                            "counted": lambda pair: _counted(*pair)}  # fmt: skip
+                            "counted": lambda pair: counted(*pair)}  # fmt: skip
     return environment.get_template(template).render(context)
 
 
 def _pct(share: float | None) -> str:
     return "nothing due" if share is None else f"{share:.1f} %"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

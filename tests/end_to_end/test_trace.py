@@ -84,7 +84,7 @@ def test_messages_and_figures_lead_to_each_other(settings: Settings) -> None:
 
     week = views["gold.site_weeks"]
     key = [f"{name}={week[name]}" for name in ("site_id", "metric_name", "unit", "week_date")]
-    assert "Made of 1 days of gold.site_days" in lakehouse(settings, "trace", "site_weeks", *key).output
+    assert "Made of 1 day of gold.site_days" in lakehouse(settings, "trace", "site_weeks", *key).output
     of_device = trace_row(settings, known_models(settings), "gold.devices", {"device_id": "t-2"})
     (registration,) = of_device.registry
     assert [each["event_at"] for each in of_device.readings] == [of_device.row["last_event_at"]]

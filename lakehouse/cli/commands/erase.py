@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runtime.errors import UsageError
+from runtime.wording import counted
 
 if TYPE_CHECKING:
     from lake.records.erasures import Erasure
@@ -84,7 +85,8 @@ def _erased(settings: "Settings", device: str, by: str, why: str, purge_kafka: b
 
 def _print(settings: "Settings", done: "Erasure") -> None:
     rows = sum(figures["rows_removed"] for figures in done.tables.values())
-    click.echo(f"Erased: {rows:,} rows in {len(done.tables)} tables, {len(done.files):,} files deleted.")
+    tables, files = counted(len(done.tables), "table"), counted(len(done.files), "file")
+    click.echo(f"Erased: {counted(rows, 'row')} in {tables}, {files} deleted.")
     click.echo(f"Proof: {done.scan['files']:,} files, {done.scan['bytes']:,} bytes were read and none names it.")
     if done.publication is not None:
         click.echo(f"Publication {done.publication} is without it; {len(done.withdrawn)} earlier ones are withdrawn.")

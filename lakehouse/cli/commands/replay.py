@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lakehouse.cli.commands.simulate import message_progress
+from runtime.wording import counted
 
 if TYPE_CHECKING:
     from device_sim.playback import Replayer
@@ -126,7 +127,8 @@ def _send(settings: Any, replayer: "Replayer") -> None:
         with message_progress("Sending") as progress:
             summary = run_replay(replayer, bootstrap, progress, stop)
     done = "Interrupted: sent" if summary.is_interrupted else "Sent"
-    click.echo(f"{done} {summary.row_count:,} rows as {summary.message_count:,} messages in {summary.elapsed_s:.1f} s.")
+    messages = counted(summary.message_count, "message")
+    click.echo(f"{done} {counted(summary.row_count, 'row')} as {messages} in {summary.elapsed_s:.1f} s.")
     _print_devices(replayer)
     if replayer.unused_columns:
         click.echo(f"Columns not sent: {', '.join(map(_shown, replayer.unused_columns))}")
@@ -145,10 +147,10 @@ def _print_devices(replayer: "Replayer") -> None:
 
 def _print_check(replayer: "Replayer") -> None:
     check = replayer.check
-    click.echo(f"{check.rows:,} rows of {len(check.devices):,} devices would be sent; nothing was.")
+    click.echo(f"{counted(check.rows, 'row')} of {counted(len(check.devices), 'device')} would be sent; nothing was.")
     for device_id, times in list(check.devices.items())[:_DEVICES_SHOWN]:
         spell = "no readable time" if times.first is None else f"{times.first:%FT%TZ} to {times.last:%FT%TZ}"
-        click.echo(f"  {_shown(device_id)}: {times.rows:,} rows, {spell}")
+        click.echo(f"  {_shown(device_id)}: {counted(times.rows, 'row')}, {spell}")
     if len(check.devices) > _DEVICES_SHOWN:
         click.echo(f"  and {len(check.devices) - _DEVICES_SHOWN:,} more devices")
     click.echo("Telemetry:")

@@ -15,6 +15,7 @@ import click
 
 from lakehouse.cli.given_files import OutputFile, text_of
 from lakehouse.cli.standard_streams import checked_arguments, is_read
+from runtime.wording import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -201,7 +202,7 @@ def _notes(reader: "Reader", sql: str) -> Iterator[str]:
     if published is None or not any(name in published.tables for name in reader.mentioned(sql)):
         return
     held = sorted({str(entry["slice"]) for entry in published.held})
-    lacks = f"; {len(held)} slice{'s' if len(held) > 1 else ''} held ({_listed(held)})" if held else ""
+    lacks = f"; {counted(len(held), 'slice')} held ({_listed(held)})" if held else ""
     yield f"publication {published.publication_id} of {moment(published.published_at)}{lacks}"
     released = {(str(entry["slice"]), str(entry["who"]), str(entry["why"])) for entry in published.releases}
     for slice_, who, why in sorted(released):

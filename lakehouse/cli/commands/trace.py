@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtime.wording import counted
+
 if TYPE_CHECKING:
     from pipeline.proof.lineage import MessageTrace, RowTrace
     from pipeline.proof.lineage_sql import Row
@@ -66,7 +68,7 @@ def _print_message(trace: "MessageTrace", place: str) -> None:
     if trace.table is not None and trace.row is not None:
         _print_object(f"In {trace.table}", {k: v for k, v in trace.row.items() if k != "value" and v is not None})
     if trace.gold:
-        click.echo(f"\nIt counts in {len(trace.gold)} rows of gold")
+        click.echo(f"\nIt counts in {counted(len(trace.gold), 'row')} of gold")
         for table, row in trace.gold:
             click.echo(f"  {table:<26} {_line(row)}")
     if trace.why_not is not None:
@@ -79,19 +81,21 @@ def _print_row(trace: "RowTrace") -> None:
     publication = trace.publication
     _print_object(f"{trace.table}, as publication {publication.publication_id} has it", trace.row)
     if trace.days:
-        click.echo(f"\nMade of {len(trace.days):,} days of gold.site_days, each of which `lakehouse trace` follows on")
+        click.echo(
+            f"\nMade of {counted(len(trace.days), 'day')} of gold.site_days, each of which `lakehouse trace` follows on"
+        )
         of_days = ("day_date", "site_id", "metric_name", "unit", "zone", "reading_count", "value_mean")
         print_table(of_days, [[row[name] for name in of_days] for row in trace.days])
     else:
         _print_readings(trace.readings)
     if trace.registry:
-        click.echo(f"\nIts registry: {len(trace.registry):,} records")
+        click.echo(f"\nIts registry: {counted(len(trace.registry), 'record')}")
         of_device = ("valid_from", "status", "model_id", "site_id", "topic", "partition", "offset")
         of_site = ("declared_at", "site_id", "name", "zone", "parent_id", "topic", "partition", "offset")
         of_registry = of_device if "valid_from" in trace.registry[0] else of_site
         print_table(of_registry, [[row[name] for name in of_registry] for row in trace.registry])
     if trace.refused:
-        click.echo(f"\nRefused in its period: {len(trace.refused):,} records")
+        click.echo(f"\nRefused in its period: {counted(len(trace.refused), 'record')}")
         of_refused = ("event_at", "reason", "detail", "topic", "partition", "offset")
         print_table(of_refused, [[row[name] for name in of_refused] for row in trace.refused[:_SHOWN]])
     click.echo("\nVerdicts")
@@ -102,7 +106,7 @@ def _print_row(trace: "RowTrace") -> None:
 def _print_readings(readings: "tuple[Row, ...]") -> None:
     from lakehouse.cli.output import print_table
 
-    click.echo(f"\nMade of {len(readings):,} readings")
+    click.echo(f"\nMade of {counted(len(readings), 'reading')}")
     columns = ("event_at", "device_id", "value", "clock_status", "message_id", "topic", "partition", "offset")
     print_table(columns, [[row[name] for name in columns] for row in readings[:_SHOWN]])
     if len(readings) > _SHOWN:

@@ -72,5 +72,5 @@ def test_a_check_prints_the_rows_that_say_nothing(tmp_path: Path, monkeypatch: p
     arguments = [str(path), "--model", "thermostat", "--device", "attic", "--missing", "-999", "--dry-run"]
     result = CliRunner().invoke(replay, arguments, catch_exceptions=False, standalone_mode=False)
     assert result.return_value == 0
-    assert result.stdout.startswith("1 rows of 1 devices would be sent; nothing was.")
+    assert result.stdout.startswith("1 row of 1 device would be sent; nothing was.")
     assert "2 rows have no value and were left out." in result.stderr
