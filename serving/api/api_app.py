@@ -31,6 +31,7 @@ from serving.api.gold_routes import ROUTES
 from serving.api.hot_routes import HOT_ROUTES
 from serving.api.openapi import openapi
 from serving.api.publication_routes import PUBLICATION_ROUTES
+from serving.api.series_routes import SERIES_ROUTES
 from serving.api.trace_routes import trace_routes
 from serving.hot.hot_values import HotValues
 from serving.problems import Problem
@@ -42,7 +43,7 @@ def api_routes(
 ) -> list[Route]:
     """Starlette's routes of `/v1`, and the page that says what they are; `older` are routes on their way out."""
     kept = KeptAnswers()
-    every = (*PUBLICATION_ROUTES, *ROUTES, *trace_routes(settings), *HOT_ROUTES, *older)
+    every = (*PUBLICATION_ROUTES, *ROUTES, *SERIES_ROUTES, *trace_routes(settings), *HOT_ROUTES, *older)
     page = openapi(every)
 
     async def describe(_: Request) -> Response:

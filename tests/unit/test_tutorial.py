@@ -71,7 +71,7 @@ def test_what_was_recorded_can_be_sent(capsys: pytest.CaptureFixture[str]) -> No
     sent = []
     for call in typed("replay"):
         assert run([*call, "--dry-run"]) == 0
-        sent += re.findall(r"^(\d+) rows of 1 devices", capsys.readouterr().out, re.MULTILINE)
+        sent += re.findall(r"^(\d+) rows of 1 device", capsys.readouterr().out, re.MULTILINE)
     assert sent == ["7", "4"]
 
 

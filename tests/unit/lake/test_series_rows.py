@@ -17,7 +17,7 @@ from runtime.settings import Settings
 from serving.access.api_keys import ApiKey
 from serving.access.doors import Caller
 from serving.access.scopes import parse_scopes
-from serving.api.gold_routes import series
+from serving.api.series_routes import series
 from serving.problems import Problem
 from serving.snapshots import Snapshot
 from tests.support.published_lake import START, gold_row, publish_rows

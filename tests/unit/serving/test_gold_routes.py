@@ -15,7 +15,8 @@ from lake.tables.gold import DEVICE_COMPLETENESS, SITE_DAYS
 from serving.access.api_keys import ApiKey
 from serving.access.doors import Caller
 from serving.access.scopes import parse_scopes
-from serving.api.gold_routes import _after, series
+from serving.api.gold_routes import _after
+from serving.api.series_routes import series
 from serving.problems import Problem
 from serving.snapshots import Snapshot
 

@@ -13,7 +13,8 @@ from runtime.settings import Settings
 from serving.access.api_keys import ApiKey
 from serving.access.doors import Caller
 from serving.access.scopes import parse_scopes
-from serving.api.gold_routes import asked, series
+from serving.api.gold_routes import asked
+from serving.api.series_routes import series
 from serving.problems import Problem
 from serving.snapshots import Snapshot
 from tests.support.served_gold import START, publish, row
