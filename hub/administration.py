@@ -206,7 +206,7 @@ def _connected(host: str, context: ssl.SSLContext) -> Iterator[http.client.HTTPC
             connection.sock = context.wrap_socket(plain, server_hostname=connection.host)
             yield connection
         except (OSError, http.client.HTTPException) as error:
-            if is_late.is_set():
+            if is_late.is_set() or isinstance(error, TimeoutError):
                 raise TimeoutError(f"it was not done after {_WHOLE_S:g} s") from error
             raise
 

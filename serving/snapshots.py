@@ -97,6 +97,10 @@ class Snapshots:
                               {"Retry-After": "30"})  # fmt: skip
             return self._newest
 
+    def known(self) -> Snapshot | None:
+        """The newest publication where it need not be looked for now; None where finding it takes time."""
+        return self._newest if self._clock_s() - self._looked_s <= _LOOK_S else None
+
     def of(self, publication_id: int | None) -> Snapshot:
         """A publication, None being the newest. Raises Problem for one that cannot be read."""
         newest = self.newest()

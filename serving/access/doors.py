@@ -67,6 +67,13 @@ class Doors:
         self._count(key, is_refused=False)
         return caller
 
+    def is_known(self, request: HTTPConnection) -> bool:
+        """True where `admit` looks at no file and asks nobody: what it needs it found within the last second."""
+        text = key_of(request)
+        now_s = self._clock_s()
+        kept = None if text is None else self._known.get(_name_of(text))
+        return kept is not None and now_s - kept[0] <= _KEPT_S and now_s - self._tenants[0] <= _KEPT_S
+
     def admit_still(self, text: str, verb: str) -> Caller | None:
         """The same caller later in a connection that lasts; None when his key, or his token, does not hold any more."""
         key = self.recognised(text)
@@ -103,7 +110,7 @@ class Doors:
 
     def recognised(self, text: str) -> ApiKey | None:
         """Whose key, or token, it is; None when it does not hold."""
-        now_s, name = self._clock_s(), hashlib.sha256(text.encode("utf-8", "replace")).digest()
+        now_s, name = self._clock_s(), _name_of(text)
         kept = self._known.get(name)
         if kept is None or now_s - kept[0] > _KEPT_S:
             if len(self._known) > 10_000:
@@ -124,6 +131,10 @@ class Doors:
             except UsageError:
                 self._tenants = (now_s, {})  # a file that cannot be read lets nobody through
         return self._tenants[1]
+
+
+def _name_of(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
 
 
 COOKIE = "lh_key"

@@ -15,18 +15,9 @@ from starlette.routing import Route
 
 from runtime.settings import Settings
 from serving.access.doors import Caller, Doors
-from serving.api.answers import (
-    KeptAnswers,
-    body_of,
-    etag_of,
-    format_of,
-    hot_body_of,
-    hot_response,
-    matches,
-    matches_any,
-    response,
-)
+from serving.api.answers import format_of, hot_body_of, hot_response
 from serving.api.declared import DeclaredRoute, values_of
+from serving.api.gold_answers import GoldAnswers
 from serving.api.gold_routes import ROUTES
 from serving.api.hot_routes import HOT_ROUTES
 from serving.api.openapi import openapi
@@ -42,7 +33,7 @@ def api_routes(
     settings: Settings, doors: Doors, snapshots: Snapshots, hot: HotValues, older: Sequence[DeclaredRoute] = ()
 ) -> list[Route]:
     """Starlette's routes of `/v1`, and the page that says what they are; `older` are routes on their way out."""
-    kept = KeptAnswers()
+    gold = GoldAnswers(snapshots)
     every = (*PUBLICATION_ROUTES, *ROUTES, *SERIES_ROUTES, *trace_routes(settings), *HOT_ROUTES, *older)
     page = openapi(every)
 
@@ -54,18 +45,30 @@ def api_routes(
 
     routes = [Route("/openapi.json", describe), Route("/healthz", health)]
     for each in every:
-        answering = partial(_hot_answer, hot=hot) if each.is_hot else partial(_answer, snapshots=snapshots, kept=kept)
-        routes.append(Route(each.path, _endpoint(each, doors, answering), methods=["GET"]))
+        answering = partial(_hot_answer, hot=hot) if each.is_hot else gold.answer
+        endpoint = _endpoint(each, doors, answering, None if each.is_hot else gold.known_answer)
+        routes.append(Route(each.path, endpoint, methods=["GET"]))
     return routes
 
 
-def _endpoint(route: DeclaredRoute, doors: Doors, answering: Callable[..., Response]) -> Callable[..., Any]:
+def _endpoint(
+    route: DeclaredRoute,
+    doors: Doors,
+    answering: Callable[..., Response],
+    knowing: Callable[..., Response | None] | None,
+) -> Callable[..., Any]:
+    """What a route does: in a thread, where it has to look for something, and at once where all of it is known."""
     said = {} if route.retirement is None else route.retirement.headers()
 
     async def endpoint(request: Request) -> Response:
         try:
-            caller = await run_in_threadpool(doors.admit, request, route.verb)
-            answer: Response = await run_in_threadpool(answering, route, request, caller)
+            if doors.is_known(request):
+                caller = doors.admit(request, route.verb)
+            else:
+                caller = await run_in_threadpool(doors.admit, request, route.verb)
+            answer: Response | None = None if knowing is None else knowing(route, request, caller)
+            if answer is None:
+                answer = await run_in_threadpool(answering, route, request, caller)
         except Problem as problem:
             problem.headers.update(said)
             raise
@@ -85,25 +88,3 @@ def _hot_answer(route: DeclaredRoute, request: Request, caller: Caller, hot: Hot
     revision = hot.revision
     answer = route.handler(hot, caller, values)
     return hot_response(hot_body_of(answer, format_, revision), format_, revision, answer.next_cursor)
-
-
-def _answer(
-    route: DeclaredRoute, request: Request, caller: Caller, snapshots: Snapshots, kept: KeptAnswers
-) -> Response:
-    format_ = format_of(request)
-    values = values_of(request, route.parameters)
-    snapshot = snapshots.of(values.get("as_of"))
-    number = snapshot.publication.publication_id
-    address = (request.url.path, tuple(sorted((n, str(v)) for n, v in values.items())))
-    # of the address too: who names it has got this very answer, so there is one, and no question is asked
-    etag = etag_of(number, caller.sites, format_, address)
-    if matches(request, etag):
-        return response(None, format_, etag, number)
-    key = (number, caller.sites, format_, address)
-    found = kept.get(key)
-    if found is None:
-        answer = route.handler(snapshot, caller, values)
-        found = (body_of(answer, format_, number), answer.next_cursor)
-        kept.keep(key, *found)
-    body, cursor = found
-    return response(None if matches_any(request) else body, format_, etag, number, cursor)

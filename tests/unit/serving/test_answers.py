@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,12 +13,13 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.access.api_keys import ApiKey
-from serving.access.doors import Caller
+from runtime.settings import load_settings
+from serving.access.api_keys import ApiKey, ApiKeys
+from serving.access.doors import Caller, Doors
 from serving.access.scopes import parse_scopes
 from serving.api.answers import Answer, KeptAnswers
-from serving.api.api_app import _answer
 from serving.api.declared import DeclaredRoute, Parameter
+from serving.api.gold_answers import GoldAnswers
 from serving.problems import Problem
 from serving.snapshots import Snapshots
 
@@ -32,15 +34,58 @@ def device(_: object, caller: Caller, values: Mapping[str, Any]) -> Answer:
     return Answer(pa.table({"device_id": ["d1"]}), {}, "next")
 
 
+PARAMETERS = (Parameter("device_id", "A device.", is_in_path=True), Parameter("as_of", "A publication.", "integer"))
+ROUTE = DeclaredRoute("/v1/devices/{device_id}", "device", "", PARAMETERS, device)
+
+
+def asking(name: str, etag: str = "", query: str = "") -> Request:
+    """A request for a device."""
+    headers = [(b"if-none-match", etag.encode())] if etag else []
+    return Request({"type": "http", "method": "GET", "path": f"/v1/devices/{name}", "query_string": query.encode(),
+                    "headers": headers, "path_params": {"device_id": name}, "server": ("h", 80)})  # fmt: skip
+
+
 def asked(name: str, etag: str = "") -> Response:
     """The answer to who has another already."""
-    parameters = (Parameter("device_id", "A device.", is_in_path=True),)
-    route = DeclaredRoute("/v1/devices/{device_id}", "device", "", parameters, device)
-    headers = [(b"if-none-match", etag.encode())] if etag else []
-    request = Request({"type": "http", "method": "GET", "path": f"/v1/devices/{name}", "query_string": b"",
-                       "headers": headers, "path_params": {"device_id": name}, "server": ("h", 80)})  # fmt: skip
     snapshots = cast(Snapshots, SimpleNamespace(of=lambda _: SNAPSHOT))
-    return _answer(route, request, CALLER, snapshots, KeptAnswers())
+    return GoldAnswers(snapshots).answer(ROUTE, asking(name, etag), CALLER)
+
+
+def test_what_was_answered_is_known_while_the_publication_is() -> None:
+    """The same bytes, without a question; not of another device, nor once the publication has to be looked for, nor
+    where a publication is named. Who has the answer gets a 304 though nothing is kept."""
+    known = [SNAPSHOT]
+    answers = GoldAnswers(cast(Snapshots, SimpleNamespace(of=lambda _: SNAPSHOT, known=lambda: known[-1])))
+    assert answers.known_answer(ROUTE, asking("d1"), CALLER) is None
+    first = answers.answer(ROUTE, asking("d1"), CALLER)
+    again = answers.known_answer(ROUTE, asking("d1"), CALLER)
+    assert again is not None
+    assert (again.body, again.headers.raw) == (first.body, first.headers.raw)
+    assert answers.known_answer(ROUTE, asking("d2"), CALLER) is None
+    assert answers.known_answer(ROUTE, asking("d1", query="as_of=3"), CALLER) is None
+    has_it = answers.known_answer(ROUTE, asking("d1", first.headers["etag"]), CALLER)
+    assert has_it is not None
+    assert has_it.status_code == 304
+    known.append(cast(Any, None))
+    assert answers.known_answer(ROUTE, asking("d1"), CALLER) is None
+    known.append(SimpleNamespace(publication=SimpleNamespace(publication_id=4)))
+    assert answers.known_answer(ROUTE, asking("d1"), CALLER) is None
+
+
+def test_a_key_is_known_for_a_second(tmp_path: Path) -> None:
+    """After that it is looked up again; one that nobody sent yet, or none, is not known."""
+    settings, now = load_settings({"LAKEHOUSE_HOME": str(tmp_path)}), [0.0]
+    keys = [ApiKeys(settings).create(name, parse_scopes(["read"]), datetime.now(UTC))[1] for name in ("a", "b")]
+    doors = Doors(settings, lambda: now[0])
+    sent, other, none = (
+        Request({"type": "http", "query_string": b"", "headers": [(b"x-api-key", key.encode())] if key else []})
+        for key in (*keys, "")
+    )
+    assert not doors.is_known(sent)
+    doors.admit(sent, "read")
+    assert [doors.is_known(each) for each in (sent, other, none)] == [True, False, False]
+    now[0] = 1.1
+    assert not doors.is_known(sent)
 
 
 @pytest.mark.parametrize("named", ["{}", "*", 'W/{}, "x"'])
