@@ -23,8 +23,8 @@ def check_lake(settings: Settings) -> Finding:
     probe = f"{settings.lake_uri}/.lakehouse-doctor"
     try:
         options = s3fs_options(settings)
-        config = {"connect_timeout": 5, "read_timeout": 5, "retries": {"max_attempts": 1}}
-        fs = s3fs.S3FileSystem(**options, config_kwargs=config, skip_instance_cache=True)
+        options["config_kwargs"] |= {"connect_timeout": 5, "read_timeout": 5, "retries": {"max_attempts": 1}}
+        fs = s3fs.S3FileSystem(**options, skip_instance_cache=True)
         fs.pipe(probe, b"")
         fs.rm(probe)
     except (OSError, BotoCoreError) as error:
