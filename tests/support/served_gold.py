@@ -19,6 +19,7 @@ from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_HOURS, DEVICE_LATEST, DEVICES, SITE_DAYS
 from runtime.ports import free_port, is_port_open
 from runtime.settings import Settings, inherited_environment
+from serving.snapshots import Snapshot
 from tests.support.awaiting import awaited
 from tests.support.small_lake import arrow_table
 
@@ -83,3 +84,15 @@ def served(home: Path, more: Mapping[str, str] | None = None) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(120)
+
+
+@contextmanager
+def newest_snapshot(settings: Settings) -> Iterator[Snapshot]:
+    """The newest publication as the server has it, until the block ends."""
+    publication = publications.newest(settings)
+    assert publication is not None
+    snapshot = Snapshot(settings, publication)
+    try:
+        yield snapshot
+    finally:
+        snapshot.close()

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import lakehouse
-from lake.records import publications
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, SITES
 from runtime.errors import QueryError, UsageError
@@ -20,6 +19,7 @@ from serving.api.series_routes import series
 from serving.problems import Problem
 from serving.snapshots import Snapshot
 from tests.support.published_lake import gold_row, publish_rows
+from tests.support.served_gold import newest_snapshot
 
 ZONES = {"berlin": "Europe/Berlin", "kathmandu": "Asia/Kathmandu"}
 AUTUMN, SPRING, LATER = (datetime(2026, *day, tzinfo=UTC) for day in ((10, 24), (3, 28), (11, 20)))
@@ -68,12 +68,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def snapshot(home: Path) -> Iterator[Snapshot]:
     """The publication as the API has it."""
-    settings = Settings(home=home, lake_uri=str(home / "lake"))
-    publication = publications.newest(settings)
-    assert publication is not None
-    opened = Snapshot(settings, publication)
-    yield opened
-    opened.close()
+    with newest_snapshot(Settings(home=home, lake_uri=str(home / "lake"))) as opened:
+        yield opened
 
 
 def points(home: Path, device: str, start: datetime, end: datetime, **ask: Any) -> list[dict[str, Any]]:

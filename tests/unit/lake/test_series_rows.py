@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import lakehouse
-from lake.records import publications
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, SITES
 from lake.tables.gold_kinds import COUNTER_HOURS, COUNTER_MINUTES, GAUGE_HOURS
@@ -21,6 +20,7 @@ from serving.api.series_routes import series
 from serving.problems import Problem
 from serving.snapshots import Snapshot
 from tests.support.published_lake import START, gold_row, publish_rows
+from tests.support.served_gold import newest_snapshot
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 END = START + timedelta(days=2)
@@ -74,12 +74,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def snapshot(home: Path) -> Iterator[Snapshot]:
     """What the server has of it."""
-    settings = Settings(home=home, lake_uri=str(home / "lake"))
-    newest = publications.newest(settings)
-    assert newest is not None
-    snapshot = Snapshot(settings, newest)
-    yield snapshot
-    snapshot.close()
+    with newest_snapshot(Settings(home=home, lake_uri=str(home / "lake"))) as snapshot:
+        yield snapshot
 
 
 def by_python(home: Path, metric: str, **ask: Any) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from lake.records import publications
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, DEVICES
 from runtime.settings import Settings
@@ -17,7 +16,7 @@ from serving.api.gold_routes import asked
 from serving.api.series_routes import series
 from serving.problems import Problem
 from serving.snapshots import Snapshot
-from tests.support.served_gold import START, publish, row
+from tests.support.served_gold import START, newest_snapshot, publish, row
 
 MOVED_AT = START + timedelta(hours=3)
 SPAN = {"device_id": "d1", "metric_name": "temperature", "unit": None, "start": START, "aggregate": "mean",
@@ -42,11 +41,8 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
         DEVICE_LATEST: [moved(DEVICE_LATEST, hours[-1], 0)],
         DEVICES: [moved(DEVICES, hours[-1], 0)],
     })  # fmt: skip
-    publication = publications.newest(settings)
-    assert publication is not None
-    opened = Snapshot(settings, publication)
-    yield opened
-    opened.close()
+    with newest_snapshot(settings) as opened:
+        yield opened
 
 
 def who(*sites: str) -> Caller:
