@@ -28,8 +28,8 @@ TRANSACTIONS_WAIT_S = 75.0
 
 _BROKER_TIMEOUT_S = 10.0
 _LOOK_AGAIN_S = 0.5
-_OLDEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # of confluent-kafka
-_NEWEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # of confluent-kafka
+_OLDEST = OffsetSpec.earliest()
+_NEWEST = OffsetSpec.latest()
 
 Span = tuple[int, int]
 """Offsets from (inclusive), to (exclusive)."""

@@ -55,7 +55,7 @@ def ensure_output_topics(bootstrap: str) -> None:
 
 def _await_leaders(bootstrap: str) -> None:
     """Wait until the broker answers for every partition: of a topic just made it says for a moment that it does not."""
-    newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    newest = OffsetSpec.latest()
     asked = {TopicPartition(name, p): newest for name, count in _PARTITIONS.items() for p in range(count)}
     deadline = time.monotonic() + _LEADERS_S
     while True:

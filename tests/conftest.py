@@ -141,4 +141,4 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     are ended first. pytest-rerunfailures keeps them."""
     if getattr(item, "execution_count", 1) > 1:
         _restore_suspended_finalizers(item)
-        item.session._setupstate.teardown_exact(item.session)
+        item.session._setupstate.teardown_exact(item.session)  # type: ignore[arg-type]  # of pytest-rerunfailures, too

@@ -40,15 +40,17 @@ def launched(settings: Settings, instance: DagsterInstance, **config: object) ->
 def failure(result: ExecuteInProcessResult) -> str:
     """What the run says of why it failed."""
     (event,) = [each for each in result.all_events if each.is_step_failure]
-    return str(event.step_failure_data.user_failure_data.description)
+    said = event.step_failure_data.user_failure_data
+    assert said is not None
+    return str(said.description)
 
 
 def trained(settings: Settings, device: str) -> int:
     """A version of a scoring model that knows what is usual of the device; what else it has does not matter."""
     usual = pa.BufferOutputStream()
     pq.write_table(pa.table({"device_id": [device], "usual": [21.5]}), usual)
-    values = dict.fromkeys(("trained_at", "features_digest", "first_minute", "last_minute"), "")
-    counts = dict.fromkeys(("version", "publication", "minute_count", "device_count", "threshold"), 1)
+    values: dict[str, Any] = dict.fromkeys(("trained_at", "features_digest", "first_minute", "last_minute"), "")
+    counts: dict[str, Any] = dict.fromkeys(("version", "publication", "minute_count", "device_count", "threshold"), 1)
     lists: dict[str, Any] = {"metrics": (), "features": {}, "measured": {}, "libraries": {}, "files": {}}
     return add_version(settings, ModelCard(**values, **counts, **lists), {USUAL: usual.getvalue().to_pybytes()}).version
 
@@ -93,7 +95,8 @@ def test_a_device_is_erased_from_the_launchpad(settings: Settings, spark: SparkS
         run = instance.get_run_by_id(done.run_id)
         assert run is not None
         assert run.is_success
-        assert run.run_config["ops"]["device_erasure"]["config"]["device"] == "[erased]"
+        config: Any = run.run_config
+        assert config["ops"]["device_erasure"]["config"]["device"] == "[erased]"
     assert naming(settings.dagster_home) == naming(settings.ml_folder) == []
     assert [each.version for each in list_versions(settings)] == [model, others]
     assert read_version(settings, others)

@@ -83,7 +83,9 @@ def put(req: func.HttpRequest, put: func.Out[str]) -> func.HttpResponse:
 @contextmanager
 def running(bootstrap: str, folder: Path, **options: Any) -> Iterator[list[str]]:
     """A host in a thread; what it tells."""
-    stop, told, failures = Event(), [], []
+    stop = Event()
+    told: list[str] = []
+    failures: list[str] = []
 
     def run() -> None:
         try:

@@ -524,7 +524,7 @@ def test_a_silence_as_a_range_says_what_its_hours_say(settings: Settings) -> Non
     into service, move, rest and retire amid it, and of intervals that no hour is a multiple of."""
     versions = small_lake(settings)
     rest = {"status": "maintenance", "in_service_at": at("05:00")}
-    moved = {"in_service_at": at("05:00"), "reporting_interval_s": 5000}
+    moved: Row = {"in_service_at": at("05:00"), "reporting_interval_s": 5000}
     devices = [
         record("odd", "a", "05:00", "09:40", reporting_interval_s=5000),
         record("odd", "a", "09:40", "11:00", **rest),

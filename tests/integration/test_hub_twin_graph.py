@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from wire.sas import sign
 
 ONTOLOGY = Path(__file__).parents[1] / "data" / "building_ontology"
 ROOM = "dtmi:test:room;1"
-MODELS: list[dict[str, Any]] = [
+MODELS: list[MutableMapping[str, Any]] = [
     {
         "@id": "dtmi:test:space;1", "@type": "Interface", "@context": "dtmi:dtdl:context;2", "displayName": "Space",
         "contents": [{"@type": "Property", "name": "label", "schema": "string"}],

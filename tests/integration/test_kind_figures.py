@@ -95,7 +95,7 @@ def assert_same(
         last[device, hour.date()] = max(hour, last.get((device, hour.date()), hour))
     ours = {}
     for key, figures in expected.items():
-        row = _placed(plant, table, key, last) | figures
+        row = _placed(plant, table, key, last) | dict(figures)
         if not _waits(plant, row):
             # a column that the oracle does not know is an error here
             ours[key] = {column.name: near(row[column.name]) for column in table.columns}

@@ -210,9 +210,9 @@ def test_a_kind_that_is_declared_later_holds_no_day(spark: SparkSession, setting
     send(settings.kafka_bootstrap, messages(later))
     run_tick(spark, settings)
     run = Run(settings, known_models(settings), "test", datetime.now(UTC))
-    outcome = refresh_gold(run)
-    assert outcome is not None
-    assert {verdict.table for verdict in outcome.held} == {
+    held = refresh_gold(run)
+    assert held is not None
+    assert {verdict.table for verdict in held.held} == {
         "gold.counter_days",
         "gold.counter_site_days",
         "gold.gauge_days",

@@ -51,7 +51,9 @@ def launched(
 def failure(result: ExecuteInProcessResult) -> str:
     """What the run says of why it failed."""
     (event,) = [each for each in result.all_events if each.is_step_failure]
-    return str(event.step_failure_data.user_failure_data.description)
+    said = event.step_failure_data.user_failure_data
+    assert said is not None
+    return str(said.description)
 
 
 def output(result: ExecuteInProcessResult, step: str) -> dict[str, object]:

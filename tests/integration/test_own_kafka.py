@@ -41,7 +41,7 @@ def theirs(settings: Settings) -> Iterator[Settings]:
 
 def configuration(settings: Settings, topic: str) -> dict[str, str]:
     """A topic's settings as Kafka has them."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap or ""})
     resource = ConfigResource(ResourceType.TOPIC, topic)
     return {name: entry.value for name, entry in admin.describe_configs([resource])[resource].result().items()}
 

@@ -109,13 +109,14 @@ def test_a_message_of_a_pack_is_traced(spark: SparkSession, settings: Settings) 
 
 def test_foreign_types_count_where_a_setting_says_so(spark: SparkSession, settings: Settings) -> None:
     """One by its name, and all that begin alike; others are refused as before."""
-    assert settings.kafka_bootstrap is not None
+    bootstrap = settings.kafka_bootstrap
+    assert bootstrap is not None
     settings = replace(settings, foreign_types="com.acme.reading,org.other.*")
     messages = [registered("k", START)]
     for minute, type_ in enumerate(("com.acme.reading", "org.other.x", "com.acme.reading.x", "com.acme")):
         message = with_header(reading("k", type_, _at(minute)), TYPE, type_.encode())
         messages.append(with_header(message, TIME, _at(minute).encode()))
-    send(settings.kafka_bootstrap, messages)
+    send(bootstrap, messages)
     run_tick(spark, settings)
     found = rows(settings, "silver.thermostats", "SELECT message_id FROM t ORDER BY ALL")
     assert found == [("com.acme.reading",), ("org.other.x",)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -88,7 +89,7 @@ def home(tmp_path: Path, broker: str) -> Settings:
 
 
 def _identity(message: Message) -> tuple[object, ...]:
-    headers = dict(message.headers() or [])
+    headers: dict[str, Any] = dict(message.headers() or [])
     key = message.key()
     name = None if key is None else key.decode()
     message_id = headers.get("ce_id")

@@ -75,7 +75,9 @@ def test_delta_sharings_own_client_reads_by_links_of_the_store(published: Settin
         profile.write_text(json.dumps(said))
         for name in ("device_hours", "device_completeness"):
             frame = delta_sharing.load_as_pandas(f"{profile}#lakehouse.gold.{name}")
-            assert rows_of(frame.to_dict("records")) == rows_of(gold_rows(published, name))
+            assert rows_of(
+                [{str(key): value for key, value in each.items()} for each in frame.to_dict("records")]
+            ) == rows_of(gold_rows(published, name))
         link, until_s = first_link(address, key)
         assert link.startswith(endpoint)
         assert (status_of(link), 0 < until_s - time.time() <= LIFETIME_S) == (200, True)

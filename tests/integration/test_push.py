@@ -119,7 +119,7 @@ def tell(bootstrap: str, topic: str, *bodies: dict[str, Any]) -> None:
     for number, body in enumerate(bodies):
         # a compacted topic takes no message without a key
         producer.produce(
-            topic, json.dumps(body), str(number), on_delivery=lambda error, _: error and refused.append(error)
+            topic, json.dumps(body), str(number), on_delivery=lambda error, _: refused.append(error) if error else None
         )
     assert producer.flush(_WAIT_S) == 0
     assert refused == []

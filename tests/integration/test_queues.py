@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.servicebus import (
@@ -91,6 +92,7 @@ def test_what_is_sent_is_peeked_received_and_completed(client: ServiceBusClient,
         )  # fmt: skip
         assert first.application_properties == {b"site": b"north", b"n": 3, b"x": 1.5}
         assert first.delivery_count == 0
+        assert first.enqueued_time_utc is not None
         assert abs(first.enqueued_time_utc - datetime.now(UTC)) < timedelta(minutes=1)
         for message in found:
             receiver.complete_message(message)
@@ -107,6 +109,7 @@ def test_a_lock_is_renewed_and_what_is_abandoned_comes_again(client: ServiceBusC
     with client.get_queue_receiver(queue) as receiver:
         (message,) = receiver.receive_messages(1, max_wait_time=_WAIT_S)
         before = message.locked_until_utc
+        assert before is not None
         assert receiver.renew_message_lock(message) > before
         receiver.abandon_message(message)
         (message,) = receiver.receive_messages(1, max_wait_time=_WAIT_S)
@@ -174,11 +177,13 @@ def test_what_is_deferred_is_received_by_its_number(client: ServiceBusClient, se
         receiver.defer_message(later)
         receiver.complete_message(now)
         assert receiver.receive_messages(1, max_wait_time=1) == []
-        (found,) = receiver.receive_deferred_messages([later.sequence_number])
+        number = later.sequence_number
+        assert number is not None
+        (found,) = receiver.receive_deferred_messages([number])
         assert str(found) == "later"
         receiver.complete_message(found)
         with pytest.raises(ServiceBusError):
-            receiver.receive_deferred_messages([later.sequence_number])
+            receiver.receive_deferred_messages([number])
 
 
 def test_scheduled_messages_come_in_time_or_are_cancelled(client: ServiceBusClient, server: QueueServer) -> None:
@@ -222,6 +227,7 @@ def test_sessions_come_in_order_to_one_receiver_each(client: ServiceBusClient, s
         receiver.session.set_state(b"half")
         assert receiver.session.get_state() == b"half"
         before = receiver.session.locked_until_utc
+        assert before is not None
         assert receiver.session.renew_lock() > before
         with pytest.raises(SessionCannotBeLockedError), client.get_queue_receiver(queue, session_id="a"):
             pass
@@ -293,7 +299,7 @@ def test_subscriptions_take_what_their_rules_say(client: ServiceBusClient, serve
     from serving.queues.queue_store import opened_store
 
     topic = server.create("readings", "topic")
-    filters = {
+    filters: dict[str, dict[str, Any]] = {
         "north": {"sql": "site = 'north' AND (n > 2 OR sys.Label LIKE 'hot%')"},
         "hot": {"correlation": {"sys.Label": "hot!", "site": "south"}},
     }

@@ -18,6 +18,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from click.testing import CliRunner
 from PIL import Image
 
+from lake.tables.gold import DEVICES
 from lakehouse.cli.main import cli
 from runtime import processes
 from runtime.errors import UsageError
@@ -26,7 +27,7 @@ from runtime.settings import Settings, load_settings
 from runtime.supervisor import start_all, stop_all
 from serving.programs import PROGRAMS
 from tests.support.postgres_gold import publish_hours, publish_in_place
-from tests.support.served_gold import DEVICES, rows_of
+from tests.support.served_gold import rows_of
 
 TO = ("ops@example.com", "gone@example.com")
 REPORTS = [program for program in PROGRAMS if program.name == "reports"]

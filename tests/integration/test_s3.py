@@ -153,7 +153,7 @@ def test_upkeep_and_the_end_of_a_tables_history(home: Settings) -> None:
 def test_a_folder_is_no_file_of_itself(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first file of a folder is stored between the two requests that s3fs finds files with: the folder, which it
     gives then, is not taken for a file, and the next look finds what is in it."""
-    listed = s3fs.S3FileSystem._lsdir
+    listed: Any = s3fs.S3FileSystem._lsdir
 
     async def then_filled(files: Any, path: str, **options: Any) -> Any:
         found = await listed(files, path, **options)

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from pyspark.sql import SparkSession
 
 from lake.models.catalog import known_models
+from lake.sql_text import Relation
 from lake.storage.delta import version_of
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import table_uri
@@ -125,10 +126,10 @@ def features_by_gold(settings: Settings, minute: datetime) -> dict[str, dict[str
     """What training would see of a minute of published gold, by device."""
     version = version_of(settings, "gold.device_minutes")
     assert version is not None
-    usual = f"read_parquet('{models_folder(settings) / '1' / USUAL}')"
+    usual = Relation(f"read_parquet('{models_folder(settings) / '1' / USUAL}')")
     source = scan(table_uri(settings, "gold.device_minutes"), version)
-    minutes = f"""(SELECT {", ".join(MINUTE_COLUMNS)} FROM {source} WHERE metric_name = 'temperature'
-        AND minute_at = TIMESTAMPTZ '{minute.isoformat()}')"""
+    minutes = Relation(f"""(SELECT {", ".join(MINUTE_COLUMNS)} FROM {source} WHERE metric_name = 'temperature'
+        AND minute_at = TIMESTAMPTZ '{minute.isoformat()}')""")
     with connect(settings) as connection:
         rows = connection.execute(features_of(minutes, usual)).to_arrow_table().to_pylist()
     return {row["device_id"]: row for row in rows}

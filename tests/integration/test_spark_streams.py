@@ -212,7 +212,7 @@ def until(homes: list[Home], is_so: Callable[[], bool]) -> None:
 
 
 def difference(loop: Home, spark: Home) -> str:
-    one, other = loop.finals() | loop.alarms(), spark.finals() | spark.alarms()  # type: ignore[operator]
+    one, other = loop.finals() | loop.alarms(), spark.finals() | spark.alarms()
     keys = [key for key in {*one, *other} if one.get(key) != other.get(key)]
     return f"{len(one)} and {len(other)}: {[(key, one.get(key), other.get(key)) for key in keys[:5]]}"
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,7 +37,8 @@ def pinned_file(settings: Settings, table: str, publication_id: int) -> Path:
     version = publications.get(settings, publication_id).tables[table]
     opened = open_table(settings, table, version)
     assert opened is not None
-    return Path(table_uri(settings, table)) / sorted(opened.get_add_actions(flatten=True)["path"].to_pylist())[0]
+    paths: Any = opened.get_add_actions(flatten=True)["path"].to_pylist()
+    return Path(table_uri(settings, table)) / str(sorted(paths)[0])
 
 
 def test_what_was_changed_by_hand_is_found(spark: SparkSession, settings: Settings) -> None:

@@ -58,10 +58,7 @@ class HubProgram:
         url = settings_of(self.home, self.bootstrap).hub_database_url
         registry = Registry(url)
         try:
-            made = [
-                registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT)))  # type: ignore[misc]
-                for name in names
-            ]
+            made = [registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT))) for name in names]
             return [each.result(120) for each in made]
         finally:
             registry.close()

@@ -7,7 +7,7 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,16 +30,21 @@ from wire.certificates import Authority, Issued
 
 PORT = 8883
 Heard = TypeVar("Heard")
+Done = TypeVar("Done")
 
 
-def into(queue: asyncio.Queue[Heard]) -> Callable[[Heard], object]:
+def into(queue: asyncio.Queue[Heard]) -> Callable[[Heard], None]:
     """A handler for the device SDK that puts what it hears into a queue of the running loop.
 
     The SDK calls it in a thread of its own, in which `put_nowait` would wake nobody: who waits would go on only when
     something else wakes the loop, at the end of his patience.
     """
     loop = asyncio.get_running_loop()
-    return lambda heard: loop.call_soon_threadsafe(queue.put_nowait, heard)
+
+    def put(heard: Heard) -> None:
+        loop.call_soon_threadsafe(queue.put_nowait, heard)
+
+    return put
 
 
 def own_address() -> str:
@@ -83,7 +88,7 @@ class TestHub:
         """A token of the device."""
         return sas.sign(device.primary_key or "", f"{self.address}/devices/{device.device_id}", expiry)
 
-    def run(self, work: Any) -> Any:
+    def run(self, work: Coroutine[Any, Any, Done]) -> Done:
         """Run a coroutine on the hub's loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
 

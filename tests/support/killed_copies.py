@@ -26,7 +26,7 @@ def _kill_at(limit: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments)
 
-    postgres_layout.run = publication_copy.run = counted  # type: ignore[attr-defined]
+    postgres_layout.run = publication_copy.run = counted  # type: ignore[assignment, attr-defined]
 
 
 def _kill_amid_rows() -> None:
@@ -37,7 +37,7 @@ def _kill_amid_rows() -> None:
             yield block[: block.index(b"\n") + 1]
             os.kill(os.getpid(), signal.SIGKILL)
 
-    gold_slices.PinnedTable.csv_of = halfway  # type: ignore[method-assign]
+    gold_slices.PinnedTable.csv_of = halfway  # type: ignore[assignment, method-assign]
 
 
 def _copy(address: str, before: Callable[[], None]) -> bool:
@@ -61,7 +61,7 @@ def main() -> None:
             seen = connection.execute("SELECT publication_id, (SELECT array_agg(DISTINCT value_mean) "
                                       "FROM gold.device_hours) FROM ready.publication").fetchone()  # fmt: skip
         print(limit, seen, flush=True)
-        is_killed, limit = _copy(address, lambda limit=limit: _kill_at(limit)), limit + every  # type: ignore[misc]
+        is_killed, limit = _copy(address, lambda limit=limit: _kill_at(limit)), limit + every
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ class Plant:
         days = days_touched(self.declared.zones, slices) - days_touched(self.declared.zones, held)
         of_days = [slice_ for slice_ in known if day_of(slice_) in days and slice_ in with_data]
         records = {slice_: 1 for slice_ in with_data if slice_ in of_days or day_of(slice_) not in days}
-        local = list(local_hour_rows(self.declared, days, records))
+        local: list[tuple[Any, ...]] = list(local_hour_rows(self.declared, days, records))
         run("DELETE FROM plan.days")
         run(f"INSERT INTO plan.days SELECT unnest({sorted(days)}::DATE[])")
         of = next(each for model in self.models.values() for each in model.telemetry if each.column == self.column)

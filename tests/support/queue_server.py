@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from azure.servicebus import ServiceBusClient
 
@@ -46,7 +47,8 @@ class QueueServer:
         with opened_store(self.settings) as store:
             made = EntityOptions(**options)  # type: ignore[arg-type]
             if kind == SUBSCRIPTION:
-                create_subscription(store, *name.split("/"), made)
+                topic, subscription = name.split("/")
+                create_subscription(store, topic, subscription, made)
             else:
                 create(store, name, made, kind)
         return name
@@ -78,6 +80,6 @@ class QueueServer:
             self.process.terminate()
             assert self.process.wait(60) == 0
 
-    def client(self, **options: object) -> ServiceBusClient:
+    def client(self, **options: Any) -> ServiceBusClient:
         """The unmodified client."""
         return ServiceBusClient.from_connection_string(self.connection_string, **options)

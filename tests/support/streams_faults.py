@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ windows:
 """
 
 
-class KilledProducer(Producer):  # type: ignore[misc]
+class KilledProducer(Producer):
     """A producer whose process ends at a `place` of its `number`-th transaction that has results."""
 
     place, number = "", 1
@@ -93,7 +93,7 @@ class KilledProducer(Producer):  # type: ignore[misc]
 def run_killed(place: str, number: int) -> int:
     """The hot path in this process, which ends itself there."""
     KilledProducer.place, KilledProducer.number = place, number
-    loop.Producer = KilledProducer  # type: ignore[misc, attr-defined]
+    loop.Producer = KilledProducer  # type: ignore[attr-defined]
     return main([])
 
 
@@ -236,10 +236,15 @@ def has_open_transaction(bootstrap: str) -> bool:
     return ends[0] != ends[1]
 
 
+def text_of(header: str | bytes | None) -> str:
+    assert isinstance(header, bytes)
+    return header.decode()
+
+
 def committed(bootstrap: str, topic: str) -> list[tuple[str, dict[str, Any]]]:
     """All committed records of a topic to its present end, with their identities."""
     return [
-        (dict(record.headers() or [])[ID].decode(), json.loads(record.value() or b"{}"))
+        (text_of(dict(record.headers() or [])[ID]), json.loads(record.value() or b"{}"))
         for record in committed_records(bootstrap, topic)
     ]
 
@@ -251,7 +256,7 @@ def sums(windows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, float]:
         if row["window"] == "device_minutes":
             key = (row["device_id"], row["window_start"])
             newest[key] = max(newest.get(key, (0, 0.0)), (row["revision"], row["value_sum"]))
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for (device, _), (_, value) in newest.items():
         found[device] += int(value)
     return found

@@ -19,7 +19,7 @@ _BLOCK = re.compile(r"^ *```(\w*)[^\n]*\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 
 def shown(text: str) -> list[list[str]]:
     """The arguments of each `lakehouse` in code blocks of a page, up to what a shell takes for itself."""
-    found = []
+    found: list[list[str]] = []
     for language, block in _BLOCK.findall(text):
         if language not in ("sh", "bash", "text", ""):
             continue

@@ -273,7 +273,8 @@ def test_websockets_reach_it_on_the_hubs_one_port(hub: TestHub) -> None:
         )  # fmt: skip
         got: asyncio.Queue[EventData] = asyncio.Queue()
 
-        async def hear(_context: Any, event: EventData) -> None:
+        async def hear(_context: Any, event: EventData | None) -> None:
+            assert event is not None
             got.put_nowait(event)
 
         task = asyncio.create_task(client.receive(hear, partition_id=home_of("eh-ws"), starting_position="-1"))

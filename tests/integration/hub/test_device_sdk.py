@@ -184,10 +184,10 @@ def test_a_twin_is_read_reported_and_patched(hub: TestHub) -> None:
     def patch(desired: dict[str, object]) -> None:
         hub.registry.write(lambda tx: change_twin(tx, "sdk-twin", "", {"desired": desired}, None)).result(60)
 
-    async def talk() -> tuple[dict[str, object], dict[str, object], list[dict[str, object]]]:
+    async def talk() -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
         patch({"interval": 5})
         client = await _connected(hub, device)
-        patches: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+        patches: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         client.on_twin_desired_properties_patch_received = into(patches)
         before = await client.get_twin()
         await client.patch_twin_reported_properties({"a": {"b": 1}, "c": 2})
@@ -219,7 +219,7 @@ def test_a_device_with_components_does_as_the_samples_of_plug_and_play(hub: Test
 
     async def serve() -> tuple[list[MethodResult], dict[str, Any]]:
         client = IoTHubDeviceClient.create_from_symmetric_key(
-            device.primary_key, hub.address, "sdk-pnp", product_info=model
+            device.primary_key or "", hub.address, "sdk-pnp", product_info=model
         )
         await client.connect()
         patches: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -375,7 +375,7 @@ def test_an_authority_that_is_removed_lets_nobody_stay(hub: TestHub, tmp_path: P
         )  # fmt: skip
         await client.connect()
         lost, loop = asyncio.Event(), asyncio.get_running_loop()
-        client.on_connection_state_change = lambda: loop.call_soon_threadsafe(lost.set)
+        client.on_connection_state_change = lambda: loop.call_soon_threadsafe(lost.set)  # type: ignore[assignment]
         return client, lost
 
     async def scenario() -> None:
@@ -439,7 +439,7 @@ def test_a_device_is_cut_off_within_a_second(hub: TestHub) -> None:
         client = await _connected(hub, device)
         lost = asyncio.Event()
         loop = asyncio.get_running_loop()
-        client.on_connection_state_change = lambda: loop.call_soon_threadsafe(lost.set)
+        client.on_connection_state_change = lambda: loop.call_soon_threadsafe(lost.set)  # type: ignore[assignment]
         await asyncio.wrap_future(hub.registry.write(lambda tx: change(tx, find_one(tx, device_id))))
         try:
             await asyncio.wait_for(lost.wait(), limit_s)

@@ -21,7 +21,7 @@ def test_a_sender_that_is_stopped_leaves_the_outbox_to_the_next_at_once(tmp_path
         sender, next_one = OutboxSender(registry, broker, "a"), SenderLease(registry, "b")
         sender.start()
         for name in ("told-1", "told-2"):
-            registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT))).result()  # type: ignore[misc]
+            registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT))).result()
             if name == "told-1":
                 awaited(lambda: not registry.read(lambda tx: pending(tx, 1)), "the end of the outbox")
                 assert not next_one.take()

@@ -64,7 +64,10 @@ def service(hub: TestHub) -> IoTHubRegistryManager:
     """The service SDK, at the second process."""
     (policy,) = hub.registry.policy_keys("iothubowner")
     key = f"SharedAccessKeyName=iothubowner;SharedAccessKey={policy.primary_key}"
-    return IoTHubRegistryManager.from_connection_string(f"HostName={hub.address}:{SERVICE_PORT};{key}")
+    made: IoTHubRegistryManager = IoTHubRegistryManager.from_connection_string(
+        f"HostName={hub.address}:{SERVICE_PORT};{key}"
+    )
+    return made
 
 
 def call(name: str, within_s: int = 120) -> CloudToDeviceMethod:

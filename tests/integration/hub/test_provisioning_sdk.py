@@ -87,7 +87,9 @@ def test_a_hundred_devices_of_a_group_register_and_one_is_revoked(hub: TestHub) 
 
     async def register(name: str) -> str:
         client = ProvisioningDeviceClient.create_from_symmetric_key(hub.address, name, scope, derive_key(group, name))
-        return str((await client.register()).registration_state.device_id)
+        state = (await client.register()).registration_state
+        assert state is not None
+        return str(state.device_id)
 
     async def registered(some: list[str]) -> list[str]:
         at_once = [some[first : first + 20] for first in range(0, len(some), 20)]
@@ -161,6 +163,7 @@ def test_a_certificate_lets_a_device_register(hub: TestHub, broker: str, tmp_pat
     async def register() -> None:
         client = ProvisioningDeviceClient.create_from_x509_certificate(hub.address, name, _scope(hub), certificate)
         state = (await client.register()).registration_state
+        assert state is not None
         device = IoTHubDeviceClient.create_from_x509_certificate(certificate, state.assigned_hub, state.device_id)
         await device.connect()
         await device.send_message("by certificate")
@@ -230,7 +233,7 @@ def test_a_revoked_device_is_out_and_the_others_stay(hub: TestHub) -> None:
         client = IoTHubDeviceClient.create_from_symmetric_key(key, hub.address, "dps-revoked", auto_connect=False)
         await client.connect()
         ended, loop = asyncio.Event(), asyncio.get_running_loop()
-        client.on_connection_state_change = lambda: loop.call_soon_threadsafe(ended.set)
+        client.on_connection_state_change = lambda: loop.call_soon_threadsafe(ended.set)  # type: ignore[assignment]
         _enrol(hub, GROUP, "g3", "*", attestation=_keys(group), provisioningStatus="disabled")
         await asyncio.wait_for(ended.wait(), 60.0)
         await client.shutdown()

@@ -69,8 +69,7 @@ def test_a_thousand_live_devices_notice_no_rotation(tmp_path: Path, broker: str)
     with running_hub(tmp_path, broker) as hub:
         names = [f"rotated-{n}" for n in range(DEVICES)]
         futures = [
-            hub.registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT)))  # type: ignore[misc]
-            for name in names
+            hub.registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT))) for name in names
         ]
         asyncio.run(_rotate(hub, [each.result(60) for each in futures]))
         assert hub.parts.counts.refused == hub.parts.counts.turned_away == 0

@@ -23,7 +23,7 @@ RESULT = Result("tick", "a tick", 5000, "messages", (Times("ours", (2.0, 1.0, 3.
 def test_the_first_round_is_not_counted() -> None:
     """Each side works once more than is counted, and in turn with the others."""
     done: list[str] = []
-    sides = [Side(name, lambda name=name: done.append(name)) for name in ("a", "b")]  # type: ignore[misc]
+    sides = [Side(name, lambda name=name: done.append(name)) for name in ("a", "b")]
     times = take_turns(sides, 2)
     assert done == ["a", "b"] * 3
     assert [len(each.seconds) for each in times] == [2, 2]

@@ -144,7 +144,9 @@ def test_a_backfill_is_one_run_of_hours(definitions: Definitions, graph: AssetGr
         assert (key("silver/thermostats") in selected) == (name == "backfill")
         for each in selected:
             assert graph.get(each).partitions_def == calendar_of(home(Path("none"))).hours, each
-            assert graph.get(each).backfill_policy.max_partitions_per_run is None, each
+            policy = graph.get(each).backfill_policy
+            assert policy is not None
+            assert policy.max_partitions_per_run is None, each
 
 
 def test_partition_keys_are_slices() -> None:
@@ -298,7 +300,9 @@ def test_very_many_held_slices_are_counted() -> None:
 def test_the_instance_keeps_to_itself(instance: DagsterInstance) -> None:
     """No usage reports, one run at a time."""
     assert instance.get_settings("telemetry") == {"enabled": False}
-    assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
+    queue = instance.get_concurrency_config().run_queue_config
+    assert queue is not None
+    assert queue.max_concurrent_runs == 1
 
 
 @op

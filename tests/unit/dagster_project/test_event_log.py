@@ -13,7 +13,8 @@ from runtime.settings import Settings
 
 def test_a_run_has_failed_before_its_failure_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon starts a failed run again when it reads its failure and finds that status, and looks but once."""
-    stored, seen = SpannedEventLogStorage.store_event, []
+    stored = SpannedEventLogStorage.store_event
+    seen: list[DagsterRunStatus] = []
     settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
     with open_instance(settings) as instance:
         run = instance.add_run(DagsterRun("refresh", status=DagsterRunStatus.STARTED))

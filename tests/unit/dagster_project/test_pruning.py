@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -37,7 +38,7 @@ def _published(context: OpExecutionContext) -> None:
     """A step that tells of an hour in ten tables, and of what the gate found."""
     for number in range(10):
         key = ["gold", "things" if number == 0 else f"things_{number}"]
-        metadata = {"rows": 1, "inputs": "x" * 500}
+        metadata: dict[str, Any] = {"rows": 1, "inputs": "x" * 500}
         context.log_event(AssetMaterialization(key, partition=HOUR, metadata=metadata))
         context.log_event(AssetCheckEvaluation(AssetKey(key), "gate", passed=True, partition=HOUR))  # type: ignore[arg-type]
 

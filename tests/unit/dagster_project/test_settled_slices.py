@@ -38,8 +38,8 @@ def told(instance: DagsterInstance, passed: Mapping[str, bool]) -> None:
         for span in spans(dict.fromkeys(passed, 1), passed):
             assert span.last is not None
             context.log_event(AssetMaterialization(KEY, partition=span.last, metadata=span.metadata))
-            found = AssetCheckEvaluation(KEY, "gate", passed=passed[span.last], partition=span.last)  # type: ignore[arg-type]
-            context.log_event(found)
+            found = AssetCheckEvaluation(KEY, "gate", passed=passed[span.last], partition=span.last)
+            context.log_event(found)  # type: ignore[arg-type]
 
     @job
     def telling() -> None:

@@ -70,7 +70,7 @@ def _judge_payload(value: bytes) -> str:
         return "wrong_type"
     if not known:
         return "no_telemetry"
-    if any(not each.minimum <= found <= each.maximum for each, found in known):  # type: ignore[operator]
+    if any(not each.minimum <= found <= each.maximum for each, found in known):
         return "out_of_range"
     return "reading"
 

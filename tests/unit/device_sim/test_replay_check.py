@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -113,7 +114,11 @@ def test_long_files_name_the_telemetry_in_a_column(tmp_path: Path) -> None:
         "light.hall,on,2025-01-17T00:00:20+00:00\nhumidity,50,2025-01-17T00:00:00+00:00\n"
     )
     path = written(tmp_path, "a.csv", text)
-    options = {"pivot": ("entity_id", "state"), "columns": {"sensor.hall": "temperature"}, "missing": ("unavailable",)}
+    options: dict[str, Any] = {
+        "pivot": ("entity_id", "state"),
+        "columns": {"sensor.hall": "temperature"},
+        "missing": ("unavailable",),
+    }
     messages = messages_of(path, **options)
     assert [each.value for each in messages] == [b'{"temperature":21.5}', b'{"humidity":50}']
     assert len(set(ids_of(messages))) == 2

@@ -117,7 +117,7 @@ def test_calls_beyond_the_profile_are_429(registry: Registry, tmp_path: Path) ->
 def test_uploads_beyond_the_profile_are_429(registry: Registry, tmp_path: Path) -> None:
     """In profile s1 a tenant's devices begin three at once, whichever they are; the fourth is told to come again."""
     devices = [
-        registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT))).result()  # type: ignore[misc]
+        registry.write(lambda tx, name=name: create(tx, Identity(name, DEFAULT_TENANT))).result()
         for name in ("u-1", "u-2")
     ]
     app, found = build_app(registry, Nobody(), tmp_path / "files", Quotas("s1", lambda: 0.0)), []

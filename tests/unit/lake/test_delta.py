@@ -1,5 +1,6 @@
 """Tables that delta-rs writes: declared schemas, whole commits, rolling back."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -101,7 +102,7 @@ def test_a_write_that_fails_leaves_the_table_as_it_was(settings: Settings, rows:
 def test_a_reader_that_breaks_leaves_the_table_as_it_was(settings: Settings) -> None:
     """The rows are read while they are written; what fails half way commits nothing."""
 
-    def batches():  # type: ignore[no-untyped-def]
+    def batches() -> Iterator[pa.RecordBatch]:
         yield _rows("b").to_batches()[0]
         raise OSError("the disk is gone")
 

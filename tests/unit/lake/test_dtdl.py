@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import duckdb
 import pytest
@@ -16,7 +17,7 @@ from runtime.errors import ModelError
 DEVICE = "dtmi:test:device;1"
 
 
-def telemetry(name: str, schema: object = "double", **more: object) -> dict[str, object]:
+def telemetry(name: object, schema: object = "double", **more: object) -> dict[str, object]:
     return {"@type": "Telemetry", "name": name, "schema": schema, **more}
 
 
@@ -294,9 +295,9 @@ def test_texts_may_be_language_maps() -> None:
 
 def test_iot_central_schemas_are_known() -> None:
     """`geopoint` and `vector` of the IoT Central extension flatten like objects."""
-    contexts = ["dtmi:iotcentral:context;2", "dtmi:dtdl:context;2"]
+    contexts: dict[str, Any] = {"@context": ["dtmi:iotcentral:context;2", "dtmi:dtdl:context;2"]}
     contents = (telemetry("place", "geopoint"), telemetry("accel", "vector", unit="gForce"))
-    columns = columns_of(interface(*contents, **{"@context": contexts}))
+    columns = columns_of(interface(*contents, **contexts))
     assert names_of(columns) == ["place_lat_deg", "place_lon_deg", "place_alt_m",
                                  "accel_x_g_force", "accel_y_g_force", "accel_z_g_force"]  # fmt: skip
 
@@ -314,12 +315,10 @@ def test_versions_order_as_numbers() -> None:
 
 def chain(length: int) -> list[dict[str, object]]:
     """Interfaces that each extend the next."""
+    more: list[dict[str, Any]] = [{"extends": f"dtmi:test:link{place + 1};1"} for place in range(length)]
     return [
-        interface(
-            model_id=DEVICE if place == 0 else f"dtmi:test:link{place};1",
-            **({"extends": f"dtmi:test:link{place + 1};1"} if place < length else {}),
-        )
-        for place in range(length + 1)
+        interface(model_id=DEVICE if place == 0 else f"dtmi:test:link{place};1", **each)
+        for place, each in enumerate([*more, {}])
     ]
 
 

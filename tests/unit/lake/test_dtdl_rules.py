@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ ARRAY = {"@type": "Array", "elementSchema": "double"}
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_class_and_property_is_taken(version: int) -> None:
     """One Interface that says all that the language can say."""
-    texts = {"comment": "c", "description": {"en": "d"}, "displayName": {"en": "n", "de": "N"}}
+    texts: dict[str, Any] = {"comment": "c", "description": {"en": "d"}, "displayName": {"en": "n", "de": "N"}}
     reply = {"@type": "CommandPayload" if version == 2 else "CommandResponse", "name": "r", "schema": ENUM, **texts}
     link = {"target": "dtmi:t:other;1", "minMultiplicity": 0, "maxMultiplicity": 2, "writable": True,
             "properties": [content("Property")], **texts}  # fmt: skip

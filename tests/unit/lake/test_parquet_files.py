@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, Field, Schema
+from deltalake.schema import PrimitiveType
 
 from lake.storage.delta import arrow_schema, open_table
 from lake.storage.locations import table_uri
@@ -193,7 +194,7 @@ def test_a_missing_value_leaves_the_table_as_it_was(settings: Settings) -> None:
 def test_files_from_before_a_column_are_whole(settings: Settings) -> None:
     """A text that the table got later is not looked for in them."""
     append(settings, row("a"))
-    DeltaTable(table_uri(settings, TABLE.name)).alter.add_columns([Field("state", "string")])
+    DeltaTable(table_uri(settings, TABLE.name)).alter.add_columns([Field("state", PrimitiveType("string"))])
     opened = open_table(settings, TABLE.name)
     assert opened is not None
     with pages_checked(settings, {TABLE.name: opened.version()}, {"2026-11-20T05"}):

@@ -66,7 +66,8 @@ def test_pages_of_publications_follow_each_other(settings: Settings) -> None:
         record(settings, replace(FIRST, publication_id=n))
     forget(settings, 2)
     DeltaTable(table_uri(settings, "ops.publications")).delete("publication_id = 4")
-    pages, following = [], 7
+    pages: list[list[int]] = []
+    following: int | None = 7
     while following is not None:
         found, following = page(settings, following, 3)
         pages.append([each.publication_id for each in found])

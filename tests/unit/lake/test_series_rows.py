@@ -34,7 +34,7 @@ def site(number: int) -> str:
     return "north" if number < 24 else "south"
 
 
-def power(number: int) -> dict[str, Any]:
+def power(number: int) -> dict[str, float]:
     """The figures of a gauge in an hour, uneven so that no weight is another's."""
     return {"value_first": 100.0 - number, "time_weighted_mean": number * 1.5, "covered_s": 60.0 * (number % 7)}
 

@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = []
     for device_id, hours, count in missed:
         at = START + timedelta(hours=hours)
-        row = {column.name: 0 for column in DEVICE_COMPLETENESS.columns if column.type == "bigint"}
+        row: dict[str, Any] = {column.name: 0 for column in DEVICE_COMPLETENESS.columns if column.type == "bigint"}
         row |= {"device_id": device_id, "site_id": "s1", "hour_at": at, "event_date": at.date(), "event_hour": at.hour}
         rows.append(row | {"expected_count": 60, "missing_count": count})
     version = append(settings, DEVICE_COMPLETENESS, arrow_table(DEVICE_COMPLETENESS, rows), {})

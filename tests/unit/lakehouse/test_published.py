@@ -361,4 +361,4 @@ def test_the_version_is_at_hand() -> None:
     """`lakehouse.__version__` is that of the package; other names are none."""
     assert lakehouse.__version__
     with pytest.raises(AttributeError):
-        _ = lakehouse.nothing  # type: ignore[attr-defined]
+        _ = lakehouse.nothing

@@ -17,7 +17,9 @@ from tests.support.published_lake import START, gold_row, publish_rows
 
 def test_a_new_publication_is_asked_by_a_new_reader() -> None:
     """A question is asked after each pause; the reader of an older publication is closed once there is a newer one."""
-    published, asked, closed = [1], [], []
+    published = [1]
+    closed: list[int] = []
+    asked: list[int] = []
 
     @contextmanager
     def open_one() -> Iterator[Any]:
@@ -25,13 +27,16 @@ def test_a_new_publication_is_asked_by_a_new_reader() -> None:
         yield SimpleNamespace(publication=SimpleNamespace(publication_id=number))
         closed.append(number)
 
+    def note(reader: Any) -> None:
+        asked.append(reader.publication.publication_id)
+
     def pause() -> None:
         if len(asked) == 2:
             published.append(2)
         if len(asked) == 4:
             raise KeyboardInterrupt
 
-    watch(open_one, lambda: published[-1], lambda reader: asked.append(reader.publication.publication_id), pause)
+    watch(open_one, lambda: published[-1], note, pause)
     assert asked == [1, 1, 2, 2]
     assert closed == [1]
 

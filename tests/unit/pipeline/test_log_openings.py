@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,12 +31,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return Run(settings, known_models(settings), "test", datetime.now(UTC))
 
 
+def no_spark() -> Any:
+    raise AssertionError("no tick of these needs Spark")
+
+
 def rebuilt(run: Run, slices: list[str]) -> object:
-    return append.rebuild_slices(None, run.settings, run.models, slices, run.run_id)
+    return append.rebuild_slices(no_spark, run.settings, run.models, slices, run.run_id)
 
 
 def filled(run: Run, _: list[str]) -> object:
-    return tick.fill_silver(None, run)
+    return tick.fill_silver(no_spark, run)
 
 
 @pytest.mark.parametrize("step", [filled, rebuilt, gold_refresh.prepare])

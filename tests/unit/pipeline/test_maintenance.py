@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -44,7 +45,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def rows(device: str, day: date = DAY) -> pa.Table:
     at = datetime(day.year, day.month, day.day, 5, tzinfo=UTC)
-    row = {c.name: 0 for c in TABLE.columns if c.name.endswith("_count")}
+    row: dict[str, Any] = {c.name: 0 for c in TABLE.columns if c.name.endswith("_count")}
     row |= {"device_id": device, "hour_at": at, "event_date": day, "event_hour": 5}
     return pa.Table.from_pylist([row], schema=arrow_schema(TABLE))
 
@@ -62,7 +63,7 @@ def publication(
 def rewrite(settings: Settings, times: int) -> None:
     """Replace the one day again and again; version n holds device n alone."""
     for version in range(1, times + 1):
-        replace_rows(settings, TABLE, lambda v=version: rows(f"d{v}").to_reader(), "event_date = DATE '2026-11-20'", {})  # type: ignore[misc]
+        replace_rows(settings, TABLE, lambda v=version: rows(f"d{v}").to_reader(), "event_date = DATE '2026-11-20'", {})
 
 
 def unread(settings: Settings, pinned: set[int], since: int, before: float) -> list[StoredFile]:

@@ -49,7 +49,7 @@ class Record:
     """A record as confluent-kafka gives it: of its own class only the client can make any."""
 
     def __init__(self, offset: int, sent: Sent, key: bytes = b"d1") -> None:
-        usual = {
+        usual: dict[str, str | bytes] = {
             "ce_specversion": "1.0", "ce_id": f"m{offset}", "ce_source": "/devices/d1",
             "ce_time": "2026-11-20T05:00:00Z", "ce_type": "lakehouse.telemetry",
         }  # fmt: skip
@@ -160,7 +160,8 @@ def test_each_declaration_is_judged(settings: Settings) -> None:
         ("lifecycle", text.encode(), {"ce_type": kind}) for text in DECLARATIONS
         for kind in (REGISTERED, SITE_DECLARED)
     ]  # fmt: skip
-    batch = bronze_batch([Record(offset, each) for offset, each in enumerate(sent)], 10, READ_AT)  # type: ignore[arg-type]
+    records: list[Any] = [Record(offset, each) for offset, each in enumerate(sent)]
+    batch = bronze_batch(records, 10, READ_AT)
     append_transaction(settings, BRONZE_LIFECYCLE, pa.Table.from_batches([batch]).to_reader, (App.INGEST, 10), {})
     with writer_lease(settings, "test"):
         update_registry(settings, MODELS, "test")

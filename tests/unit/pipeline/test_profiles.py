@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.slices import slices_between
+from lake.sql_text import Query
 from pipeline.gate import profiles
 from pipeline.gate.profiles import covering_runs, hour_number, partition_boxes, repeats
 
@@ -68,7 +69,7 @@ def test_repeats_are_counted_by_slice(
     connection.execute("CREATE TABLE source (slice VARCHAR, number INTEGER, word VARCHAR)")
     rows = [(slice_, number, word) for slice_ in ("a", "b") for number in range(10) for word in ("x", None)]
     connection.executemany("INSERT INTO source VALUES (?, ?, ?)", [*rows, *repeated])
-    counting = repeats(connection, "FROM source", ("number", "word"), "repeated")
+    counting = repeats(connection, Query("FROM source"), ("number", "word"), "repeated")
     found = connection.sql(f"WITH rows AS (FROM source), counted AS ({counting}) FROM counted ORDER BY slice")
     expected = {slice_: sum(row[0] == slice_ for row in repeated) for slice_ in ("a", "b")}
     assert found.fetchall() == [(slice_, count) for slice_, count in expected.items() if count]

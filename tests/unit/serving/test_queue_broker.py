@@ -12,6 +12,7 @@ from serving.queues.queue_broker import Broker
 from serving.queues.queue_entities import DEAD_LETTERS, EntityOptions
 from serving.queues.queue_errors import QueueError
 from serving.queues.queue_messages import Held, Receiving, peek
+from serving.queues.queue_sessions import HeldSession
 from serving.queues.queue_store import QueueStore
 from serving.queues.queue_upkeep import NOT_PUT_IN
 from wire.amqp_message import AmqpMessage, read_message
@@ -29,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[QueueStore]:
 class Receiver:
     """An outlet that notes what it is given, and why it ends."""
 
-    held_session = None
+    held_session: HeldSession | None = None
     room = 1
 
     def __init__(self, queue: str) -> None:

@@ -77,7 +77,7 @@ def test_what_is_filled_in_comes_from_what_is_seen(snapshot: Snapshot) -> None:
 
 def test_a_day_of_two_sites_is_seen_by_who_sees_both(snapshot: Snapshot) -> None:
     """The day of the move shows in neither site's rows or series; the day after is the new site's."""
-    days = {"end": START + timedelta(days=2)}
+    days: dict[str, Any] = {"end": START + timedelta(days=2)}
     assert values(snapshot, who("south"), "1d", **days) == [None, 1]
     assert values(snapshot, who("north"), "1d", **days) == [None, None]
     assert values(snapshot, who("north", "south"), "1d", **days) == [1, 1]
@@ -94,7 +94,8 @@ def test_a_day_of_two_sites_is_seen_by_who_sees_both(snapshot: Snapshot) -> None
 
 def test_who_sees_no_hour_is_told_of_no_series(snapshot: Snapshot) -> None:
     """A third site's key, and the old site's for the time after the move, get the answer for what does not exist."""
-    for caller, span in ((who("west"), {}), (who("north"), {"start": MOVED_AT})):
+    asked_by: list[tuple[Caller, dict[str, Any]]] = [(who("west"), {}), (who("north"), {"start": MOVED_AT})]
+    for caller, span in asked_by:
         with pytest.raises(Problem) as problem:
             values(snapshot, caller, "1h", **span)
         assert problem.value.status == 404

@@ -15,7 +15,7 @@ from lake.models.catalog import BUILT_IN_MODELS, load_models
 from streams.hot_outputs import AsOf, window_message
 from streams.judged_batches import JudgedBatches
 from streams.open_windows import OpenWindows, WindowResult
-from transforms.windows import Window
+from transforms.windows import Kind, Window
 from wire.envelope import ID, TelemetryEnvelope, rfc3339
 
 START = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -109,7 +109,7 @@ def planning_s(connection: duckdb.DuckDBPyConnection, statement: str) -> float:
     connection.execute(
         """PRAGMA custom_profiling_settings = '{"ALL_OPTIMIZERS": "true", "PHYSICAL_PLANNER": "true"}'"""
     )
-    found = []
+    found: list[float] = []
     for _ in range(5):
         connection.execute("DELETE FROM records")
         connection.execute(statement).fetchall()
@@ -195,7 +195,8 @@ def final_windows(window: Window, events: list[Event], cuts: int) -> dict[Any, W
     """The last result a window of all that was told, with batches of `cuts` records."""
     connection, batches = judged()
     windows = OpenWindows(connection, 0, window, [0])
-    told, results = 0, {}
+    told = 0
+    results: dict[Any, WindowResult] = {}
     records = [
         Record(device, str(n), second, b'{"temperature":%d}' % value, n, 60 + n // 4)
         for n, (device, second, value, _) in enumerate(events)
@@ -216,9 +217,9 @@ def final_windows(window: Window, events: list[Event], cuts: int) -> dict[Any, W
 def test_windows_equal_an_oracle_however_batches_fall(events: list[Event], cuts: int, shape: tuple[int, int]) -> None:
     """Counts and extremes of tumbling and hopping windows are those of plain Python, and all are final in the end."""
     size, every = shape
-    kind = "tumbling" if size == every else "hopping"
+    kind: Kind = "tumbling" if size == every else "hopping"
     window = Window("w", kind, size, ("device_id",), {"low": "min(value)", "high": "max(value)"}, every, lateness_s=5,
-                    where="metric_name = 'temperature'")  # type: ignore[arg-type]  # fmt: skip
+                    where="metric_name = 'temperature'")  # fmt: skip
     expected: dict[tuple[str, int], list[int]] = defaultdict(list)
     for device, second, value, _ in events:
         at = int(START.timestamp()) + second

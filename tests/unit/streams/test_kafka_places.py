@@ -72,8 +72,8 @@ class Losing(Broker):
 
 
 def record(offset: int) -> Any:
-    said = {"error": None, "topic": "orders", "partition": 0, "offset": offset, "timestamp": (1, 0), "key": None,
-            "headers": [], "value": b"{}"}  # fmt: skip
+    said: dict[str, Any] = {"error": None, "topic": "orders", "partition": 0, "offset": offset, "timestamp": (1, 0),
+                            "key": None, "headers": [], "value": b"{}"}  # fmt: skip
     return SimpleNamespace(**{name: lambda each=each: each for name, each in said.items()})
 
 

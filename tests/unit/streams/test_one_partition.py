@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from ingestion.kafka_records import HEADERS, RECEIVED_US, columns_of
@@ -110,7 +111,7 @@ def given() -> Given:
     return replace(_GIVEN, events=bytes_of(no_events()))
 
 
-def no_events():  # type: ignore[no-untyped-def]
+def no_events() -> pa.Table:
     import duckdb
 
     from runtime.settings import Settings

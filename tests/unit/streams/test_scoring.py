@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ def test_too_little_to_train_on_is_refused(trained: Settings, metrics: tuple[str
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, trained: Settings) -> None:
     """Training ends in one sentence; nothing of the extra is imported before it is needed."""
-    real = ml_extra.import_module
+    real = import_module
 
     def without(name: str) -> Any:
         if name == "skl2onnx":

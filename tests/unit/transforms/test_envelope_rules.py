@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from lake.models.catalog import BUILT_IN_MODELS, load_models
+from lake.sql_text import Relation
 from transforms.envelope_rules import judged_envelopes
 
 MODELS = load_models([BUILT_IN_MODELS])
@@ -39,9 +40,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def judged(connection: duckdb.DuckDBPyConnection, changes: Mapping[str, Any]) -> dict[str, Any]:
     """What becomes of a good record with some changes."""
-    record = _GOOD | changes
+    record = _GOOD | dict(changes)
     columns = ", ".join(f"${name}::{_TYPES.get(name, 'VARCHAR')} AS {name}" for name in record)
-    sql = judged_envelopes(f"(SELECT {columns})", "facts", MODELS)
+    sql = judged_envelopes(Relation(f"(SELECT {columns})"), Relation("facts"), MODELS)
     cursor = connection.execute(sql, record)
     names = [each[0] for each in cursor.description or ()]
     [row] = cursor.fetchall()

@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from lake.sql_text import Relation
 from transforms.hot_differences import CANDIDATES, FIGURES, compared, explained
 
 _US = 1_000_000
@@ -47,9 +48,9 @@ class Minute:
         run(f"CREATE TABLE events AS SELECT 'd' AS device_id, {self.first_event_us} AS first_us, "
             f"{self.last_event_us} AS last_us")  # fmt: skip
         run(f'CREATE TABLE begun AS SELECT 0 AS "partition", {self.read_from} AS first_offset')
-        run(f"CREATE TABLE sides AS {compared('hot', 'gold', str(_CLOSED))}")
+        run(f"CREATE TABLE sides AS {compared(Relation('hot'), Relation('gold'), _CLOSED)}")
         run(f"CREATE TABLE differing AS FROM sides WHERE NOT agrees AND minute_us = {_MINUTE}")
-        found = run(explained("differing", "candidates", "events", "begun")).fetchall()
+        found = run(explained(*map(Relation, ("differing", "candidates", "events", "begun")))).fetchall()
         return str(found[0][4]) if found else "agrees"
 
 

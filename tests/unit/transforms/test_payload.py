@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lake.models.catalog import BUILT_IN_MODELS, load_models
 from lake.models.telemetry import Telemetry
+from lake.sql_text import Query
 from lake.storage.duckdb_connection import connect
 from runtime.settings import load_settings
 from transforms.payload import Payload, judged_payloads, telemetry_values
@@ -63,12 +64,15 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def vouched(connection: duckdb.DuckDBPyConnection, shape: Payload, value: bytes | None) -> str | None:
     """The text that SQL vouches for; None when the record needs a closer look."""
-    record = f"SELECT $value::BLOB AS value, NULL::VARCHAR AS reason, {_names(shape)}, NULL::VARCHAR AS component_name"
+    record = Query(
+        f"SELECT $value::BLOB AS value, NULL::VARCHAR AS reason, {_names(shape)}, NULL::VARCHAR AS component_name"
+    )
     (row,) = connection.execute(
         f"SELECT shape, text FROM ({judged_payloads(record, [shape])})", {"value": value}
     ).fetchall()
-    assert row[0] == 0
-    return row[1]
+    found, text = row
+    assert found == 0
+    return None if text is None else str(text)
 
 
 def values(

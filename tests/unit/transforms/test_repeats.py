@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from lake.sql_text import Relation
 from transforms.repeats import COLUMNS, IDENTITY, repeated_hashes, repeats
 
 AT = datetime(2026, 11, 20, 5, tzinfo=UTC)
@@ -32,8 +33,8 @@ def add(connection: duckdb.DuckDBPyConnection, offset: int, digest: int = 1, **c
 
 def found(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     """Offset, reason and what it repeats of each record that is not the first."""
-    connection.execute(f"CREATE OR REPLACE TABLE hashes AS {repeated_hashes('pool')}")
-    sql = repeats("pool", "hashes")
+    connection.execute(f"CREATE OR REPLACE TABLE hashes AS {repeated_hashes(Relation('pool'))}")
+    sql = repeats(Relation("pool"), Relation("hashes"))
     return connection.sql(f'SELECT "offset", reason, repeats, detail FROM ({sql}) ORDER BY "offset"').fetchall()
 
 
@@ -93,6 +94,6 @@ def test_records_alone_are_not_suspects(connection: duckdb.DuckDBPyConnection) -
     """Only identities that come twice are looked at."""
     add(connection, 5)
     add(connection, 6, message_id="n")
-    assert connection.sql(repeated_hashes("pool")).fetchall() == []
+    assert connection.sql(repeated_hashes(Relation("pool"))).fetchall() == []
     add(connection, 7)
-    assert len(connection.sql(repeated_hashes("pool")).fetchall()) == 1
+    assert len(connection.sql(repeated_hashes(Relation("pool"))).fetchall()) == 1

@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from lake.sql_text import Relation
 from transforms.device_history import judge_event
 from transforms.places import Site, sites_of
 from transforms.site_history import judge_site, site_history
@@ -32,7 +33,8 @@ def history(*events: tuple[str, int, dict[str, Any]]) -> list[tuple[Any, ...]]:
             ],
         )
     connection.execute("INSERT INTO judged SELECT * REPLACE ('silver.devices' AS table_name) FROM judged")
-    sql = f"SELECT site_id, minute(declared_at), is_current, name, zone, parent_id FROM ({site_history('judged')})"
+    history = site_history(Relation("judged"))
+    sql = f"SELECT site_id, minute(declared_at), is_current, name, zone, parent_id FROM ({history})"
     return connection.sql(f"{sql} ORDER BY 1, 2").fetchall()
 
 
@@ -68,7 +70,7 @@ def test_what_cannot_be_read_is_refused(payload: bytes, reason: str) -> None:
 
 def test_a_site_takes_over_the_zone_above_it() -> None:
     """The nearest zone counts, else UTC, and the path begins at the topmost site, declared or not."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"site_id": "plant", "name": "Plant", "zone": "Europe/Berlin", "parent_id": "company"},
         {"site_id": "hall", "name": None, "zone": None, "parent_id": "plant"},
         {"site_id": "yard", "name": None, "zone": "Asia/Kolkata", "parent_id": "plant"},

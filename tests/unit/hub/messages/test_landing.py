@@ -51,7 +51,7 @@ def test_a_waiter_that_fails_is_ended_and_the_others_hear_theirs() -> None:
 
     async def scenario() -> None:
         landing, kafka = Landing("127.0.0.1:1", asyncio.get_running_loop()), Kafka()
-        landing._producer, landing._produce = kafka, kafka.produce
+        landing._producer, landing._produce = kafka, kafka.produce  # type: ignore[assignment]
         broken, good = [Waiter("landed"), Waiter("settle")], [Waiter(), Waiter()]
         for waiter in (broken[0], good[0], broken[1], good[1]):
             landing.give(waiter, "one", "topic", b"", [], b"")

@@ -7,6 +7,7 @@ from concurrent.futures import wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -104,7 +105,10 @@ def test_etags_guard_changes(registry: Registry) -> None:
 def test_twins_merge_and_tell_site_and_interval(registry: Registry) -> None:
     """Null takes away, versions count, and tags.site and the interval reach the lake once when they change."""
     add(registry)
-    change = {"tags": {"site": "north", "floor": {"n": 1, "m": 2}}, "desired": {"reporting_interval_s": 60}}
+    change: dict[str, dict[str, Any]] = {
+        "tags": {"site": "north", "floor": {"n": 1, "m": 2}},
+        "desired": {"reporting_interval_s": 60},
+    }
     registry.write(lambda tx: twins.change_twin(tx, "d1", "", change, None)).result()
     registry.write(lambda tx: twins.change_twin(tx, "d1", "", {"tags": {"floor": {"n": None}}}, None)).result()
     twin = registry.twin("d1")
@@ -214,7 +218,7 @@ def test_changes_reach_subscribers_and_caches_of_another_process(registry: Regis
     other = Registry(registry.database.url, clock)
     seen: list[Change] = []
     heard = threading.Event()
-    other.subscribe(lambda change: (seen.append(change), heard.set()))  # type: ignore[func-returns-value]
+    other.subscribe(lambda change: (seen.append(change), heard.set()))  # type: ignore[arg-type]
     assert other.device("d1") == made
     registry.write(lambda tx: identities.put(tx, replace(made, status="disabled"), "*")).result()
     assert heard.wait(60)

@@ -112,7 +112,7 @@ def test_a_connected_client_is_closed(tmp_path: Path) -> None:
             client = hub.connect(device)
             await client.answered()
             client.session.data_received(sent + PING)
-            await until(lambda client=client: client.link.is_closed)  # type: ignore[misc]
+            await until(lambda client=client: client.link.is_closed)
             found[case] = client.link.sent
         assert found == {case: [] for case in CLOSED}
         hub.close()
@@ -129,7 +129,7 @@ def test_who_does_not_connect_rightly_is_closed(tmp_path: Path) -> None:
         for case, (sent, _) in FIRST.items():
             link = NotedLink()
             MqttSession(hub.parts, link).data_received(sent)
-            await until(lambda link=link: link.is_closed)  # type: ignore[misc]
+            await until(lambda link=link: link.is_closed)
             found[case] = b"".join(link.sent)
         assert found == {case: answer for case, (_, answer) in FIRST.items()}
         hub.close()
