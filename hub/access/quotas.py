@@ -2,9 +2,10 @@
 
 Belongs here: the profiles and the buckets. What happens to who has none left belongs to who asks.
 
-Sources: "IoT Hub quotas and throttling", one unit, and "Azure Digital Twins service limits", which know no units (both
-learn.microsoft.com). On a laptop nothing is limited; a profile
-switches the anchor's limits on, so that a client's ways of being throttled can be tried.
+Sources: "IoT Hub quotas and throttling", one unit, as it stood on 2023-02-09 in MicrosoftDocs/azure-docs, and "Azure
+Digital Twins service limits", which know no units (learn.microsoft.com). The former states no limit for emptying a
+device's queue and for feedback: those have none. On a laptop nothing is limited; a profile switches the anchor's limits
+on, so that a client's ways of being throttled can be tried.
 """
 
 import time
@@ -29,7 +30,7 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
         "configurations": 20 / 60, "enrolments": 200 / 60, "registrations": 200 / 60, "uploads": 5000 / 60, **_GRAPH,
     },
 }  # fmt: skip
-"""Operations a second and tenant."""
+"""Operations a second and tenant; of methods, 4 KB of payload are one."""
 
 # a bucket holds what two seconds bring, at least one operation
 _BURST_S = 2.0
@@ -58,6 +59,12 @@ class Quotas:
             return False
         self._buckets[what, tenant] = (left - 1, now)
         return True
+
+    def spend(self, what: str, tenant: str, count: int) -> None:
+        """What was let in counts as so many more, whatever is left: what comes after it waits for that."""
+        if (rate := self._rates.get(what)) is not None and count > 0:
+            left, now = self._left(what, tenant, rate)
+            self._buckets[what, tenant] = (left - count, now)
 
     def delay_s(self, what: str, tenant: str) -> float:
         """Count it whatever is left; so many seconds the tenant is ahead of its rate, and must be held back."""

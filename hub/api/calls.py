@@ -42,6 +42,7 @@ class Call:
     tenant: str
     request: Request
     body: Any
+    quotas: Quotas = UNLIMITED
 
     def path(self, name: str) -> str:
         """A part of the path."""
@@ -95,7 +96,7 @@ class Endpoints:
                 tenant = await run_in_threadpool(service_tenant, self.registry, request, right)
                 if counted and not self.quotas.take(counted, tenant):
                     raise HubError(HubCode.ThrottlingException, f"Too many {counted.replace('_', ' ')}.")
-                call = Call(self.registry, self.invoker, tenant, request, body)
+                call = Call(self.registry, self.invoker, tenant, request, body, self.quotas)
                 if inspect.iscoroutinefunction(handler):
                     answer: Response = await handler(call)
                 else:

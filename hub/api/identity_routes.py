@@ -102,6 +102,7 @@ def _bulk(call: Call) -> Response:
         raise HubError(HubCode.IotHubFormatError, "The body is no list of devices.")
     if len(devices) > _MOST_AT_ONCE:
         raise HubError(HubCode.TooManyDevices, f"{len(devices)} devices: {_MOST_AT_ONCE} at once are the most.")
+    call.quotas.spend("registry", call.tenant, len(devices) - 1)
     # each in a transaction of its own, since each may fail for itself; they share commits
     pending = [(each, call.registry.write(partial(_import, tenant=call.tenant, each=each))) for each in devices]
     errors: list[Json] = []

@@ -21,6 +21,7 @@ from hub.twins.identity_json import known, twin_json
 
 # Source: IoT Hub's limits of direct methods
 _MOST_PAYLOAD = 128 * 1024
+_METER = 4 * 1024
 _TIMEOUTS_S = range(5, 301)
 _DEFAULT_TIMEOUT_S = 30
 
@@ -94,6 +95,7 @@ async def call_method(call: Call, device_id: str, module_id: str, name: str, wan
     payload = json.dumps(wanted.get("payload"), ensure_ascii=False).encode()
     if len(payload) > _MOST_PAYLOAD:
         raise HubError(HubCode.MessageTooLarge, f"The payload has {len(payload)} bytes: {_MOST_PAYLOAD} are the most.")
+    call.quotas.spend("methods", call.tenant, (len(payload) - 1) // _METER)
     response_s = wanted.get("responseTimeoutInSeconds")
     response_s = _DEFAULT_TIMEOUT_S if response_s is None else response_s
     connect_s = wanted.get("connectTimeoutInSeconds") or 0

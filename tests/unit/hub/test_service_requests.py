@@ -1,6 +1,7 @@
 """What the service side's HTTP takes: a token for where it was made for, and JSON that everybody can read."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
@@ -54,10 +55,10 @@ def token_of(registry: Registry, tenant: str = DEFAULT_TENANT) -> str:
 
 
 async def answer(
-    app: ASGIApp, method: str, path: str, token: str, query: bytes = b""
+    app: ASGIApp, method: str, path: str, token: str, query: bytes = b"", given: bytes = b""
 ) -> tuple[int, dict[bytes, bytes], bytes]:
     """Status, headers and body."""
-    asked, sent = request(path, token), []
+    asked, sent = request(path, token, given), []
 
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
@@ -112,6 +113,31 @@ def test_calls_beyond_the_profile_are_429(registry: Registry, tmp_path: Path) ->
     assert asyncio.run(answer(app, "GET", "/configurations", token_of(registry)))[0] == 200
     registry.write(lambda tx: add_tenant(tx, "acme")).result()
     assert asyncio.run(answer(app, "GET", "/devices", token_of(registry, "acme")))[0] == 200
+
+
+def test_devices_in_bulk_count_one_by_one(registry: Registry, tmp_path: Path) -> None:
+    """The anchor's own example: of calls that make 50 devices each, profile s1 lets two pass in a minute."""
+    now = [0.0]
+    app = build_app(registry, Nobody(), tmp_path / "files", Quotas("s1", lambda: now[0]))
+    token, passed = token_of(registry), []
+    for now[0] in range(0, 60, 5):
+        wanted = json.dumps([{"id": f"b-{now[0]}-{n}", "importMode": "create"} for n in range(50)]).encode()
+        if asyncio.run(answer(app, "POST", "/devices", token, given=wanted))[0] == 200:
+            passed.append(now[0])
+    assert passed == [0, 30]
+
+
+def test_a_methods_payload_counts_by_4_kb(registry: Registry, tmp_path: Path) -> None:
+    """In profile s1 80 calls of a byte pass at once, and 40 of more than 4 KB."""
+    registry.write(lambda tx: create(tx, Identity("d", DEFAULT_TENANT))).result()
+    token, passed = token_of(registry), []
+    for payload in ("", "x" * 4094, "x" * 4095):
+        app = build_app(registry, Nobody(), tmp_path / "files", Quotas("s1", lambda: 0.0))
+        wanted = json.dumps({"methodName": "m", "payload": payload}).encode()
+        calls = [asyncio.run(answer(app, "POST", "/twins/d/methods", token, given=wanted))[0] for _ in range(81)]
+        passed.append(calls.count(404))
+        assert set(calls) == {404, 429}
+    assert passed == [80, 80, 40]
 
 
 def test_uploads_beyond_the_profile_are_429(registry: Registry, tmp_path: Path) -> None:
