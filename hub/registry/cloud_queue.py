@@ -6,7 +6,7 @@ asked for. How a message reaches a device belongs to its session.
 
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, Table, delete, func, insert, select, update
@@ -32,7 +32,10 @@ _FEEDBACK_GROUP = 64
 
 @dataclass(frozen=True)
 class CloudMessage:
-    """One message: `system` has to, mid, cid, uid, ct, ce as given; `ack` is none, positive, negative or full."""
+    """One message: `system` has to, mid, cid, uid, ct, ce as given; `ack` is none, positive, negative or full.
+
+    `was_taken` is so when the client's session may have been sent it before, whichever connection that was by.
+    """
 
     n: int
     device_id: str
@@ -44,6 +47,7 @@ class CloudMessage:
     expires_at: int
     delivery_count: int
     lock_token: str | None
+    was_taken: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,9 @@ def take(tx: Tx, device_id: str) -> CloudMessage | None:
         return None
     lock = {"lock_token": secrets.token_hex(16), "locked_until": tx.now + _LOCK}
     changed = update(CLOUD_MESSAGES).where(CLOUD_MESSAGES.c.n == row.n).values(lock)
-    return _message(tx.connection.execute(changed.returning(CLOUD_MESSAGES)).one())
+    taken = _message(tx.connection.execute(changed.returning(CLOUD_MESSAGES)).one())
+    # a release leaves the moment, a new session takes it away
+    return replace(taken, was_taken=row.locked_until is not None)
 
 
 def complete(tx: Tx, device_id: str, lock_token: str) -> None:
@@ -107,8 +113,13 @@ def release(tx: Tx, device_id: str, tokens: Collection[str] | None = None) -> No
     Without `tokens` that is what anybody holds: for a new connection, before which no other has a say any more.
     """
     held = CLOUD_MESSAGES.c.lock_token
-    is_its = held.is_not(None) if tokens is None else held.in_(tokens)
-    _unlock(tx, CLOUD_MESSAGES, (CLOUD_MESSAGES.c.device_id == device_id) & is_its)
+    is_its = (CLOUD_MESSAGES.c.device_id == device_id) & (held.is_not(None) if tokens is None else held.in_(tokens))
+    tx.connection.execute(update(CLOUD_MESSAGES).where(is_its).values(lock_token=None))
+
+
+def begin_anew(tx: Tx, device_id: str) -> None:
+    """The client knows of nothing that it was sent: all that waits is free, and counts as never taken."""
+    _unlock(tx, CLOUD_MESSAGES, CLOUD_MESSAGES.c.device_id == device_id)
 
 
 def purge(tx: Tx, device_id: str) -> int:

@@ -44,8 +44,8 @@ class Downlink:
         self.filters: dict[str, int] = dict(filters or {})
         self._topics = frozenset({topics.REGISTRATION_ANSWERS} if filters is None else _topics_of(client))
         self._calls: dict[str, asyncio.Future[MethodResult]] = {}
-        self._locks: dict[int, str] = {}
-        self._packet_id = 0
+        # by packet id: a message's number and its lock
+        self._held: dict[int, tuple[int, str]] = {}
         self._is_open = True
         self._pump: asyncio.Task[None] | None = None
         self._is_due = False
@@ -118,13 +118,16 @@ class Downlink:
 
     async def _send_waiting(self) -> None:
         try:
-            while self._is_due and self._is_open and len(self._locks) < _ON_THE_WAY:
+            while self._is_due and self._is_open and len(self._held) < _ON_THE_WAY:
                 self._is_due = False  # what is put in from now on sets it again, whether this look sees it or not
                 message = await asyncio.wrap_future(self._registry.take_cloud_message(self._device_id))
-                if message is not None and self._is_open:
+                if message is None:
+                    continue
+                if self._is_open and self._held.get(_packet_id(message), (message.n, ""))[0] == message.n:
                     self._is_due = True
                     self._send(message)
-                elif message is not None:
+                else:
+                    # nobody is there, or another message has its packet id, whose PUBACK has this look again
                     self._registry.release_cloud_messages(self._device_id, [message.lock_token or ""])
         except LakehouseError as error:
             _log.warning("No cloud messages for %s: %s", self._client, error)
@@ -133,18 +136,17 @@ class Downlink:
 
     def _send(self, message: CloudMessage) -> None:
         lock, is_sure = message.lock_token or "", self.filters.get(f"{topics.inbox_of(self._client)}#") != 0
-        packet_id = self._packet_id % 65_535 + 1 if is_sure else 0
+        packet_id = _packet_id(message) if is_sure else 0
         try:
             topic = topics.inbox_of(self._client) + topics.write_bag(_bag(message, self._client))
-            packet = publish(topic, message.body, packet_id)
+            packet = publish(topic, message.body, packet_id, is_dup=is_sure and message.was_taken)
         except (WireError, UnicodeEncodeError) as error:
             # those behind it must not wait for what can never be sent
             _log.warning("A cloud message for %s was rejected: %s", self._client, error)
             self._registry.reject_cloud_message(self._device_id, lock)
             return
         if is_sure:
-            self._packet_id = packet_id
-            self._locks[packet_id] = lock
+            self._held[packet_id] = (message.n, lock)
         self._write(packet)
         if not is_sure:
             # nobody will say that it came: sent is delivered
@@ -152,10 +154,10 @@ class Downlink:
 
     def acknowledged(self, packet_id: int) -> None:
         """The device has a cloud message."""
-        lock = self._locks.pop(packet_id, None)
-        if lock is not None:
+        held = self._held.pop(packet_id, None)
+        if held is not None:
             # a lock that was lost meanwhile: the message will come again
-            self._registry.complete_cloud_message(self._device_id, lock)
+            self._registry.complete_cloud_message(self._device_id, held[1])
             self.deliver()
 
     def end(self) -> None:
@@ -164,9 +166,14 @@ class Downlink:
         for call in self._calls.values():
             if not call.done():
                 call.set_exception(HubError(HubCode.DeviceNotOnline, f"{self._client!r} has gone meanwhile."))
-        if self._locks:
-            self._registry.release_cloud_messages(self._device_id, tuple(self._locks.values()))
-        self._locks.clear()
+        if self._held:
+            self._registry.release_cloud_messages(self._device_id, tuple(lock for _, lock in self._held.values()))
+        self._held.clear()
+
+
+def _packet_id(message: CloudMessage) -> int:
+    """The same each time that it is sent, by whichever process [MQTT-4.4.0-1]; two rarely share one."""
+    return (message.n - 1) % 65_535 + 1
 
 
 def _topics_of(client: str) -> set[str]:

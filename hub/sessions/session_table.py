@@ -19,7 +19,7 @@ from hub.hub_errors import HubCode, HubError
 from hub.messages.landing import Landing
 from hub.methods import MethodCall, MethodResult
 from hub.registry.change_feed import Change
-from hub.registry.cloud_queue import release
+from hub.registry.cloud_queue import begin_anew, release
 from hub.registry.connections import next_epoch
 from hub.registry.database import Tx
 from hub.registry.documents_table import add_document, document_of, replace_document
@@ -272,15 +272,15 @@ def _tick(session: Ticked, now_s: float, wall_s: float) -> None:
 
 def _open(tx: Tx, identity: Identity, instance: str, model_id: str | None, is_clean: bool) -> Opened:
     begun = next_epoch(tx, identity.device_id, identity.module_id, instance, model_id)
-    if not identity.module_id:
-        # a killed process, or one that has not heard yet, may hold some of its messages
-        release(tx, identity.device_id)
     filters: dict[str, int] = {}
     if is_clean:
         _keep_filters(tx, identity, {})
     else:
         found = document_of(tx, identity.tenant, _FILTERS, _name(identity))
         filters = dict(found.body) if found is not None else {}
+    if not identity.module_id:
+        # a killed process, or one that has not heard yet, may hold some of its messages
+        (release if filters else begin_anew)(tx, identity.device_id)
     return Opened(begun.epoch, begun.previous, begun.since_ms, filters)
 
 

@@ -57,12 +57,12 @@ def test_an_older_connections_end_takes_nothing_from_the_newer(tmp_path: Path) -
         await until(lambda: has(older, b"one"))
         downlink = older.session.downlink
         assert downlink is not None
-        locks = dict(downlink._locks)
+        locks = dict(downlink._held)
         newer = hub.connect(device)
         await subscribed(hub, newer)
         await until(lambda: has(newer, b"one"))
         # as an older process does that hears of the takeover now
-        downlink._locks = locks
+        downlink._held = locks
         downlink.end()
         newer.session.data_received(mqtt_packets.puback(1))
         await until(lambda: hub.registry.read(lambda tx: waiting_count(tx, "d")) == 0)
@@ -93,6 +93,59 @@ def test_a_message_that_was_taken_for_a_connection_that_is_gone_waits_again(tmp_
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("is_clean", [False, True])
+def test_a_session_that_goes_on_gets_the_same_packet_again(tmp_path: Path, is_clean: bool) -> None:
+    """With its packet id and DUP [MQTT-4.4.0-1], in order [4.6.0-1], whoever held it; a new session without DUP."""
+
+    async def scenario() -> None:
+        hub = SmallHub(tmp_path)
+        device, bodies = hub.add("d"), (b"one", b"two")
+        first = hub.connect(device, is_clean=False)
+        await subscribed(hub, first)
+        for body in bodies:
+            hub.registry.enqueue_cloud_message(message(body)).result()
+        await until(lambda: has(first, b"two"))
+        first.session.connection_lost()
+        second = hub.connect(device, is_clean=is_clean)
+        if is_clean:
+            await subscribed(hub, second)
+        await until(lambda: has(second, b"two"))
+        before, after = ([each for each in client.link.sent if each[0] >> 4 == 3] for client in (first, second))
+        assert [each[0] for each in before] == [0x32, 0x32]
+        assert after == [bytes([0x32 if is_clean else 0x3A]) + each[1:] for each in before]
+        hub.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_waits_while_another_has_its_packet_id(tmp_path: Path) -> None:
+    """Two of 65,535 numbers apart: the first one's PUBACK ends that one alone, and has the second sent."""
+
+    async def scenario() -> None:
+        hub = SmallHub(tmp_path)
+        client = hub.connect(hub.add("d"))
+        await subscribed(hub, client)
+        hub.registry.enqueue_cloud_message(message(b"one")).result()
+        hub.registry.write(lambda tx: tx.connection.execute(update(CLOUD_MESSAGES).values(n=65_536))).result()
+        hub.registry.enqueue_cloud_message(message(b"two")).result()
+        hub.registry.write(
+            lambda tx: tx.connection.execute(
+                update(CLOUD_MESSAGES).where(CLOUD_MESSAGES.c.n > 65_536).values(n=131_071)
+            )
+        ).result()
+        downlink = client.session.downlink
+        assert downlink is not None
+        downlink.deliver()
+        await until(lambda: has(client, b"one") and downlink._pump is None)
+        assert not has(client, b"two")
+        client.session.data_received(mqtt_packets.puback(1))
+        await until(lambda: has(client, b"two"))
+        assert hub.registry.read(lambda tx: waiting_count(tx, "d")) == 1
+        hub.close()
+
+    asyncio.run(scenario())
+
+
 def test_what_can_never_be_sent_keeps_nothing_back(tmp_path: Path) -> None:
     """It is rejected, its sender hears so, and the message behind it comes."""
 
@@ -108,7 +161,7 @@ def test_what_can_never_be_sent_keeps_nothing_back(tmp_path: Path) -> None:
         await subscribed(hub, client)
         await until(lambda: has(client, b"two"))
         assert client.session.downlink is not None
-        assert len(client.session.downlink._locks) == 1
+        assert len(client.session.downlink._held) == 1
         batch = hub.registry.take_feedback("default").result()
         assert batch is not None
         assert [(each["originalMessageId"], each["statusCode"]) for each in batch.records] == [("1", "Rejected")]
