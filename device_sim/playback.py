@@ -95,6 +95,10 @@ class Replayer:
         """
         if (options.device is None) == (options.device_column is None):
             raise UsageError("Say whose readings these are: give either --device ID or --device-column COLUMN.")
+        if options.time_unit is not None and options.time_format is not None:
+            raise UsageError(
+                "Times are numbers since 1970 or written out: give --time-unit or --time-format, not both."
+            )
         self._options, self._progress = options, progress or (lambda done, total: None)
         self._local = LocalTimes(_zone(options.time_zone))
         self.model = model_named(models, options.model)

@@ -18,16 +18,22 @@ from runtime.errors import InputError, UsageError
 
 _MAX_CELL_CHARACTERS = 16 * 1024 * 1024
 _DELIMITERS = ",;\t|"
+# Excel's own first line, which says how the file is delimited
+_HINT_CHARACTERS = 20
+_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 # a quoted cell with what stands behind its closing quote, or one without quotes
 _CELLS = {each: re.compile(rf'(?:^|[{each}])(?:"((?:[^"]|"")*)"([^{each}]*)|([^{each}]*))') for each in _DELIMITERS}
 
 
 def csv_recording(path: Path) -> Recording:
-    """The recording of a CSV file; its first line names the columns. Raises UsageError for unusable names."""
+    """The recording of a CSV file; its first line names the columns, or the one behind `sep=;`.
+
+    Spaces around a name are not of it. Raises UsageError for unusable names.
+    """
     csv.field_size_limit(_MAX_CELL_CHARACTERS)
     delimiter, header = _header(path)
     is_ended = len(header) > 1 and not header[-1].strip()
-    names = tuple(header[:-1] if is_ended else header)
+    names = tuple(name.strip() for name in (header[:-1] if is_ended else header))
     if not any(names):
         raise UsageError(f"{path} has no rows: its first line must name the columns.")
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -52,6 +58,8 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str], list[
         lines = _Lines(file)
         reader = csv.reader(lines, delimiter=delimiter)
         next(reader)
+        if _hint(lines.taken[0]) is not None:
+            next(reader)
         while True:
             first = reader.line_num + 1
             lines.taken.clear()
@@ -136,21 +144,33 @@ def _header(path: Path) -> tuple[str, list[str]]:
     found: list[tuple[int, str, list[str], list[str]]] = []
     for delimiter in _DELIMITERS:
         with path.open(encoding="utf-8-sig", newline="") as file:
+            hint = _hint(file.readline(_HINT_CHARACTERS))
+            if hint is None:
+                file.seek(0)
+            elif hint != delimiter:
+                continue
+            first = 1 if hint is None else 2
             lines = _Lines(file)
             try:
                 names = next(csv.reader(lines, delimiter=delimiter), [])
             except csv.Error as error:
-                raise InputError(_said_of(path, 1, error)) from None
+                raise InputError(_said_of(path, first, error)) from None
             found.append((len(names), delimiter, names, lines.taken))
     count, delimiter, names, taken = max(found, key=lambda each: each[0])
     if len(taken) > 1:
-        _refuse_open_quote(path, taken, 1, delimiter)
+        _refuse_open_quote(path, taken, first, delimiter)
     if _holds_whole_row(taken, count, delimiter):
         raise InputError(
-            f"{path}: a quoted name of the columns, which begins in line 1, holds whole rows, up to line {len(taken)}. "
-            "Close its quote in the line where it begins. Nothing was sent."
+            f"{path}: a quoted name of the columns, which begins in line {first}, holds whole rows, up to line "
+            f"{first + len(taken) - 1}. Close its quote in the line where it begins. Nothing was sent."
         )
     return delimiter, names
+
+
+def _hint(line: str) -> str | None:
+    """The delimiter that a first line says there is; None for a line that says none that is read here."""
+    match = _HINT.fullmatch(line)
+    return match[1] if match is not None and match[1] in _DELIMITERS else None
 
 
 def _holds_whole_row(taken: list[str], count: int, delimiter: str) -> bool:

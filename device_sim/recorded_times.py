@@ -199,7 +199,7 @@ class LocalTimes:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self.is_fixed = zone.key in ("UTC", "Etc/UTC", "GMT", "Etc/GMT")
-        self._hours: dict[tuple[Hashable, date], _Hour] = {}
+        self._hours: dict[tuple[Hashable, datetime], _Hour] = {}
         self._open: dict[Hashable, _Hour] = {}
         self._last: dict[Hashable, datetime] = {}
 
@@ -212,7 +212,7 @@ class LocalTimes:
                 del self._open[series]
             self._last[series] = moment
             return
-        key = (series, moment.date())
+        key = (series, self._change(moment))
         if open_hour is not None and open_hour is self._hours.get(key):
             open_hour.add(line, moment)
             return
@@ -234,7 +234,7 @@ class LocalTimes:
         if early != late:
             if early is None or late is None or early < late:
                 return None
-            turn = self._hours[series, moment.date()].turn()
+            turn = self._hours[series, self._change(moment)].turn()
             if turn is None:
                 return None
             line_of_turn, first = turn
@@ -257,6 +257,17 @@ class LocalTimes:
         if self._is_double(moment):
             return f"{moment} comes twice in {self._zone.key}, and the order of the rows does not tell which it is"
         return f"{moment} does not exist in {self._zone.key}: the clocks are put on over it"
+
+    def _change(self, moment: datetime) -> datetime:
+        """When the clocks were put back over a double moment: what comes twice may have midnight within it, as in
+        Newfoundland until 2011, where they were put back at a minute past."""
+        before, after = (moment.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) for fold in _FOLDS)
+        late = after.astimezone(self._zone).utcoffset()
+        while after - before > timedelta(seconds=1):
+            middle = before + (after - before) // 2
+            is_changed = middle.astimezone(self._zone).utcoffset() == late
+            before, after = (before, middle) if is_changed else (middle, after)
+        return after.replace(microsecond=0)
 
     def _is_double(self, moment: datetime) -> bool:
         early, late = (moment.replace(tzinfo=self._zone, fold=fold).utcoffset() for fold in _FOLDS)

@@ -106,12 +106,12 @@ def _event(text: str) -> Part:
     kind = json.loads(members.get("datacontenttype", "null"))
     kind = "application/json" if kind is None else kind
     event = Part(attributes, _sent(kind), None)
-    data = members.get("data")
-    if "data_base64" in members:
+    data, encoded = members.get("data"), json.loads(members.get("data_base64", "null"))
+    if encoded is not None:
         if data not in (None, "null"):
             raise ValueError("the event has both data and data_base64")
         try:
-            return replace(event, value=base64.b64decode(json.loads(members["data_base64"]), validate=True))
+            return replace(event, value=base64.b64decode(encoded, validate=True))
         except (binascii.Error, TypeError) as error:
             raise ValueError("data_base64 is no Base64") from error
     if data is not None and data.startswith('"') and "json" not in str(kind).lower():

@@ -21,6 +21,7 @@ from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import table_uri
 from runtime.errors import InputError
 from runtime.settings import Settings
+from runtime.wording import counted
 from wire.envelope import ID, SUBJECT, TIME, Message, header, rfc3339
 from wire.times import micros_of_rfc3339
 
@@ -55,9 +56,9 @@ def require_no_known_values(settings: Settings, models: Mapping[str, Model], rep
     if rows:
         at = rfc3339(datetime.fromisoformat("1970-01-01T00:00:00Z") + timedelta(microseconds=micros))
         raise InputError(
-            f"{rows:,} rows of {replayer.recording.path.name} have values that the lake has of the same device and "
-            f"time, in messages of other telemetry: first {', '.join(names)} of {device} at {at}. They would count "
-            "twice. Nothing was sent. Give --only NAME for each telemetry that is new."
+            f"{counted(rows, 'row')} of {replayer.recording.path.name} would bring values that the lake has of the "
+            f"same device and time, in messages of other telemetry: first {', '.join(names)} of {device} at {at}. They "
+            "would count twice. Nothing was sent. Give --only NAME for each telemetry that is new."
         )
 
 

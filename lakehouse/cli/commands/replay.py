@@ -3,7 +3,7 @@
 Belongs here: options, progress and what is printed. The replay is `device_sim.playback`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +156,7 @@ def _print_check(replayer: "Replayer") -> None:
     click.echo("Telemetry:")
     for name, values in check.values.items():
         between = "" if values.lowest is None else f", {values.lowest:g} to {values.highest:g}"
-        click.echo(f"  {name}: {values.count:,} values{between}; the first is {_shown(values.first[:80])}")
+        click.echo(f"  {name}: {counted(values.count, 'value')}{between}; the first is {_shown(values.first[:80])}")
     if replayer.unused_columns:
         click.echo(f"Columns not sent: {', '.join(map(_shown, replayer.unused_columns))}")
 
@@ -167,30 +167,43 @@ def _print_refusals(replayer: "Replayer", options: "ReplayOptions") -> None:
     if replayer.unused_names:
         names = ", ".join(f"{_shown(name)} ({count:,})" for name, count in replayer.unused_names.items())
         click.echo(f"Rows of other names were left out: {names}", err=True)
-    if check.valueless:
-        click.echo(f"{check.valueless:,} rows have no value and were left out.", err=True)
-    if check.untimed:
-        click.echo(
-            f"{check.untimed:,} rows have a time that cannot be read, the first in {place} {check.first_untimed_line}.",
-            err=True,
-        )
-    if check.contradicting:
-        click.echo(
-            f"{check.contradicting:,} rows have the time of the row before them and other values: the first counts.",
-            err=True,
-        )
-    if check.again:
-        click.echo(f"{check.again:,} rows say what the row before them says: they count once.", err=True)
+    for sentence in _not_as_wished(replayer):
+        click.echo(sentence, err=True)
     for line, why in check.refusals:
         click.echo(f"Refused, {place} {line}: {_shown(why)}", err=True)
     if check.refused:
         unnamed = check.refused - len(check.refusals)
         more = f", {unnamed:,} more than are named" if unnamed else ""
         click.echo(
-            f"{check.refused:,} rows of {options.path.name} were refused{more}. "
-            "Mend them and replay the file again: the other rows are known by then.",
+            f"Refused of {options.path.name}: {counted(check.refused, 'row')}{more}. "
+            "Mend what is wrong and replay the file again: the other rows are known by then.",
             err=True,
         )
+
+
+def _not_as_wished(replayer: "Replayer") -> Iterator[str]:
+    """What is sent as it is, or not at all, though no row of it is refused."""
+    from lake.slices import FIRST_IMPLAUSIBLE_YEAR, FIRST_PLAUSIBLE_YEAR
+
+    check, place = replayer.check, replayer.recording.place
+    if check.valueless:
+        yield f"Left out, without a value: {counted(check.valueless, 'row')}."
+    if check.unnamed:
+        yield f"Without a device, which the lake refuses: {counted(check.unnamed, 'row')}."
+    if check.untimed:
+        rows = counted(check.untimed, "row")
+        yield f"With a time that cannot be read: {rows}, the first in {place} {check.first_untimed_line}."
+    if check.first_implausible is not None:
+        rows, (line, value, moment) = counted(check.implausible, "row"), check.first_implausible
+        yield (
+            f"With a time outside the years {FIRST_PLAUSIBLE_YEAR} to {FIRST_IMPLAUSIBLE_YEAR - 1}: {rows}, the first "
+            f"in {place} {line}, {_shown(str(value))}, which is read as {moment.isoformat(' ', 'minutes')[:16]}."
+        )
+    if check.contradicting:
+        rows = counted(check.contradicting, "row")
+        yield f"With the time of the row before and other values, of which the first counts: {rows}."
+    if check.again:
+        yield f"The same as the row before, which count once: {counted(check.again, 'row')}."
 
 
 def _shown(name: str) -> str:

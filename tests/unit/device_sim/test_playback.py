@@ -294,6 +294,7 @@ def test_the_recorded_year_is_read_whole(request: pytest.FixtureRequest) -> None
         ("time,temperature\n2026-11-20,2\n", {"model": "thermostt"}, "thermostat"),
         ("time,temperature\n2026-11-20,2\n", {"time_zone": "Mars/Base"}, "no time zone 'Mars/Base'"),
         ("time,temperature\n2026-11-20,2\n", {"device": None}, "either --device ID or --device-column"),
+        ("time,temperature\n5,2\n", {"time_unit": "s", "time_format": "%Y"}, "--time-unit or --time-format, not both"),
     ],
 )
 def test_what_cannot_be_replayed_is_named(tmp_path: Path, text: str, options: dict[str, Any], says: str) -> None:

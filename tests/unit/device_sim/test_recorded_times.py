@@ -52,7 +52,9 @@ def test_the_doubled_hour_is_told_apart_by_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("minutes", [1, 7, 15, 30, 60])
 @pytest.mark.parametrize("is_reversed", [False, True])
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana"])
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana", "America/St_Johns"]
+)
 def test_every_interval_and_both_directions_are_told_apart(minutes: int, is_reversed: bool, zone: str) -> None:
     """Whatever the zone and the interval, a file that goes on through the hour gives the true moments."""
     if minutes == 60 and zone == "Australia/Lord_Howe":
@@ -71,6 +73,8 @@ def _change(zone: str) -> datetime:
         "America/New_York": datetime(2025, 11, 2, 6, tzinfo=UTC),
         "Australia/Lord_Howe": datetime(2025, 4, 5, 15, tzinfo=UTC),
         "America/Havana": datetime(2025, 11, 2, 5, tzinfo=UTC),
+        # at a minute past midnight, which came twice
+        "America/St_Johns": datetime(2006, 10, 29, 2, 31, tzinfo=UTC),
     }[zone]
 
 

@@ -73,4 +73,21 @@ def test_a_check_prints_the_rows_that_say_nothing(tmp_path: Path, monkeypatch: p
     result = CliRunner().invoke(replay, arguments, catch_exceptions=False, standalone_mode=False)
     assert result.return_value == 0
     assert result.stdout.startswith("1 row of 1 device would be sent; nothing was.")
-    assert "2 rows have no value and were left out." in result.stderr
+    assert "Left out, without a value: 2 rows." in result.stderr
+
+
+def test_a_check_names_what_is_sent_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row without a device, and one of a device whose clock stood at nothing, are no surprise later."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    path = tmp_path / "a.csv"
+    path.write_text("ts,unit,temperature\n1736899200,a,21\n0,a,22\n1736899800,,23\nsoon,a,24\n1,2,3,4\n")
+    arguments = [str(path), "--model", "thermostat", "--device-column", "unit", "--time-unit", "s", "--dry-run"]
+    result = CliRunner().invoke(replay, arguments, catch_exceptions=False, standalone_mode=False)
+    assert result.return_value == 3
+    assert result.stderr.splitlines()[-5:] == [
+        "Without a device, which the lake refuses: 1 row.",
+        "With a time that cannot be read: 1 row, the first in line 5.",
+        "With a time outside the years 2000 to 2099: 1 row, the first in line 3, 0, which is read as 1970-01-01 00:00.",
+        "Refused, line 6: 4 cells under 3 names",
+        "Refused of a.csv: 1 row. Mend what is wrong and replay the file again: the other rows are known by then.",
+    ]

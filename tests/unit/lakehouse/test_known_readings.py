@@ -43,7 +43,7 @@ def checked(lake: Lake, folder: Path, text: str, **options: Any) -> Replayer:
 
 def test_an_export_with_one_more_column_is_refused_before_it_is_sent(lake: Lake, tmp_path: Path) -> None:
     """One of its two rows overlaps; with the new telemetry alone both may be sent."""
-    found = r"1 rows of later.csv .* first temperature of d1 at 2026-11-20T05:01:00.000Z\. They would count twice\. Not"
+    found = r"1 row of later.csv .* first temperature of d1 at 2026-11-20T05:01:00.000Z\. They would count twice\. Not"
     with pytest.raises(InputError, match=found):
         checked(lake, tmp_path, WIDER)
     messages = [each.value for row in checked(lake, tmp_path, WIDER, only=("humidity",)).rows() for each in row]
@@ -57,7 +57,7 @@ def test_a_row_that_lacked_a_value_is_refused_with_it(settings: Settings, tmp_pa
     lake.read(H5, 1, 21.0, humidity_pct=40.0, message_id=ids_of([message])[0])
     lake.write()
     checked(lake, tmp_path, WIDER)
-    with pytest.raises(InputError, match=r"1 rows .* first temperature of d1"):
+    with pytest.raises(InputError, match=r"1 row .* first temperature of d1"):
         checked(lake, tmp_path, WIDER, missing=("40",))
 
 

@@ -53,10 +53,12 @@ def test_a_content_type_of_null_is_none_that_is_said() -> None:
 
 
 def test_data_may_be_base64_or_a_list() -> None:
-    """A batch of events, one of which is a pack again."""
-    value = b'[{"id":"b","data_base64":"eyJ0IjoxfQ=="},{"id":"c","data":[{"x":1},{"x":2}]},{"id":"d"}]'
+    """A batch of events, one of which is a pack again; null says of either that it is left out."""
+    value = b'[{"id":"b","data_base64":"eyJ0IjoxfQ==","data":null},{"id":"c","data":[{"x":1},{"x":2}]},{"id":"d"},' \
+            b'{"id":"e","data_base64":null,"data":{"t":2}},{"id":"f","data_base64":null}]'  # fmt: skip
     assert said(value, "application/cloudevents-batch+json") == [
         ("b", None, b'{"t":1}'), ("c#1", None, b'{"x":1}'), ("c#2", None, b'{"x":2}'), ("d", None, None),
+        ("e", None, b'{"t":2}'), ("f", None, None),
     ]  # fmt: skip
 
 
