@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ingestion.kafka_records import place_of
 from runtime.errors import PlatformError
@@ -180,14 +180,18 @@ class HotConsumer:
         if time.monotonic() - self._asked_at < _ASK_S:
             return
         self._asked_at = time.monotonic()
-        for partition, end in self._ends.items():
-            asked_us = self._clock_us() - self._skew_us
-            try:
-                _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=1.0)
-            except KafkaException:
-                return  # it does not answer: nothing is known, so no time passes
-            if high == end:
-                self._watermarks[partition] = max(self._watermarks[partition], asked_us)
+        if not self._ends:
+            return
+        # all at once: a question waits until the broker has answered what it was asked before, which is to give records
+        asked = [TopicPartition(self._topic, partition, OFFSET_END) for partition in self._ends]
+        asked_us = self._clock_us() - self._skew_us
+        try:
+            found = self._consumer.offsets_for_times(asked, timeout=1.0)
+        except KafkaException:
+            return  # it does not answer: nothing is known, so no time passes
+        for each in found:
+            if each.error is None and each.offset == self._ends[each.partition]:
+                self._watermarks[each.partition] = max(self._watermarks[each.partition], asked_us)
 
 
 def _said(committed: TopicPartition) -> dict[str, Any]:

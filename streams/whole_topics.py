@@ -36,6 +36,8 @@ class WholeTopic:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
+                # so long the broker keeps to itself that there is no more
+                "fetch.wait.max.ms": 50,
                 "log_level": 0,
             }
         )

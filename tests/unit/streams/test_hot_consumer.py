@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import OFFSET_END, KafkaError, TopicPartition
 
 from runtime.errors import LandingZoneError, PlatformError
 from streams import hot_consumer, kafka_places
@@ -24,12 +24,13 @@ class Record:
 
     number: int
     failure: KafkaError | None = None
+    of: int = 0
 
     def error(self) -> KafkaError | None:
         return self.failure
 
     def partition(self) -> int:
-        return 0
+        return self.of
 
     def offset(self) -> int:
         return self.number
@@ -45,6 +46,8 @@ class Broker:
     position: int = 0
     is_slow: bool = False
     assigned: list[int] = field(default_factory=list)
+    asked: list[list[int]] = field(default_factory=list)
+    ends: dict[int, int] = field(default_factory=dict)
     low: int = 0
     high: int = END
     partitions: int = 1
@@ -62,6 +65,11 @@ class Broker:
     def get_watermark_offsets(self, _: TopicPartition, timeout: float) -> tuple[int, int]:
         return self.low, self.high
 
+    def offsets_for_times(self, asked: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
+        self.asked.append([each.partition for each in asked])
+        assert all(each.offset == OFFSET_END for each in asked)
+        return [TopicPartition("telemetry", each.partition, self.ends.get(each.partition, END)) for each in asked]
+
     def assign(self, places: Sequence[TopicPartition]) -> None:
         self.position = places[0].offset
         self.assigned.append(self.position)
@@ -71,7 +79,7 @@ class Broker:
             return []
         found = [Record(number) for number in range(self.position, END)]
         self.position = END
-        return [*found, Record(END, KafkaError(self.last))]
+        return [*found, *(Record(END, KafkaError(self.last), each) for each in range(self.partitions))]
 
 
 def reader_of(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> HotConsumer:
@@ -98,6 +106,26 @@ def test_what_is_read_again_after_a_restart_was_not_read(monkeypatch: pytest.Mon
     broker.is_slow = False
     assert len(consumer.poll(100, 0.25)) == 10
     assert consumer.watermark_us() >= 119 * _US
+
+
+def test_the_ends_of_all_partitions_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question waits until the broker is done with the one before, so eight would hold up a batch for half a
+    second; time passes when none has more than was read."""
+    broker = Broker(partitions=8)
+    consumer = reader_of(broker, monkeypatch)
+    consumer.begin(range(8))
+    consumer.poll(100, 1.0)
+    assert broker.asked == [list(range(8))]
+    assert consumer.watermark_us() == (NOW_S - 1) * _US
+
+
+def test_no_time_passes_in_a_partition_that_has_more_than_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three partitions one has a record that has not come yet: all wait for it."""
+    broker = Broker(partitions=3, ends={1: END + 1})
+    consumer = reader_of(broker, monkeypatch)
+    consumer.begin(range(3))
+    consumer.poll(100, 1.0)
+    assert consumer.watermark_us() == 109 * _US
 
 
 @pytest.mark.parametrize(("low", "resumed", "read_from"), [

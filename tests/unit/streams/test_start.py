@@ -37,8 +37,15 @@ class Client:
 
 
 def test_a_topic_that_has_been_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client gives what it has only when its time is over, so that time is short: a start reads four topics."""
-    client = Client()
-    monkeypatch.setattr(whole_topics, "Consumer", lambda configuration: client)
+    """The client gives what it has only when its time is over, and the broker says that there is no more only when its
+    is: both are short, since a start reads three topics."""
+    client, given = Client(), dict[str, Any]()
+
+    def consumer(configuration: dict[str, Any]) -> Client:
+        given.update(configuration)
+        return client
+
+    monkeypatch.setattr(whole_topics, "Consumer", consumer)
     assert len(WholeTopic("broker:9092", "latest", lambda partition: 0).to_the_end()) == 1
     assert client.waited_s < 0.1
+    assert given["fetch.wait.max.ms"] <= 50  # 500 unless said
