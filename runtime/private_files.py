@@ -23,9 +23,17 @@ LONGEST_SOCKET = 100
 
 
 def ensure_home(settings: Settings) -> None:
-    """Make the home, for its user alone. One that exists keeps its mode, which `lakehouse doctor` looks at."""
-    if not settings.home.is_dir():
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the home, for its user alone. One that exists keeps its mode, which `lakehouse doctor` looks at.
+
+    Raises PlatformError where none can be made.
+    """
+    try:
+        if not settings.home.is_dir():
+            settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlatformError(
+            f"The folder {settings.home} cannot be made ({error.strerror}): set LAKEHOUSE_HOME to one that can."
+        ) from error
 
 
 def is_private(folder: Path) -> bool:

@@ -31,6 +31,11 @@ _OF_THE_MACHINE = frozenset(
         errno.ENAMETOOLONG,
         errno.ENOTDIR,
         errno.EISDIR,
+        errno.EIO,
+        errno.EFBIG,
+        errno.ELOOP,
+        errno.ENXIO,
+        errno.ESTALE,
     )
 )
 
@@ -124,7 +129,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 something is held.
 
-    An error of the project's own ends as one sentence on stderr; any other exception is a defect and passes through.
+    An error of the project's own ends as one sentence on stderr, and so does what a file or the machine refuses, a file
+    that was asked for above all; any other exception is a defect and passes through.
     """
     try:
         code = cli.main(checked_arguments(arguments), prog_name="lakehouse", standalone_mode=False)
@@ -133,7 +139,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if error.errno not in _OF_THE_MACHINE and str(error.filename) not in arguments:
             raise
         where = "" if error.filename is None else f"{str(error.filename)[:200]}: "
         click.echo(f"Error: {where}{error.strerror}.", err=True)

@@ -102,6 +102,22 @@ def test_a_result_for_a_folder_that_is_not_there(
     assert not home.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["sql", "select 1", "--output", "/proc/result.csv"], "Error: /proc/result.csv: No such file or directory."),
+        (["sql", "--file", "/proc/self/mem"], "Error: Input/output error."),
+        (["models", "add", "/proc/self/mem"], "Error: Input/output error."),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_no_defect(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    """What the system says of it, in one sentence; for a file that nobody asked for it would be a defect."""
+    assert run(arguments) == 1
+    assert capsys.readouterr().err == f"{says}\n"
+
+
 def test_a_setting_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Settings are read by the command, so what is wrong with them ends like any other error."""
     monkeypatch.setenv("LAKEHOUSE_SPARK", "yarn")

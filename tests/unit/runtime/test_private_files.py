@@ -32,6 +32,14 @@ def test_a_home_that_is_made_is_its_users_alone(tmp_path: Path) -> None:
     assert not is_private(settings.home)
 
 
+def test_a_home_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """With what the system says, and what to set."""
+    (tmp_path / "file").touch()
+    for folder in (Path("/proc/lakehouse"), tmp_path / "file" / "home", tmp_path / ("n" * 300)):
+        with pytest.raises(PlatformError, match=rf"^The folder {folder} cannot be made \(.+\): set LAKEHOUSE_HOME"):
+            ensure_home(Settings(home=folder, lake_uri=str(folder)))
+
+
 def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:
     """Of several that ask for it at once all get the same; another name has another key."""
     settings = home(tmp_path / "home")
