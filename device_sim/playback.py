@@ -95,6 +95,8 @@ class Replayer:
         """
         if (options.device is None) == (options.device_column is None):
             raise UsageError("Say whose readings these are: give either --device ID or --device-column COLUMN.")
+        if options.device is not None and not options.device.strip():
+            raise UsageError("--device is empty: give the id of the device that recorded these readings.")
         if options.time_unit is not None and options.time_format is not None:
             raise UsageError(
                 "Times are numbers since 1970 or written out: give --time-unit or --time-format, not both."

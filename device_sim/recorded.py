@@ -73,6 +73,8 @@ def _json_lines(path: Path) -> Recording:
             f"No row of {path.name} can be sent: line {refused.line}: {refused.problem}. Give JSON lines, one object a "
             "line. Nothing was sent."
         )
+    if not columns:
+        raise UsageError(f"{path} has no rows: give JSON lines, one object a line.")
     return Recording(path, True, tuple(columns), "line", read)
 
 

@@ -207,5 +207,5 @@ def _not_as_wished(replayer: "Replayer") -> Iterator[str]:
 
 
 def _shown(name: str) -> str:
-    """A name from a file as it may be printed anywhere."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """What a file says, on one line and without signs that a terminal would obey."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)

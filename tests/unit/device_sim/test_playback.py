@@ -294,6 +294,7 @@ def test_the_recorded_year_is_read_whole(request: pytest.FixtureRequest) -> None
         ("time,temperature\n2026-11-20,2\n", {"model": "thermostt"}, "thermostat"),
         ("time,temperature\n2026-11-20,2\n", {"time_zone": "Mars/Base"}, "no time zone 'Mars/Base'"),
         ("time,temperature\n2026-11-20,2\n", {"device": None}, "either --device ID or --device-column"),
+        ("time,temperature\n2026-11-20,2\n", {"device": " "}, "--device is empty"),
         ("time,temperature\n5,2\n", {"time_unit": "s", "time_format": "%Y"}, "--time-unit or --time-format, not both"),
     ],
 )
@@ -310,6 +311,8 @@ def test_what_cannot_be_replayed_is_named(tmp_path: Path, text: str, options: di
         ("a.parquet", b"not parquet", "cannot be read"),
         ("a.csv", b"time,temperature\n2026-11-20,\xff\n", "cannot be read"),
         ("a.jsonl", b'[{"time": 1}]', "one object a line"),
+        ("a.jsonl", b"\n", "a.jsonl has no rows"),
+        ("a.jsonl", b"{}\n", "a.jsonl has no rows"),
     ],
 )
 def test_files_that_cannot_be_read_are_named(tmp_path: Path, name: str, content: bytes, says: str) -> None:

@@ -91,3 +91,13 @@ def test_a_check_names_what_is_sent_as_it_is(tmp_path: Path, monkeypatch: pytest
         "Refused, line 6: 4 cells under 3 names",
         "Refused of a.csv: 1 row. Mend what is wrong and replay the file again: the other rows are known by then.",
     ]
+
+
+def test_what_a_file_says_moves_no_cursor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, values and halves of characters are shown on their line, with no sign that a terminal obeys."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    path = tmp_path / "a.jsonl"
+    path.write_text(r'{"time":"2025-01-01","d":"Halle \u00e9\u001b[2J\n\ud800","temperature":1}')
+    arguments = [str(path), "--model", "thermostat", "--device-column", "d", "--dry-run"]
+    result = CliRunner().invoke(replay, arguments, catch_exceptions=False, standalone_mode=False)
+    assert r"  Halle é\x1b[2J\n\ud800: 1 row, " in result.stdout
