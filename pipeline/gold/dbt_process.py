@@ -36,7 +36,7 @@ IMPORTED = (
     "lake.storage.dbt_plugin",
     "sqlparse",
     "daff",
-    "pipeline.gold.dbt_schemas",
+    "pipeline.gold.dbt_ahead",
 )
 """What `spare_dbt` wants to find imported."""
 
@@ -142,7 +142,7 @@ def serve() -> NoReturn:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    import_module("pipeline.gold.dbt_schemas")
+    import_module("pipeline.gold.dbt_ahead")
     collect_seldom()
     manifest = read_manifest()  # without one dbt reads the project when it has to build
     line = sys.stdin.readline()
