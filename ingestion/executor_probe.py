@@ -1,6 +1,7 @@
 """The executors of a cluster: whether they can do what a tick will ask of them, told before it asks.
 
-Belongs here: one small task each for executors at all, the lake and Kafka, and what to mend when one does not end well.
+Belongs here: one small task each for executors at all, their Python, the lake and Kafka, all under one limit, and what
+to mend when one does not end well. What a Python lacks is found by `executor_python`.
 A local Spark shares the driver's machine, keys and routes, and is not asked.
 
 Spark itself tries a task four times and says FAILED_READ_FILE after minutes; who has forgotten the keys of the workers
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from ingestion.executor_python import ask_python
 from ingestion.kafka_offsets import broker_offsets
 from lake.storage.locations import spark_uri
 from lake.storage.spark_commits import ensure_table
@@ -27,14 +29,19 @@ from runtime.spark.connect_server import reason_of
 
 LIMIT_S = 25.0
 _TAG = "lakehouse-probe"
-_able: weakref.WeakKeyDictionary[SparkSession, set[tuple[str, str]]] = weakref.WeakKeyDictionary()
-"""Which lakes and Kafkas the executors of a session have read."""
+_able: weakref.WeakKeyDictionary[SparkSession, set[tuple[str, ...]]] = weakref.WeakKeyDictionary()
+"""Which lakes and Kafkas the executors of a session have read, and which modules their Python has imported."""
 
 
-def check_executors(spark: SparkSession, settings: Settings, bootstrap: str, topic: str) -> None:
-    """Let an executor run a task and, the first time in a session, read a file of the lake and a record of `topic`.
+def check_executors(
+    spark: SparkSession, settings: Settings, bootstrap: str | None, topic: str, tasks: str | None = None,
+    file: str | None = None,
+) -> None:  # fmt: skip
+    """Let an executor run a task and, the first time in a session, import `tasks`, if Python is to do something, and
+    read a file of the lake and a record of `topic`, if there is a Kafka.
 
-    Raises PlatformError within `LIMIT_S`, with what to mend; does nothing where Spark is no cluster of ours.
+    The file is `file`, as Spark spells it, or the first of a table that is made unless it is there. Raises
+    PlatformError within `LIMIT_S`, with what to mend; does nothing where Spark is no cluster of ours.
     """
     if not settings.spark.startswith("spark://"):
         return
@@ -45,23 +52,48 @@ def check_executors(spark: SparkSession, settings: Settings, bootstrap: str, top
         f"No executor of {settings.spark} runs a task: are workers registered there with memory to spare, and do they "
         f"reach this machine at {here}?",
     )  # fmt: skip
+    if tasks is not None:
+        _check_python(spark, settings, tasks, deadline)
     able = _able.setdefault(spark, set())
-    if (settings.lake_uri, bootstrap) in able:
+    if (settings.lake_uri, bootstrap or "") in able:
         return
-    ensure_table(lambda: spark, settings, BRONZE_LIFECYCLE)
-    first_commit = f"{spark_uri(settings, BRONZE_LIFECYCLE.name)}/_delta_log/{0:020}.json"
+    if file is None:
+        ensure_table(lambda: spark, settings, BRONZE_LIFECYCLE)
+        file = first_file(settings)
     _ask(
-        spark, deadline, lambda: spark.read.text(first_commit).count(),
+        spark, deadline, lambda: spark.read.text(file).count(),
         f"Executors of {settings.spark} cannot read the lake at {settings.lake_uri}: each machine needs a route to it, "
         "and keys in its environment, by its role, or in a file that LAKEHOUSE_SPARK_CREDENTIALS names. A lake in a "
         "folder must be mounted at the same path everywhere.",
     )  # fmt: skip
-    _ask(
-        spark, deadline, lambda: _read_newest(spark, bootstrap, topic),
-        f"Executors of {settings.spark} cannot read Kafka at {bootstrap}: each machine must reach the addresses that "
-        "the brokers advertise.",
-    )  # fmt: skip
-    able.add((settings.lake_uri, bootstrap))
+    if bootstrap is not None:
+        _ask(
+            spark, deadline, lambda: _read_newest(spark, bootstrap, topic),
+            f"Executors of {settings.spark} cannot read Kafka at {bootstrap}: each machine must reach the addresses "
+            "that the brokers advertise.",
+        )  # fmt: skip
+    able.add((settings.lake_uri, bootstrap or ""))
+
+
+def check_python(spark: SparkSession, settings: Settings, tasks: str) -> None:
+    """As `check_executors`, of the Python alone: for who has read the lake and Kafka otherwise."""
+    if settings.spark.startswith("spark://"):
+        _check_python(spark, settings, tasks, time.monotonic() + LIMIT_S)
+
+
+def first_file(settings: Settings) -> str:
+    """The first commit of bronze's smaller table, as Spark spells it."""
+    return f"{spark_uri(settings, BRONZE_LIFECYCLE.name)}/_delta_log/{0:020}.json"
+
+
+def _check_python(spark: SparkSession, settings: Settings, tasks: str, deadline: float) -> None:
+    able = _able.setdefault(spark, set())
+    if (tasks,) not in able:
+        _ask(
+            spark, deadline, lambda: ask_python(spark, settings, tasks),
+            f"Executors of {settings.spark} run a task, but none in Python: LAKEHOUSE_SPARK_PYTHON names theirs.",
+        )  # fmt: skip
+        able.add((tasks,))
 
 
 def _read_newest(spark: SparkSession, bootstrap: str, topic: str) -> None:
@@ -79,6 +111,7 @@ def _read_newest(spark: SparkSession, bootstrap: str, topic: str) -> None:
 def _ask(spark: SparkSession, deadline: float, task: Callable[[], object], otherwise: str) -> None:
     """Run `task`, and give it up at `deadline`. Raises PlatformError with `otherwise` and what Spark says."""
     said: list[str] = []
+    ours: list[Exception] = []
 
     def run() -> None:
         spark.addTag(_TAG)
@@ -86,6 +119,8 @@ def _ask(spark: SparkSession, deadline: float, task: Callable[[], object], other
             task()
         except PySparkException as error:
             said.append(reason_of(error).splitlines()[0][:300])
+        except Exception as error:  # noqa: BLE001  # an answer too, for whoever waits
+            ours.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -93,5 +128,7 @@ def _ask(spark: SparkSession, deadline: float, task: Callable[[], object], other
     if thread.is_alive():
         spark.interruptTag(_TAG)
         raise PlatformError(f"{otherwise} (No answer in {LIMIT_S:.0f} s.)")
+    if ours:
+        raise ours[0]
     if said:
         raise PlatformError(f"{otherwise} (Spark says: {said[0]})")

@@ -9,6 +9,8 @@ from runtime.settings import Settings
 
 WORTH_SPREADING = 1_000_000
 """Records from which tasks of a cluster are worth their start: chosen, not measured."""
+TASKS = "pipeline.silver.executor_tasks"
+"""The module that the Python of executors must be able to import."""
 
 
 class Engine(StrEnum):

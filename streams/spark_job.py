@@ -76,7 +76,7 @@ def _run(spark: SparkSession, settings: Settings, bootstrap: str, declared: Decl
     partitions = len(broker_offsets(bootstrap, TELEMETRY_TOPIC))
     check_declared(declared, partitions)
     if version_of(settings, BRONZE_LIFECYCLE.name) is not None:  # what is to be made first, a tick makes
-        check_executors(spark, settings, bootstrap, TELEMETRY_TOPIC)
+        check_executors(spark, settings, bootstrap, TELEMETRY_TOPIC, "streams.spark_processor")
     slots = _slots(spark)
     check_slots(slots, partitions)
     ensure_output_topics(bootstrap)

@@ -21,6 +21,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from ingestion.executor_probe import check_python
 from lake.code_version import versions
 from lake.models.catalog import Model, silver_tables
 from lake.sql_text import Query, Relation
@@ -30,6 +31,7 @@ from lake.storage.lake_files import LakeFiles
 from lake.storage.spark_commits import progress_of
 from lake.storage.staging import stage, staged
 from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
+from pipeline.engines import TASKS
 from pipeline.silver.bronze_portions import Portions, hashes_of
 from pipeline.silver.executor_tasks import (
     COUNTS,
@@ -67,8 +69,9 @@ def judge_apart(
     portions: Portions,
 ) -> Written:
     """Judge portions of bronze by tasks of Spark. What may be repeats is left in `connection`, as `judged`, those of
-    other slices among it. Raises StepError.
+    other slices among it. Raises StepError; PlatformError when the executors' Python is not fit for it.
     """
+    check_python(spark, settings, TASKS)
     place = Place(public_settings(settings), versions())
     facts = judging_facts(newest_rows(settings, SILVER_DEVICES.name))
     scratch = [stage(settings, SILVER_REJECTED, connection.sql(facts).to_arrow_table())]

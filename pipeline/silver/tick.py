@@ -16,7 +16,7 @@ from ingestion.topic_misfits import misfits
 from lake.slices import day_of
 from lake.storage.lease import writer_lease
 from lake.storage.open_logs import open_logs
-from pipeline.engines import Engine
+from pipeline.engines import TASKS, Engine
 from pipeline.run import Run
 from pipeline.silver.append import SilverReport, append_new, ensure_silver, rebuild_slices
 from pipeline.silver.device_registry import judge_anew, judge_new_models, update_registry
@@ -53,7 +53,7 @@ def ingest(spark: SparkSource, run: Run, bootstrap: str, *, accept_gap: bool = F
     """
     ensure_topics(bootstrap, made=made_by(run.settings))
     if run.settings.engine == Engine.SPARK:  # whoever reads, they judge
-        check_executors(spark(), run.settings, bootstrap, "telemetry")
+        check_executors(spark(), run.settings, bootstrap, "telemetry", TASKS)
     notes = [str(misfit) for misfit in misfits(bootstrap) if misfit.is_harmful]
     records = {}
     for topic in ("telemetry", "lifecycle"):

@@ -15,6 +15,7 @@ import pytest
 from ingestion import executor_probe
 from ingestion.landing_topics import ensure_topics
 from lake.storage.lake_files import LakeFiles
+from pipeline import checks
 from pipeline.silver import bronze_portions
 from runtime.errors import PlatformError
 from runtime.process_ids import has_ended
@@ -49,7 +50,9 @@ def test_a_cluster_takes_a_tick_when_its_machines_have_keys(
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a worker, and with one that has no keys, a sentence says so at the limit; with keys in a file of the
-    worker's all records reach silver, and no file of the home or the worker holds a secret."""
+    worker's all records reach silver, and no file of the home or the worker holds a secret. The doctor says the same,
+    and leaves nothing in a new lake; a Python that is not there is named."""
+    home = replace(home, spark_python="/no/such/python")  # of which bronze needs none
     address = home.kafka_address
     assert address is not None
     ensure_topics(address)
@@ -61,6 +64,10 @@ def test_a_cluster_takes_a_tick_when_its_machines_have_keys(
             _is_told(lambda: run_tick(spark, home), r"No executor of spark://.*No answer in 3 s\.")
         with running_worker(home.spark, tmp_path / "keyless"):
             spark.range(0, 1, 1, 1).count()  # until its executor has started
+            finding = checks.check_executors(home)
+            assert not finding.is_ok
+            assert "cannot read the lake at s3://cluster-bucket/lake" in finding.found
+            assert [file.path for file in LakeFiles(home).under() if "doctor" in file.path] == []
             _is_told(lambda: run_tick(spark, home), "cannot read the lake at s3://cluster-bucket/lake.*CREDENTIALS")
         Path(str(home.spark_credentials)).write_text(
             f"[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
@@ -69,6 +76,9 @@ def test_a_cluster_takes_a_tick_when_its_machines_have_keys(
         with running_worker(home.spark, tmp_path / "worker"):
             spark.range(0, 1, 1, 1).count()
             report = run_tick(spark, home)
+            of_python = "no program /no/such/python.*LAKEHOUSE_SPARK_PYTHON"
+            _is_told(lambda: run_tick(spark, replace(home, engine="spark")), of_python)
+            assert "reads the lake and Kafka" in checks.check_executors(home).found
     assert report.ingested == {"telemetry": 1, "lifecycle": 1}
     assert rows(home, "silver.thermostats", "SELECT message_id FROM t") == [("m1",)]
     for folder in (home.home, tmp_path / "worker"):
@@ -103,6 +113,7 @@ def test_a_worker_that_is_killed_in_a_tick_changes_no_row(
                     ours = run_tick(spark, cluster)
                 assert run_tick(spark, here) == ours
             assert has_ended(victim)
+        assert checks.check_executors(cluster).found.endswith("and their Python can judge silver")
     for table in ("silver.thermostats", "silver.rejected"):
         assert rows(cluster, table) == rows(here, table) != []
 

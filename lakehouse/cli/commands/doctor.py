@@ -14,7 +14,8 @@ import click
 def doctor(as_json: bool) -> int:
     """Check what is installed, reachable and configured, and say what to do about what is not.
 
-    Starts nothing. Exit code 1 when something is wrong.
+    Starts nothing that stays: with a Spark cluster, a driver asks an executor to run a task. Exit code 1 when something
+    is wrong.
 
     \b
     Examples:

@@ -9,6 +9,7 @@ import pytest
 import dagster_project.checks
 import ingestion.checks
 import lake.checks
+import pipeline.checks
 import runtime.checks
 import runtime.java.checks
 import runtime.spark.checks
@@ -53,6 +54,14 @@ def test_silent_broker_and_spark_are_named_by_their_address(settings: Settings) 
         assert not finding.is_ok
         assert "127.0.0.1:9" in finding.found
         assert "LAKEHOUSE_" in finding.advice
+
+
+def test_executors_of_a_cluster_that_does_not_answer_are_not_asked(settings: Settings) -> None:
+    """What is wrong then is said once, of Spark, and nothing is started or made."""
+    configured = replace(settings, spark="spark://127.0.0.1:9")
+    assert pipeline.checks.check_executors(configured).found == "not known while Spark does not answer"
+    assert not runtime.spark.checks.check_spark(configured).is_ok
+    assert not settings.home.exists()
 
 
 def test_folder_that_cannot_be_written_is_named(settings: Settings) -> None:
