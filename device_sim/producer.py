@@ -12,6 +12,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
+from runtime.wording import counted
 from wire.envelope import Message, Reading, wires
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -108,6 +109,6 @@ class MessageProducer:
     def _error(self) -> PlatformError:
         first = next(iter(self._failed.values()))
         return PlatformError(
-            f"{len(self._failed)} messages were not taken by Kafka at {self._bootstrap} ({first}): check the broker, "
-            "then send again; what arrived twice is recognised."
+            f"Kafka at {self._bootstrap} did not take {counted(len(self._failed), 'message')} ({first}): check the "
+            "broker, then send again; what arrived twice is recognised."
         )

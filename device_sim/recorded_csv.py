@@ -15,6 +15,7 @@ from typing import TextIO
 from device_sim.cells import number_text
 from device_sim.recorded_rows import Recording, Row
 from runtime.errors import InputError, UsageError
+from runtime.wording import counted
 
 _MAX_CELL_CHARACTERS = 16 * 1024 * 1024
 _DELIMITERS = ",;\t|"
@@ -108,17 +109,21 @@ class _Form:
         if len(cells) == count + 1 and is_last_empty:
             if not self.is_ended:
                 # a comma within a cell looks the same where the last value is lacking
-                return Row(line, {}, f"{len(cells)} cells under {count} names: only some rows end with a delimiter")
+                return Row(line, {}, f"{_under(len(cells), count)}: only some rows end with a delimiter")
             cells = cells[:-1]
         elif len(cells) == count and is_last_empty and self.are_rows_ended:
-            return Row(line, {}, f"{count - 1} cells under {count} names, and the delimiter that ends a row")
+            return Row(line, {}, f"{_under(count - 1, count)}, and the delimiter that ends a row")
         if len(cells) != count:
-            return Row(line, {}, f"{len(cells)} cells under {count} names")
+            return Row(line, {}, _under(len(cells), count))
         # a row that a delimiter ends has one cell more
         if any(_holds_whole_row(taken, each, self.delimiter) for each in (count, count + 1)[: 1 + self.is_ended]):
             return Row(line, {}, f"a quoted cell holds whole rows, up to line {line + len(taken) - 1}")
         pairs = zip(self.names, cells, strict=True)
         return Row(line, {name: cell for name, cell in pairs if cell and not cell.isspace()})
+
+
+def _under(cells: int, names: int) -> str:
+    return f"{counted(cells, 'cell')} under {counted(names, 'name')}"
 
 
 def _are_rows_ended(path: Path, count: int, delimiter: str, is_header_ended: bool) -> bool:

@@ -23,6 +23,7 @@ from runtime.findings import Check, Finding
 from runtime.kafka import broker
 from runtime.ports import is_port_open
 from runtime.settings import Settings
+from runtime.wording import counted
 
 
 def check_format(settings: Settings) -> Finding:
@@ -32,7 +33,7 @@ def check_format(settings: Settings) -> Finding:
     except LakehouseError as error:
         return Finding("format", False, str(error), "Mend what is named, and ask again.")
     if behind:
-        found = f"{len(behind)} tables are in an earlier format than {FORMAT}"
+        found = f"in an earlier format than {FORMAT}: {counted(len(behind), 'table')}"
         return Finding("format", False, found, "Run `lakehouse upgrade`; until then the lake is used as it is.")
     return Finding("format", True, f"format {FORMAT}")
 

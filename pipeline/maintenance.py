@@ -32,6 +32,7 @@ from lake.tables.silver import SILVER_DEVICES, SILVER_REJECTED
 from pipeline.run import Run
 from runtime.settings import Settings
 from runtime.spark.connect_server import SparkSource
+from runtime.wording import counted
 
 # the newest checkpoint is written anew when a reader would have to read more commits than this beside it
 _COMMITS_WITHOUT_CHECKPOINT = 20
@@ -82,7 +83,7 @@ def upkeep(run: Run, spark: SparkSource) -> Upkeep:
     settings = run.settings
     plan = plan_upkeep(settings, run.models, now=run.now)
     if plan.expired:
-        run.progress(f"letting go {len(plan.expired)} publications")
+        run.progress(f"letting go {counted(len(plan.expired), 'publication')}")
         publications.forget(settings, max(plan.expired) + 1)
     files = LakeFiles(settings)
     for each in plan.tables:

@@ -12,6 +12,7 @@ from runtime.findings import Check, Finding
 from runtime.ports import is_port_open
 from runtime.settings import Settings
 from runtime.smtp_sessions import place_of
+from runtime.wording import counted
 
 _WAIT_S = 3.0
 _SOON_DAYS = 14
@@ -71,13 +72,13 @@ def check_mail(settings: Settings) -> Finding:
         return Finding("mail", False, str(error), "No report is sent until it is mended.")
     if settings.smtp is None or settings.mail_from is None:
         if reports:
-            return Finding("mail", False, f"{len(reports)} reports, and no mail server",
+            return Finding("mail", False, f"{counted(len(reports), 'report')}, and no mail server",
                            "Set LAKEHOUSE_SMTP and LAKEHOUSE_MAIL_FROM.")  # fmt: skip
         return Finding("mail", True, "no reports and no mail server")
     host, port = place_of(settings.smtp)
     if not is_port_open(host, port, _WAIT_S):
         return Finding("mail", False, f"the mail server {host}:{port} takes no connection", "Correct LAKEHOUSE_SMTP.")
-    return Finding("mail", True, f"{len(reports)} reports, mail server {host}:{port}")
+    return Finding("mail", True, f"{counted(len(reports), 'report')}, mail server {host}:{port}")
 
 
 def check_postgres(settings: Settings) -> Finding:

@@ -40,7 +40,7 @@ def print_summary(summary: "RunSummary", *, is_stale_asked: bool) -> None:
     if summary.tick is not None:
         _print_tick(summary)
     if summary.rebuilt is not None:
-        click.echo(f"Judged anew: {_listed(summary.rebuilt.rows, 'readings')}.")
+        click.echo(f"Judged anew: {_listed(summary.rebuilt.rows, 'reading')}.")
         if summary.rebuilt.rejected:
             click.echo(f"Rejected: {_counts(summary.rebuilt.rejected)}.")
     if is_stale_asked:
@@ -74,11 +74,11 @@ def _print_tick(summary: "RunSummary") -> None:
     if not any((*tick.ingested.values(), *tick.rows.values(), *tick.rejected.values(), tick.devices_changed)):
         click.echo("No new messages.")
         return
-    click.echo(f"Ingested: {_listed(tick.ingested, 'messages')}.")
+    click.echo(f"Ingested: {_listed(tick.ingested, 'message')}.")
     if tick.devices_changed:
         click.echo(f"Registry: {counted(tick.devices_changed, 'device')} new or changed.")
     if tick.rows:
-        click.echo(f"Silver: {_listed(tick.rows, 'readings')}.")
+        click.echo(f"Silver: {_listed(tick.rows, 'reading')}.")
     if tick.rejected:
         click.echo(f"Rejected: {_counts(tick.rejected)}.")
     if tick.slices:
@@ -119,7 +119,7 @@ def _held_json(verdict: "Verdict") -> dict[str, Any]:
 
 def _listed(counts: Mapping[str, int], what: str) -> str:
     total = sum(counts.values())
-    return f"{total:,} {what}" + (f" ({_counts(counts)})" if total else "")
+    return counted(total, what) + (f" ({_counts(counts)})" if total else "")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

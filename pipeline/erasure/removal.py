@@ -57,6 +57,7 @@ from pipeline.run import Run
 from pipeline.silver.tick import fill_silver, ingest
 from runtime.errors import StepError
 from runtime.settings import Settings
+from runtime.wording import counted
 
 _KAFKA_STAYS = (
     f"Kafka still has the device's messages, {TELEMETRY} up to {TELEMETRY_RETENTION_DAYS} days and {LIFECYCLE} up to "
@@ -131,9 +132,9 @@ def refuse_if_named(done: Erasure) -> None:
     if naming:
         more = f" and {len(naming) - _SHOWN} more" if len(naming) > _SHOWN else ""
         raise StepError(
-            f"The device's rows are erased, and {len(naming)} files still name it: {', '.join(naming[:_SHOWN])}{more}. "
-            "Payloads of other devices may mention it. The certificate stays open: take those records or files out and "
-            "run this again."
+            f"The device's rows are erased, and it is still named in {counted(len(naming), 'file')}: "
+            f"{', '.join(naming[:_SHOWN])}{more}. Payloads of other devices may mention it. The certificate "
+            "stays open: take those records or files out and run this again."
         )
 
 
@@ -279,6 +280,6 @@ def _purge(settings: Settings, bootstrap: str) -> str:
     purged = purge(settings, bootstrap)
     at_most = "" if purged.is_exact else "up to "
     return (
-        f"{at_most}{purged.total:,} messages, all that bronze has of every device, were deleted from Kafka, whose "
+        f"{at_most}{counted(purged.total, 'message')}, all that bronze has of every device, deleted from Kafka, whose "
         "own files let go of them segment by segment."
     )

@@ -37,6 +37,7 @@ from pipeline.gold.stale import Stale, silver_versions, stale_slices
 from pipeline.run import Run
 from pipeline.silver.append import Models
 from runtime.settings import Settings
+from runtime.wording import counted
 
 # a build reads these of what is published: newest values, and the hours and minutes of days that it builds a part of
 _BUILT_UPON = tuple(table.name for table in (*BUILT_UPON, DEVICE_MINUTES, COUNTER_MINUTES))
@@ -160,7 +161,7 @@ def prepare(run: Run, slices: Sequence[str] | None = None, done: Collection[str]
     hours, stale = with_whole_days(hours, basis.stale, known, damaged)
     silences, near = _silences(run.settings, basis.publication, stale), frozenset(left[:_NEAR_HOURS])
     basis = replace(basis, stale=stale, silences=silences, held=frozenset(held.intersection(done)), left=near)
-    run.progress(f"judging {len(hours)} slices of silver")
+    run.progress(f"judging {counted(len(hours), 'slice')} of silver")
     with ExitStack() as unless_needed:
         dbt = start_dbt(run.settings)  # loads while silver is judged
         unless_needed.callback(end_dbt, dbt)

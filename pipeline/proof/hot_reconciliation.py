@@ -42,6 +42,7 @@ from pipeline.proof.hot_topic import reached_us, read_windows
 from pipeline.run import Run
 from runtime.errors import LandingZoneError
 from runtime.settings import Settings
+from runtime.wording import counted
 from transforms.hot_differences import FIGURES, UNEXPLAINED, compared, explained
 from wire.hot_topics import WINDOWS
 
@@ -88,7 +89,9 @@ def reconcile_hot(run: Run, bootstrap: str) -> HotReport:
         hours = _hours(connection, settings, said, published)
         if not hours:
             return HotReport()
-        run.progress(f"{len(records.values)} records of the hot path, {len(hours)} hours to compare")
+        run.progress(
+            f"{counted(len(records.values), 'record')} of the hot path, {counted(len(hours), 'hour')} to compare"
+        )
         _compare(connection, run, published, hours, reached)
         rows = connection.execute(f"SELECT {_COLUMNS} FROM compared").to_arrow_table().cast(arrow_schema(_TABLE))
         metadata = {

@@ -13,6 +13,7 @@ from lake.models.catalog import known_models
 from runtime.errors import LakehouseError
 from runtime.settings import Settings, load_settings
 from runtime.signals import asked_to_stop
+from runtime.wording import counted
 from serving.access.api_keys import ApiKeys
 from serving.access.tenant_sites import load_tenants
 from serving.bi.postgres_server import PostgresServer
@@ -61,7 +62,8 @@ def _step(settings: Settings, connection: psycopg.Connection) -> None:
     sync_readers(connection, readers_of(ApiKeys(settings), load_tenants(settings), datetime.now(UTC)))
     copied = copy_newest(settings, connection, known_models(settings).values())
     if copied is not None:
-        print(f"Publication {copied.publication_id}: {copied.slices} slices, {copied.rows} rows copied.", flush=True)
+        slices, rows = counted(copied.slices, "slice"), counted(copied.rows, "row")
+        print(f"Publication {copied.publication_id}: {slices}, {rows} copied.", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from lake.tables.contracts import Table
 from lake.tables.gold import GOLD_TABLES
 from runtime.errors import PlatformError, StepError, UsageError
 from runtime.settings import Settings
+from runtime.wording import counted
 from serving.bi.gold_slices import Content, PinnedTable, open_gold
 from serving.bi.postgres_layout import declared_views, made_views, make_schema, make_views, prepare, run
 from serving.bi.postgres_tables import CONTROL, definition, store_statements, table_views
@@ -192,7 +193,9 @@ def _write_rows(
                 copy.write(block)
         expected = sum(contents[slice_].row_count for slice_ in new)
         if cursor.rowcount != expected:
-            raise StepError(f"{cursor.rowcount} rows of {pinned.table.name} were copied, {expected} are published.")
+            raise StepError(
+                f"Of {pinned.table.name} the copy has {counted(cursor.rowcount, 'row')}, published: {expected:,}."
+            )
 
 
 def _drop_other_stores(connection: Connection, store: str) -> None:

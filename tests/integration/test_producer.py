@@ -222,7 +222,7 @@ def test_what_the_broker_refuses_is_known_by_number(broker: str) -> None:
         assert producer.flush() == set()
         producer.send(WireMessage("narrow", b"d", [], os.urandom(5000)))
         assert producer.flush() == {1}
-        with pytest.raises(PlatformError, match="1 messages were not taken"):
+        with pytest.raises(PlatformError, match="did not take 1 message "):
             producer.check()
     finally:
         admin.delete_topics(["narrow"], operation_timeout=60)["narrow"].result()

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runtime.wording import counted
+
 if TYPE_CHECKING:
     from device_sim.manifest import ManifestSummary
     from device_sim.simulation import SimulationOptions
@@ -106,7 +108,7 @@ def _fill(
             show = partial(_show_sent, step)
             summary = simulate(settings, bootstrap, options, show, make_producer=make)
             faulty = summary.telemetry_count - summary.faults.get("none", 0)
-            step.result = f"{summary.telemetry_count:,} messages, {faulty:,} of them not as they should be"
+            step.result = f"{counted(summary.telemetry_count, 'message')}, {faulty:,} of them not as they should be"
         with steps.step("Load Dagster, and wait for Spark") as step:
             from dagster_project.runs.in_process import run_job
 
@@ -116,8 +118,8 @@ def _fill(
             run = run_job(replace(settings, ingest_engine="spark"), "refresh", progress=step.stage)
             if run.tick is not None and run.outcome is not None:
                 step.result = (
-                    f"{sum(run.tick.rows.values()):,} readings, {sum(run.tick.rejected.values()):,} rejected; "
-                    f"{len(run.outcome.published)} hours published"
+                    f"{counted(sum(run.tick.rows.values()), 'reading')}, {sum(run.tick.rejected.values()):,} rejected; "
+                    f"{counted(len(run.outcome.published), 'hour')} published"
                 )
     return summary
 

@@ -87,9 +87,11 @@ def _print(settings: "Settings", done: "Erasure") -> None:
     rows = sum(figures["rows_removed"] for figures in done.tables.values())
     tables, files = counted(len(done.tables), "table"), counted(len(done.files), "file")
     click.echo(f"Erased: {counted(rows, 'row')} in {tables}, {files} deleted.")
-    click.echo(f"Proof: {done.scan['files']:,} files, {done.scan['bytes']:,} bytes were read and none names it.")
+    click.echo(f"Proof: {counted(done.scan['files'], 'file')} read, {done.scan['bytes']:,} bytes, and none names it.")
     if done.publication is not None:
-        click.echo(f"Publication {done.publication} is without it; {len(done.withdrawn)} earlier ones are withdrawn.")
+        click.echo(
+            f"Publication {done.publication} is without it; withdrawn: {counted(len(done.withdrawn), 'earlier one')}."
+        )
     if done.not_rebuilt:
         days = ", ".join(done.not_rebuilt)
         click.echo(f"Days of sites still count it in {days}: held hours, or hours of which bronze lost its records.")

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import click
 
+from runtime.wording import counted
+
 
 @click.group()
 def ml() -> None:
@@ -47,8 +49,9 @@ def train(metrics: tuple[str, ...], days: float, share: float, as_json: bool) ->
     if as_json:
         click.echo(json.dumps(asdict(card), indent=2, ensure_ascii=False))
         return
+    minutes, devices = counted(card.minute_count, "minute"), counted(card.device_count, "device")
     click.echo(
-        f"Version {card.version}: {card.minute_count} minutes of {card.device_count} devices, {card.first_minute} to "
+        f"Version {card.version}: {minutes} of {devices}, {card.first_minute} to "
         f"{card.last_minute}, publication {card.publication}. Above {card.threshold:g} a minute is unusual: "
         f"{card.measured['share_unusual']:.3%} of {card.measured['held_out_count']} held out."
     )

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from runtime.wording import counted
+
 
 @click.group()
 def queues() -> None:
@@ -119,7 +121,7 @@ def delete(name: str, yes: bool) -> None:
         within = [row for row in overview(store) if f"{path_of(row['name'])}/".startswith(f"{path_of(name)}/")]
         count = sum(row[each] for row in within for each in counts)
         if count and not yes:
-            raise UsageError(f"{name} has {count:,} messages: give --yes to delete them with it.")
+            raise UsageError(f"{name} has {counted(count, 'message')}: give --yes to delete what is in it, too.")
         delete(store, name)
     click.echo(f"{name} is gone.")
 

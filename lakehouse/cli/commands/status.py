@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtime.wording import counted
+
 if TYPE_CHECKING:
     from pipeline.lake_state import Status
     from runtime.settings import Settings
@@ -163,7 +165,7 @@ def _print_unexplained(found: "Status") -> None:
 
 def _figure(row: Mapping[str, Any], side: str) -> str:
     count = row[f"{side}_reading_count"]
-    return "none" if count is None else f"{count} readings, mean {row[f'{side}_value_mean']:g}"
+    return "none" if count is None else f"{counted(count, 'reading')}, mean {row[f'{side}_value_mean']:g}"
 
 
 def _print_lag(found: "Status") -> None:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import click
 
+from runtime.wording import counted
+
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say which tables are behind, and do nothing.")
@@ -46,7 +48,8 @@ def upgrade(dry_run: bool, as_json: bool) -> None:
         click.echo(f"Nothing to do: every table has format {FORMAT}.")
     elif dry_run:
         click.echo(
-            f"{len(behind)} tables are in an earlier format than {FORMAT}. Nothing was done: this was a dry run."
+            f"In an earlier format than {FORMAT}: {counted(len(behind), 'table')}. "
+            "Nothing was done: this was a dry run."
         )
     else:
-        click.echo(f"{len(behind)} tables have format {FORMAT} now.")
+        click.echo(f"In format {FORMAT} now: {counted(len(behind), 'table')}.")

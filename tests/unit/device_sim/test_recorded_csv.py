@@ -56,6 +56,8 @@ from tests.support.recordings import messages_of, replayer_of, written
         ("time,temperature,\n2025-01-10,1,2\n2025-01-11,2\n", ["2"], [(2, "3 cells under 2 names")]),
         # lines of nothing but delimiters, as spreadsheets write them, are no rows
         ("time,temperature\n2025-01-10,1\n,\n,\n", ["1"], []),
+        # one cell, one name
+        ("time,temperature\n2025-01-10,1\n(1 row)\n", ["1"], [(3, "1 cell under 2 names")]),
         # spaces around names; Excel's own first line, which is none of names
         ("time, temperature ,x\n2025-01-10, 1,2\n", ["1"], []),
         ("sep=;\r\ntime;temperature\r\n2025-01-10;1\r\n2025-01-11;1;5\r\n", ["1"], [(4, "3 cells under 2 names")]),

@@ -128,10 +128,10 @@ def test_the_command_says_what_it_does(
     """A dry run changes nothing; the upgrade names each table."""
     monkeypatch.setenv("LAKEHOUSE_HOME", str(old.home))
     assert run_command(["upgrade", "--dry-run"]) == 0
-    assert capsys.readouterr().out.startswith("17 tables are in an earlier format than 3.")
+    assert capsys.readouterr().out.startswith("In an earlier format than 3: 17 tables.")
     assert run_command(["upgrade"]) == 0
     captured = capsys.readouterr()
-    assert captured.out == "17 tables have format 3 now.\n"
+    assert captured.out == "In format 3 now: 17 tables.\n"
     assert "silver.rejected from format 1 to 3" in captured.err
     assert run_command(["upgrade"]) == 0
     assert capsys.readouterr().out == "Nothing to do: every table has format 3.\n"
