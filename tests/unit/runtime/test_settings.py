@@ -139,10 +139,11 @@ def test_what_can_be_used_is_taken_as_it_is(variable: str, values: tuple[str, ..
         assert value in map(str, vars(load_settings({variable: value}, tmp_path)).values())
 
 
-def test_a_lake_on_s3_needs_a_bucket(tmp_path: Path) -> None:
-    """`s3://` alone is no place."""
-    with pytest.raises(UsageError, match="LAKEHOUSE_LAKE_URI is 's3:///x': give a folder"):
-        load_settings({"LAKEHOUSE_LAKE_URI": "s3:///x"}, tmp_path)
+@pytest.mark.parametrize("text", ["s3:///x", "s3://", "s3:/bucket/x", "s3:bucket", "S3://bucket/x", "file:/tmp/lake"])
+def test_a_lake_on_s3_needs_a_bucket(tmp_path: Path, text: str) -> None:
+    """`s3://` alone is no place, and an address that lacks a slash no folder."""
+    with pytest.raises(UsageError, match=f"LAKEHOUSE_LAKE_URI is '{text}': give a folder"):
+        load_settings({"LAKEHOUSE_LAKE_URI": text}, tmp_path)
 
 
 def test_an_empty_variable_is_as_one_that_is_not_set(tmp_path: Path) -> None:
