@@ -7,6 +7,7 @@ what it had not committed nobody sees. Its memory is read again from the topic.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
 
@@ -38,6 +39,8 @@ _MOST_RECORDS = 20_000
 _TRANSACTION_MS = 60_000
 _COMMIT_S = 30.0
 _REGISTRATION_S = 0.1
+# what is to be read again lies there: to wait longer for a full batch would only be to wait
+_CATCH_UP_S = 0.05
 _IDLE_COMMIT_S = 10.0
 _US = 1_000_000
 
@@ -90,40 +93,30 @@ class _Run:
         settings, bootstrap, declared, options = given.settings, given.bootstrap, given.declared, given.options
         # a plan that was prepared on an empty table would stay empty (duckdb issue 23704, mended after 1.5.5)
         connection.execute("SET disabled_optimizers = 'statistics_propagation'")
-        ensure_output_topics(bootstrap)
         self._given, self._options, self._stop = given, options, given.stop
-        self._producer = Producer(
-            {
-                **client_config(bootstrap),
-                "transactional.id": f"lakehouse-streams-{options.instance}",
-                "transaction.timeout.ms": _TRANSACTION_MS,
-                "compression.type": "lz4",
-                "linger.ms": 0,
-                "log_level": 0,
-            }
-        )
-        # before offsets are read: it ends what another process of this name had open
-        self._producer.init_transactions(_COMMIT_S)
-        self._consumer = HotConsumer(bootstrap, TELEMETRY_TOPIC, GROUP,
-                                     lambda: time.time_ns() // 1000, int(options.skew_s * _US))  # fmt: skip
-        partitions = self._consumer.partitions()[options.instance :: options.instances]
-        if not partitions:
-            raise UsageError(
-                f"{options.instances} processes share {TELEMETRY_TOPIC}, which has fewer partitions: "
-                f"give --streams-processes {options.instance} or fewer."
-            )
-        self._judged = JudgedBatches(connection, known_models(settings), settings.telemetry_types)
-        self._registry = HotRegistry(connection, events_of_the_lake(connection, settings))
-        states = read_states(bootstrap, partitions, self._stop)
-        self._results = Results(connection, declared, partitions, states, options.correct_s)
-        self._scores = Scores(settings, declared.windows)
-        self._newest = NewestValues(connection, read_values(bootstrap, LATEST, self._stop))
+        ensure_output_topics(bootstrap)
+        self._producer = _producer(bootstrap, options.instance)
+        with ThreadPoolExecutor() as beside:
+            ended = beside.submit(self._producer.init_transactions, _COMMIT_S)
+            self._judged = JudgedBatches(connection, known_models(settings), settings.telemetry_types)
+            self._registry = HotRegistry(connection, events_of_the_lake(connection, settings))
+            # before anything that the hot path wrote is read: it ends what another process of this name had open
+            ended.result()
+            self._consumer = HotConsumer(bootstrap, TELEMETRY_TOPIC, GROUP,
+                                         lambda: time.time_ns() // 1000, int(options.skew_s * _US))  # fmt: skip
+            partitions = _own(self._consumer.partitions(), options)
+            self._lifecycle = WholeTopic(bootstrap, LIFECYCLE_TOPIC, self._registry.next_offset)
+            states = beside.submit(read_states, bootstrap, partitions, self._stop)
+            latest = beside.submit(read_values, bootstrap, LATEST, self._stop)
+            events = beside.submit(self._lifecycle.to_the_end, self._stop)
+            self._scores = Scores(settings, declared.windows)
+            self._results = Results(connection, declared, partitions, states.result(), options.correct_s)
+            self._newest = NewestValues(connection, latest.result())
         # when all tables are made: what was planned before one is made is planned anew each time
         self._judged.prepare()
         self._results.prepare()
         self._newest.prepare()
-        self._lifecycle = WholeTopic(bootstrap, LIFECYCLE_TOPIC, self._registry.next_offset)
-        self._registry.add(self._lifecycle.to_the_end(self._stop))
+        self._registry.add(events.result())
         self._judged.set_registry(*self._registry.facts())
         self._committed_at = time.monotonic()
         self._partitions, self._told_us, self._has_said_odd = partitions, 0, False
@@ -153,7 +146,7 @@ class _Run:
         while any(self._consumer.positions()[partition] < offset for partition, offset in until.items()):
             if self._stop.is_set():
                 return
-            records = self._consumer.poll(_MOST_RECORDS, self._options.batch_s)
+            records = self._consumer.poll(_MOST_RECORDS, _CATCH_UP_S)
             self._judged.take([record for record in records if _is_before(record, until)])
             self._outputs(self._told_us)
         self._consumer.go_to(until)
@@ -217,6 +210,29 @@ class _Run:
                 return
             except BufferError:
                 self._producer.poll(0.1)
+
+
+def _producer(bootstrap: str, instance: int) -> Producer:
+    return Producer(
+        {
+            **client_config(bootstrap),
+            "transactional.id": f"lakehouse-streams-{instance}",
+            "transaction.timeout.ms": _TRANSACTION_MS,
+            "compression.type": "lz4",
+            "linger.ms": 0,
+            "log_level": 0,
+        }
+    )
+
+
+def _own(partitions: Sequence[int], options: LoopOptions) -> Sequence[int]:
+    found = partitions[options.instance :: options.instances]
+    if not found:
+        raise UsageError(
+            f"{options.instances} processes share {TELEMETRY_TOPIC}, which has fewer partitions: "
+            f"give --streams-processes {options.instance} or fewer."
+        )
+    return found
 
 
 def _is_before(record: KafkaMessage, ends: Mapping[int, int]) -> bool:

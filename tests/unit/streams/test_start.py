@@ -2,13 +2,20 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Barrier, Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
 
-from streams import whole_topics
+from runtime.errors import PlatformError
+from runtime.settings import Settings
+from streams import loop, whole_topics
+from streams.declarations import Declarations
+from streams.loop import LoopOptions, run_loop
 from streams.whole_topics import WholeTopic
 
 
@@ -49,3 +56,66 @@ def test_a_topic_that_has_been_read_is_not_waited_for(monkeypatch: pytest.Monkey
     assert len(WholeTopic("broker:9092", "latest", lambda partition: 0).to_the_end()) == 1
     assert client.waited_s < 0.1
     assert given["fetch.wait.max.ms"] <= 50  # 500 unless said
+
+
+@dataclass
+class Start:
+    """Stands for what a start asks of Kafka, which answers only when all that need not wait for each other is asked."""
+
+    said: list[str] = field(default_factory=list)
+    read_count: int = 0
+    refusal: Exception | None = None
+    stop: Event = field(default_factory=Event)
+    has_made_tables: Event = field(default_factory=Event)
+    is_open: Event = field(default_factory=Event)
+    together: Barrier = field(default_factory=lambda: Barrier(3, timeout=10))
+
+    def init_transactions(self, timeout_s: float) -> None:
+        assert self.has_made_tables.wait(10), "the tables are made only when the transactional id is there"
+        if self.refusal:
+            self.stop.set()
+            raise self.refusal
+        self.is_open.set()
+
+    def make_tables(self, *_: object) -> SimpleNamespace:
+        self.has_made_tables.set()
+        return SimpleNamespace(next_offset=None)
+
+    def read(self, *_: object) -> dict[str, Any]:
+        self.read_count += 1
+        assert self.is_open.is_set(), "what another process of this name had open was not ended before"
+        self.together.wait()
+        return {}
+
+    def results(self, *_: object) -> None:
+        """All was read: the rest of a start is of no interest."""
+        self.stop.set()
+        raise PlatformError("that will do")
+
+
+def run(start: Start, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = SimpleNamespace(partitions=lambda: [0], to_the_end=start.read)
+    for name, stand_in in {
+        "ensure_output_topics": lambda _: None, "_producer": lambda *_: start, "HotRegistry": start.make_tables,
+        "HotConsumer": lambda *_: topic, "WholeTopic": lambda *_: topic, "read_states": start.read,
+        "read_values": start.read, "NewestValues": start.results,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(loop, name, stand_in)
+    settings = Settings(home=home, lake_uri=str(home / "lake"))
+    run_loop(settings, "broker:9092", Declarations({}, {}), LoopOptions(), start.stop, start.said.append)
+
+
+def test_a_start_asks_at_once_for_what_need_not_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tables are made while Kafka gives the transactional id; then states, latest values and events are read, all three
+    at the same time."""
+    start = Start()
+    run(start, tmp_path, monkeypatch)
+    assert start.said == ["Kafka broke off: that will do. Going on from the last commit."]
+
+
+def test_nothing_is_read_before_what_was_open_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A process of the same name may have a transaction open: without the transactional id no state is read."""
+    start = Start(refusal=PlatformError("no id"))
+    run(start, tmp_path, monkeypatch)
+    assert start.said == ["Kafka broke off: no id. Going on from the last commit."]
+    assert start.read_count == 0
