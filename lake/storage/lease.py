@@ -22,7 +22,8 @@ from dataclasses import dataclass, field, replace
 
 from lake.storage.lease_files import LeaseFiles, lease_files
 from lake.storage.lease_holder import PACE, Holder, Pace, Watch, parse, this_process
-from runtime.errors import LeaseError
+from lake.storage.locations import explain_store
+from runtime.errors import LeaseError, PlatformError
 from runtime.settings import Settings
 
 LEASE_WAIT_S = 1800.0
@@ -103,7 +104,7 @@ def writer_lease(
 
     Waits up to `wait_s` seconds for another holder, and says so by `tell`; one that seems dead, and is not here, is
     watched for as long as it takes. The Spark sessions that write are opened before it is taken. Raises LeaseError,
-    which names the holder, when it stays held.
+    which names the holder, when it stays held; PlatformError when S3 does not answer or refuses.
     """
 
     def await_work(sessions: Iterable[str], home: str) -> None:
@@ -113,7 +114,12 @@ def writer_lease(
             await_operations(settings, session, home)
 
     taking = _Taking(lease_files(settings), str(settings.home), pace, await_work, tell)
-    held = taking.take(purpose, _session_addresses(), wait_s)
+    try:
+        held = taking.take(purpose, _session_addresses(), wait_s)
+    except OSError as error:
+        if not settings.is_s3:
+            raise
+        raise PlatformError(explain_store(settings, settings.lake_uri, str(error))) from error
     stop = threading.Event()
     renewer = threading.Thread(target=held.keep_renewing, args=(stop,), daemon=True, name="lease")
     renewer.start()

@@ -76,7 +76,8 @@ class _InBucket:
     """A conditional PUT is what creates a file exclusively."""
 
     def __init__(self, settings: Settings) -> None:
-        self._files = s3_files(settings)
+        # the first that a step asks of the lake: with all its attempts, no answer is told within half a minute
+        self._files = s3_files(settings, connect_s=3)
         self._prefix = f"{settings.lake_uri.removeprefix('s3://')}/_lease"
 
     def names(self) -> list[str]:

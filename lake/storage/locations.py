@@ -48,17 +48,24 @@ def delta_options(settings: Settings) -> dict[str, str]:
     return {name: value for name, value in options.items() if value}
 
 
+# what delta-rs says of keys that a server does not take, and what s3fs does
+_REFUSALS = (
+    "SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "Forbidden", "Access Denied",
+    "signature we calculated does not match", "Access Key Id you provided does not exist",
+)  # fmt: skip
+
+
 def explain_store(settings: Settings, uri: str, error: str) -> str:
     """Why a store does not give or take files, as one sentence, from what an engine says of it."""
     server = settings.aws_endpoint_url or "Amazon S3"
-    if "NoSuchBucket" in error:
+    if any(words in error for words in ("NoSuchBucket", "specified bucket does not exist")):
         bucket = settings.lake_uri.removeprefix("s3://").split("/")[0]
         return f"There is no bucket {bucket} at {server}: make it, or mend LAKEHOUSE_LAKE_URI ({settings.lake_uri})."
-    if any(word in error for word in ("SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "403 Forbidden")):
+    if any(word in error for word in _REFUSALS):
         return f"{server} refuses the keys for {uri}: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-    if "169.254.169.254" in error:
+    if "169.254.169.254" in error or "Unable to locate credentials" in error:
         return f"There are no keys for {server}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-    if any(word in error for word in ("Connect", "dns error", "timed out")):
+    if any(word in error for word in ("Connect", "dns error", "timed out", "Could not connect", "timeout on endpoint")):
         return f"{server} does not answer: check the network and AWS_ENDPOINT_URL."
     return f"{uri} cannot be read or written: {' '.join(error.split())[:300]}. `lakehouse doctor` checks the store."
 
@@ -81,11 +88,15 @@ def duckdb_secret(settings: Settings) -> str | None:
     return f"CREATE OR REPLACE SECRET lakehouse ({', '.join(parts)})"
 
 
-def s3_files(settings: Settings) -> Any:
-    """The files on S3 as they are now: what was listed before is not remembered."""
+def s3_files(settings: Settings, connect_s: float | None = None) -> Any:
+    """The files on S3 as they are now: what was listed before is not remembered. `connect_s` is how long each of some
+    attempts to connect may take, unless a minute."""
     import s3fs  # takes a second, which a lake in a folder does not need
 
-    return s3fs.S3FileSystem(**s3fs_options(settings), use_listings_cache=False)
+    options = s3fs_options(settings)
+    if connect_s is not None:
+        options["config_kwargs"]["connect_timeout"] = connect_s
+    return s3fs.S3FileSystem(**options, use_listings_cache=False)
 
 
 def s3fs_options(settings: Settings) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from lake.records import erasures, publications
 from lake.storage import duckdb_connection
 from lake.storage.delta import open_table
 from lake.storage.lake_files import LakeFiles
+from lake.storage.lease import writer_lease
 from lake.storage.locations import delta_options, s3fs_options, spark_uri, table_uri
 from lake.storage.log_files import checkpoint, superseded
 from pipeline.maintenance import plan_upkeep, upkeep
 from pipeline.run import Run
+from runtime.errors import PlatformError
 from runtime.processes import find
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
@@ -124,6 +126,17 @@ def test_doctor_tells_good_keys_from_wrong_ones(server: S3Server, home: Settings
     missing = check_lake(replace(home, lake_uri="s3://no-such-bucket/lake"))
     assert not missing.is_ok
     assert "no-such-bucket" in missing.found
+
+
+def test_a_step_says_what_keeps_it_from_the_lake(server: S3Server, home: Settings) -> None:
+    """Keys that are refused and a bucket that is not there are each named before work begins."""
+    for settings, words in (
+        (server.with_wrong_secret(home), "refuses the keys"),
+        (replace(home, aws_access_key_id="nobody"), "refuses the keys"),
+        (replace(home, lake_uri="s3://no-such-bucket/lake"), "There is no bucket no-such-bucket"),
+    ):
+        with pytest.raises(PlatformError, match=words), writer_lease(settings, "tick"):
+            pass
 
 
 def test_upkeep_and_the_end_of_a_tables_history(home: Settings) -> None:

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from lake.storage.lease_files import lease_files
 from lake.storage.lease_holder import Holder, Pace, Watch, parse, this_process
 from lake.tables.ops import OPS_PUBLICATIONS
 from runtime import process_ids
-from runtime.errors import LeaseError
+from runtime.errors import LeaseError, PlatformError
 from runtime.process_ids import ProcessId
 from runtime.settings import Settings
 from tests.support.awaiting import awaited
@@ -370,3 +372,26 @@ def test_a_holder_renews(settings: Settings) -> None:
         path = next(Path(settings.lake_uri, "_lease").glob("*.json"))
         first = path.read_text()
         awaited(lambda: path.read_text() != first, "that it is renewed", every_s=0.02)
+
+
+def test_a_lake_without_a_way_to_it_is_named_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that takes no connection is given up after seconds, with the setting to mend, where S3's clients wait for
+    a minute at each of five attempts."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with socket.socket() as listening, ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):  # whoever comes after these gets no answer at all
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(listening.getsockname())
+        endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        settings = Settings(
+            home=tmp_path, lake_uri="s3://bucket/lake", aws_endpoint_url=endpoint, aws_access_key_id="a",
+            aws_secret_access_key="b",
+        )  # fmt: skip
+        began = time.monotonic()
+        said = f"{endpoint} does not answer: .*AWS_ENDPOINT_URL"
+        with pytest.raises(PlatformError, match=said), writer_lease(settings, "tick"):
+            pass
+        assert time.monotonic() - began < 30
