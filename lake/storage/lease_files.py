@@ -76,7 +76,7 @@ class _InBucket:
     """A conditional PUT is what creates a file exclusively."""
 
     def __init__(self, settings: Settings) -> None:
-        # the first that a step asks of the lake: with all its attempts, no answer is told within half a minute
+        # the first that a step asks of the lake: no connection is told after 23 s of attempts and pauses, not 33
         self._files = s3_files(settings, connect_s=3)
         self._prefix = f"{settings.lake_uri.removeprefix('s3://')}/_lease"
 

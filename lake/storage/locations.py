@@ -89,8 +89,8 @@ def duckdb_secret(settings: Settings) -> str | None:
 
 
 def s3_files(settings: Settings, connect_s: float | None = None) -> Any:
-    """The files on S3 as they are now: what was listed before is not remembered. `connect_s` is how long each of some
-    attempts to connect may take, unless a minute."""
+    """The files on S3 as they are now: what was listed before is not remembered. `connect_s` is how long each of five
+    attempts to connect may take, if not s3fs' 5 s."""
     import s3fs  # takes a second, which a lake in a folder does not need
 
     options = s3fs_options(settings)
