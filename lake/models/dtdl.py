@@ -118,6 +118,8 @@ def parse_json(text: bytes, origin: str) -> object:
     except UnicodeEncodeError as error:
         half = error.object[error.start]
         raise ModelError(f"{origin} has {half!r}, half of a character: write the whole one.") from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{origin} is no text in UTF-8, as JSON is: save it as UTF-8.") from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{origin} is not JSON: {error}.") from error
     return parsed
@@ -224,7 +226,7 @@ class Library:
             user = self.declarations[below[-1]]
             raise ModelError(
                 f"{user.model_id} in {user.origin} extends {model_id}, which is not declared: "
-                "put it in the same file (as a list), or add its file first."
+                "give its file, too, put it in the same file (as a list), or add its file first."
             )
         for base in self.declarations[model_id].extends:
             yield from self._lineage(base, (*below, model_id))

@@ -385,7 +385,8 @@ def test_what_cannot_be_used_is_refused(document: object, message: str) -> None:
     ("text", "message"),
     [
         (b"{", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
+        ("{}".encode("utf-16"), "no text in UTF-8, as JSON is: save it as UTF-8"),
+        (b'{"displayName": "gr\xfcn"}', "no text in UTF-8"),
         (b'{"@id": NaN}', "NaN"),
         (b'{"@id": ' + b"9" * 5000 + b"}", "not JSON"),
         (b'{"displayName": "\\ud800"}', "half of a character"),
