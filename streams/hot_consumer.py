@@ -16,13 +16,14 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 from ingestion.kafka_records import place_of
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
-from streams.kafka_places import RESET, KafkaPlaces, is_gone
+from streams.kafka_places import RESET, KafkaPlaces, is_gone, topic_id
 from wire.hot_topics import WATERMARK
 
 _TIMEOUT_S = 10.0
 _US = 1_000_000
 _ASK_S = 0.5
 _FIRST_US = 180 * _US
+_TOPIC_ID = "topic_id"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class HotConsumer:
 
     def __init__(self, bootstrap: str, topic: str, group: str, clock_us: Callable[[], int], skew_us: int) -> None:
         self._topic, self._group, self._clock_us, self._skew_us = topic, group, clock_us, skew_us
+        self._bootstrap, self._topic_id = bootstrap, ""
         self._consumer = Consumer(
             {
                 **client_config(bootstrap),
@@ -75,8 +77,13 @@ class HotConsumer:
 
     def begin(self, partitions: Sequence[int]) -> dict[int, Resumption]:
         """Assign the partitions. The very first start reads what came in the minutes before, so that open windows are
-        whole; what is older is left to the lake. Raises LandingZoneError where a log ends before what was read."""
+        whole; what is older is left to the lake. Raises LandingZoneError where a log ends before what was read, or the
+        topic is another one of the same name."""
         committed = self._places.committed(partitions)
+        kept = {_said(each).get(_TOPIC_ID, "") for each in committed} - {""}
+        self._topic_id = topic_id(self._bootstrap, self._topic) or next(iter(kept), "")
+        for each in kept:
+            self._places.check_id(each, self._topic_id)
         reached = [_said(each).get(WATERMARK, 0) for each in committed if each.offset >= 0]
         found: dict[int, Resumption] = {}
         for each in committed:
@@ -157,7 +164,7 @@ class HotConsumer:
                 self._topic, p, offset,
                 metadata=json.dumps({
                     "replay_from": min(replay_from.get(p, offset), offset), WATERMARK: watermark_us,
-                    "read_from": self.read_from.get(p, 0),
+                    "read_from": self.read_from.get(p, 0), _TOPIC_ID: self._topic_id,
                 }),
             )
             for p, offset in self._positions.items()

@@ -46,6 +46,7 @@ class Broker:
     position: int = 0
     is_slow: bool = False
     assigned: list[int] = field(default_factory=list)
+    committed_id: str = "first"
     asked: list[list[int]] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
     low: int = 0
@@ -58,7 +59,7 @@ class Broker:
         return SimpleNamespace(topics={topic: there})
 
     def committed(self, asked: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
-        said = {"replay_from": 5, WATERMARK: 109 * _US}
+        said = {"replay_from": 5, WATERMARK: 109 * _US, "topic_id": self.committed_id}
         added = [TopicPartition("telemetry", each.partition, -1001) for each in asked[1:]]
         return [TopicPartition("telemetry", 0, 10, metadata=json.dumps(said)), *added]
 
@@ -82,7 +83,8 @@ class Broker:
         return [*found, *(Record(END, KafkaError(self.last), each) for each in range(self.partitions))]
 
 
-def reader_of(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> HotConsumer:
+def reader_of(broker: Broker, monkeypatch: pytest.MonkeyPatch, topic_id: str = "first") -> HotConsumer:
+    monkeypatch.setattr(hot_consumer, "topic_id", lambda *_: topic_id)
     monkeypatch.setattr(hot_consumer, "Consumer", lambda configuration: broker)
     return HotConsumer("broker:9092", "telemetry", "group", lambda: NOW_S * _US, _US)
 
@@ -152,6 +154,25 @@ def test_a_log_that_ends_before_what_was_read_is_not_awaited(monkeypatch: pytest
     """A topic that was created anew would never come to the offset that was committed."""
     with pytest.raises(LandingZoneError, match=r"partition 0, ends at offset 3, but .* up to 10.* group group"):
         reader_of(Broker(high=3), monkeypatch).begin([0])
+
+
+@pytest.mark.parametrize(("before", "now", "is_other"), [
+    ("first", "second", True), ("first", "first", False), ("", "second", False), ("first", "", False),
+    ("", "", False),
+])  # fmt: skip
+def test_a_topic_that_was_made_anew_and_has_grown_is_noticed(
+    before: str, now: str, is_other: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has more records than were read of the one before, so that only its id tells; where Kafka says none, or an
+    earlier release kept none, nothing is refused. The last that is known is kept with each commit."""
+    consumer = reader_of(Broker(committed_id=before), monkeypatch, now)
+    if is_other:
+        with pytest.raises(LandingZoneError, match=r"created anew.* is second, and was first.* group group"):
+            consumer.begin([0])
+        return
+    consumer.begin([0])
+    (commit,) = consumer.commits({}, 0)
+    assert json.loads(commit.metadata or "")["topic_id"] == (now or before)
 
 
 def test_a_partition_that_was_added_is_noticed_and_read_from_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
