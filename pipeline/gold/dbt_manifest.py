@@ -37,6 +37,11 @@ def manifest_folder() -> Path:
     return Path(sys.prefix) / "share" / "lakehouse" / "dbt" / digest.hexdigest()[:16]
 
 
+def manifest_for_dbt() -> Path:
+    """The file that `read_manifest` reads, made or not."""
+    return manifest_folder() / _FOR_DBT
+
+
 def ensure_manifest() -> dict[str, Any]:
     """The manifest, made by `dbt parse` when the project has changed. Raises StepError with dbt's own message."""
     made = manifest_folder()
@@ -55,7 +60,7 @@ def read_manifest() -> Any:
     """The manifest as dbt runs it (`dbt.contracts.graph.manifest.Manifest`), None when nobody has made it."""
     from dbt.contracts.graph.manifest import Manifest
 
-    path = manifest_folder() / _FOR_DBT
+    path = manifest_for_dbt()
     return Manifest.from_msgpack(path.read_bytes()) if path.is_file() else None
 
 
