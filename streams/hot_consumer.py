@@ -14,9 +14,10 @@ from typing import Any
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ingestion.kafka_records import place_of
+from ingestion.landing_topics import topic_id
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
-from streams.kafka_places import RESET, KafkaPlaces, is_gone, topic_id
+from streams.kafka_places import RESET, KafkaPlaces, is_gone
 from wire.hot_topics import WATERMARK
 
 _TIMEOUT_S = 10.0

@@ -7,15 +7,12 @@ elsewhere.
 import time
 from collections.abc import Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition, Uuid
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from runtime.errors import LandingZoneError, PlatformError
-from runtime.kafka.clients import client_config
 
 _TIMEOUT_S = 10.0
 _LOOK_S = 5.0
-_NO_ID = str(Uuid(0, 0))
 
 RESET = {"auto.offset.reset": "error"}
 """Of a consumer that begins where it says: when Kafka lets go of what it would read next, `is_gone` says so, and it
@@ -25,17 +22,6 @@ begins anew, by which the loss is said. Any other policy passes over it without 
 def is_gone(error: KafkaError) -> bool:
     """True when Kafka has not got what a consumer with `RESET` would read next."""
     return error.code() == KafkaError._AUTO_OFFSET_RESET
-
-
-def topic_id(bootstrap: str, topic: str) -> str:
-    """What Kafka tells a topic by from one of the same name that was there before; empty where it does not say."""
-    admin = AdminClient({**client_config(bootstrap), "log_level": 0})
-    asked = TopicCollection([topic])
-    try:
-        found = admin.describe_topics(asked, request_timeout=_TIMEOUT_S)[topic].result().topic_id
-    except KafkaException:
-        return ""
-    return "" if found is None or str(found) == _NO_ID else str(found)
 
 
 class KafkaPlaces:
@@ -96,8 +82,8 @@ class KafkaPlaces:
         return low, high
 
     def check_id(self, before: str, now: str) -> None:
-        """Raises LandingZoneError when the ids (see `topic_id`) are of two topics: also a topic that was made anew
-        grows past what was read of the one before."""
+        """Raises LandingZoneError when the ids (`landing_topics.topic_id`) are of two topics: also a topic that was
+        made anew grows past what was read of the one before."""
         if before != now:
             raise LandingZoneError(
                 f"Kafka topic {self._topic} was created anew since {self._who} read it: its id is {now}, and was "

@@ -14,10 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ingestion import bronze_ingest
-from ingestion.kafka_offsets import broker_offsets
 from ingestion.landing_topics import TELEMETRY
 from lake.storage.delta import version_of
-from lake.storage.spark_commits import append_once
 from lake.tables.bronze import BRONZE_TELEMETRY
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
@@ -41,7 +39,7 @@ def ticking_on_its_own(settings: Settings) -> None:
 
 def slow_ticking(settings: Settings) -> None:
     """A step: a tick of three quarters of the messages, which Spark takes seconds to write."""
-    append = append_once
+    append = bronze_ingest.append_once  # type: ignore[attr-defined]  # the one that stands there now
 
     def slowly(rows: DataFrame, *arguments: Any) -> None:
         sleep = F.expr(f"reflect('java.lang.Thread', 'sleep', cast({_HELD_UP_MS} AS bigint)) IS NOT NULL")
@@ -66,7 +64,7 @@ def spark_goes_on(scene: Scene, invariants: Invariants) -> None:
     """The next tick reads how far bronze has come, and the killed one's commit would land only then."""
     run_to(Point(_APPEND, when="files", folder="bronze/telemetry"), slow_ticking, scene.settings)
     left_at = version_of(scene.settings, BRONZE_TELEMETRY.name)
-    offsets = broker_offsets
+    offsets = bronze_ingest.broker_offsets  # type: ignore[attr-defined]  # the one that stands there now
 
     def hesitant(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
         deadline = time.monotonic() + (_HELD_UP_S if topic == TELEMETRY else 0)
