@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from ingestion.executor_python import ask_python
 from ingestion.kafka_offsets import broker_offsets
+from lake.storage.delta import version_of
 from lake.storage.locations import spark_uri
 from lake.storage.spark_commits import ensure_table
 from lake.tables.bronze import BRONZE_LIFECYCLE
@@ -40,7 +41,7 @@ def check_executors(
     """Let an executor run a task and, the first time in a session, import `tasks`, if Python is to do something, and
     read a file of the lake and a record of `topic`, if there is a Kafka.
 
-    The file is `file`, as Spark spells it, or the first of a table that is made unless it is there. Raises
+    The file is `file`, as Spark spells it, or the newest commit of a table that is made unless it is there. Raises
     PlatformError within `LIMIT_S`, with what to mend; does nothing where Spark is no cluster of ours.
     """
     if not settings.spark.startswith("spark://"):
@@ -49,8 +50,8 @@ def check_executors(
     here = settings.spark_driver_host or "its own host name (LAKEHOUSE_SPARK_DRIVER_HOST sets another)"
     _ask(
         spark, deadline, lambda: spark.range(0, 1, 1, 1).count(),
-        f"No executor of {settings.spark} runs a task: are workers registered there with memory to spare, and do they "
-        f"reach this machine at {here}?",
+        f"No executor of {settings.spark} runs a task: are workers registered there with a core and memory to spare, "
+        f"and do they reach this machine at {here}?",
     )  # fmt: skip
     if tasks is not None:
         _check_python(spark, settings, tasks, deadline)
@@ -59,7 +60,7 @@ def check_executors(
         return
     if file is None:
         ensure_table(lambda: spark, settings, BRONZE_LIFECYCLE)
-        file = first_file(settings)
+        file = newest_commit_file(settings)
     _ask(
         spark, deadline, lambda: spark.read.text(file).count(),
         f"Executors of {settings.spark} cannot read the lake at {settings.lake_uri}: each machine needs a route to it, "
@@ -81,9 +82,10 @@ def check_python(spark: SparkSession, settings: Settings, tasks: str) -> None:
         _check_python(spark, settings, tasks, time.monotonic() + LIMIT_S)
 
 
-def first_file(settings: Settings) -> str:
-    """The first commit of bronze's smaller table, as Spark spells it."""
-    return f"{spark_uri(settings, BRONZE_LIFECYCLE.name)}/_delta_log/{0:020}.json"
+def newest_commit_file(settings: Settings) -> str:
+    """The newest commit of bronze's smaller table, as Spark spells it: upkeep drops older ones."""
+    version = version_of(settings, BRONZE_LIFECYCLE.name) or 0
+    return f"{spark_uri(settings, BRONZE_LIFECYCLE.name)}/_delta_log/{version:020}.json"
 
 
 def _check_python(spark: SparkSession, settings: Settings, tasks: str, deadline: float) -> None:
@@ -110,6 +112,7 @@ def _read_newest(spark: SparkSession, bootstrap: str, topic: str) -> None:
 
 def _ask(spark: SparkSession, deadline: float, task: Callable[[], object], otherwise: str) -> None:
     """Run `task`, and give it up at `deadline`. Raises PlatformError with `otherwise` and what Spark says."""
+    left_s = max(deadline - time.monotonic(), 0.0)
     said: list[str] = []
     ours: list[Exception] = []
 
@@ -127,7 +130,7 @@ def _ask(spark: SparkSession, deadline: float, task: Callable[[], object], other
     thread.join(max(0.0, deadline - time.monotonic()))
     if thread.is_alive():
         spark.interruptTag(_TAG)
-        raise PlatformError(f"{otherwise} (No answer in {LIMIT_S:.0f} s.)")
+        raise PlatformError(f"{otherwise} (No answer in {left_s:.0f} s.)")
     if ours:
         raise ours[0]
     if said:

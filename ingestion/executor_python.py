@@ -30,24 +30,26 @@ _COMPLAINTS = (
 
 
 def ask_python(spark: SparkSession, settings: Settings, tasks: str) -> None:
-    """Let an executor's Python import the module `tasks`, as the same code as here. Raises PlatformError."""
+    """Let an executor's Python import the module `tasks`, as the same code as here. Raises PlatformError for what it
+    lacks, and PySparkException for whatever else is wrong."""
     rows = spark.range(0, 1, 1, 1)
     try:
         lacks = [row.lacks for row in rows.mapInArrow(_looking(_PACKAGES, tasks, versions()), "lacks string").collect()]
     except PySparkException as error:
-        raise PlatformError(_sentence(settings, meaning(str(error)))) from error
+        lack = meaning(str(error))
+        if lack is None:
+            raise
+        raise PlatformError(_sentence(settings, lack)) from error
     if lacks:
         raise PlatformError(_sentence(settings, "; ".join(lacks)))
 
 
-def meaning(said: str) -> str:
-    """What Spark says of a Python that runs no task, in few words."""
+def meaning(said: str) -> str | None:
+    """What Spark says of a Python that runs no task, in few words; None where that is not Python's fault."""
     for pattern, words in _COMPLAINTS:
         if found := re.search(pattern, said, re.DOTALL):
             return words.format(*found.groups())
-    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
-    named = [line for line in lines if "Error" in line or "Exception" in line] or lines or ["nothing"]
-    return f"Spark says: {named[-1][:300]}"
+    return None
 
 
 def _sentence(settings: Settings, lack: str) -> str:

@@ -14,6 +14,7 @@ from lake.storage.locations import s3fs_options
 from runtime.errors import LakehouseError, PlatformError
 from runtime.findings import Check, Finding, folder_finding
 from runtime.settings import Settings
+from runtime.wording import counted
 
 
 def check_lake(settings: Settings) -> Finding:
@@ -51,7 +52,7 @@ def check_models(settings: Settings) -> Finding:
         models = known_models(settings)
     except LakehouseError as error:
         return Finding("models", False, str(error), f"Mend or remove the file in {settings.models_folder}.")
-    return Finding("models", True, f"{len(models)} device models")
+    return Finding("models", True, counted(len(models), "device model"))
 
 
 CHECKS: tuple[Check, ...] = (

@@ -6,7 +6,6 @@ executors are asked is `ingestion.executor_probe`'s.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from ingestion.kafka_offsets import broker_offsets
@@ -15,15 +14,18 @@ from lake.models.catalog import known_models
 from lake.storage.delta import version_of
 from lake.storage.format_version import FORMAT
 from lake.storage.lake_files import LakeFiles
+from lake.storage.locations import spark_uri
 from lake.tables.bronze import BRONZE_LIFECYCLE
 from pipeline.engines import TASKS, Engine
 from pipeline.lake_upgrade import tables_behind
+from runtime import processes
 from runtime.errors import LakehouseError, LandingZoneError
 from runtime.findings import Check, Finding
 from runtime.kafka import broker
-from runtime.ports import is_port_open
 from runtime.settings import Settings
+from runtime.spark.checks import is_listening
 from runtime.wording import counted
+from wire.envelope import TELEMETRY_TOPIC
 
 
 def check_format(settings: Settings) -> Finding:
@@ -45,13 +47,12 @@ def check_executors(settings: Settings) -> Finding:
     """
     if not settings.spark.startswith("spark://"):
         return Finding("executors", True, "none of a cluster's are used")
-    master = urlsplit(settings.spark)
-    if not is_port_open(master.hostname or "", master.port or 7077):
+    if not is_listening(settings.spark):
         return Finding("executors", True, "not known while Spark does not answer")
     if not check_lake(settings).is_ok:
         return Finding("executors", True, "not known while this machine cannot use the lake")
-    bootstrap = _landing_zone(settings)
     try:
+        bootstrap = _landing_zone(settings)
         _ask_executors(settings, bootstrap)
     except LakehouseError as error:
         return Finding("executors", False, str(error), "Mend what is named, on the cluster's machines or here.")
@@ -63,11 +64,12 @@ def check_executors(settings: Settings) -> Finding:
 
 def _landing_zone(settings: Settings) -> str | None:
     """Kafka's address, if it answers and has telemetry."""
-    address = settings.kafka_address
+    record = processes.find(settings, broker.NAME)
+    address = settings.kafka_address or (record.address if record else None)
     if address is None or not broker.answers(address, timeout_s=3.0):
         return None
     try:
-        broker_offsets(address, "telemetry")
+        broker_offsets(address, TELEMETRY_TOPIC)
     except LandingZoneError:  # a first tick makes the topic
         return None
     return address
@@ -79,22 +81,22 @@ def _ask_executors(settings: Settings, bootstrap: str | None) -> None:
 
     tasks = None if settings.engine == Engine.HERE else TASKS
     with _a_file(settings) as file, running_spark(settings) as server:
-        executor_probe.check_executors(connect(server), settings, bootstrap, "telemetry", tasks, file)
+        executor_probe.check_executors(connect(server), settings, bootstrap, TELEMETRY_TOPIC, tasks, file)
 
 
 @contextmanager
 def _a_file(settings: Settings) -> Iterator[str]:
-    """A file of the lake, as Spark spells it: the oldest of bronze, or in a new lake one for as long as the block."""
-    from ingestion.executor_probe import first_file
+    """A file of the lake, as Spark spells it: bronze's newest commit, or in a new lake one for as long as the block."""
+    from ingestion.executor_probe import newest_commit_file
 
     if version_of(settings, BRONZE_LIFECYCLE.name) is not None:
-        yield first_file(settings)
+        yield newest_commit_file(settings)
         return
     # Spark takes no file whose name begins with a dot
     files, name = LakeFiles(settings), f"lakehouse-doctor-{uuid4().hex}"
     files.write(name, b"asked\n")
     try:
-        yield f"{settings.lake_uri}/{name}".replace("s3://", "s3a://", 1)
+        yield spark_uri(settings, name)
     finally:
         files.delete([name])
 

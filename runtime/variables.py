@@ -105,7 +105,7 @@ def engine_name(text: str) -> str:
 
 
 def lake_uri(text: str) -> str:
-    """A folder, or a place on S3. What a slash is lacking of would be a folder that is called `s3:`."""
+    """A folder, or a place on S3. An address that lacks a slash would be taken for a folder named `s3:`."""
     if re.match(r"s3:|[A-Za-z][A-Za-z0-9+.-]*:/", text) and not re.fullmatch(r"s3://[^/]+(/.*)?", text):
         raise ValueError("give a folder or s3://bucket/prefix.")
     return text.rstrip("/") or text

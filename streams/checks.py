@@ -6,6 +6,7 @@ Belongs here: what `lakehouse doctor` finds of windows, rules and the model in u
 from runtime.errors import LakehouseError, UsageError
 from runtime.findings import Check, Finding
 from runtime.settings import Settings
+from runtime.wording import counted
 
 
 def check_declarations(settings: Settings) -> Finding:
@@ -16,7 +17,9 @@ def check_declarations(settings: Settings) -> Finding:
         declared = load_declarations(settings)
     except UsageError as error:
         return Finding("windows and rules", False, str(error), f"Mend it in {streams_folder(settings)}.")
-    return Finding("windows and rules", True, f"{len(declared.windows)} windows, {len(declared.rules)} rules")
+    return Finding(
+        "windows and rules", True, f"{counted(len(declared.windows), 'window')}, {counted(len(declared.rules), 'rule')}"
+    )
 
 
 def check_model(settings: Settings) -> Finding:

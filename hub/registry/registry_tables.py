@@ -129,6 +129,7 @@ CLOUD_MESSAGES = Table(
     Column("delivery_count", Integer, nullable=False),
     Column("lock_token", String),
     Column("locked_until", _MOMENT),
+    sqlite_autoincrement=True,
 )
 FEEDBACK = Table(
     "feedback",

@@ -44,8 +44,8 @@ class Downlink:
         self.filters: dict[str, int] = dict(filters or {})
         self._topics = frozenset({topics.REGISTRATION_ANSWERS} if filters is None else _topics_of(client))
         self._calls: dict[str, asyncio.Future[MethodResult]] = {}
-        # by packet id: a message's number and its lock
-        self._held: dict[int, tuple[int, str]] = {}
+        # by packet id: which message, and its lock
+        self._held: dict[int, tuple[tuple[int, int], str]] = {}
         self._is_open = True
         self._pump: asyncio.Task[None] | None = None
         self._is_due = False
@@ -123,7 +123,7 @@ class Downlink:
                 message = await asyncio.wrap_future(self._registry.take_cloud_message(self._device_id))
                 if message is None:
                     continue
-                if self._is_open and self._held.get(_packet_id(message), (message.n, ""))[0] == message.n:
+                if self._is_open and self._held.get(_packet_id(message), (_which(message), ""))[0] == _which(message):
                     self._is_due = True
                     self._send(message)
                 else:
@@ -146,7 +146,7 @@ class Downlink:
             self._registry.reject_cloud_message(self._device_id, lock)
             return
         if is_sure:
-            self._held[packet_id] = (message.n, lock)
+            self._held[packet_id] = (_which(message), lock)
         self._write(packet)
         if not is_sure:
             # nobody will say that it came: sent is delivered
@@ -169,6 +169,11 @@ class Downlink:
         if self._held:
             self._registry.release_cloud_messages(self._device_id, tuple(lock for _, lock in self._held.values()))
         self._held.clear()
+
+
+def _which(message: CloudMessage) -> tuple[int, int]:
+    """SQLite gives the number of a message that was purged to the next one: the moment tells them apart."""
+    return message.n, message.enqueued_at
 
 
 def _packet_id(message: CloudMessage) -> int:

@@ -103,7 +103,9 @@ class _InBucket:
             return False
         except OSError:
             # some servers' word for "it exists already" is one that s3fs does not know
-            if self._files.exists(f"{self._prefix}/{name}"):
+            with _no_answer_as_os_error():
+                is_there = self._files.exists(f"{self._prefix}/{name}")
+            if is_there:
                 return False
             raise
         return True

@@ -139,7 +139,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE and str(error.filename) not in arguments:
+        if error.errno not in _OF_THE_MACHINE and (error.filename is None or str(error.filename) not in arguments):
             raise
         where = "" if error.filename is None else f"{str(error.filename)[:200]}: "
         click.echo(f"Error: {where}{error.strerror}.", err=True)

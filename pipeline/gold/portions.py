@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from lake.slices import day_of
+from runtime.wording import counted
 
 HOURS_AT_ONCE = 50_000
 """More than five years. What a portion costs whatever it holds is some ten seconds of processor time."""
@@ -35,4 +36,4 @@ class Pace:
         """In words, of so many hours done and left."""
         left_s = (self._clock_s() - self._start_s) * left / max(done, 1)
         about = f"{left_s:.0f} s" if left_s < 90 else f"{left_s / 60:.0f} min"
-        return f"{done:,} of {done + left:,} hours done, about {about} left"
+        return f"{done:,} of {counted(done + left, 'hour')} done, about {about} left"

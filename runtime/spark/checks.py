@@ -28,6 +28,13 @@ def check_memory(settings: Settings) -> Finding:
     return Finding("memory", is_ok, found, "" if is_ok else "Close programs, or set LAKEHOUSE_SPARK_MEMORY lower.")
 
 
+def is_listening(address: str) -> bool:
+    """Whether a port is open there: of standby masters, `spark://one:7077,other:7077`, that of any."""
+    kind, netloc = urlsplit(address).scheme, urlsplit(address).netloc
+    places = [urlsplit(f"{kind}://{each}") for each in netloc.split(",")]
+    return any(is_port_open(each.hostname or "", each.port or (15002 if kind == "sc" else 7077)) for each in places)
+
+
 def check_spark(settings: Settings) -> Finding:
     """The configured Spark accepts connections, or the embedded one if it runs."""
     address = settings.spark
@@ -40,7 +47,7 @@ def check_spark(settings: Settings) -> Finding:
         advice = f"Run `lakehouse down`, then look at {processes.log_path(settings, NAME)}."
     parts = urlsplit(address)
     shown = f"{parts.scheme}://{parts.netloc}"  # without the secrets of an address
-    if is_port_open(parts.hostname or "", parts.port or (15002 if parts.scheme == "sc" else 7077)):
+    if is_listening(address):
         return Finding("spark", True, f"answers at {shown}")
     return Finding("spark", False, f"does not answer at {shown}", advice)
 

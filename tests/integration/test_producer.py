@@ -235,7 +235,7 @@ def test_a_refused_message_fails_the_run_and_is_not_in_the_manifest(
     # a batch of messages is longer than this, a single registration is not in this topic
     _configure(broker, {"max.message.bytes": "500"})
     try:
-        with pytest.raises(PlatformError, match="not taken"):
+        with pytest.raises(PlatformError, match="did not take"):
             simulate(home, broker, replace(OPTIONS, faults=Faults()))
     finally:
         _configure(broker, {"max.message.bytes": str(4 * 1024 * 1024)})

@@ -152,7 +152,7 @@ def _print_check(replayer: "Replayer") -> None:
         spell = "no readable time" if times.first is None else f"{times.first:%FT%TZ} to {times.last:%FT%TZ}"
         click.echo(f"  {_shown(device_id)}: {counted(times.rows, 'row')}, {spell}")
     if len(check.devices) > _DEVICES_SHOWN:
-        click.echo(f"  and {len(check.devices) - _DEVICES_SHOWN:,} more devices")
+        click.echo(f"  and {counted(len(check.devices) - _DEVICES_SHOWN, 'more device')}")
     click.echo("Telemetry:")
     for name, values in check.values.items():
         between = "" if values.lowest is None else f", {values.lowest:g} to {values.highest:g}"

@@ -64,6 +64,18 @@ def test_executors_of_a_cluster_that_does_not_answer_are_not_asked(settings: Set
     assert not settings.home.exists()
 
 
+def test_one_of_several_masters_is_enough(settings: Settings) -> None:
+    """The standby may be the one that answers; when none does all are named."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"spark://127.0.0.1:9,127.0.0.1:{other.getsockname()[1]}"
+        assert runtime.spark.checks.check_spark(replace(settings, spark=address)).is_ok
+    none = replace(settings, spark="spark://127.0.0.1:9,127.0.0.1:10")
+    assert runtime.spark.checks.check_spark(none).found == "does not answer at spark://127.0.0.1:9,127.0.0.1:10"
+    assert pipeline.checks.check_executors(none).found == "not known while Spark does not answer"
+
+
 def test_folder_that_cannot_be_written_is_named(settings: Settings) -> None:
     """A home under a folder that takes no files (of the kernel, so that root meets it too) is a finding."""
     finding = runtime.checks.check_home(replace(settings, home=Path("/proc/lakehouse")))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from hub.hub_errors import HubCode, HubError
-from hub.registry.cloud_queue import CloudMessage, waiting_count
+from hub.registry.cloud_queue import CloudMessage, purge, waiting_count
 from hub.registry.registry_tables import CLOUD_MESSAGES
 from tests.support.small_hub import Client, SmallHub, until
 from wire import mqtt_packets
@@ -140,6 +140,33 @@ def test_a_message_waits_while_another_has_its_packet_id(tmp_path: Path) -> None
         assert not has(client, b"two")
         client.session.data_received(mqtt_packets.puback(1))
         await until(lambda: has(client, b"two"))
+        assert hub.registry.read(lambda tx: waiting_count(tx, "d")) == 1
+        hub.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_with_the_number_of_a_purged_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    """As in an older registry on SQLite, which gives a number again: the purged one's late PUBACK does not end it."""
+
+    async def scenario() -> None:
+        hub = SmallHub(tmp_path)
+        client = hub.connect(hub.add("d"))
+        await subscribed(hub, client)
+        downlink = client.session.downlink
+        assert downlink is not None
+        hub.registry.enqueue_cloud_message(message(b"purged")).result()
+        downlink.deliver()
+        await until(lambda: has(client, b"purged") and downlink._pump is None)
+        hub.registry.write(lambda tx: purge(tx, "d")).result()
+        hub.registry.enqueue_cloud_message(message(b"next")).result()
+        again = update(CLOUD_MESSAGES).values(n=1, enqueued_at=CLOUD_MESSAGES.c.enqueued_at + 1)
+        hub.registry.write(lambda tx: tx.connection.execute(again)).result()
+        downlink.deliver()
+        await until(lambda: downlink._pump is None)
+        assert not has(client, b"next")
+        client.session.data_received(mqtt_packets.puback(1))
+        await until(lambda: has(client, b"next"))
         assert hub.registry.read(lambda tx: waiting_count(tx, "d")) == 1
         hub.close()
 
