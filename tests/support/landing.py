@@ -66,9 +66,9 @@ def reading(device: str, message_id: str, moment: datetime | str, payload: bytes
 
 def run_tick(spark: SparkSession, settings: Settings, run_id: str = "test") -> TickReport:
     """One tick of everything that was sent."""
-    assert settings.kafka_bootstrap is not None
+    assert settings.kafka_address is not None
     run = Run(settings, known_models(settings), run_id, datetime.now(UTC))
-    return tick(lambda: spark, run, settings.kafka_bootstrap)
+    return tick(lambda: spark, run, settings.kafka_address)
 
 
 def rows(settings: Settings, table: str, sql: str = "SELECT * FROM t ORDER BY ALL") -> list[tuple[Any, ...]]:
