@@ -152,11 +152,10 @@ class _Run:
         self._consumer.go_to(until)
 
     def _batch(self) -> None:
-        self._update_registry(self._lifecycle.new())
         records = self._consumer.poll(_MOST_RECORDS, self._options.batch_s)
-        if self._registry.lacks(records):
-            # a device that was registered just before it sent: its registration is there, and may not be read yet
-            self._update_registry(self._lifecycle.new(_REGISTRATION_S))
+        # behind the records, since a device may be registered just before it sends: its registration is there, and of a
+        # device that is new it may not be read yet
+        self._update_registry(self._lifecycle.new(_REGISTRATION_S if self._registry.lacks(records) else 0.0))
         self._say_of_odd(self._judged.take(records).odd)
         watermark_us = max(self._told_us, self._consumer.watermark_us())
         outputs = self._outputs(watermark_us)
