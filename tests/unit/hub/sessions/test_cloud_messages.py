@@ -10,6 +10,7 @@ from sqlalchemy import update
 from hub.hub_errors import HubCode, HubError
 from hub.registry.cloud_queue import CloudMessage, purge, waiting_count
 from hub.registry.registry_tables import CLOUD_MESSAGES
+from hub.sessions.downlink import Downlink
 from tests.support.small_hub import Client, SmallHub, until
 from wire import mqtt_packets
 
@@ -23,6 +24,24 @@ def message(body: bytes) -> CloudMessage:
 async def subscribed(hub: SmallHub, client: Client) -> None:
     await client.answered()
     client.session.data_received(mqtt_packets.subscribe(1, [(INBOX, 1)]))
+
+
+async def listening(hub: SmallHub) -> tuple[Client, Downlink]:
+    """A device that takes cloud messages, and what sends them to it."""
+    client = hub.connect(hub.add("d"))
+    await subscribed(hub, client)
+    assert client.session.downlink is not None
+    return client, client.session.downlink
+
+
+async def waits_for_the_puback(hub: SmallHub, client: Client, downlink: Downlink, body: bytes) -> None:
+    """A message is sent once packet 1 is acknowledged, and not ended by that."""
+    downlink.deliver()
+    await until(lambda: downlink._pump is None)
+    assert not has(client, body)
+    client.session.data_received(mqtt_packets.puback(1))
+    await until(lambda: has(client, body))
+    assert hub.registry.read(lambda tx: waiting_count(tx, "d")) == 1
 
 
 def has(client: Client, body: bytes) -> bool:
@@ -76,10 +95,7 @@ def test_a_message_that_was_taken_for_a_connection_that_is_gone_waits_again(tmp_
 
     async def scenario() -> None:
         hub = SmallHub(tmp_path)
-        client = hub.connect(hub.add("d"))
-        await subscribed(hub, client)
-        downlink = client.session.downlink
-        assert downlink is not None
+        client, downlink = await listening(hub)
         await until(lambda: downlink._pump is None)
         hub.registry.enqueue_cloud_message(message(b"one")).result()
         downlink.deliver()
@@ -123,8 +139,7 @@ def test_a_message_waits_while_another_has_its_packet_id(tmp_path: Path) -> None
 
     async def scenario() -> None:
         hub = SmallHub(tmp_path)
-        client = hub.connect(hub.add("d"))
-        await subscribed(hub, client)
+        client, downlink = await listening(hub)
         hub.registry.enqueue_cloud_message(message(b"one")).result()
         hub.registry.write(lambda tx: tx.connection.execute(update(CLOUD_MESSAGES).values(n=65_536))).result()
         hub.registry.enqueue_cloud_message(message(b"two")).result()
@@ -133,14 +148,9 @@ def test_a_message_waits_while_another_has_its_packet_id(tmp_path: Path) -> None
                 update(CLOUD_MESSAGES).where(CLOUD_MESSAGES.c.n > 65_536).values(n=131_071)
             )
         ).result()
-        downlink = client.session.downlink
-        assert downlink is not None
         downlink.deliver()
-        await until(lambda: has(client, b"one") and downlink._pump is None)
-        assert not has(client, b"two")
-        client.session.data_received(mqtt_packets.puback(1))
-        await until(lambda: has(client, b"two"))
-        assert hub.registry.read(lambda tx: waiting_count(tx, "d")) == 1
+        await until(lambda: has(client, b"one"))
+        await waits_for_the_puback(hub, client, downlink, b"two")
         hub.close()
 
     asyncio.run(scenario())
@@ -151,10 +161,7 @@ def test_a_message_with_the_number_of_a_purged_one_is_not_taken_for_it(tmp_path:
 
     async def scenario() -> None:
         hub = SmallHub(tmp_path)
-        client = hub.connect(hub.add("d"))
-        await subscribed(hub, client)
-        downlink = client.session.downlink
-        assert downlink is not None
+        client, downlink = await listening(hub)
         hub.registry.enqueue_cloud_message(message(b"purged")).result()
         downlink.deliver()
         await until(lambda: has(client, b"purged") and downlink._pump is None)
@@ -162,12 +169,7 @@ def test_a_message_with_the_number_of_a_purged_one_is_not_taken_for_it(tmp_path:
         hub.registry.enqueue_cloud_message(message(b"next")).result()
         again = update(CLOUD_MESSAGES).values(n=1, enqueued_at=CLOUD_MESSAGES.c.enqueued_at + 1)
         hub.registry.write(lambda tx: tx.connection.execute(again)).result()
-        downlink.deliver()
-        await until(lambda: downlink._pump is None)
-        assert not has(client, b"next")
-        client.session.data_received(mqtt_packets.puback(1))
-        await until(lambda: has(client, b"next"))
-        assert hub.registry.read(lambda tx: waiting_count(tx, "d")) == 1
+        await waits_for_the_puback(hub, client, downlink, b"next")
         hub.close()
 
     asyncio.run(scenario())
