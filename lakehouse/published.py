@@ -135,9 +135,7 @@ class PublishedGold:
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The DuckDB connection that its relations belong to."""
-        connection = self._lake.database.cursor()
-        connection.execute("SET TimeZone = 'UTC'")  # which a cursor does not take on from its database
-        return connection
+        return self._lake.database.cursor()
 
     def table(self, name: str) -> "Rows":
         """All rows of a gold table, such as `gold.device_hours`, or of `gold.site_weeks` and `gold.site_months`, which

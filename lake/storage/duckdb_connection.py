@@ -48,7 +48,8 @@ def configure(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None
             connection.execute(f"LOAD {quoted(str(path))}")
         except duckdb.Error as error:
             raise PlatformError(f"DuckDB cannot load {path}: {error}. Install the requirements again.") from error
-    connection.execute("SET TimeZone = 'UTC'")
+    # globally, since a cursor does not take on what is set for its connection alone
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     # otherwise EXPLAIN ANALYZE fails on predicates on two partition columns ("total_files inconsistent")
     connection.execute("SET delta_scan_explain_files_filtered = false")
     secret = duckdb_secret(settings)

@@ -35,6 +35,8 @@ def test_session_is_in_utc_and_downloads_nothing(settings: Settings) -> None:
         row = connection.sql("SELECT date_trunc('day', TIMESTAMPTZ '2026-11-20 23:30:00-01:00')::VARCHAR").fetchone()
         assert row == ("2026-11-21 00:00:00+00",)
         assert connection.sql("SELECT current_setting('threads')").fetchone() == (1,)
+        # where TZ is not set, the machine's own zone is called otherwise
+        assert connection.cursor().sql("SELECT current_setting('TimeZone')").fetchone() == ("UTC",)
         with pytest.raises(duckdb.Error, match="excel"):
             connection.sql("SELECT * FROM read_xlsx('/none.xlsx')")
         assert connection.sql(
