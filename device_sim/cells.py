@@ -11,6 +11,10 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import numpy as np
+
+from lake.models.missing_values import nearest_single
+
 
 class NumberText(str):
     """A number as it is written in the file, digit for digit."""
@@ -109,18 +113,20 @@ def whole_number(text: str) -> str:
 def is_missing(value: Any, missing: frozenset[str], decimal_mark: str = ".") -> bool:
     """True for a cell that says there is no value: empty, NaN in a file with types, or one of the `missing` texts.
 
-    Of `missing` a number stands for every spelling of it.
+    Of `missing` a number stands for every spelling of it, also for that of a single float in a double.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
     if not isinstance(value, str):
-        return bool(missing) and not isinstance(value, (dict, list)) and _shown(value) in missing
+        if not missing or isinstance(value, dict | list):
+            return False
+        return _shown(value) in missing or (isinstance(value, float) and _single_text(str(value)) in missing)
     text = value.strip()
     if isinstance(value, NumberText):
         if text == "NaN":
             return True
         decimal_mark = "."
-    return not text or (bool(missing) and (text in missing or _same_text(text, decimal_mark) in missing))
+    return not text or (bool(missing) and (text in missing or _is_number_of(missing, text, decimal_mark)))
 
 
 def missing_texts(texts: tuple[str, ...], decimal_mark: str = ".") -> frozenset[str]:
@@ -135,6 +141,17 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return json_text(value)
     return _same_text(str(value), ".") if isinstance(value, int | float) else str(value)
+
+
+def _is_number_of(missing: frozenset[str], text: str, decimal_mark: str) -> bool:
+    same = _same_text(text, decimal_mark)
+    return same in missing or _single_text(same) in missing
+
+
+def _single_text(text: str) -> str:
+    """The shortest text of the single float next to a JSON number; '' where it is none or that says nothing else."""
+    single = nearest_single(float(text)) if _JSON_NUMBER.fullmatch(text) else None
+    return "" if single is None else whole_number(same_number(str(np.float32(single))))
 
 
 def _same_text(text: str, decimal_mark: str) -> str:

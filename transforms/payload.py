@@ -12,6 +12,7 @@ from typing import Any
 
 from lake.column_types import duckdb_type
 from lake.models.catalog import Model, Telemetry
+from lake.models.missing_values import singles
 from lake.sql_text import Query, quoted, relation
 from transforms.refusal_rules import listed
 
@@ -187,6 +188,8 @@ def _limits(telemetry: Telemetry, value: str) -> Iterator[str]:
     missing = [quoted(each) if isinstance(each, str) else repr(each) for each in _comparable(telemetry)]
     if missing:
         yield f"{value} NOT IN ({', '.join(missing)})"
+    if telemetry.type == "double" and (found := singles(telemetry.missing)):
+        yield f"TRY_CAST({value} AS FLOAT)::DOUBLE NOT IN ({', '.join(map(repr, found))})"
     if telemetry.enum_values is not None:
         yield f"{value} IN ({', '.join(quoted(v) if isinstance(v, str) else str(v) for v in telemetry.enum_values)})"
 

@@ -14,6 +14,7 @@ from math import isinf
 from typing import Any, TypeVar
 
 from lake.column_types import ColumnType, ListOf, MapOf, StructOf, column_type
+from lake.models.missing_values import means_none
 from lake.models.senml_units import is_other_unit
 from lake.models.telemetry import Telemetry
 from transforms.payload import Payload
@@ -150,7 +151,8 @@ def text_of(value: Any) -> str | None:
 
 def _declared(value: Any, telemetry: Telemetry) -> Any:
     """A value as its telemetry has it; None where it is one that the model's quality file says means there is none."""
-    if isinstance(value, str | int | float) and not isinstance(value, bool) and value in telemetry.missing:
+    is_plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    if is_plain and telemetry.missing and means_none(value, telemetry.missing, telemetry.type):
         return None
     return typed(value, telemetry.type)
 

@@ -18,7 +18,11 @@ from tests.support.recordings import messages_of, replayer_of, written
         ("-9.99e2", pa.array([-999.0])),
         ("-999.0", pa.array([-999])),
         ("-999", pa.array([-999], pa.float32())),
+        ("-999.9", pa.array([-999.9], pa.float32())),
+        ("-999.9", pa.array([-999.9000244140625])),
+        ("-999.90", pa.array([-999.9], pa.float32()).cast(pa.float64())),
         ("1e20", pa.array([1e20])),
+        ("1e20", pa.array([1e20], pa.float32()).cast(pa.float64())),
         ("100000000000000000000", pa.array([1e20])),
         ("1e5", pa.array([100000.0])),
         ("0", pa.array([-0.0])),
@@ -31,6 +35,22 @@ def test_a_missing_number_stands_for_its_spellings_in_parquet(tmp_path: Path, mi
     pq.write_table(pa.table({"time": ["2025-01-01"], "temperature": values, "humidity": [1]}), tmp_path / "a.parquet")
     (message,) = messages_of(tmp_path / "a.parquet", missing=(missing,))
     assert message.value == b'{"humidity":1}'
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_value"),
+    [("-999.9000244140625", False), ("-999,900024", False), ("-999.9002", True), ("16777217", True), ("1e999", True)],
+)
+def test_a_missing_number_that_was_a_single_float(tmp_path: Path, cell: str, is_value: bool) -> None:
+    """In texts and JSON, too, it has digits that nobody wrote; other numbers near it are values."""
+    mark = "," if "," in cell else "."
+    path = written(tmp_path, "a.csv", f"time;temperature;humidity\n2025-01-01;{cell};1\n")
+    (message,) = messages_of(path, missing=("-999.9", "16777216", "inf"), decimal_mark=mark)
+    assert (message.value != b'{"humidity":1}') == is_value
+    if mark == ".":
+        path = written(tmp_path, "a.jsonl", f'{{"time":"2025-01-01","temperature":{cell},"humidity":1}}\n')
+        (message,) = messages_of(path, missing=("-999.9", "16777216", "inf"))
+        assert (message.value != b'{"humidity":1}') == is_value
 
 
 @pytest.mark.parametrize("cell", ["0", "-0", "0.00", "-0.0", "0e5"])

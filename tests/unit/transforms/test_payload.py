@@ -35,7 +35,7 @@ def payload(*declared: Telemetry) -> Payload:
 
 
 PLAIN = payload(
-    telemetry("heat", "double", minimum=-50.0),
+    replace(telemetry("heat", "double", minimum=-50.0), missing=(-9.9,)),
     replace(telemetry("level", "int"), missing=(7, "none")),
     telemetry("total", "bigint"),
     telemetry("on", "boolean"),
@@ -96,7 +96,7 @@ SCALARS = st.one_of(
 FITTING = st.fixed_dictionaries(
     {},
     optional={
-        "heat": st.one_of(st.floats(-60, 60), st.integers(-60, 60)),
+        "heat": st.one_of(st.floats(-60, 60), st.integers(-60, 60), st.just(-9.899999618530273)),
         "level": st.integers(-(2**31) - 1, 2**31),
         "total": st.integers(-(2**63) - 1, 2**63),
         "on": st.booleans(),
@@ -206,6 +206,36 @@ def test_a_value_that_means_none_is_absent(
     assert (found.reason or json.loads(found.text or "")) == taken
     if isinstance(taken, Reason) or len(taken) == 1:
         assert vouched(connection, shape, value) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "taken"),
+    [
+        ("-999.9", None),
+        ("-999.9000244140625", None),
+        ("-999.900024", None),
+        ("-9.999000244140625e2", None),
+        ("-999.90", None),
+        ("-999.9002", -999.9002),
+        ("100000002004087734272", None),
+        ("1.0000000200408773e20", None),
+        ("16777217", 16777217.0),
+        ("1e300", 1e300),
+        ("0", 0.0),
+        ("1e-50", 1e-50),
+    ],
+)
+def test_a_missing_number_that_was_a_single_float_is_absent(
+    connection: duckdb.DuckDBPyConnection, number: str, taken: float | None
+) -> None:
+    """A device that computes in single floats sends its -999.9 with digits that nobody wrote; its neighbours count."""
+    missing = (-999.9, 1e20, 16777216, 2e-50)
+    shape = payload(telemetry("heat", "double"), replace(telemetry("co", "double"), missing=missing))
+    value = f'{{"heat":21.5,"co":{number}}}'.encode()
+    found = judge(value, shape)
+    assert json.loads(found.text or "") == {"0": 21.5} | ({} if taken is None else {"1": taken})
+    text = vouched(connection, shape, value)
+    assert text is None if taken is None else text in (None, value.decode())
 
 
 def test_names_that_differ_by_their_case_are_two_columns(connection: duckdb.DuckDBPyConnection) -> None:
