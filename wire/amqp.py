@@ -269,7 +269,9 @@ def _frame(data: bytes) -> Frame:
 
 
 def _performative(value: Any) -> Performative:
-    if not isinstance(value, Described) or not isinstance(value.value, list):
+    # a descriptor may be any value, also one that is no key of a table
+    is_one = isinstance(value, Described) and isinstance(value.descriptor, str | int)
+    if not is_one or not isinstance(value.value, list):
         raise WireError("An AMQP frame without a performative.")
     name = str(value.descriptor).removeprefix("amqp:").removesuffix(":list")
     kind = _KINDS.get(_NAMES.get(name, 0) if isinstance(value.descriptor, str) else value.descriptor)

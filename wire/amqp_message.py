@@ -163,4 +163,4 @@ def outcome_of(state: Any) -> str:
         return ""
     if isinstance(state.descriptor, str):
         return state.descriptor.removeprefix("amqp:").removesuffix(":list")
-    return codes.get(int(state.descriptor), "")
+    return codes.get(state.descriptor, "") if isinstance(state.descriptor, int) else ""

@@ -155,6 +155,15 @@ def test_any_frame_body_is_read_or_refused(body: bytes) -> None:
         Reader().feed(data)
 
 
+@pytest.mark.parametrize("descriptor", [{}, [], Described(Ulong(1), 1), None, 1.5], ids=repr)
+def test_a_descriptor_of_any_type_is_refused(descriptor: object) -> None:
+    """A frame whose descriptor is no number and no name is a WireError, and what it describes is no outcome."""
+    body = encode(Described(descriptor, []))
+    with pytest.raises(WireError):
+        Reader().feed((len(body) + 8).to_bytes(4, "big") + b"\2\0\0\0" + body)
+    assert outcome_of(Described(descriptor, [])) == ""
+
+
 def test_a_field_of_another_type_is_refused() -> None:
     """A peer cannot bring a text where a number belongs."""
     body = encode(Described(Ulong(0x13), ["text"]))
