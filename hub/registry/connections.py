@@ -3,10 +3,11 @@
 Belongs here: taking, giving up and finding connections, in transactions. The connection itself belongs to its session.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from hub.registry.change_feed import record_change
 from hub.registry.database import Tx
@@ -17,6 +18,8 @@ from hub.registry.registry_tables import CONNECTIONS, IDENTITIES, INSTANCES
 # how long a message may have been on its way to Kafka when its process was killed
 _UNSURE_MS = 32_000
 _MOST_EPOCHS = 32
+# of so many devices at most the end is told in one commit, which keeps all others waiting
+_MOST_ENDED = 500
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def next_epoch(tx: Tx, device_id: str, module_id: str, instance: str, model_id: 
     Raises HubError for a device that is not registered.
     """
     identity = require(tx, device_id, module_id)
+    _make_known(tx, instance)
     row = tx.connection.execute(select(CONNECTIONS).where(key_of(CONNECTIONS, device_id, module_id))).first()
     opened = Opened(1, (), tx.now // 1000) if row is None else _opened_after(tx, row)
     values: dict[str, Any] = {
@@ -69,24 +73,77 @@ def _opened_after(tx: Tx, row: Row[Any]) -> Opened:
         if row.landed_since_ms is None:
             return Opened(epoch, earlier, row.since_ms)
         return Opened(epoch, (row.epoch,), row.landed_since_ms)
-    # its process was killed: it may have acknowledged nothing of what lies in Kafka since its last beat
-    low_water = tx.connection.execute(select(INSTANCES.c.low_water_ms).where(INSTANCES.c.instance == row.instance))
-    beat_ms = low_water.scalar()
-    since_ms = (row.changed_at // 1000 if beat_ms is None else beat_ms) - _UNSURE_MS
-    return Opened(epoch, (row.epoch, *earlier)[:_MOST_EPOCHS], min(since_ms, row.since_ms) if earlier else since_ms)
+    return Opened(epoch, *_after_kill(row, _low_waters(tx, [row.instance])))
 
 
-def beat(tx: Tx, instance: str, low_water_ms: int) -> dict[str, int]:
+def _low_waters(tx: Tx, instances: Collection[str]) -> dict[str, int]:
+    rows = select(INSTANCES.c.instance, INSTANCES.c.low_water_ms).where(INSTANCES.c.instance.in_(instances))
+    return {str(row.instance): int(row.low_water_ms) for row in tx.connection.execute(rows)}
+
+
+def _after_kill(row: Row[Any], low_waters: dict[str, int]) -> tuple[tuple[int, ...], int]:
+    """In which epochs, and from when on, messages lie of a connection whose process was killed.
+
+    It may have acknowledged nothing of what lies in Kafka since its last beat.
+    """
+    earlier = tuple(row.earlier_epochs)
+    since_ms = low_waters.get(row.instance, row.changed_at // 1000) - _UNSURE_MS
+    return (row.epoch, *earlier)[:_MOST_EPOCHS], min(since_ms, row.since_ms) if earlier else since_ms
+
+
+def _make_known(tx: Tx, instance: str) -> None:
+    """Who holds a connection is known by name: so others can see that it is gone, even if it never beat."""
+    if tx.connection.execute(select(INSTANCES.c.beats).where(INSTANCES.c.instance == instance)).first() is None:
+        tx.connection.execute(insert(INSTANCES).values(instance=instance, low_water_ms=tx.now // 1000, beats=0))
+
+
+def beat(tx: Tx, instance: str, low_water_ms: int, gone: Collection[str] = ()) -> dict[str, int]:
     """A hub process lives, and everything older than `low_water_ms` that it acknowledged needs no second look.
 
-    How often each process has beaten.
+    It has seen that those that are `gone` do not: what they held is disconnected, and they are forgotten. How often
+    each process has beaten.
     """
-    is_it = INSTANCES.c.instance == instance
-    changed = update(INSTANCES).where(is_it).values(low_water_ms=low_water_ms, beats=INSTANCES.c.beats + 1)
-    if not tx.connection.execute(changed).rowcount:
-        tx.connection.execute(insert(INSTANCES).values(instance=instance, low_water_ms=low_water_ms, beats=1))
-    rows = tx.connection.execute(select(INSTANCES.c.instance, INSTANCES.c.beats)).all()
+    _make_known(tx, instance)
+    changed = update(INSTANCES).where(INSTANCES.c.instance == instance)
+    tx.connection.execute(changed.values(low_water_ms=low_water_ms, beats=INSTANCES.c.beats + 1))
+    if gone:
+        _end(tx, gone)
+    beats = _beats(tx)
+    if beats[instance] == 1:
+        # registries that are there may have connections of processes that were killed before they were known
+        held = select(CONNECTIONS.c.instance).where(CONNECTIONS.c.is_connected).distinct()
+        for row in tx.connection.execute(held).all():
+            _make_known(tx, str(row.instance))
+    return beats
+
+
+def _beats(tx: Tx) -> dict[str, int]:
+    rows = tx.connection.execute(select(INSTANCES.c.instance, INSTANCES.c.beats))
     return {str(row.instance): int(row.beats) for row in rows}
+
+
+def _end(tx: Tx, gone: Collection[str]) -> None:
+    """Have what processes held that are gone end as a connection does, as far as one commit goes."""
+    held = CONNECTIONS.c.is_connected & CONNECTIONS.c.instance.in_(gone)
+    rows = tx.connection.execute(select(CONNECTIONS).where(held).limit(_MOST_ENDED)).all()
+    low_waters = _low_waters(tx, gone)
+    for row in rows:
+        previous, since_ms = _after_kill(row, low_waters)
+        values: dict[str, Any] = {"is_connected": False, "changed_at": tx.now, "landed_since_ms": None}
+        values |= {"earlier_epochs": list(previous), "since_ms": since_ms}
+        is_it = key_of(CONNECTIONS, row.device_id, row.module_id)
+        tx.connection.execute(update(CONNECTIONS).where(is_it).values(values))
+        tell_event(tx, row.device_id, DISCONNECTED, _event(row.module_id, row.epoch))
+    if len(rows) < _MOST_ENDED:
+        tx.connection.execute(delete(INSTANCES).where(INSTANCES.c.instance.in_(gone)))
+
+
+def hold_again(tx: Tx, device_id: str, module_id: str, epoch: int) -> None:
+    """The connection of that epoch is there, though others took its process for gone; nothing when a newer one is."""
+    is_this = key_of(CONNECTIONS, device_id, module_id) & (CONNECTIONS.c.epoch == epoch) & ~CONNECTIONS.c.is_connected
+    values: dict[str, Any] = {"is_connected": True, "changed_at": tx.now, "active_at": tx.now}
+    if tx.connection.execute(update(CONNECTIONS).where(is_this).values(values)).rowcount:
+        tell_event(tx, device_id, CONNECTED, _event(module_id, epoch))
 
 
 def disconnected(tx: Tx, device_id: str, module_id: str, epoch: int, landed_since_ms: int | None) -> None:

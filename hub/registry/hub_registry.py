@@ -99,9 +99,13 @@ class Registry:
         """The connection of that epoch ended; from when on its messages lie in Kafka, None when none do."""
         return self.write(lambda tx: connections.disconnected(tx, device_id, module_id, epoch, landed_since_ms))
 
-    def beat(self, instance: str, low_water_ms: int) -> Future[dict[str, int]]:
-        """This hub process lives; how often each has beaten."""
-        return self.write(lambda tx: connections.beat(tx, instance, low_water_ms))
+    def beat(self, instance: str, low_water_ms: int, gone: Collection[str] = ()) -> Future[dict[str, int]]:
+        """This hub process lives, and those do not; how often each has beaten."""
+        return self.write(lambda tx: connections.beat(tx, instance, low_water_ms, gone))
+
+    def hold_again(self, device_id: str, module_id: str, epoch: int) -> Future[None]:
+        """The connection of that epoch goes on, though others took this hub process for gone."""
+        return self.write(lambda tx: connections.hold_again(tx, device_id, module_id, epoch))
 
     def authorities(self, tenant: str) -> list[bytes]:
         """Certificates in PEM whose holders vouch for devices of the tenant."""

@@ -165,7 +165,8 @@ class Downlink:
         self._is_open = False
         for call in self._calls.values():
             if not call.done():
-                call.set_exception(HubError(HubCode.DeviceNotOnline, f"{self._client!r} has gone meanwhile."))
+                # not DeviceNotOnline, after which it is called again: it may have done what it was asked
+                call.set_exception(HubError(HubCode.DeviceTimeout, f"{self._client!r} has gone without an answer."))
         if self._held:
             self._registry.release_cloud_messages(self._device_id, tuple(lock for _, lock in self._held.values()))
         self._held.clear()

@@ -10,7 +10,6 @@ import asyncio
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from typing import Any
 
 from hub.hub_errors import HubCode, HubError
@@ -31,24 +30,24 @@ class MethodForwarding:
     """What this process asks others, and does for them by `do_here`."""
 
     def __init__(
-        self, registry: Registry, instance: str, do_here: Callable[[MethodCall], Awaitable[MethodResult]]
-    ) -> None:
+        self, registry: Registry, instance: str, living: InstanceWatch,
+        do_here: Callable[[MethodCall], Awaitable[MethodResult]],
+    ) -> None:  # fmt: skip
         self._registry, self._instance, self._do_here = registry, instance, do_here
         self._asked: dict[str, asyncio.Future[MethodResult]] = {}
         self._doing: set[asyncio.Task[None]] = set()
-        self.living = InstanceWatch()
+        self._living = living
 
-    def beaten(self, done: Future[dict[str, int]]) -> None:
-        """This process has beaten, and seen how often each has, unless the registry failed."""
-        if done.exception() is None:
-            self.living.saw(done.result())
+    def is_unsure(self, holder: str) -> bool:
+        """True while it is not known whether that process lives."""
+        return self._living.is_unsure(holder)
 
     def holder_of(self, call: MethodCall) -> str | None:
         """The other process that holds the device, None when none that lives does."""
         holder = self._registry.read(lambda tx: holder_of(tx, call.device_id, call.module_id))
         if holder is None or holder == self._instance:
             return None
-        return holder if self.living.is_alive(holder) else None
+        return holder if self._living.is_alive(holder) else None
 
     async def ask(self, holder: str, call: MethodCall) -> MethodResult:
         """Have another process call the method. Raises HubError as that does, DeviceTimeout when it says nothing."""

@@ -19,15 +19,13 @@ from hub.hub_errors import HubCode, HubError
 from hub.messages.landing import Landing
 from hub.methods import MethodCall, MethodResult
 from hub.registry.change_feed import Change
-from hub.registry.cloud_queue import begin_anew, release
-from hub.registry.connections import next_epoch
-from hub.registry.database import Tx
-from hub.registry.documents_table import add_document, document_of, replace_document
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
 from hub.registry.tenants import KEYS_CHANGED
+from hub.sessions.beats import Beats
 from hub.sessions.client_session import ClientSession, Opened, Ticked
 from hub.sessions.method_forwarding import ANSWER, CALL, MethodForwarding
+from hub.sessions.openings import keep_filters, open_connection
 from hub.sessions.uplink import Inheritance
 from runtime.containment import Contained
 from wire.hub_topics import METHODS
@@ -35,7 +33,7 @@ from wire.hub_topics import METHODS
 TICK_S = 1.0
 _INHERITANCE_KEPT_S = 600.0
 _FLUSH_WITHIN_S = 2.0
-_FILTERS = "mqttSubscriptions"
+_LOOK_S = 0.2
 _log = logging.getLogger(__name__)
 S = TypeVar("S", bound=Ticked)
 
@@ -51,7 +49,8 @@ class SessionTable:
         self._of_client: dict[str, ClientSession] = {}
         self._inheritances: dict[str, tuple[float, Inheritance]] = {}
         self._arrivals: dict[str, set[asyncio.Event]] = {}
-        self._forwarding = MethodForwarding(registry, instance, self._invoke_here)
+        self._beats = Beats(registry, instance, landing.low_water_ms, self._taken_for_gone)
+        self._forwarding = MethodForwarding(registry, instance, self._beats.living, self._invoke_here)
         self.received_count = 0
         registry.subscribe(self._tell)
 
@@ -75,7 +74,7 @@ class SessionTable:
         if older is not None:
             older.cut("its client has connected anew")
             await self._flushed(older)
-        future = self._registry.write(lambda tx: _open(tx, identity, self._instance, model_id, is_clean))
+        future = self._registry.write(lambda tx: open_connection(tx, identity, self._instance, model_id, is_clean))
         try:
             opened = await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -123,7 +122,7 @@ class SessionTable:
     def keep_filters(self, identity: Identity, filters: Mapping[str, int]) -> None:
         """A client that asked for it finds its subscriptions again, whichever process it comes back to."""
         kept = dict(filters)
-        self._registry.write(lambda tx: _keep_filters(tx, identity, kept))
+        self._registry.write(lambda tx: keep_filters(tx, identity, kept))
 
     # what others ask
 
@@ -154,11 +153,14 @@ class SessionTable:
         while not self._takes_methods(call.client):
             left_s = until - time.monotonic()
             holder = None if self.is_connected(call.client) else self._forwarding.holder_of(call)
-            if holder is not None:
+            if holder is not None and self._forwarding.is_unsure(holder) and left_s > -call.answer_within_s:
+                # it may have been killed before this process began: within seconds that is known
+                await self._wait_for(call.client, _LOOK_S)
+            elif holder is not None:
                 try:
                     return await self._forwarding.ask(holder, call)
                 except HubError as error:
-                    # it may have left just now
+                    # it may have left just now, before it was asked
                     if error.code is not HubCode.DeviceNotOnline or left_s <= 0:
                         raise
             elif left_s <= 0:
@@ -207,8 +209,7 @@ class SessionTable:
             self._each(self._all, partial(_tick, now_s=now_s, wall_s=wall_s))
             for client in [c for c, (at, _) in self._inheritances.items() if now_s - at > _INHERITANCE_KEPT_S]:
                 del self._inheritances[client]
-            beaten = self._registry.beat(self._instance, self._landing.low_water_ms())
-            beaten.add_done_callback(self._forwarding.beaten)
+            self._beats.beat()
 
     def _each(self, sessions: Iterable[S], work: Callable[[S], None]) -> None:
         """Do something to each session: an error ends the session that it comes from, and no other."""
@@ -225,6 +226,16 @@ class SessionTable:
         """In the feed's thread; the loop's may be gone when the process ends."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._changed, change)
+
+    def _taken_for_gone(self) -> None:
+        """In the writer's thread: what this process holds was disconnected, though it lives."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._each, self._of_client.values(), self._hold_again)
+
+    def _hold_again(self, session: ClientSession) -> None:
+        if session.admitted is not None:
+            identity = session.admitted.identity
+            self._registry.hold_again(identity.device_id, identity.module_id, session.opened.epoch)
 
     def _changed(self, change: Change) -> None:
         client = f"{change.device_id}/{change.module_id}" if change.module_id else change.device_id
@@ -268,29 +279,3 @@ class SessionTable:
 
 def _tick(session: Ticked, now_s: float, wall_s: float) -> None:
     session.tick(now_s, wall_s)
-
-
-def _open(tx: Tx, identity: Identity, instance: str, model_id: str | None, is_clean: bool) -> Opened:
-    begun = next_epoch(tx, identity.device_id, identity.module_id, instance, model_id)
-    filters: dict[str, int] = {}
-    if is_clean:
-        _keep_filters(tx, identity, {})
-    else:
-        found = document_of(tx, identity.tenant, _FILTERS, _name(identity))
-        filters = dict(found.body) if found is not None else {}
-    if not identity.module_id:
-        # a killed process, or one that has not heard yet, may hold some of its messages
-        (release if filters else begin_anew)(tx, identity.device_id)
-    return Opened(begun.epoch, begun.previous, begun.since_ms, filters)
-
-
-def _keep_filters(tx: Tx, identity: Identity, filters: dict[str, int]) -> None:
-    found = document_of(tx, identity.tenant, _FILTERS, _name(identity))
-    if found is None and filters:
-        add_document(tx, identity.tenant, _FILTERS, _name(identity), filters, HubCode.GenericBadRequest)
-    elif found is not None and found.body != filters:
-        replace_document(tx, identity.tenant, _FILTERS, found, filters, "*")
-
-
-def _name(identity: Identity) -> str:
-    return f"{identity.device_id}/{identity.module_id}/{identity.generation_id}"

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ParamSpec, cast
 
 from cryptography import x509
 
@@ -24,6 +25,17 @@ from wire import mqtt_packets, sas
 from wire.mqtt import Connect, Will
 
 WITHIN_S = 30.0
+P = ParamSpec("P")
+
+
+def on_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """A test that pytest can run."""
+
+    @wraps(test)
+    def run(*given: P.args, **named: P.kwargs) -> None:
+        asyncio.run(test(*given, **named))
+
+    return run
 
 
 class NotedLanding:
@@ -73,16 +85,16 @@ class NotedLink:
 
 
 class SmallHub:
-    """Made on a loop. `close` it."""
+    """Made on a loop. `close` it. Two in one folder, each with its `instance`, are two processes of one hub."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, instance: str = "h") -> None:
         self.registry = Registry(f"sqlite:///{folder / 'registry.db'}")
         self.landing = NotedLanding()
         landing = cast(Landing, self.landing)
         admission = Admission(self.registry, [], lambda: datetime.now(UTC))
-        self.table = SessionTable(self.registry, admission, landing, "h")
+        self.table = SessionTable(self.registry, admission, landing, instance)
         self.parts = HubParts(
-            "h", ("localhost",), self.registry, admission, landing, cast(RepeatWindows, None), MessageRoutes(),
+            instance, ("localhost",), self.registry, admission, landing, cast(RepeatWindows, None), MessageRoutes(),
             Quotas(), self.table, cast(BuiltInEndpoint, None), Counts(),
         )  # fmt: skip
 

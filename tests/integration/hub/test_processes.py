@@ -153,7 +153,7 @@ def test_a_process_that_was_killed_holds_nobody(hubs: tuple[TestHub, TestHub], m
     client = connect(one, one.add_device("far-6"))
     one.add_device("far-3")
     one.registry.next_epoch("far-3", "", "killed", None).result()
-    living = other.parts.sessions._forwarding.living
+    living = other.parts.sessions._beats.living
     assert living.is_alive("killed")
     monkeypatch.setattr(living, "_clock", lambda: time.monotonic() + SILENT_S)
     awaited(lambda: not living.is_alive("killed"), "a look at the beats")

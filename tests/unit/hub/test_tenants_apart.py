@@ -1,12 +1,9 @@
 """Tenants of a hub are kept apart: none reads, answers for or makes what is under another's device."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
 
 import pytest
 
@@ -20,24 +17,13 @@ from hub.registry.enrolments import INDIVIDUAL, Proof, assign, put_enrolment
 from hub.registry.identities import find, new_key, remove
 from hub.registry.registry_tables import IDENTITIES
 from hub.registry.tenants import SERVICE, CrossTenantError, add_tenant, id_scope, policies_of
-from tests.support.small_hub import WITHIN_S, Client, SmallHub, until
+from tests.support.small_hub import WITHIN_S, Client, SmallHub, on_a_loop, until
 from wire import mqtt_packets, sas
 from wire.amqp_message import AmqpMessage
 from wire.mqtt import SUBSCRIPTION_FAILED, Connect
 
-P = ParamSpec("P")
 INBOX = "devices/victim/messages/devicebound/#"
 ANSWERS = "$dps/registrations/res/#"
-
-
-def on_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """A test that pytest can run."""
-
-    @wraps(test)
-    def run(*given: P.args, **named: P.kwargs) -> None:
-        asyncio.run(test(*given, **named))
-
-    return run
 
 
 @asynccontextmanager

@@ -19,7 +19,10 @@ class Scene:
         self.watch = InstanceWatch(lambda: self.passed_s)
 
     def passes(self, seconds: float, a_lives: bool) -> bool:
-        """Time passes, `b` beats, and `a` does if it lives; whether `b` takes it to."""
+        """Time passes, `b` beats each second, and `a` at the end if it lives; whether `b` takes it to."""
+        while seconds > 1:
+            self.passes(1, a_lives=False)
+            seconds -= 1
         self.passed_s += seconds
         if a_lives:
             self.registry.beat("a", 0).result()
@@ -54,3 +57,28 @@ def test_a_process_that_never_beat_is_gone_after_a_time(scene: Scene) -> None:
     assert scene.passes(0, a_lives=False)
     assert scene.passes(SILENT_S - 0.1, a_lives=False)
     assert not scene.passes(0.1, a_lives=False)
+
+
+def test_while_the_registry_is_away_nobody_is_silent(scene: Scene) -> None:
+    """Who looks for the first time after an hour without a registry finds others alive: they may yet beat."""
+    assert scene.passes(1, a_lives=True)
+    scene.passed_s += 3600
+    assert scene.passes(0, a_lives=False)
+    assert scene.watch.gone() == []
+    assert not scene.passes(SILENT_S, a_lives=False)
+    assert scene.watch.gone() == ["a"]
+
+
+def test_a_process_is_sure_to_live_once_it_was_seen_to_beat(scene: Scene) -> None:
+    """A row that is there may be of one that was killed long ago: until a beat comes or stays away, nobody knows."""
+    scene.registry.beat("a", 0).result()
+    assert scene.watch.is_unsure("a")
+    assert scene.passes(1, a_lives=False)
+    assert scene.watch.is_unsure("a")
+    assert scene.passes(1, a_lives=True)
+    assert not scene.watch.is_unsure("a")
+    scene.passes(SILENT_S, a_lives=False)
+    assert (scene.watch.is_unsure("a"), scene.watch.gone()) == (False, ["a"])
+    assert scene.watch.is_unsure("c")
+    assert not scene.passes(SILENT_S + 1, a_lives=False)
+    assert not scene.watch.is_unsure("c")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from hub.hub_errors import HubCode, HubError
 from hub.registry import cloud_queue, connections, enrolments, identities, outbox, tenants, twins
@@ -19,7 +19,7 @@ from hub.registry.cloud_queue import CloudMessage
 from hub.registry.database import Tx
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
-from hub.registry.registry_tables import FACTS, OUTBOX
+from hub.registry.registry_tables import FACTS, INSTANCES, OUTBOX
 from runtime.errors import PlatformError
 from wire.envelope import LIFECYCLE_TOPIC, Message
 
@@ -161,6 +161,49 @@ def test_a_connection_knows_where_its_repeats_may_lie(registry: Registry) -> Non
     assert opened() == connections.Opened(5, (4,), 80_000)
     registry.beat("hub", 100_000).result()
     assert opened() == connections.Opened(6, (5, 4), 68_000)
+
+
+def test_what_a_process_that_is_gone_held_is_disconnected(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the event, however many it held; where repeats may lie is known as before, and the process is forgotten."""
+    monkeypatch.setattr(connections, "_MOST_ENDED", 2)
+    for name, instance in [("d0", "killed"), ("d1", "killed"), ("d2", "killed"), ("d3", "killed"), ("d4", "living")]:
+        add(registry, name)
+        registry.next_epoch(name, "", instance, None).result()
+    registry.beat("killed", 90_000).result()
+    expected = connections.Opened(2, (1,), 58_000)
+    assert registry.next_epoch("d0", "", "living", None).result() == expected
+    before = len(told(registry, "device_events"))
+    assert "killed" in registry.beat("living", 0, ["killed"]).result()
+    assert registry.beat("living", 0, ["killed"]).result() == {"living": 2}
+    assert registry.read(lambda tx: connections.device_counts(tx, "default")) == (5, 5, 2)
+    assert [kind for kind, _ in told(registry, "device_events")[before:]] == ["disconnected"] * 3
+    assert registry.next_epoch("d1", "", "living", None).result() == expected
+
+
+def test_a_process_that_was_taken_for_gone_holds_again_what_nobody_took_over(registry: Registry) -> None:
+    """Its connection is open again, with the event; one that ended, or that a newer one replaced, stays as it is."""
+    for name in ("d1", "d2", "d3"):
+        add(registry, name)
+        registry.next_epoch(name, "", "paused", None).result()
+    registry.disconnected("d2", "", 1, None).result()
+    registry.beat("living", 0, ["paused"]).result()
+    registry.next_epoch("d3", "", "living", None).result()
+    before = len(told(registry, "device_events"))
+    for name in ("d1", "d1", "d3"):
+        registry.hold_again(name, "", 1).result()
+    assert [registry.read(lambda tx, n=n: connections.holder_of(tx, n)) for n in ("d1", "d2", "d3")] == [
+        "paused", None, "living",
+    ]  # fmt: skip
+    assert [kind for kind, _ in told(registry, "device_events")[before:]] == ["connected"]
+
+
+def test_a_process_that_was_killed_before_its_first_beat_is_known(registry: Registry) -> None:
+    """As soon as it holds a device; one that a registry of before does not know, from another's first beat on."""
+    add(registry)
+    registry.next_epoch("d1", "", "killed", None).result()
+    registry.write(lambda tx: tx.connection.execute(delete(INSTANCES))).result()
+    assert registry.beat("living", 0).result() == {"living": 1}
+    assert registry.beat("living", 0).result() == {"living": 2, "killed": 0}
 
 
 def test_a_cloud_message_is_locked_completed_and_acknowledged(registry: Registry) -> None:
