@@ -67,6 +67,7 @@ def serve(path: str) -> None:
     """Answer at a socket, which stands in a folder of the user's alone, until the process is ended."""
     for module in _IMPORTED:
         import_module(module)
+    import_module("pipeline.gold.dbt_ahead").find_out_ahead()
     gc.collect()
     collect_seldom()
     gc.freeze()  # or the first collection in a run would copy every page that it shares

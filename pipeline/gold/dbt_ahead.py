@@ -1,9 +1,12 @@
-"""What dbt finds out about itself at each start, the same each time: found out here once, by importing this.
+"""What dbt finds out about itself at each start, the same each time: found out here once in a process.
 
 Belongs here: what depends on dbt and on the project alone, so that a process that forks dbts has it before it forks.
+Importing this finds out nothing.
 """
 
+import logging
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,30 @@ from mashumaro.mixins.msgpack import default_decoder
 
 from pipeline.gold.dbt_manifest import manifest_for_dbt
 
+_log = logging.getLogger(__name__)
+# the files that it reads, each by the class that keeps its JSON schema
+_SCHEMAS = (ProjectFlags, ProfileConfig, DuckDBCredentials, Project, PackageConfig, SelectorFile, Configuration)
 # how a model of ours is built: no model names the macros of that
 _RUN = ("macro.dbt_duckdb.materialization_table_duckdb", "macro.lakehouse.materialization_")
 
-# the JSON schemas of the files that it reads, each kept by its class: half a second of processor time
-for _each in (ProjectFlags, ProfileConfig, DuckDBCredentials, Project, PackageConfig, SelectorFile, Configuration):
-    _each.json_schema()
 
-# which module makes its flags: to find that out it looks up the file of every imported module, three thousand of them
-# and those that are loaded when they are first used
-BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters.base.impl")  # type: ignore[method-assign]
+@cache
+def find_out_ahead() -> None:
+    """What dbt can be spared; the second time in a process there is nothing to do.
+
+    No failure leaves this: whoever forks dbts has other work too, and dbt finds out itself what could not be found out.
+    """
+    try:
+        for each in _SCHEMAS:
+            each.json_schema()  # half a second of processor time for all of them
+        # which module makes its flags: to find that out it looks up the file of every imported module, three thousand
+        # of them and those that are loaded when they are first used
+        flags_of = staticmethod(lambda: "dbt.adapters.base.impl")
+        BehaviorFlagRendered._default_source = flags_of  # type: ignore[method-assign]
+        if manifest_for_dbt().is_file():
+            _read_ahead(manifest_for_dbt())
+    except Exception as error:  # noqa: BLE001  # dbt finds it out itself, or says what is wrong
+        _log.warning(f"dbt starts slower, since its project could not be read ahead: {error!r}.")
 
 
 def _read_ahead(path: Path) -> None:
@@ -51,7 +68,3 @@ def _read_ahead(path: Path) -> None:
             found.add(name)
             left += macros[name]["depends_on"]["macros"]
             template_cache.get_node_template(Macro.from_dict(macros[name]))
-
-
-if manifest_for_dbt().is_file():
-    _read_ahead(manifest_for_dbt())

@@ -8,6 +8,7 @@ assets does (some 10 s, once). Parsing takes 5.1 s of CPU in a home that has non
 
 import hashlib
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from lake.storage.locations import CANDIDATE_DB
 from runtime.errors import StepError
 from runtime.settings import inherited_environment
 
+_log = logging.getLogger(__name__)
 _PARTS = ("dbt_project.yml", "profiles.yml", "models", "macros", "tests")
 _PACKAGES = ("dbt-core", "dbt-adapters", "dbt-duckdb")
 _DBT = "from dbt.cli.main import cli; cli()"
@@ -43,25 +45,44 @@ def manifest_for_dbt() -> Path:
 
 
 def ensure_manifest() -> dict[str, Any]:
-    """The manifest, made by `dbt parse` when the project has changed. Raises StepError with dbt's own message."""
+    """The manifest, made by `dbt parse` when the project has changed, or when what was made is damaged or gone. Raises
+    StepError with dbt's own message."""
     made = manifest_folder()
-    if not (made / _FOR_ASSETS).is_file():
+    found = _made(made)
+    if found is None:
         print("Reading the dbt project (some 10 s, once) ...", file=sys.stderr, flush=True)
         made.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=made) as folder:
             run_on_project("parse", Path(folder))
+            found = json.loads((Path(folder) / _FOR_ASSETS).read_text())
             for name in (_FOR_DBT, _FOR_ASSETS):
                 (Path(folder) / name).replace(made / name)
-    manifest: dict[str, Any] = json.loads((made / _FOR_ASSETS).read_text())
-    return manifest
+    return found
 
 
 def read_manifest() -> Any:
-    """The manifest as dbt runs it (`dbt.contracts.graph.manifest.Manifest`), None when nobody has made it."""
+    """The manifest as dbt runs it (`dbt.contracts.graph.manifest.Manifest`); None when nobody has made it, or when it
+    is damaged: dbt reads the project itself then."""
     from dbt.contracts.graph.manifest import Manifest
 
     path = manifest_for_dbt()
-    return Manifest.from_msgpack(path.read_bytes()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return Manifest.from_msgpack(path.read_bytes())
+    except Exception as error:  # noqa: BLE001  # each kind of damage has an error of its own
+        _log.warning(f"{path} is damaged ({error!r}): delete it, and the next start makes it anew.")
+        return None
+
+
+def _made(folder: Path) -> dict[str, Any] | None:
+    if not (folder / _FOR_DBT).is_file():
+        return None
+    try:
+        manifest: dict[str, Any] = json.loads((folder / _FOR_ASSETS).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return manifest
 
 
 def run_on_project(command: str, target: Path) -> None:

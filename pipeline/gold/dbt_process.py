@@ -17,7 +17,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from logging.handlers import RotatingFileHandler
 from typing import IO, Any, NoReturn
 
@@ -38,7 +37,7 @@ IMPORTED = (
     "daff",
     "pipeline.gold.dbt_ahead",
 )
-"""What `spare_dbt` wants to find imported."""
+"""What `keep_spare` wants to find imported."""
 
 # the folder that it runs in is on the path, so that dbt finds the plugin of `lake` with or without an installation
 _PROGRAM = "from pipeline.gold.dbt_process import serve; serve()"
@@ -142,7 +141,9 @@ def serve() -> NoReturn:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    import_module("pipeline.gold.dbt_ahead")
+    from pipeline.gold.dbt_ahead import find_out_ahead
+
+    find_out_ahead()
     collect_seldom()
     manifest = read_manifest()  # without one dbt reads the project when it has to build
     line = sys.stdin.readline()
@@ -176,7 +177,8 @@ def _teller(settings: Settings) -> Callable[[Any], None]:
 
 
 def keep_spare(settings: Settings) -> None:
-    """Fork a dbt for the next `start_dbt`. Only for a process with one thread, which has imported IMPORTED."""
+    """Fork a dbt for the next `start_dbt`. Only for a process with one thread, which has imported IMPORTED and called
+    `dbt_ahead.find_out_ahead`."""
     order, to_dbt = os.pipe()
     from_dbt, said = os.pipe()
     pid = os.fork()

@@ -7,12 +7,9 @@ collection in a fork would copy every page that it shares.
 import gc
 import inspect
 
-from dbt.adapters.duckdb.credentials import DuckDBCredentials
-from dbt.contracts.project import Configuration, PackageConfig, ProfileConfig, Project, ProjectFlags
-from dbt.contracts.selection import SelectorFile
+from pipeline.gold.dbt_ahead import find_out_ahead
 
-for _validated in (Configuration, DuckDBCredentials, PackageConfig, ProfileConfig, Project, ProjectFlags, SelectorFile):
-    _validated.json_schema()
+find_out_ahead()
 inspect.stack()  # which looks for the file of each module, and remembers them
 gc.collect()
 gc.freeze()

@@ -1,8 +1,12 @@
 """What dbt need not find out at each start: it is known, and right."""
 
+import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from multiprocessing import resource_tracker
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
@@ -14,8 +18,16 @@ from dbt_common.clients.jinja import template_cache
 from mashumaro.core.meta.code.builder import CodeBuilder
 
 from lake.project_files import PROJECT_FOLDER
-from pipeline.gold import dbt_ahead  # noqa: F401
-from pipeline.gold.dbt_manifest import ensure_manifest, read_manifest
+from pipeline.gold import dbt_manifest
+from pipeline.gold.dbt_ahead import find_out_ahead
+from pipeline.gold.dbt_manifest import ensure_manifest, manifest_folder, manifest_for_dbt, read_manifest
+
+DAMAGED: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut off": lambda whole: whole[: len(whole) // 2],
+    "zeros": lambda whole: bytes(len(whole)),
+    "another thing": lambda _: b"\x93\x01\x02\x03",
+}
 
 
 def test_dbts_flags_are_made_without_a_look_at_any_module(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,6 +39,7 @@ def test_dbts_flags_are_made_without_a_look_at_any_module(monkeypatch: pytest.Mo
             asked.append(name)
             return super().__getattribute__(name)
 
+    find_out_ahead()
     monkeypatch.setitem(sys.modules, "unloaded", Unloaded("unloaded"))
     behavior = Behavior(list(DEFAULT_BASE_BEHAVIOR_FLAGS), {})  # type: ignore[arg-type]  # of dbt-adapters
     assert asked == []
@@ -45,6 +58,7 @@ def test_a_process_that_forks_dbts_has_what_reading_the_manifest_makes() -> None
 
 def find_all_made() -> None:
     """In a process in which nothing has read the manifest yet."""
+    find_out_ahead()
     assert resource_tracker._resource_tracker._fd is None  # type: ignore[attr-defined]
     made = list[str]()
     with patch.object(CodeBuilder, "add_unpack_method", lambda builder: made.append(str(builder.cls))):
@@ -52,3 +66,45 @@ def find_all_made() -> None:
     assert made == []
     for name in ("macro.lakehouse.materialization_by_date_duckdb", "macro.dbt_duckdb.materialization_table_duckdb"):
         assert manifest.macros[name].macro_sql in template_cache.file_cache
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the manifest that is read in the place of the real one."""
+    ensure_manifest()
+    copy = shutil.copytree(
+        manifest_folder(), tmp_path / "made", ignore=lambda _, names: {n for n in names if "." not in n}
+    )
+    monkeypatch.setattr(dbt_manifest, "manifest_folder", lambda: copy)
+    return manifest_for_dbt()
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_manifest_ends_no_process_that_forks_dbts(
+    manifest: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told, with what to do, and dbt is given none: it reads the project itself."""
+    manifest.write_bytes(damage(manifest.read_bytes()))
+    find_out_ahead.__wrapped__()
+    assert "dbt starts slower" in caplog.text
+    assert read_manifest() is None
+    assert f"{manifest} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "partial_parse.msgpack"])
+def test_a_manifest_of_which_a_part_is_lost_is_made_anew(
+    manifest: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is gone, and one for the assets that cannot be read; one that is whole is not made again."""
+    whole, made = ensure_manifest(), list[str]()
+
+    def parsed(command: str, target: Path) -> None:
+        made.append(command)
+        (target / "manifest.json").write_text(json.dumps(whole))
+        (target / "partial_parse.msgpack").write_bytes(b"parsed")
+
+    monkeypatch.setattr(dbt_manifest, "run_on_project", parsed)
+    (manifest.parent / name).unlink()
+    assert (ensure_manifest(), manifest.read_bytes()) == (whole, b"parsed")
+    (manifest.parent / "manifest.json").write_text('{"nodes": ')
+    assert (ensure_manifest(), ensure_manifest(), made) == (whole, whole, ["parse", "parse"])
