@@ -1,11 +1,24 @@
 """`lakehouse cluster`: what the machines of a Spark cluster of your own need.
 
-Belongs here: arguments and what is printed. What a pack holds is in `cli.executor_pack`.
+Belongs here: arguments, what goes into a pack and what is printed. How a pack is laid out is in
+`runtime.spark.executor_pack`.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from runtime.spark.executor_pack import Contents
+
+# pipeline.silver.executor_tasks and streams.spark_processor run with it, and what these import
+_ROOMS = ("runtime", "wire", "lake", "ingestion", "transforms", "pipeline", "streams")
+# what tasks import, by themselves or through Spark, which gives them a pyspark of its own
+_PACKAGES = (
+    "confluent-kafka", "deltalake", "duckdb", "duckdb-extension-delta", "duckdb-extension-httpfs", "pandas", "protobuf",
+    "psutil", "pyarrow", "pyyaml", "s3fs",
+)  # fmt: skip
 
 
 @click.group()
@@ -33,12 +46,23 @@ def pack(archive: Path) -> None:
       ssh worker1 'mkdir -p /opt/lakehouse && tar -xz -C /opt/lakehouse' < lakehouse.tar.gz
       LAKEHOUSE_SPARK_PYTHON=/opt/lakehouse/bin/python LAKEHOUSE_ENGINE=spark lakehouse ingest
     """
-    from lakehouse.cli.executor_pack import PYTHON, write_pack
     from lakehouse.cli.run_output import shown_progress
+    from runtime.spark.executor_pack import PYTHON, write_pack
 
     with shown_progress() as progress:
-        write_pack(archive.absolute(), progress)
+        write_pack(archive.absolute(), pack_contents(), progress)
     click.echo(
         f"{archive} has {archive.stat().st_size / 2**20:.0f} MB. Unpacked to FOLDER on each machine, it is used by"
     )
     click.echo(f"LAKEHOUSE_SPARK_PYTHON=FOLDER/{PYTHON}")
+
+
+def pack_contents() -> "Contents":
+    """This lakehouse as tasks need it; the text of the dbt project counts in the code's version."""
+    from lake.code_version import DISTRIBUTION, versions
+    from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
+    from runtime.spark.executor_pack import Contents
+
+    folders = {room: PROJECT_FOLDER / room for room in _ROOMS} | {"lake/dbt_project": DBT_FOLDER}
+    trial = "import pipeline.silver.executor_tasks; from lake.code_version import versions; print(versions())"
+    return Contents(folders, _PACKAGES, DISTRIBUTION, trial, versions())

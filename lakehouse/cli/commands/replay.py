@@ -1,20 +1,26 @@
 """`lakehouse replay`: recorded data as a device's messages.
 
-Belongs here: options, progress and what is printed. The replay is `device_sim.playback`.
+Belongs here: options, progress, what is printed, and the refusal of what the lake has. The replay is
+`device_sim.playback`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lakehouse.cli.commands.simulate import message_progress
+from runtime.errors import InputError
 from runtime.wording import counted
+from wire.envelope import rfc3339
 
 if TYPE_CHECKING:
     from device_sim.playback import Replayer
     from device_sim.replay_options import ReplayOptions
+    from lake.models.catalog import Model
+    from runtime.settings import Settings
 
 HELD = 3
 _DEVICES_SHOWN = 20
@@ -97,7 +103,6 @@ def replay(file: Path, dry_run: bool, **given: Any) -> int:
     from device_sim.playback import Replayer
     from device_sim.replay_options import ReplayOptions
     from lake.models.catalog import known_models
-    from lakehouse.cli.known_readings import require_no_known_values
     from runtime.settings import load_settings
 
     settings = load_settings()
@@ -113,6 +118,33 @@ def replay(file: Path, dry_run: bool, **given: Any) -> int:
         _send(settings, replayer)
     _print_refusals(replayer, options)
     return HELD if replayer.check.refused else 0
+
+
+def require_no_known_values(settings: "Settings", models: "Mapping[str, Model]", replayer: "Replayer") -> None:
+    """Raises InputError where a file would bring values a second time that silver has of the same device and time."""
+    from lake.reading.known_readings import Outgoing, known_values
+
+    check, model = replayer.check, replayer.model
+    firsts = [each.first for each in check.devices.values() if each.first is not None]
+    lasts = [each.last for each in check.devices.values() if each.last is not None]
+    if not firsts or not lasts:
+        return
+    outgoing = Outgoing(
+        model,
+        tuple(each for each in model.telemetry if each.metric_name in check.values),
+        tuple(check.devices),
+        min(firsts),
+        max(lasts),
+        lambda: chain.from_iterable(replayer.rows()),
+    )
+    known = known_values(settings, models, outgoing)
+    if known is not None:
+        raise InputError(
+            f"{counted(known.count, 'row')} of {replayer.recording.path.name} would bring values that the lake has of "
+            f"the same device and time, in messages of other telemetry: first {', '.join(known.names)} of "
+            f"{known.device_id} at {rfc3339(known.at)}. They would count twice. Nothing was sent. Give --only NAME for "
+            "each telemetry that is new."
+        )
 
 
 def _send(settings: Any, replayer: "Replayer") -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from device_sim.playback import Replayer
 from lake.models.catalog import load_models
-from lakehouse.cli.known_readings import require_no_known_values
+from lakehouse.cli.commands.replay import require_no_known_values
 from runtime.errors import InputError
 from runtime.settings import Settings, load_settings
 from tests.support.recordings import ids_of, messages_of, replayer_of, written

@@ -1,28 +1,26 @@
-"""Known readings: values of a recorded file that the lake has by now in other messages.
+"""Known readings: values of messages that are about to be sent, which silver has by now in other messages.
 
-Belongs here: the question that is asked of silver before anything of a file is sent. A row is known by its device, its
-time and the telemetry that it has a value of; a row of an export with one column more is another message, which would
-bring the values of all the others once more. What a row is belongs to `device_sim.playback`.
+Belongs here: the question that is asked of silver before anything is sent. A reading is known by its device, its time
+and the telemetry that it has a value of; one with a value more is another message, which would bring all the others
+once more. What is to be sent, and what follows, is for who sends it.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
 import duckdb
 import pyarrow as pa
 
-from device_sim.playback import Replayer
 from lake.models.catalog import Model, Telemetry, silver_tables
 from lake.sql_text import quoted, quoted_names
 from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import table_uri
-from runtime.errors import InputError
 from runtime.settings import Settings
-from runtime.wording import counted
-from wire.envelope import ID, SUBJECT, TIME, Message, header, rfc3339
+from wire.envelope import ID, SUBJECT, TIME, Message, header
 from wire.times import micros_of_rfc3339
 
 _BATCH = 50_000
@@ -39,45 +37,62 @@ _AGAIN = """
             AND (o.device_id, o.micros, o.message_id) = (s.device_id, s.micros, s.message_id))"""
 
 
-def require_no_known_values(settings: Settings, models: Mapping[str, Model], replayer: Replayer) -> None:
-    """Raises InputError where a file would bring values a second time that silver has of the same device and time."""
-    spans = [(each.first, each.last) for each in replayer.check.devices.values()]
-    firsts, lasts = [first for first, _ in spans if first], [last for _, last in spans if last]
-    tables = _tables(settings, models, replayer) if firsts and lasts else {}
+@dataclass(frozen=True)
+class Outgoing:
+    """Messages that are about to be sent, of one model: what they have values of, of which devices and times.
+
+    `messages` begins with the first of them each time that it is called.
+    """
+
+    model: Model
+    telemetry: tuple[Telemetry, ...]
+    devices: tuple[str, ...]
+    first: datetime
+    last: datetime
+    messages: Callable[[], Iterable[Message]]
+
+
+@dataclass(frozen=True)
+class KnownValues:
+    """How many readings would come again, and of the first of them the device, the time and the names."""
+
+    count: int
+    device_id: str
+    at: datetime
+    names: tuple[str, ...]
+
+
+def known_values(settings: Settings, models: Mapping[str, Model], outgoing: Outgoing) -> KnownValues | None:
+    """What silver has of the same devices and times, and would have a second time; None where nothing."""
+    tables = _tables(settings, models, outgoing)
     if not tables:
-        return
+        return None
     with connect(settings) as connection:
-        connection.register("devices", pa.table({"device_id": list(map(_sendable, replayer.check.devices))}))
-        _read(connection, tables, min(firsts), max(lasts))
+        connection.register("devices", pa.table({"device_id": list(map(_sendable, outgoing.devices))}))
+        _read(connection, tables, outgoing.first, outgoing.last)
         if not connection.sql("FROM known LIMIT 1").fetchall():
-            return
-        _write(connection, replayer)
-        ((rows, micros, device, names),) = connection.sql(_AGAIN).fetchall()
-    if rows:
-        at = rfc3339(datetime.fromisoformat("1970-01-01T00:00:00Z") + timedelta(microseconds=micros))
-        raise InputError(
-            f"{counted(rows, 'row')} of {replayer.recording.path.name} would bring values that the lake has of the "
-            f"same device and time, in messages of other telemetry: first {', '.join(names)} of {device} at {at}. They "
-            "would count twice. Nothing was sent. Give --only NAME for each telemetry that is new."
-        )
+            return None
+        _write(connection, outgoing)
+        ((count, micros, device, names),) = connection.sql(_AGAIN).fetchall()
+    at = datetime.fromisoformat("1970-01-01T00:00:00Z") + timedelta(microseconds=micros or 0)
+    return KnownValues(count, device, at, tuple(names)) if count else None
 
 
-def _tables(settings: Settings, models: Mapping[str, Model], replayer: Replayer) -> dict[str, str]:
-    """What to read of each silver table that has a telemetry of the file: the names of those that a reading has, and
-    whether the table is that of the file's model."""
-    ours = _sent_telemetry(replayer)
+def _tables(settings: Settings, models: Mapping[str, Model], outgoing: Outgoing) -> dict[str, str]:
+    """What to read of each silver table that has a telemetry of them: the names of those that a reading has, and
+    whether the table is that of their model."""
     found = {}
     for name in silver_tables(models.values()):
         opened = open_table(settings, name)
         there = set() if opened is None else {field.name for field in opened.schema().fields}
         names = ", ".join(
             f"CASE WHEN {quoted_names([each.column])} IS NOT NULL THEN {quoted(each.metric_name)} END"
-            for each in ours
+            for each in outgoing.telemetry
             if each.column in there
         )
         if opened is not None and names:
             source = scan(table_uri(settings, name), opened.version())
-            is_of_model = f"{name == replayer.model.table} AS is_of_model"
+            is_of_model = f"{name == outgoing.model.table} AS is_of_model"
             found[name] = f"list_filter([{names}], lambda n: n IS NOT NULL) AS names, {is_of_model} FROM {source}"
     return found
 
@@ -91,30 +106,28 @@ def _read(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str], firs
     connection.execute(f"CREATE TEMP TABLE known AS {' UNION ALL '.join(parts)}")
 
 
-def _write(connection: duckdb.DuckDBPyConnection, replayer: Replayer) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing) -> None:
     connection.execute("CREATE TEMP TABLE sent (device_id VARCHAR, message_id VARCHAR, micros BIGINT, names VARCHAR[])")
-    rows = _rows(replayer)
+    rows = _rows(outgoing)
     while batch := list(islice(rows, _BATCH)):
         connection.register("batch", pa.Table.from_pylist(batch, _SENT))
         connection.execute("INSERT INTO sent FROM batch")
         connection.unregister("batch")
 
 
-def _rows(replayer: Replayer) -> Iterator[dict[str, object]]:
-    telemetry = _sent_telemetry(replayer)
-    for messages in replayer.rows():
-        for message in messages:
-            micros = micros_of_rfc3339(_text(message, TIME))
-            if message.key is not None and micros is not None:
-                yield {
-                    "device_id": message.key.decode("utf-8", "replace"),
-                    "message_id": _text(message, ID),
-                    "micros": micros,
-                    "names": _names(message, telemetry),
-                }
+def _rows(outgoing: Outgoing) -> Iterator[dict[str, object]]:
+    for message in outgoing.messages():
+        micros = micros_of_rfc3339(_text(message, TIME))
+        if message.key is not None and micros is not None:
+            yield {
+                "device_id": message.key.decode("utf-8", "replace"),
+                "message_id": _text(message, ID),
+                "micros": micros,
+                "names": _names(message, outgoing.telemetry),
+            }
 
 
-def _names(message: Message, telemetry: list[Telemetry]) -> list[str]:
+def _names(message: Message, telemetry: Iterable[Telemetry]) -> list[str]:
     component, payload = _text(message, SUBJECT) or None, json.loads(message.value)
     return [each.metric_name for each in telemetry if each.component == component and _is_in(payload, each.json_path)]
 
@@ -123,10 +136,6 @@ def _is_in(payload: object, path: tuple[str, ...]) -> bool:
     for name in path:
         payload = payload.get(name) if isinstance(payload, dict) else None
     return payload is not None
-
-
-def _sent_telemetry(replayer: Replayer) -> list[Telemetry]:
-    return [each for each in replayer.model.telemetry if each.metric_name in replayer.check.values]
 
 
 def _sendable(device_id: str) -> str:

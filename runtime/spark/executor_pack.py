@@ -1,7 +1,6 @@
 """Executor pack: the Python that a cluster's machines judge with, as one folder that runs wherever it is unpacked.
 
-Belongs here: what goes into it, and the archive. What runs with it is `pipeline.silver.executor_tasks` and
-`streams.spark_processor`; pyspark is not in it, since Spark gives its own to each task.
+Belongs here: how it is laid out, that it works, and the archive. What goes into it says who asks for it.
 
 An environment of `venv` holds paths of the machine that made it, so this is none: the interpreter, its standard library
 and the packages lie beside a script that starts the first and tells it where the others are.
@@ -14,23 +13,16 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from lake.code_version import DISTRIBUTION, versions
-from lake.project_files import DBT_FOLDER, PROJECT_FOLDER
 from runtime.errors import PlatformError
 from runtime.whole_files import write_whole
 
 PYTHON = Path("bin", "python")
 """What LAKEHOUSE_SPARK_PYTHON names, below the folder."""
-NEEDED = (
-    "confluent-kafka", "deltalake", "duckdb", "duckdb-extension-delta", "duckdb-extension-httpfs", "pandas", "protobuf",
-    "psutil", "pyarrow", "pyyaml", "s3fs",
-)  # fmt: skip
-"""What tasks import, by themselves or through Spark; what these need comes with them."""
-_ROOMS = ("runtime", "wire", "lake", "ingestion", "transforms", "pipeline", "streams")
 _PACKAGES = "packages"
 # of the standard library: other packages, and 200 MB that no task asks for
 _LEFT_OUT = (
@@ -54,16 +46,31 @@ exec "$here/bin/@PYTHON@" "$@"
 """
 
 
-def write_pack(archive: Path, progress: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class Contents:
+    """What a pack holds besides Python, and how it is tried.
+
+    `folders` by their places among the packages; installed `packages`, with all that these need; the name of what is
+    `described` there as it is here, where it is installed. `trial` is code that must print `outcome`.
+    """
+
+    folders: Mapping[str, Path]
+    packages: tuple[str, ...]
+    described: str
+    trial: str
+    outcome: str
+
+
+def write_pack(archive: Path, contents: Contents, progress: Callable[[str], None]) -> None:
     """Write the archive, a .tar.gz, whole or not at all. Raises PlatformError when its Python does not work."""
     scratch = archive.with_name(f".{archive.name}.{os.getpid()}")
     folder = scratch / "lakehouse"
     try:
         scratch.mkdir(parents=True)
         progress("Gathering")
-        lay_out(folder)
+        lay_out(folder, contents)
         progress("Trying it")
-        ensure_working(folder)
+        ensure_working(folder, contents)
         progress("Writing")
         with tarfile.open(scratch / "archive", "w:gz", compresslevel=3) as writer:
             writer.add(folder, ".")
@@ -74,18 +81,17 @@ def write_pack(archive: Path, progress: Callable[[str], None]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def lay_out(folder: Path) -> None:
+def lay_out(folder: Path, contents: Contents) -> None:
     """Put all of it in a new folder. Files are links to those that are installed, where the disk allows it."""
     _lay_out_python(folder)
     packages = folder / _PACKAGES
-    for room in _ROOMS:
-        _copy_tree(PROJECT_FOLDER / room, packages / room)
-    if not (packages / "lake" / "dbt_project").is_dir():
-        _copy_tree(DBT_FOLDER, packages / "lake" / "dbt_project")  # its text counts in the code's version
-    for name in sorted(distributions(NEEDED)):
+    for place, source in contents.folders.items():
+        _copy_tree(source, packages / place)
+    for name in sorted(distributions(contents.packages)):
         _copy_files(metadata.distribution(name).files or (), packages)
     try:
-        described = (each for each in metadata.distribution(DISTRIBUTION).files or () if each.name == "METADATA")
+        files = metadata.distribution(contents.described).files or ()
+        described = (each for each in files if each.name == "METADATA")
         _copy_files(described, packages)
     except metadata.PackageNotFoundError:
         pass  # a checkout that is not installed has the version 0 here as there
@@ -108,12 +114,11 @@ def distributions(roots: Iterable[str]) -> set[str]:
     return found
 
 
-def ensure_working(folder: Path) -> None:
+def ensure_working(folder: Path, contents: Contents) -> None:
     """Let the folder's Python load what tasks run, without anything of this environment. Raises PlatformError."""
-    code = "import pipeline.silver.executor_tasks; from lake.code_version import versions; print(versions())"
-    command = ["env", "-i", "PATH=/usr/bin:/bin", str(folder / PYTHON), "-B", "-c", code]
+    command = ["env", "-i", "PATH=/usr/bin:/bin", str(folder / PYTHON), "-B", "-c", contents.trial]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
-    if done.returncode or done.stdout.strip() != versions():
+    if done.returncode or done.stdout.strip() != contents.outcome:
         said = (done.stderr.strip().splitlines() or [done.stdout.strip()])[-1]
         raise PlatformError(
             f"The Python at {sys.base_prefix} does not work from another folder ({said}): install the lakehouse on "
