@@ -45,7 +45,7 @@ DEVICE_HOURS = gold_table(
     Period("hour_at", HOUR),
     "hour",
     adds_up=(OF_SILVER,
-             AddsUp("agrees_with_minutes", "{observed} hours of a device and metric differ from their minutes",
+             AddsUp("agrees_with_minutes", "{observed:hour} of a device and metric that the minutes contradict",
                     A_METRIC, DEVICE_MINUTES.name)),
 )  # fmt: skip
 DEVICE_DAYS = gold_table(
@@ -58,7 +58,7 @@ DEVICE_DAYS = gold_table(
     adds_up=(
         AddsUp(
             "agrees_with_hours",
-            "{observed} days of a device and metric differ from their hours",
+            "{observed:day} of a device and metric that the hours contradict",
             A_METRIC,
             DEVICE_HOURS.name,
         ),
@@ -79,7 +79,7 @@ SITE_DAYS = gold_table(
     adds_up=(
         AddsUp(
             "agrees_with_local_hours",
-            "{observed} metrics of a site differ from the hours of its local day",
+            "{observed:metric} of a site that the hours of its local day contradict",
             ("site_id", "metric_name", "unit"),
             DEVICE_HOURS.name,
         ),

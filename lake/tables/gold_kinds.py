@@ -78,7 +78,7 @@ COUNTER_HOURS = gold_table(
     Period("hour_at", HOUR),
     "hour",
     adds_up=(OF_SILVER,
-             AddsUp("agrees_with_minutes", "{observed} hours of a device and counter differ from their minutes",
+             AddsUp("agrees_with_minutes", "{observed:hour} of a device and counter that the minutes contradict",
                     A_METRIC, COUNTER_MINUTES.name, _COUNTS)),
     kind="counter",
 )  # fmt: skip
@@ -92,7 +92,7 @@ COUNTER_DAYS = gold_table(
     adds_up=(
         AddsUp(
             "agrees_with_hours",
-            "{observed} days of a device and counter differ from their hours",
+            "{observed:day} of a device and counter that the hours contradict",
             A_METRIC,
             COUNTER_HOURS.name,
             _COUNTS,
@@ -119,7 +119,7 @@ COUNTER_SITE_DAYS = gold_table(
     adds_up=(
         AddsUp(
             "agrees_with_local_hours",
-            "{observed} counters of a site differ from the hours of its local day",
+            "{observed:counter} of a site that the hours of its local day contradict",
             ("site_id", "metric_name", "unit"),
             COUNTER_HOURS.name,
             ("increase", "reset_count", "rollover_count"),
@@ -157,7 +157,7 @@ STATE_DAYS = gold_table(
     adds_up=(
         AddsUp(
             "agrees_with_hours",
-            "{observed} days of a device, metric and state differ from their hours",
+            "{observed:day} of a device, metric and state that the hours contradict",
             (*A_METRIC, "state"),
             STATE_HOURS.name,
             ("duration_s", "entered_count"),
@@ -197,7 +197,7 @@ GAUGE_DAYS = gold_table(
     adds_up=(
         AddsUp(
             "agrees_with_hours",
-            "{observed} days of a device and gauge differ from their hours",
+            "{observed:day} of a device and gauge that the hours contradict",
             A_METRIC,
             GAUGE_HOURS.name,
             ("integral", "covered_s"),

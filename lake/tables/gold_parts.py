@@ -40,7 +40,7 @@ SITE_DAY = (
 )
 A_METRIC = ("device_id", "metric_name", "unit")
 OF_SILVER = AddsUp(
-    "reconciles_with_silver", "readings do not add up to silver's: {observed} too many or too few", A_METRIC
+    "reconciles_with_silver", "readings do not add up to silver's: {observed:reading} too many or too few", A_METRIC
 )
 EXTREMES = required(
     ("reading_count", "bigint", "Readings in the period"),

@@ -84,9 +84,9 @@ _CONDITIONS: Mapping[str, tuple[str, ...]] = {
 }
 _SECONDS: Mapping[str, int] = {STATE_HOURS.name: 3600, STATE_DAYS.name: 86_400}
 MESSAGES: Mapping[str, str] = {
-    "counter": "{observed} rows whose increase contradicts their readings, or the reading carried in",
-    "state": "{observed} rows of states whose seconds, transitions or readings contradict each other",
-    "gauge": "{observed} rows of gauges whose figures contradict each other",
+    "counter": "{observed:row} whose increase contradicts the readings, or the reading carried in",
+    "state": "{observed:row} of states whose seconds, transitions or readings contradict each other",
+    "gauge": "{observed:row} of gauges whose figures contradict each other",
 }
 """What a failing check of a table says, by kind."""
 

@@ -28,7 +28,8 @@ class Check:
     """One expectation: profile column `observed` is at most `at_most`, or equals profile column `equals`.
 
     `name` says what is expected, `column` what of the table it is about. `message` may name any profile column, and
-    `{observed}` and `{limit}`. `only_from` (profile column, least value) leaves out the slices below it.
+    `{observed}` and `{limit}`; a count stands with its noun, `{observed:row}` being `1 row` or `2 rows`. `only_from`
+    (profile column, least value) leaves out the slices below it.
     """
 
     name: str
@@ -61,7 +62,7 @@ def reading_suite(table: Table, models: Iterable[Model]) -> Suite:
     staleness = [quality.max_staleness_s for quality in qualities if quality.max_staleness_s is not None]
     checks = [
         *_key_and_nulls(table),
-        _zero("offsets_are_unique", "repeated_offsets", "{observed} rows repeat a Kafka offset", "offset"),
+        _zero("offsets_are_unique", "repeated_offsets", "{observed:row} with a repeated Kafka offset", "offset"),
         _inside_slice("event_at"),
         _in_range(),
         *_rejected_shares(f"{table.short_name} readings", limit),
@@ -83,7 +84,7 @@ def slice_suite() -> Suite:
             Check(
                 "every_record_is_there",
                 "silver_records",
-                "silver has {observed} records (readings and rejected) where bronze has {limit}: rebuild this slice "
+                "silver has {observed:record} (readings and rejected) where bronze has {limit}: rebuild this slice "
                 "of silver",
                 equals="bronze_records",
             ),
@@ -100,7 +101,7 @@ def slice_suite() -> Suite:
 
 def registry_suite(table: Table = SILVER_DEVICES) -> Suite:
     """The suite of `silver.devices`, or of `silver.sites`."""
-    message = f"{{observed}} {table.short_name} do not have exactly one current record"
+    message = f"{{observed:{table.short_name.removesuffix('s')}}} without exactly one current record"
     current = _zero("one_record_is_current", "not_one_current", message, "is_current")
     return Suite(table.name, (*_key_and_nulls(table), current))
 
@@ -111,21 +112,23 @@ def gold_suite(table: Table) -> Suite:
     checks = [*_key_and_nulls(table)]
     if table.partition_by:
         checks.append(_inside_slice(period_column(table)))
-        checks.append(_zero("has_rows", "is_empty", "there are no rows although there are {source_rows} readings"))
+        checks.append(_zero("has_rows", "is_empty", "there are no rows of {source_rows:reading}"))
     if table == DEVICE_LATEST:
         checks.append(_inside_slice("event_at"))
     if "value_min" in names:
-        message = "{observed} rows whose minimum, mean, last, percentiles and maximum are out of order"
+        message = "{observed:row} whose minimum, mean, last, percentiles and maximum are out of order"
         checks.append(_zero("values_are_ordered", "misordered", message, "value_mean"))
     if "value_last" in names or "value_min" in names:
-        checks.append(_zero("values_are_finite", "not_finite", "{observed} rows with NaN or infinite values", "value"))
+        checks.append(_zero("values_are_finite", "not_finite", "{observed:row} with NaN or infinite values", "value"))
         checks.append(_in_range())
     if "reading_count" in names and table.kind != "state":  # a state is carried over hours without readings
-        checks.append(_zero("counts_are_positive", "below_one", "{observed} rows count no reading", "reading_count"))
+        checks.append(
+            _zero("counts_are_positive", "below_one", "{observed:row} in which no reading is counted", "reading_count")
+        )
     if table.kind is not None:
         checks.append(_zero("figures_fit_together", "contradicting", MESSAGES[table.kind], "reading_count"))
     if table.kind == "state":
-        message = "{observed} devices and metrics that are in states for longer than the period, or in no last one"
+        message = "{observed:pair} of device and metric in states for longer than the period, or in no last one"
         checks.append(_zero("states_fill_the_time", "overfull", message, "duration_s"))
     return Suite(table.name, (*checks, *_sums(table), *_AGREEMENTS.get(table.name, ())))
 
@@ -150,17 +153,17 @@ def _zero(name: str, observed: str, message: str, column: str = "") -> Check:
 def _key_and_nulls(table: Table) -> tuple[Check, Check]:
     key = ", ".join(table.key)
     return (
-        _zero("keys_are_unique", "repeated_keys", f"{{observed}} rows repeat their key ({key})", key),
-        _zero("required_columns_are_filled", "nulls", "{observed} nulls in required columns"),
+        _zero("keys_are_unique", "repeated_keys", f"{{observed:row}} with a repeated key ({key})", key),
+        _zero("required_columns_are_filled", "nulls", "{observed:null} in required columns"),
     )
 
 
 def _inside_slice(column: str) -> Check:
-    return _zero("rows_lie_in_their_slice", "outside", f"{{observed}} rows whose {column} lies outside", column)
+    return _zero("rows_lie_in_their_slice", "outside", f"{{observed:row}} whose {column} lies outside", column)
 
 
 def _in_range() -> Check:
-    return _zero("values_are_in_range", "out_of_range", "{observed} values lie outside their declared range")
+    return _zero("values_are_in_range", "out_of_range", "{observed:value} outside the declared range")
 
 
 def _rejected_shares(of: str, limit: float, why: str = "") -> Iterator[Check]:
@@ -179,40 +182,40 @@ _AGREEMENTS: dict[str, tuple[Check, ...]] = {
         Check(
             "reconciles_with_silver",
             "received",
-            "{observed} readings counted as received where silver has {limit}",
+            "{observed:reading} counted as received where silver has {limit}",
             "received_count",
             equals="source_rows",
         ),
-        _zero("counts_fit_together", "inconsistent", "{observed} rows whose counts contradict each other"),
+        _zero("counts_fit_together", "inconsistent", "{observed:row} whose counts contradict each other"),
     ),
     DEVICE_SILENCES.name: (
-        _zero("is_silent", "heard", "{observed} hours with readings lie in a stretch in which nothing came", "hour_at"),
-        _zero("counts_fit_together", "inconsistent", "{observed} rows whose span or counts contradict each other"),
+        _zero("is_silent", "heard", "{observed:hour} with readings in a stretch in which nothing came", "hour_at"),
+        _zero("counts_fit_together", "inconsistent", "{observed:row} whose span or counts contradict each other"),
     ),
     DEVICE_LATEST.name: (
-        _zero("covers_the_minutes", "behind", "{observed} device metrics are missing or older than their minutes"),
-        _zero("nothing_held_inside", "from_held", "{observed} rows come from held slices: build again without those"),
+        _zero("covers_the_minutes", "behind", "{observed:metric} of a device missing or older than its minutes"),
+        _zero("nothing_held_inside", "from_held", "{observed:row} from held slices: build again without those"),
     ),
     SITES.name: (
         Check(
             "covers_the_registry",
             "rows",
-            "{observed} sites where {limit} are declared or named by devices",
+            "{observed:site} where declarations and devices name {limit}",
             "site_id",
             equals="registry_sites",
         ),
     ),
     CALENDAR.name: (
-        _zero("days_follow_each_other", "broken_days", "{observed} days that do not end where the next one begins"),
+        _zero("days_follow_each_other", "broken_days", "{observed:day} whose end is not where the next one begins"),
     ),
     DEVICES.name: (
         Check(
             "covers_the_registry",
             "rows",
-            "{observed} devices where the registry has {limit}",
+            "{observed:device} where the registry has {limit}",
             "device_id",
             equals="registry_devices",
         ),
-        _zero("nothing_held_inside", "from_held", "{observed} rows come from held slices: build again without those"),
+        _zero("nothing_held_inside", "from_held", "{observed:row} from held slices: build again without those"),
     ),
 }

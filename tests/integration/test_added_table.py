@@ -35,7 +35,7 @@ SITE_HOURS = gold_table(
     ("site_id", "metric_name", "unit", "hour_at"),
     Period("hour_at", HOUR),
     "hour",
-    adds_up=(AddsUp("agrees_with_devices", "{observed} metrics differ from those of the devices",
+    adds_up=(AddsUp("agrees_with_devices", "{observed:metric} that those of the devices contradict",
                     ("metric_name", "unit"), DEVICE_HOURS.name),),
 )
 

@@ -168,10 +168,10 @@ def test_a_release_carries_on_while_the_findings_are_the_same(settings: Settings
 @pytest.mark.parametrize("expectation", ["keys_are_unique", "required_columns_are_filled"])
 def test_what_contradicts_itself_cannot_be_released(settings: Settings, expectation: str) -> None:
     """Repeated keys are no matter of opinion: the release is refused, and an earlier one does not carry on to them."""
-    failure = Failure(expectation, "device_id", 1, 0, "1 rows repeat their key")
+    failure = Failure(expectation, "device_id", 1, 0, "1 row with a repeated key")
     wrong = replace(BAD, failures=(FAILURE, failure))
     record_verdicts(settings, [wrong])
-    with pytest.raises(UsageError, match=r"2026-11-20T\d\d cannot be released: .*: 1 rows repeat their key"):
+    with pytest.raises(UsageError, match=r"2026-11-20T\d\d cannot be released: .*: 1 row with a repeated key"):
         release(settings, wrong.slice, "I know", "kim", NOW)
     assert [v.slice for v in latest_failures(settings)] == [wrong.slice]
     record_verdicts(settings, [replace(wrong, is_passing=True, released_by="kim", release_reason="before")])

@@ -1,9 +1,11 @@
 """Suites follow from the declared tables, models and quality files."""
 
+import re
 from dataclasses import replace
 
 from lake.models.catalog import BUILT_IN_MODELS, load_models, silver_tables
 from lake.tables.gold import DAILY, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, GOLD_TABLES, HOURLY, WHOLE
+from lake.tables.silver import SILVER_SITES
 from pipeline.gate.suites import MIN_REJECTED, Suite, gold_suite, reading_suite, registry_suite, slice_suite
 
 MODELS = load_models([BUILT_IN_MODELS])
@@ -64,3 +66,14 @@ def test_the_digest_changes_with_a_limit() -> None:
     other = replace(suite, checks=(replace(suite.checks[0], at_most=1), *suite.checks[1:]))
     assert suite.digest == slice_suite().digest
     assert suite.digest != other.digest
+
+
+def test_every_count_stands_with_its_noun() -> None:
+    """No message has a count without saying of what, but for shares and seconds, so that one is told as one."""
+    suites = [gold_suite(table) for table in GOLD_TABLES] + [reading_suite(t, MODELS.values()) for t in TABLES.values()]
+    for suite in (*suites, slice_suite(), registry_suite(), registry_suite(SILVER_SITES)):
+        for check in suite.checks:
+            bare = check.is_share or "{observed} s " in check.message
+            assert bare or "{observed" not in check.message or "{observed:" in check.message, check
+            nouns = re.findall(r"\{\w+:(\w*)\}", check.message)
+            assert not [noun for noun in nouns if not noun or noun.endswith("s")], check

@@ -54,3 +54,16 @@ def test_a_profile_without_a_column_fails_in_every_slice() -> None:
         GOOD["slice"]: ["sums"],
         FEW["slice"]: ["sums"],
     }
+
+
+def test_one_is_told_as_one() -> None:
+    """A count in a message is shown with its noun, one and many."""
+    check = Check("keys", "repeated", "{observed:row} repeated, {source_rows:reading} in all (limit {limit})")
+    profile = pd.DataFrame([GOOD | {"repeated": 1}, FEW | {"repeated": 2000, "source_rows": 1}])
+    messages = [
+        failures[0].message for failures in failures_of(Suite("silver.thermostats", (check,)), profile).values()
+    ]
+    assert messages == [
+        "1 row repeated, 7 readings in all (limit 0)",
+        "2,000 rows repeated, 1 reading in all (limit 0)",
+    ]
