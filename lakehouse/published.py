@@ -18,9 +18,11 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 
+from lake.reading.even_series import even_series
 from lake.reading.local_day_series import LOCAL_DAY, series_by_local_days
-from lake.reading.series_macros import FILLED, SCALAR_MACROS, VALUES, value_macro
-from lake.reading.series_rows import KIND_FIGURES, WantedSeries, series_by_kind
+from lake.reading.series_fills import FILLS
+from lake.reading.series_macros import SCALAR_MACROS, VALUES
+from lake.reading.series_rows import KIND_FIGURES, WantedSeries
 from lake.reading.silent_hours import completeness_source
 from lake.reading.site_periods import SITE_PERIODS
 from lake.records import publications
@@ -29,7 +31,7 @@ from lake.sql_text import quoted, quoted_name
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import explain_store, table_uri
 from lake.tables.contracts import Table
-from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, GOLD_TABLES
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_LATEST, GOLD_TABLES
 from lake.tables.gold_kinds import STATE_DAYS, STATE_HOURS
 from lakehouse.gold_rows import Moment, Rows, moment
 from runtime.errors import PlatformError, QueryError, UsageError
@@ -171,50 +173,25 @@ class PublishedGold:
         Raises UsageError for a device or metric that was never measured or has no such figure and for what cannot be
         understood, QueryError for a metric in two units when `unit` names none.
         """
-        if fill not in FILLED or value not in _FIGURES:
-            raise UsageError(f"fill is one of {', '.join(FILLED)} and value one of {', '.join(_FIGURES)}.")
-        if every == LOCAL_DAY or value in KIND_FIGURES:
-            asked = WantedSeries(device_id, metric, moment(start), moment(end), value, fill, unit)
-            return self._of_rows(asked, every)
-        table, interval = _resolution(every)
-        span = f"TIMESTAMPTZ '{moment(start)}', TIMESTAMPTZ '{moment(end)}', INTERVAL {quoted(interval)}"
-        of = f"{quoted(device_id)}, {quoted(metric)}, {span}"
-        wanted = "" if unit is None else f", unit := {quoted(unit)}"
-        source = self._source(table.name)
-        macro = f"series_of_{table.short_name}"
-        self.connection.execute(value_macro(table, source, macro, value))
+        if fill not in FILLS or value not in _FIGURES:
+            raise UsageError(f"fill is one of {', '.join(FILLS)} and value one of {', '.join(_FIGURES)}.")
+        length = None if every == LOCAL_DAY else _length(every)
+        wanted = WantedSeries(device_id, metric, moment(start), moment(end), value, fill, unit)
+        if value in KIND_FIGURES:
+            self._check_known(device_id, metric)
         try:
-            found = self.connection.sql(
-                f"SELECT period_at, value_{value} AS value, max(unit) OVER () AS unit, reading_count "
-                f"FROM {macro}({of}{wanted})"
-            ).to_arrow_table()
-        except duckdb.InvalidInputException as error:
-            raise QueryError(str(error).removeprefix("Invalid Input Error: ")) from error
-        self._check_found(found, device_id, metric)
-        return Rows(
-            self.connection.from_arrow(found).query(
-                "points",
-                f"SELECT period_at, {FILLED[fill]} AS value, unit, reading_count, "
-                f"value IS NULL AND ({FILLED[fill]}) IS NOT NULL AS is_filled FROM points ORDER BY period_at",
-            )
-        )
-
-    def _of_rows(self, wanted: WantedSeries, every: str) -> "Rows":
-        def ask(sql: str, parameters: Sequence[Any]) -> pa.Table:
-            return self.connection.execute(sql, list(parameters)).to_arrow_table()
-
-        if wanted.value in KIND_FIGURES:
-            self._check_known(wanted.device_id, wanted.metric)
-        try:
-            if every == LOCAL_DAY:
-                found = series_by_local_days(ask, self._source, self._publication.tables, wanted)
+            if length is None:
+                found = series_by_local_days(self._ask, self._source, self._publication.tables, wanted)
             else:
-                minutes = timedelta(minutes=int(_resolution(every)[1].split()[0]))
-                found = series_by_kind(ask, self._source, self._publication.tables, wanted, minutes)
+                found = even_series(self._ask, self._source, self._publication.tables, wanted, length)
         except duckdb.InvalidInputException as error:
             raise QueryError(str(error).removeprefix("Invalid Input Error: ")) from error
-        self._check_found(found, wanted.device_id, wanted.metric)
+        if found.num_rows and found["unit"].null_count == found.num_rows:
+            self._check_known(device_id, metric)
         return Rows(self.connection.from_arrow(found))
+
+    def _ask(self, sql: str, parameters: Sequence[Any]) -> pa.Table:
+        return self.connection.execute(sql, list(parameters)).to_arrow_table()
 
     def _readable(self, name: str) -> str:
         if name == DEVICE_COMPLETENESS.name and name in self._publication.tables:
@@ -240,10 +217,6 @@ class PublishedGold:
             self._sources[name] = catalog
         return self._sources[name]
 
-    def _check_found(self, found: pa.Table, device_id: str, metric: str) -> None:
-        if found.num_rows and found["unit"].null_count == found.num_rows:
-            self._check_known(device_id, metric)
-
     def _check_known(self, device_id: str, metric: str) -> None:
         metrics = self._metrics(DEVICE_LATEST, device_id)
         if metric in metrics:
@@ -262,13 +235,10 @@ class PublishedGold:
         return [name for (name,) in found.fetchall()]
 
 
-def _resolution(every: str) -> tuple[Table, str]:
-    """The coarsest gold table that `every` is a multiple of, and DuckDB's words for it."""
+def _length(every: str) -> timedelta:
     match = _EVERY.fullmatch(every)
     if match is None:
         raise UsageError(
             f"every is {every!r}: give whole minutes, hours or days, such as 5m, 1h or 7d, or {LOCAL_DAY}."
         )
-    minutes = int(match.group(1)) * _MINUTES[match.group(2)]
-    table = DEVICE_DAYS if minutes % 1440 == 0 else DEVICE_HOURS if minutes % 60 == 0 else DEVICE_MINUTES
-    return table, f"{minutes} minutes"
+    return timedelta(minutes=int(match.group(1)) * _MINUTES[match.group(2)])

@@ -13,17 +13,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from lake.reading.series_macros import SCALAR_MACROS, series_macro
 from lake.reading.silent_hours import completeness_source
 from lake.records import publications
 from lake.records.publications import Publication
-from lake.sql_text import Expression, quoted
+from lake.sql_text import quoted
 from lake.storage.duckdb_connection import connect
 from lake.storage.locations import table_uri
-from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_DAYS, DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, DEVICES
+from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_LATEST, DEVICES
 from runtime.errors import UsageError
 from runtime.settings import Settings
-from serving.access.seen_rows import seen_by
 from serving.problems import Problem
 
 _IN_MEMORY = {DEVICE_LATEST.name, DEVICES.name}
@@ -51,14 +49,6 @@ class Snapshot:
                 settings, publication.tables, lambda name: f'"{name} at {publication.tables[name]}"'
             )
             self._connection.execute(f"CREATE VIEW {DEVICE_COMPLETENESS.name} AS FROM {source}")
-        for statement in SCALAR_MACROS.values():
-            self._connection.execute(statement)
-        for table in (DEVICE_MINUTES, DEVICE_HOURS, DEVICE_DAYS):
-            if table.name in publication.tables:
-                name = f"{table.short_name.removeprefix('device_')}_series"
-                self._connection.execute(series_macro(table, table.name, name))
-                seen = f"(FROM {table.name} WHERE {seen_by(table, Expression('sites'))})"
-                self._connection.execute(series_macro(table, seen, f"seen_{name}", "sites"))
         # where what does not fit in memory goes must lie inside what may be written, and nothing may
         self._connection.execute(f"SET allowed_directories = [{quoted(settings.lake_uri + '/')}]")
         self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from lake.local_days import UTC_ZONE, LocalDay, local_days, zone_of
-from lake.reading.series_macros import FILLED, figures_of_periods
+from lake.reading.series_fills import with_fill
+from lake.reading.series_macros import figures_of_periods
 from lake.reading.series_rows import Ask, Source, WantedSeries, rows_for
 from lake.sql_text import quoted
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, SITES
@@ -40,21 +41,20 @@ def series_by_local_days(ask: Ask, source: Source, published: Collection[str], w
     days = _days(_zone(ask, source, wanted), *span)
     has_whole_hours = all(day.starts_at.minute == day.ends_at.minute == 0 for day in days)
     rows = rows_for(ask, source, published, wanted, of_hours=has_whole_hours)
-    time, value, filled = rows.time, f"value_{wanted.value}", FILLED[wanted.fill]
+    time = rows.time
     sql = f"""WITH days(period_at, ends_at, day_date, zone, hours_in_day) AS (VALUES {_rows(days)}),
     periods AS (SELECT period_at FROM days),
     found AS (
-        SELECT days.period_at, t.unit, t.reading_count AS n, {rows.columns}, t.{time} AS read_at
+        SELECT days.period_at, t.unit, t.reading_count AS n, {rows.selected}, t.{time} AS read_at
         FROM {source(rows.table.name)} t JOIN days ON t.{time} >= days.period_at AND t.{time} < days.ends_at
         WHERE t.device_id = ? AND t.metric_name = ? AND (?::VARCHAR IS NULL OR t.unit = ?)
             AND t.event_date BETWEEN DATE '{days[0].starts_at.date()}' AND DATE '{days[-1].ends_at.date()}'
     ),
-    found_days AS (WITH {figures_of_periods(rows.figures, "?")}),
-    points AS (SELECT *, {value} AS value FROM found_days)
-    SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
-        value IS NULL AND ({filled}) IS NOT NULL AS is_filled, day_date, zone, hours_in_day
+    points AS (WITH {figures_of_periods(rows.figures, "?")})
+    SELECT period_at, value_{wanted.value} AS value, unit, reading_count, day_date, zone, hours_in_day
     FROM points JOIN days USING (period_at) ORDER BY period_at"""
-    return ask(sql, [wanted.device_id, wanted.metric, wanted.unit, wanted.unit, wanted.metric])
+    given = [wanted.device_id, wanted.metric, wanted.unit, wanted.unit, wanted.metric]
+    return with_fill(ask(sql, given), wanted.fill)
 
 
 def _zone(ask: Ask, source: Source, wanted: WantedSeries) -> str:

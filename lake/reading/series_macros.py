@@ -1,14 +1,14 @@
 """Series: SQL that reads gold as evenly spaced points in time, with its gaps shown or filled.
 
-Belongs here: the DuckDB macros that `lakehouse sql` and the Python face offer, and the tables that each reads. Which
-version of a table they see is their reader's.
+Belongs here: the DuckDB macros that `lakehouse sql` offers, the tables that each reads, and what a figure is of several
+rows. Which version of a table they see is their reader's; Python and the API have the same points by `even_series`.
 
 A point stands for the period that begins at `period_at`; periods are counted from 1970-01-01 in UTC, so that two series
 with the same `every` meet. A span is widened to whole periods. A mean over several rows weighs each by its readings;
 where a period is one row its figures are that row's, to the bit.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_DAYS, DEVICE_HOURS, DEVICE_MINUTES
@@ -20,15 +20,9 @@ VALUES = {
     "last": "arg_max(value_last, read_at)",
 }
 """The figures of a period, each of the column `value_…` of the same name."""
-FILLED = {
-    "gap": "value",
-    "previous": "fill_previous(value, period_at)",
-    "linear": "fill_linear(value, period_at)",
-}
-"""What stands in periods without readings: nothing, the last value before, a line between the values around."""
 TIMES = {DEVICE_MINUTES.name: "minute_at", DEVICE_HOURS.name: "hour_at", DEVICE_DAYS.name: "day_date"}
 
-_SERIES = """CREATE OR REPLACE {macro}({first}device, metric, from_at, until_at, every, unit := NULL) AS TABLE
+_SERIES = """CREATE OR REPLACE MACRO {name}(device, metric, from_at, until_at, every, unit := NULL) AS TABLE
     WITH span AS (
         SELECT time_bucket(every, from_at::TIMESTAMPTZ, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS first_at,
             until_at::TIMESTAMPTZ AS end_at
@@ -95,25 +89,14 @@ SCALAR_MACROS = {"fill_previous": _PREVIOUS, "fill_linear": _LINEAR}
 """Window functions over rows of `period_at`, all of one series or told apart by `series`: name -> what makes it."""
 
 
-def series_macro(table: Table, source: str, name: str, first: str = "") -> str:
-    """The statement that makes a series macro over a gold table by minute, hour or day, read from `source`; what
-    `source` asks for besides is its `first` parameter."""
-    return _statement(table, source, f"MACRO {name}", f"{first}, " if first else "", VALUES)
-
-
-def value_macro(table: Table, source: str, name: str, value: str) -> str:
-    """The same of one value, whose column alone is read from files, for this connection alone."""
-    return _statement(table, source, f"TEMP MACRO {name}", "", [value])
-
-
-def _statement(table: Table, source: str, macro: str, first: str, values: Collection[str]) -> str:
+def _series_macro(table: Table, name: str) -> str:
+    """The statement that makes a series macro over a gold table by minute, hour or day."""
     return _SERIES.format(
-        macro=macro,
-        source=source,
+        name=name,
+        source=table.name,
         time=TIMES[table.name],
-        first=first,
-        columns=", ".join(f"t.value_{value}" for value in values),
-        figures=figures_of_periods({value: VALUES[value] for value in values}, "metric"),
+        columns=", ".join(f"t.value_{value}" for value in VALUES),
+        figures=figures_of_periods(VALUES, "metric"),
     )
 
 
@@ -131,7 +114,7 @@ def figures_of_periods(figures: Mapping[str, str], metric: str) -> str:
 def _table_macros() -> dict[str, tuple[tuple[str, ...], str]]:
     made: dict[str, tuple[tuple[str, ...], str]] = {}
     for name, table in (("minutes", DEVICE_MINUTES), ("hours", DEVICE_HOURS), ("days", DEVICE_DAYS)):
-        made[f"{name}_series"] = ((table.name,), series_macro(table, table.name, f"{name}_series"))
+        made[f"{name}_series"] = ((table.name,), _series_macro(table, f"{name}_series"))
     for name, every in (("hours", "1 hour"), ("days", "1 day")):
         needs, series = made[f"{name}_series"]
         made[f"compared_{name}"] = (needs, f"{series}; {_COMPARED.format(name=name, every=every)}")

@@ -1,7 +1,7 @@
 """Series rows: the rows of gold of which a figure of a series is made.
 
-Belongs here: which table has a figure, the figures that only counters or gauges have, and their series at even
-intervals. Those that every number has are in `series_macros`.
+Belongs here: which table has a figure, and the figures that only counters or gauges have. Those that every number has
+are in `series_macros`; points are made of the rows in `even_series` and `local_day_series`.
 
 Figures by kind are made of hours, a counter's increase of minutes too, never of days: a day of a device that moved is
 of two sites. Where an interval is one row its figure is that row's, to the bit.
@@ -9,13 +9,12 @@ of two sites. Where an interval is one row its figure is that row's, to the bit.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
-from lake.reading.series_macros import FILLED, VALUES, figures_of_periods
-from lake.slices import HOUR
+from lake.reading.series_macros import TIMES, VALUES
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_HOURS, DEVICE_MINUTES
 from lake.tables.gold_kinds import COUNTER_HOURS, COUNTER_MINUTES, GAUGE_HOURS
@@ -79,16 +78,27 @@ KIND_FIGURES = {
 
 @dataclass(frozen=True)
 class SeriesRows:
-    """A table by hour or minute, the columns of it that a figure is made of, and the figure's SQL by its name."""
+    """A table by day, hour or minute, the columns of it that a figure is made of, and the figure's SQL by its name. The
+    first column is the figure where it is made of one row."""
 
     table: Table
-    columns: str
+    columns: tuple[str, ...]
     figures: Mapping[str, str]
 
     @property
     def time(self) -> str:
         """The column that says when a row begins."""
-        return "hour_at" if "hour_at" in self.table.column_names else "minute_at"
+        return next(name for name in TIMES.values() if name in self.table.column_names)
+
+    @property
+    def selected(self) -> str:
+        """The columns as SQL, of the table `t`."""
+        return ", ".join(f"t.{name}" for name in self.columns)
+
+
+def rows_of_value(table: Table, value: str) -> SeriesRows:
+    """What a figure that every number has is made of."""
+    return SeriesRows(table, (f"value_{value}",), {value: VALUES[value]})
 
 
 def rows_for(
@@ -100,8 +110,7 @@ def rows_for(
     """
     figure = KIND_FIGURES.get(wanted.value)
     if figure is None:
-        table = DEVICE_HOURS if of_hours else DEVICE_MINUTES
-        return SeriesRows(table, f"t.value_{wanted.value}", {wanted.value: VALUES[wanted.value]})
+        return rows_of_value(DEVICE_HOURS if of_hours else DEVICE_MINUTES, wanted.value)
     if wanted.fill != "gap" and not figure.is_filled:
         raise UsageError(f"{wanted.value} is not filled: where nothing came nothing is known to have grown.")
     days = [moment.astimezone(UTC).date() for moment in (wanted.start, wanted.end)]
@@ -110,39 +119,11 @@ def rows_for(
         for hours, minutes in figure.tables.items():
             if hours.name in published and _has(ask, source(hours.name), wanted, where):
                 return SeriesRows(
-                    _table(hours, minutes, published, wanted, of_hours), _columns(figure), {wanted.value: figure.sql}
+                    _table(hours, minutes, published, wanted, of_hours), figure.columns, {wanted.value: figure.sql}
                 )
     raise UsageError(
         f"{wanted.value} is a figure of {figure.whose}, and {wanted.metric} of {wanted.device_id} has none in gold."
     )
-
-
-def series_by_kind(
-    ask: Ask, source: Source, published: Collection[str], wanted: WantedSeries, every: timedelta
-) -> pa.Table:
-    """A row for each interval, counted from 1970-01-01 in UTC: `period_at`, `value`, `unit`, `reading_count`,
-    `is_filled`. Raises UsageError as `rows_for` does; DuckDB's error for several units."""
-    rows = rows_for(ask, source, published, wanted, of_hours=every % HOUR == timedelta(0))
-    start, end = wanted.start.astimezone(UTC), wanted.end.astimezone(UTC)
-    interval, origin = f"INTERVAL '{every // timedelta(minutes=1)} minutes'", "TIMESTAMPTZ '1970-01-01 00:00:00+00'"
-    value, filled = f"value_{wanted.value}", FILLED[wanted.fill]
-    sql = f"""WITH periods AS (SELECT unnest(range(time_bucket({interval}, TIMESTAMPTZ '{start.isoformat()}', {origin}),
-        TIMESTAMPTZ '{end.isoformat()}', {interval})) AS period_at),
-    found AS (
-        SELECT time_bucket({interval}, t.{rows.time}, {origin}) AS period_at, t.unit, t.reading_count AS n,
-            {rows.columns}, t.{rows.time} AS read_at
-        FROM {source(rows.table.name)} t
-        WHERE t.device_id = ? AND t.metric_name = ? AND (?::VARCHAR IS NULL OR t.unit = ?)
-            AND t.event_date >= CAST(TIMESTAMPTZ '{start.isoformat()}' - {interval} AS DATE)
-            AND t.event_date <= CAST(TIMESTAMPTZ '{end.isoformat()}' + {interval} AS DATE)
-            AND period_at IN (SELECT period_at FROM periods)
-    ),
-    found_points AS (WITH {figures_of_periods(rows.figures, "?")}),
-    points AS (SELECT *, {value} AS value FROM found_points)
-    SELECT period_at, {filled} AS value, max(unit) OVER () AS unit, reading_count,
-        value IS NULL AND ({filled}) IS NOT NULL AS is_filled
-    FROM points ORDER BY period_at"""
-    return ask(sql, [wanted.device_id, wanted.metric, wanted.unit, wanted.unit, wanted.metric])
 
 
 def _table(
@@ -153,10 +134,6 @@ def _table(
     if minutes is None or minutes.name not in published:
         raise UsageError(f"{wanted.value} is published by hour: ask for intervals of whole hours.")
     return minutes
-
-
-def _columns(figure: _KindFigure) -> str:
-    return ", ".join(f"t.{name}" for name in figure.columns)
 
 
 def _has(ask: Ask, source: str, wanted: WantedSeries, where: str) -> bool:
