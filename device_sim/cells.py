@@ -132,7 +132,9 @@ def is_missing(value: Any, missing: frozenset[str], decimal_mark: str = ".") -> 
 def missing_texts(texts: tuple[str, ...], decimal_mark: str = ".") -> frozenset[str]:
     """What `is_missing` compares with. A number may have the decimal mark of the file, or a point."""
     return frozenset(
-        spelt for text in texts for spelt in (text, _same_text(number_text(text, decimal_mark) or text, "."))
+        spelt
+        for text in map(str.strip, texts)
+        for spelt in (text, _same_text(number_text(text, decimal_mark) or text, "."))
     )
 
 

@@ -22,7 +22,7 @@ from device_sim.recorded import open_recording, rows_of
 from device_sim.recorded_rows import Row
 from device_sim.recorded_times import LocalTimes, TimeReader, UnclearTimeError
 from device_sim.replay_check import Check
-from device_sim.replay_columns import Header, LongColumns, WideColumns, find_time_column, require_column
+from device_sim.replay_columns import Header, LongColumns, WideColumns, as_named, find_time_column, require_column
 from device_sim.replay_options import ReplayOptions
 from device_sim.replay_values import ValueReader
 from lake.models.catalog import Model, Telemetry
@@ -101,10 +101,11 @@ class Replayer:
             raise UsageError(
                 "Times are numbers since 1970 or written out: give --time-unit or --time-format, not both."
             )
-        self._options, self._progress = options, progress or (lambda done, total: None)
+        self._progress = progress or (lambda done, total: None)
         self._local = LocalTimes(_zone(options.time_zone))
         self.model = model_named(models, options.model)
         self.recording = open_recording(options.path)
+        self._options = options = as_named(self.recording, options)
         # text of a file with types means what it says, but where one column holds values of several kinds
         is_text = not self.recording.is_typed or options.pivot is not None
         self._mark = options.decimal_mark if is_text else "."

@@ -7,6 +7,7 @@ Belongs here: columns by name and by mapping, long files, where one column names
 import difflib
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any, Protocol
 
 from device_sim.cells import name_text
@@ -19,6 +20,29 @@ _TIME_COLUMNS = (
     "timestamp", "time", "measured_at", "datetime", "date_time", "ts", "last_changed", "last_updated", "_time",
 )  # fmt: skip
 _NAMES_SHOWN = 20
+
+
+def as_named(recording: Recording, options: ReplayOptions) -> ReplayOptions:
+    """The options with the file's columns as the file has them: spaces around a name that is given are not of it, as
+    those around a name in a CSV file are not, unless the file has that very name. Raises UsageError for one that is
+    mapped twice."""
+
+    def column(name: str | None) -> str | None:
+        return name if name is None or name in recording.columns else name.strip()
+
+    pivot, columns = options.pivot, {}
+    for name, telemetry in options.columns.items():
+        if column(name) in columns:
+            raise UsageError(f"{column(name)!r} is mapped twice: map it once.")
+        columns[column(name) or ""] = telemetry.strip()
+    return replace(
+        options,
+        device_column=column(options.device_column),
+        time_column=column(options.time_column),
+        columns=columns,
+        pivot=None if pivot is None else (column(pivot[0]) or "", column(pivot[1]) or ""),
+        only=tuple(each.strip() for each in options.only),
+    )
 
 
 class Columns(Protocol):
@@ -116,17 +140,17 @@ class LongColumns:
 
     def values(self, cells: Mapping[str, Any]) -> Iterator[tuple[Telemetry, Any]]:
         """One at most."""
-        telemetry = self._telemetry.get(name_text(cells.get(self._name)))
+        telemetry = self._telemetry.get(self._name_in(cells))
         if telemetry is not None and self._value in cells:
             yield telemetry, cells[self._value]
 
     def series(self, cells: Mapping[str, Any]) -> str | None:
         """Each name has an order of its own."""
-        return name_text(cells.get(self._name))
+        return self._name_in(cells)
 
     def contradiction(self, row: Row, about: Hashable, text: str) -> str | None:
         """Of two names for one telemetry nothing says which of their values is the right one."""
-        name = name_text(row.cells.get(self._name))
+        name = self._name_in(row.cells)
         telemetry = self._telemetry[name].metric_name
         if telemetry not in self._shared:
             return None
@@ -137,16 +161,21 @@ class LongColumns:
 
     def is_other(self, cells: Mapping[str, Any]) -> bool:
         """True for a row of a name that is not sent."""
-        return name_text(cells.get(self._name)) not in self._telemetry
+        return self._name_in(cells) not in self._telemetry
 
     def count_other(self, cells: Mapping[str, Any]) -> bool:
         """True, and counted, for a row of a name that is not sent."""
-        name = name_text(cells.get(self._name))
+        name = self._name_in(cells)
         if not self.is_other(cells):
             return False
         if name in self.others or len(self.others) < _NAMES_SHOWN:
             self.others[name] += 1
         return True
+
+    def _name_in(self, cells: Mapping[str, Any]) -> str:
+        """What a row is of; spaces around a name are not of it, here as in the first line."""
+        name = name_text(cells.get(self._name))
+        return name if name in self._telemetry else name.strip()
 
 
 def _only(model: Model, options: ReplayOptions) -> Set[str]:

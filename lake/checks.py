@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 from lake.models.catalog import known_models
 from lake.storage import duckdb_connection
 from lake.storage.locations import s3fs_options
+from lake.storage.store_answers import require_answer
 from runtime.errors import LakehouseError, PlatformError
 from runtime.findings import Check, Finding, folder_finding
 from runtime.settings import Settings
@@ -23,12 +24,13 @@ def check_lake(settings: Settings) -> Finding:
         return folder_finding("lake", Path(settings.lake_uri), "Set LAKEHOUSE_LAKE_URI to a folder that you can write.")
     probe = f"{settings.lake_uri}/.lakehouse-doctor"
     try:
+        require_answer(settings)
         options = s3fs_options(settings)
         options["config_kwargs"] |= {"connect_timeout": 5, "read_timeout": 5, "retries": {"max_attempts": 1}}
         fs = s3fs.S3FileSystem(**options, skip_instance_cache=True)
         fs.pipe(probe, b"")
         fs.rm(probe)
-    except (OSError, BotoCoreError) as error:
+    except (OSError, BotoCoreError, PlatformError) as error:
         where = f" at {settings.aws_endpoint_url}" if settings.aws_endpoint_url else ""
         return Finding(
             "lake", False, f"{settings.lake_uri}{where}: {error or type(error).__name__}",

@@ -25,6 +25,7 @@ from lake.storage.format_version import KEEP_LOG, check_format, description
 from lake.storage.lease import ensure_held
 from lake.storage.locations import delta_options, explain_store, table_uri
 from lake.storage.open_logs import keep_table, kept_table
+from lake.storage.store_answers import require_answer
 from lake.tables.contracts import Table
 from runtime.errors import PlatformError, StepError
 from runtime.settings import Settings
@@ -49,6 +50,7 @@ def open_table(settings: Settings, table: str, version: int | None = None) -> De
     """The table at `version` (by default its newest); None when it does not exist. Raises StepError, PlatformError,
     FormatError. Within `open_logs` the newest one is one table, which moves on with its log."""
     uri = table_uri(settings, table)
+    require_answer(settings)
     try:
         opened = kept_table(uri, version)
         if opened is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lake.sql_text import quoted
+from lake.storage.store_answers import require_answer
 from runtime.settings import Settings
 
 HOT_STATE = "checkpoints.streams"
@@ -93,6 +94,7 @@ def s3_files(settings: Settings, connect_s: float | None = None) -> Any:
     attempts to connect may take, if not s3fs' 5 s."""
     import s3fs  # takes a second, which a lake in a folder does not need
 
+    require_answer(settings)
     options = s3fs_options(settings)
     if connect_s is not None:
         options["config_kwargs"]["connect_timeout"] = connect_s

@@ -71,3 +71,24 @@ def test_only_is_all_that_is_sent(tmp_path: Path) -> None:
         replayer_of(wide, only=("humid",))
     with pytest.raises(UsageError, match=r"No column of a\.csv is temperature: see --map, --only"):
         replayer_of(wide, only=("temperature",))
+
+
+def test_spaces_around_a_name_are_not_of_it(tmp_path: Path) -> None:
+    """Nor in an option, nor in the cell that names a row's telemetry, as they are not in a first line; a column that
+    has them where names are kept as they are is found by its very name."""
+    wide = written(tmp_path, "a.csv", "at, unit , t\n2025-01-01,x,20\n")
+    given = {
+        "columns": {" t ": " temperature "},
+        "time_column": "at ",
+        "device_column": " unit",
+        "only": ("temperature ",),
+    }
+    assert [(each.key, each.value) for each in messages_of(wide, **given)] == [(b"x", b'{"temperature":20}')]
+    long = written(tmp_path, "b.csv", "time, name, value\n2025-01-01, a ,20\n2025-01-02, humidity,40\n")
+    replayer = replayer_of(long, pivot=(" name", "value "), columns={"a ": "temperature"})
+    assert [each.value for row in replayer.rows() for each in row] == [b'{"temperature":20}', b'{"humidity":40}']
+    assert replayer.unused_names == {}
+    typed = written(tmp_path, "c.jsonl", '{"time":"2025-01-01","t ":20,"t":21}\n')
+    assert [each.value for each in messages_of(typed, columns={"t ": "temperature"})] == [b'{"temperature":20}']
+    with pytest.raises(UsageError, match="'t' is mapped twice"):
+        messages_of(wide, columns={"t": "temperature", "t ": "humidity"}, time_column="at")

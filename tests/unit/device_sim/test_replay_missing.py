@@ -16,6 +16,7 @@ from tests.support.recordings import messages_of, replayer_of, written
     [
         ("-999", pa.array([-999.0])),
         ("-9.99e2", pa.array([-999.0])),
+        (" -999 ", pa.array([-999.0])),
         ("-999.0", pa.array([-999])),
         ("-999", pa.array([-999], pa.float32())),
         ("-999.9", pa.array([-999.9], pa.float32())),
