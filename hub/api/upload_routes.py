@@ -1,19 +1,19 @@
 """Routes of files that devices upload: `/devices/{id}/files`, and the blobs themselves.
 
 Belongs here: IoT Hub's two calls, made by a device with its own token, and so much of Azure Blob Storage's interface as
-`azure-storage-blob` needs to put one blob. Files lie in a folder of the home, below their device's id.
+`azure-storage-blob` needs to put one blob. Files lie in a folder of the home, below their device's id; how they come to
+be there belongs in `upload_files`.
 """
 
-import base64
+import errno
 import json
+import os
 import secrets
-import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
-from xml.etree import ElementTree
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,10 +21,12 @@ from starlette.routing import Route
 
 from hub.access.quotas import UNLIMITED, Quotas
 from hub.api.calls import IOT_HUB, Json, read_token, refused
+from hub.api.upload_files import BLOCKS, PART, UploadFiles
 from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
+from hub.registry.moments import micros_of
 from hub.registry.outbox import tell_event
 from hub.registry.registry_tables import UPLOADS
 
@@ -32,9 +34,11 @@ UPLOADED = "lakehouse.file.uploaded"
 CONTAINER = "uploads"
 # Source: IoT Hub's limits of file uploads
 _MOST_AT_ONCE = 10
+_MOST_FORGOTTEN = 100
+_LONGEST_NAME = 255  # of a file or folder, in bytes
 _LIFE = 3600 * 1_000_000
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EMFILE)
 _MOST_LIST = 4 * 1024 * 1024
-_MOST_BYTES = 256 * 1024 * 1024
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -78,6 +82,7 @@ class Uploads:
         if not isinstance(name, str) or not 0 < len(name) <= 1024:
             raise HubError(HubCode.ArgumentInvalid, "The body names no blobName of 1 to 1,024 characters.")
         self._path(device_id, name)
+        await run_in_threadpool(self._forget_old)
         correlation, secret = secrets.token_hex(16), secrets.token_hex(32)
 
         def work(tx: Tx) -> None:
@@ -105,7 +110,7 @@ class Uploads:
         said = await _object(request)
         correlation = request.path_params.get("correlation") or said.get("correlationId")
 
-        def work(tx: Tx) -> None:
+        def work(tx: Tx) -> UploadFiles:
             is_it = (UPLOADS.c.correlation_id == str(correlation)) & (UPLOADS.c.device_id == device_id)
             row = tx.connection.execute(select(UPLOADS).where(is_it & (UPLOADS.c.status == "begun"))).first()
             if row is None:
@@ -116,23 +121,46 @@ class Uploads:
                 size = self._path(device_id, row.blob_name).stat().st_size
                 tell_event(tx, device_id, UPLOADED, {"blobName": row.blob_name, "bytes": size})
 
-        await run_in_threadpool(lambda: self._registry.write(work).result())
+            return self._files(device_id, row.blob_name, row.correlation_id)
+
+        files = await run_in_threadpool(lambda: self._registry.write(work).result())
+        await run_in_threadpool(files.clear)
         return Response(status_code=204)
 
     async def put(self, request: Request) -> Response:
         """A blob, or one of its blocks, or the list of them that makes it whole."""
         device_id, name = request.path_params["id"], request.path_params["name"]
         await run_in_threadpool(self._check, request, device_id, name)
-        path, part = self._path(device_id, name), request.query_params.get("comp")
-        blocks = path.with_name(f"{path.name}.blocks")
-        if part == "blocklist":
-            await run_in_threadpool(_join, path, blocks, await _read(request, _MOST_LIST))
-        elif part == "block":
-            blocks.mkdir(parents=True, exist_ok=True)
-            await _receive(request, blocks / _block_name(request.query_params.get("blockid", "")))
-        else:
-            await _receive(request, path)
+        files, part = (
+            self._files(device_id, name, request.query_params["correlation"]),
+            request.query_params.get("comp"),
+        )
+        try:
+            if part == "blocklist":
+                await run_in_threadpool(files.join, await _read(request, _MOST_LIST))
+            elif part == "block":
+                await files.receive_block(request.query_params.get("blockid", ""), request.stream())
+            else:
+                await files.receive(request.stream())
+        except OSError as error:
+            if error.errno in _OF_THE_DISK:
+                raise HubError(HubCode.ServerError, f"The blob cannot be kept: {error.strerror}.") from error
+            raise HubError(HubCode.ArgumentInvalid, f"No blob can have the name {name!r}: {error.strerror}.") from error
         return Response(status_code=201, headers={"etag": f'"{secrets.token_hex(8)}"'})
+
+    def _files(self, device_id: str, name: str, correlation: str) -> UploadFiles:
+        return UploadFiles(self._path(device_id, name), correlation)
+
+    def _forget_old(self) -> None:
+        """Drop uploads whose time is long over, with what came of those that were never ended."""
+        is_old, done = UPLOADS.c.expires_at <= micros_of(self._registry.clock()) - _LIFE, []
+        old = select(UPLOADS).where(is_old).limit(_MOST_FORGOTTEN)
+        for row in self._registry.read(lambda tx: tx.connection.execute(old).all()):
+            self._files(row.device_id, row.blob_name, row.correlation_id).clear()
+            done.append(row.correlation_id)
+        if done:
+            forget = delete(UPLOADS).where(UPLOADS.c.correlation_id.in_(done))
+            self._registry.write(lambda tx: tx.connection.execute(forget)).result()
 
     def _device(self, request: Request) -> Identity:
         """The device whose own key signed the request. Raises HubError for any other."""
@@ -161,14 +189,14 @@ class Uploads:
     def _path(self, device_id: str, name: str) -> Path:
         """Where a blob lies. Raises HubError for a name that leaves the device's folder."""
         root = (self._folder / quote(device_id, safe="")).resolve()
-        path = (root / name).resolve()
-        if root not in path.parents or path.name.endswith((".blocks", ".part")):
+        try:
+            path = (root / name).resolve()
+            is_one = all(len(os.fsencode(part)) <= _LONGEST_NAME for part in path.parts)
+        except (ValueError, OSError):  # a NUL, half of a character, or a part of a kilobyte
+            path, is_one = root, False
+        if not is_one or root not in path.parents or path.name.endswith((BLOCKS, PART)):
             raise HubError(HubCode.ArgumentInvalid, f"{name!r} is no name of a blob.")
         return path
-
-
-def _block_name(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode() or "_"
 
 
 async def _object(request: Request) -> Json:
@@ -188,31 +216,3 @@ async def _read(request: Request, most: int) -> bytes:
         if len(read) > most:
             raise HubError(HubCode.MessageTooLarge, f"The body has more than {most} bytes.")
     return bytes(read)
-
-
-async def _receive(request: Request, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    count = 0
-    with part.open("wb") as file:
-        async for chunk in request.stream():
-            count += len(chunk)
-            if count > _MOST_BYTES:
-                raise HubError(HubCode.MessageTooLarge, f"A blob has {_MOST_BYTES} bytes at most.")
-            file.write(chunk)
-    part.replace(path)
-
-
-def _join(path: Path, blocks: Path, listed: bytes) -> None:
-    try:
-        names = [each.text or "" for each in ElementTree.fromstring(listed)]
-        files = [blocks / _block_name(name) for name in names]
-        part = path.with_name(f"{path.name}.part")
-        with part.open("wb") as whole:
-            for file in files:
-                with file.open("rb") as block:
-                    shutil.copyfileobj(block, whole)
-    except (ElementTree.ParseError, FileNotFoundError) as error:
-        raise HubError(HubCode.ArgumentInvalid, "The list names blocks that were not put.") from error
-    part.replace(path)
-    shutil.rmtree(blocks)
