@@ -15,7 +15,9 @@ from serving.serving_app import build_app
 def main() -> None:
     """Serve until a signal."""
     settings = load_settings()
-    uvicorn.run(build_app(settings), port=int(sys.argv[1]), log_level="warning", **listening(settings))
+    app, port = build_app(settings), int(sys.argv[1])
+    # a log of requests is put together for each of them, even where its level has nobody see it
+    uvicorn.run(app, port=port, log_level="warning", access_log=False, **listening(settings))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,18 @@ class Doors:
         text = key_of(request)
         if text is None:
             raise Problem(401, "No key", "Send your key as `Authorization: Bearer lh_…` or `X-Api-Key: lh_…`.")
-        key = self.recognised(text)
+        return self._admitted(self.recognised(text), verb)
+
+    def admit_known(self, request: HTTPConnection, verb: str) -> Caller | None:
+        """As `admit` where no file is looked at and nobody is asked for it, since what it needs was found within the
+        last second; else None."""
+        text, now_s = key_of(request), self._clock_s()
+        kept = None if text is None else self._known.get(_name_of(text))
+        if kept is None or now_s - kept[0] > _KEPT_S or now_s - self._tenants[0] > _KEPT_S:
+            return None
+        return self._admitted(kept[1], verb)
+
+    def _admitted(self, key: ApiKey | None, verb: str) -> Caller:
         if key is None:
             raise Problem(401, "Unknown key", "This key is not known, was revoked or has expired.")
         try:
@@ -66,13 +77,6 @@ class Doors:
             raise
         self._count(key, is_refused=False)
         return caller
-
-    def is_known(self, request: HTTPConnection) -> bool:
-        """True where `admit` looks at no file and asks nobody: what it needs it found within the last second."""
-        text = key_of(request)
-        now_s = self._clock_s()
-        kept = None if text is None else self._known.get(_name_of(text))
-        return kept is not None and now_s - kept[0] <= _KEPT_S and now_s - self._tenants[0] <= _KEPT_S
 
     def admit_still(self, text: str, verb: str) -> Caller | None:
         """The same caller later in a connection that lasts; None when his key, or his token, does not hold any more."""

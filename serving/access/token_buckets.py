@@ -23,7 +23,7 @@ class TokenBuckets:
     def take(self, key_id: str, a_second: float, now_s: float) -> float:
         """Take a token: 0 when there was one, else the seconds until there is."""
         most = max(1.0, a_second * _BURST_S)
-        bucket = self._buckets.setdefault(key_id, _Bucket(most, now_s))
+        bucket = self._buckets.get(key_id) or self._buckets.setdefault(key_id, _Bucket(most, now_s))
         bucket.tokens = min(most, bucket.tokens + (now_s - bucket.filled_s) * a_second)
         bucket.filled_s = now_s
         if bucket.tokens >= 1:

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -59,6 +60,7 @@ def format_of(request: Request) -> str:
     raise Problem(406, "Not acceptable", f"Accept is {accept[:80]!r}: there are {', '.join(FORMATS)}.")
 
 
+@lru_cache(maxsize=2_000)
 def etag_of(publication_id: int, *said: object) -> str:
     """The name of an answer: the publication, and all else that it follows from."""
     return f'"{publication_id}-{hashlib.sha256(repr(said).encode()).hexdigest()[:12]}"'

@@ -62,9 +62,8 @@ def _endpoint(
 
     async def endpoint(request: Request) -> Response:
         try:
-            if doors.is_known(request):
-                caller = doors.admit(request, route.verb)
-            else:
+            caller = doors.admit_known(request, route.verb)
+            if caller is None:
                 caller = await run_in_threadpool(doors.admit, request, route.verb)
             answer: Response | None = None if knowing is None else knowing(route, request, caller)
             if answer is None:
@@ -72,8 +71,10 @@ def _endpoint(
         except Problem as problem:
             problem.headers.update(said)
             raise
+        if not said:
+            return answer
         more = [answer.headers["Link"]] if "Link" in answer.headers else []
-        answer.headers.update({**said, **({"Link": ", ".join([*more, said["Link"]])} if said and more else {})})
+        answer.headers.update({**said, "Link": ", ".join([*more, said["Link"]])})
         return answer
 
     return endpoint

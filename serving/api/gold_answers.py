@@ -3,6 +3,7 @@
 Belongs here: by what an answer is kept and found again. Spelling and keeping are `answers`' matter.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +16,20 @@ from serving.api.answers import KeptAnswers, body_of, etag_of, format_of, matche
 from serving.api.declared import DeclaredRoute, values_of
 from serving.snapshots import Snapshot, Snapshots
 
+_UNDERSTOOD = 2_000
+
 
 class GoldAnswers:
     """Answers from publications. Those that were given before are kept."""
 
     def __init__(self, snapshots: Snapshots) -> None:
         self._snapshots, self._kept = snapshots, KeptAnswers()
+        # by their hashes: addresses may be long, and may hold keys
+        self._understood: dict[bytes, _Asked] = {}
 
     def known_answer(self, route: DeclaredRoute, request: Request, caller: Caller) -> Response | None:
         """The answer where nothing is read for it: the caller has it, or it is kept. Else None."""
-        asked = _Asked.by(route, request)
+        asked = self._asked(route, request)
         snapshot = self._snapshots.known()
         if snapshot is None or asked.values.get("as_of") is not None:
             return None
@@ -32,7 +37,7 @@ class GoldAnswers:
 
     def answer(self, route: DeclaredRoute, request: Request, caller: Caller) -> Response:
         """The answer, for which the publication is asked where it has to be."""
-        asked = _Asked.by(route, request)
+        asked = self._asked(route, request)
         snapshot = self._snapshots.of(asked.values.get("as_of"))
         found = self._known(asked, snapshot, caller, request)
         if found is not None:
@@ -42,6 +47,18 @@ class GoldAnswers:
         body, key = body_of(answer, asked.format, number), asked.key(number, caller)
         self._kept.keep(key, body, answer.next_cursor)
         return _sent(request, body, asked.format, etag_of(*key), number, answer.next_cursor)
+
+    def _asked(self, route: DeclaredRoute, request: Request) -> "_Asked":
+        """What is asked for; it is the same each time that the same is sent. Raises Problem."""
+        sent = (request.scope["path"], request.scope["query_string"], request.headers.get("accept"))
+        name = hashlib.sha256(repr(sent).encode()).digest()
+        found = self._understood.get(name)
+        if found is None:
+            found = _Asked.by(route, request)
+            if len(self._understood) >= _UNDERSTOOD:
+                self._understood.clear()
+            self._understood[name] = found
+        return found
 
     def _known(self, asked: "_Asked", snapshot: Snapshot, caller: Caller, request: Request) -> Response | None:
         number = snapshot.publication.publication_id
@@ -66,7 +83,7 @@ class _Asked:
     def by(cls, route: DeclaredRoute, request: Request) -> "_Asked":
         """Raises Problem."""
         format_, values = format_of(request), values_of(request, route.parameters)
-        return cls(format_, values, (request.url.path, tuple(sorted((n, str(v)) for n, v in values.items()))))
+        return cls(format_, values, (request.scope["path"], tuple(sorted((n, str(v)) for n, v in values.items()))))
 
     def key(self, publication_id: int, caller: Caller) -> tuple[Any, ...]:
         """All that an answer follows from."""

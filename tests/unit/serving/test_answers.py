@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +18,9 @@ from runtime.settings import load_settings
 from serving.access.api_keys import ApiKey, ApiKeys
 from serving.access.doors import Caller, Doors
 from serving.access.scopes import parse_scopes
+from serving.api import gold_answers
 from serving.api.answers import Answer, KeptAnswers
-from serving.api.declared import DeclaredRoute, Parameter
+from serving.api.declared import DeclaredRoute, Parameter, values_of
 from serving.api.gold_answers import GoldAnswers
 from serving.problems import Problem
 from serving.snapshots import Snapshots
@@ -72,6 +74,31 @@ def test_what_was_answered_is_known_while_the_publication_is() -> None:
     assert answers.known_answer(ROUTE, asking("d1"), CALLER) is None
 
 
+def test_what_is_sent_again_is_understood_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address and a format are read the first time, whoever asks; another of either is not taken for it, and what
+    was refused is refused again."""
+    read: list[str] = []
+
+    def counted(request: Request, parameters: tuple[Parameter, ...]) -> Mapping[str, Any]:
+        read.append(request.url.path)
+        return values_of(request, parameters)
+
+    monkeypatch.setattr(gold_answers, "values_of", counted)
+    snapshots = SimpleNamespace(of=lambda _: SNAPSHOT, known=lambda: SNAPSHOT)
+    answers = GoldAnswers(cast(Snapshots, snapshots))
+    north = replace(CALLER, sites=("north",))
+    first, *others = (answers.answer(ROUTE, asking("d1"), who) for who in (CALLER, CALLER, north))
+    assert (read, [each.body for each in others]) == (["/v1/devices/d1"], [first.body] * 2)
+    assert len({each.headers["etag"] for each in (first, *others)}) == 2
+    csv = asking("d1")
+    csv.scope["headers"] = [(b"accept", b"text/csv")]
+    assert answers.answer(ROUTE, csv, CALLER).media_type == "text/csv"
+    for _ in range(2):
+        with pytest.raises(Problem, match="400 Unknown parameter"):
+            answers.answer(ROUTE, asking("d1", query="of=d1"), CALLER)
+    assert len(read) == 4
+
+
 def test_a_key_is_known_for_a_second(tmp_path: Path) -> None:
     """After that it is looked up again; one that nobody sent yet, or none, is not known."""
     settings, now = load_settings({"LAKEHOUSE_HOME": str(tmp_path)}), [0.0]
@@ -81,11 +108,13 @@ def test_a_key_is_known_for_a_second(tmp_path: Path) -> None:
         Request({"type": "http", "query_string": b"", "headers": [(b"x-api-key", key.encode())] if key else []})
         for key in (*keys, "")
     )
-    assert not doors.is_known(sent)
-    doors.admit(sent, "read")
-    assert [doors.is_known(each) for each in (sent, other, none)] == [True, False, False]
+    assert doors.admit_known(sent, "read") is None
+    caller = doors.admit(sent, "read")
+    assert [doors.admit_known(each, "read") for each in (sent, other, none)] == [caller, None, None]
+    with pytest.raises(Problem, match="403"):
+        doors.admit_known(sent, "share")
     now[0] = 1.1
-    assert not doors.is_known(sent)
+    assert doors.admit_known(sent, "read") is None
 
 
 @pytest.mark.parametrize("named", ["{}", "*", 'W/{}, "x"'])
