@@ -18,6 +18,17 @@ from runtime.errors import InputError, UsageError
 _TEXT_KINDS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")
 
 
+# how files begin that are given a name of text, and what to do
+_OTHER_KINDS = {
+    b"\x1f\x8b": "packed by gzip: unpack it",
+    b"\x28\xb5\x2f\xfd": "packed by Zstandard: unpack it",
+    b"PK\x03\x04": "a ZIP archive, as Excel's files are: unpack it, or save it as CSV",
+    b"PAR1": "Parquet: name it .parquet",
+    b"\xff\xfe\0\0": "in UTF-32: save it as UTF-8",
+    b"\0\0\xfe\xff": "in UTF-32: save it as UTF-8",
+}
+
+
 def open_recording(path: Path) -> Recording:
     """A recording by the ending of its name. Raises UsageError for another ending, or a file that cannot be read."""
     kind = path.suffix.lower()
@@ -47,6 +58,9 @@ def _unreadable(path: Path, error: Exception) -> str:
 def _require_utf8(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(1024)
+    for signs, what in _OTHER_KINDS.items():
+        if start.startswith(signs):
+            raise UsageError(f"{path} is no text but {what}.")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or (b"\0" in start[:64] and start.count(b"\0") > len(start) // 4):
         raise UsageError(f"{path} is text in UTF-16: save it as UTF-8.")
 

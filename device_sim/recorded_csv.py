@@ -19,6 +19,7 @@ from runtime.wording import counted
 
 _MAX_CELL_CHARACTERS = 16 * 1024 * 1024
 _DELIMITERS = ",;\t|"
+_BOM = "\ufeff"
 # Excel's own first line, which says how the file is delimited
 _HINT_CHARACTERS = 20
 _HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
@@ -34,6 +35,7 @@ def csv_recording(path: Path) -> Recording:
     csv.field_size_limit(_MAX_CELL_CHARACTERS)
     delimiter, header = _header(path)
     is_ended = len(header) > 1 and not header[-1].strip()
+    header = [header[0].lstrip(_BOM), *header[1:]] if header else header
     names = tuple(name.strip() for name in (header[:-1] if is_ended else header))
     if not any(names):
         raise UsageError(f"{path} has no rows: its first line must name the columns.")
@@ -118,7 +120,8 @@ class _Form:
         # a row that a delimiter ends has one cell more
         if any(_holds_whole_row(taken, each, self.delimiter) for each in (count, count + 1)[: 1 + self.is_ended]):
             return Row(line, {}, f"a quoted cell holds whole rows, up to line {line + len(taken) - 1}")
-        pairs = zip(self.names, cells, strict=True)
+        # a file that was put behind another one brings its byte order mark
+        pairs = zip(self.names, [cells[0].lstrip(_BOM), *cells[1:]], strict=True)
         return Row(line, {name: cell for name, cell in pairs if cell and not cell.isspace()})
 
 

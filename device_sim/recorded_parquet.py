@@ -30,6 +30,8 @@ _Convert = Callable[[Any], Any]
 _FIRST_DAY, _EPOCH = date(1970, 1, 1), datetime(1970, 1, 1)
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _DAY_MS = 86_400_000
+# beyond these a double does not count in ones, nor does anybody who writes 1e20
+_COUNTED = 2**53
 
 
 def parquet_recording(path: Path) -> Recording:
@@ -135,7 +137,7 @@ def _conversion(kind: Any) -> _Convert | None:
     if pa.types.is_float16(kind) or pa.types.is_float32(kind):
         # as a double it would show digits that nobody wrote
         shortest = np.float16 if pa.types.is_float16(kind) else np.float32
-        return lambda value: _float(str(shortest(value)))
+        return lambda value: _float(value, str(shortest(value)))
     if pa.types.is_float64(kind):
         return lambda value: None if math.isnan(value) else value
     if pa.types.is_timestamp(kind):
@@ -196,7 +198,10 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _float(text: str) -> NumberText | float | None:
+def _float(value: float, text: str) -> NumberText | float | None:
+    """A single or half float; a whole number is what it is to the last digit, of which the shortest text has zeros."""
     if text == "nan":
         return None
+    if float(value).is_integer() and abs(value) < _COUNTED:
+        return NumberText(int(value))
     return float(text) if text.endswith("inf") else NumberText(text)

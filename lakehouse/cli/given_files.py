@@ -1,9 +1,12 @@
 """Files that a user names: what is in them as text or JSON, or where a result is to go.
 
-Belongs here: refusing, in a sentence, what is not what it is to be. What the content means belongs to who asked for it.
+Belongs here: refusing, in a sentence, what is not what it is to be, and which file an error is about. What the content
+means belongs to who asked for it.
 """
 
+import io
 import json
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,21 @@ class OutputFile(click.Path):
         if not path.absolute().parent.is_dir():
             self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
         return path
+
+
+def file_of(error: OSError) -> str:
+    """The name of the file that the system refuses; '' where it cannot be told.
+
+    What fails when an open file is read or written does not say its name: it is that of the file which the innermost
+    function held that held any.
+    """
+    if error.filename is not None:
+        return str(error.filename)
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        for held in frame.f_locals.values():
+            if isinstance(held, io.IOBase) and isinstance(name := getattr(held, "name", None), str):
+                return name
+    return ""
 
 
 def text_of(path: Path) -> str:

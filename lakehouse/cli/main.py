@@ -15,6 +15,7 @@ from types import TracebackType
 
 import click
 
+from lakehouse.cli.given_files import file_of
 from lakehouse.cli.standard_streams import checked_arguments, prepare_streams, run_in_utf8
 from runtime.collector import collect_seldom, leave_to_the_system
 from runtime.errors import LakehouseError
@@ -141,7 +142,8 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE and (error.filename is None or str(error.filename) not in arguments):
             raise
-        where = "" if error.filename is None else f"{str(error.filename)[:200]}: "
+        name = file_of(error)[:200]
+        where = f"{name}: " if name else ""
         click.echo(f"Error: {where}{error.strerror}.", err=True)
         return LakehouseError.exit_code
     except click.ClickException as error:

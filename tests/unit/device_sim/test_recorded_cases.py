@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -238,6 +239,17 @@ def test_cases_14_and_15_single_floats_and_nan_in_parquet(tmp_path: Path) -> Non
     ]
 
 
+def test_a_whole_number_in_a_short_float_has_all_of_its_digits(tmp_path: Path) -> None:
+    """A brother of case 14: the shortest text of a half float 65504 is 65500; only fractions are shortened."""
+    halves = pa.array(np.array([65504, 10008, 0.5, 2.1], np.float16))
+    singles = pa.array([123456792.0, 2147483648.0, 21.3, 1e20], pa.float32())
+    pq.write_table(pa.table({"time": TIMES[:4], "humidity": halves, "temperature": singles}), tmp_path / "a.parquet")
+    replayer = _replayer(tmp_path / "a.parquet")
+    assert [tuple(each.values()) for each in _judged(_sent(replayer), replayer.model)] == [
+        (123456792.0, 65504.0), (2147483648.0, 10008.0), (21.3, 0.5), (1e20, 2.1),
+    ]  # fmt: skip
+
+
 def test_case_16_the_quality_file_names_a_sentinel_for_messages_too(tmp_path: Path) -> None:
     """Without `--missing` the row is sent whole, and its -200 is no value in spite of the range."""
     models = _models(ranged={"ranges": {"co": [0, 50]}, "missing": {"co": [-200]}})
@@ -357,6 +369,12 @@ TEXT = "timestamp,temperature\n2025-01-12T00:00:00Z,20.0\n2025-01-12T00:10:00Z,2
         ("a.csv.gz", gzip.compress(TEXT.encode(), mtime=0), "of no kind that can be replayed"),
         ("a.zip", _zipped(TEXT.encode()), "of no kind that can be replayed"),
         ("a.csv", "timestamp,temperature,état\n2025-01-12T00:00:00Z,20,é\n".encode("latin-1"), "in UTF-8, or Parquet"),
+        ("a.csv", gzip.compress(TEXT.encode(), mtime=0), "packed by gzip: unpack it"),
+        ("a.jsonl", gzip.compress(TEXT.encode(), mtime=0), "packed by gzip: unpack it"),
+        ("a.csv", pa.compress(TEXT.encode(), "zstd", asbytes=True), "packed by Zstandard: unpack it"),
+        ("a.csv", _zipped(TEXT.encode()), "a ZIP archive, as Excel's files are"),
+        ("a.csv", b"PAR1", "Parquet: name it .parquet"),
+        ("a.csv", TEXT.encode("utf-32"), "in UTF-32: save it as UTF-8"),
         ("a.csv", TEXT.encode("utf-16"), "text in UTF-16: save it as UTF-8"),
         ("a.csv", TEXT.encode("utf-16-le"), "text in UTF-16: save it as UTF-8"),
     ],
@@ -368,6 +386,15 @@ def test_case_p6_other_encodings_are_refused_in_a_sentence(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=says):
         _replayer(tmp_path / name)
+
+
+def test_byte_order_marks_are_of_no_name_and_no_time(tmp_path: Path) -> None:
+    """A brother of case P6: a file that was put behind another brings its own, with its names or without them."""
+    head, *rows = TEXT.splitlines(keepends=True)
+    text = f"\ufeff\ufeff{head}{rows[0]}\ufeff{rows[1]}\ufeff{head}\ufeff2025-01-12T00:20:00Z,21.0\n"
+    replayer = _replayer(written(tmp_path, "a.csv", text))
+    assert [each[14:] for each in times_of(_sent(replayer))] == ["00", "10", "20"]
+    assert replayer.check.untimed == 0
 
 
 def test_case_p6_a_nul_within_a_number_is_no_number(tmp_path: Path) -> None:

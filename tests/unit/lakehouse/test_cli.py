@@ -106,8 +106,8 @@ def test_a_result_for_a_folder_that_is_not_there(
     ("arguments", "says"),
     [
         (["sql", "select 1", "--output", "/proc/result.csv"], "Error: /proc/result.csv: No such file or directory."),
-        (["sql", "--file", "/proc/self/mem"], "Error: Input/output error."),
-        (["models", "add", "/proc/self/mem"], "Error: Input/output error."),
+        (["sql", "--file", "/proc/self/mem"], "Error: /proc/self/mem: Input/output error."),
+        (["models", "add", "/proc/self/mem"], "Error: /proc/self/mem: Input/output error."),
     ],
 )
 def test_a_file_that_the_system_refuses_is_no_defect(
