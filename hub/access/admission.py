@@ -19,6 +19,12 @@ from wire.hub_topics import path_of
 
 Chain = Sequence[x509.Certificate]
 
+# one text for all who come in by it
+_BY_TOKEN = {
+    scope: f'{{"scope":"{scope}","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}}'
+    for scope in ("hub", "device", "module")
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -77,11 +83,10 @@ class Admission:
             keys = (identity.primary_key, identity.secondary_key)
             scope = "device" if not identity.module_id else "module"
         else:
-            keys, scope = (), ""
+            keys, scope = (), "device"
         if not any(key and token.is_signed_by(key) for key in keys):
             raise WireError(f"The token of {client!r} is signed by none of its keys.")
-        method = f'{{"scope":"{scope}","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}}'
-        return Admitted(identity, method, float(token.expiry))
+        return Admitted(identity, _BY_TOKEN[scope], float(token.expiry))
 
     def _policy_keys(self, name: str, tenant: str) -> tuple[str, ...]:
         return tuple(

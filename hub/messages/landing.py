@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from hub.messages.device_messages import ReceptionClock
 from runtime.containment import Contained
 from runtime.kafka.clients import client_config
 from wire.envelope import Headers
@@ -81,6 +82,7 @@ class Landing:
         self._settling: set[Waiter] = set()
         self._paused: set[Waiter] = set()
         self.outstanding = 0
+        self.clock = ReceptionClock()
         self.landed_count = 0
         self.failed_count = 0
         # records of each second that are outstanding: [since when, how many]

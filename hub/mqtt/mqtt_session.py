@@ -5,6 +5,7 @@ belong in `uplink`, what goes down in `downlink`, twin requests in `twin_request
 """
 
 import asyncio
+import sys
 import time
 from contextlib import ExitStack
 
@@ -17,7 +18,7 @@ from hub.mqtt.provisioning import Registering
 from hub.mqtt.twin_requests import answer_twin
 from hub.sessions.downlink import Downlink
 from hub.sessions.hub_parts import HubParts
-from hub.sessions.uplink import Traffic, Uplink
+from hub.sessions.uplink import Uplink
 from runtime.errors import LakehouseError, WireError
 from wire import hub_topics as topics
 from wire import mqtt, mqtt_packets
@@ -35,10 +36,15 @@ _LONGEST_SILENCE_S = 1767.0
 class MqttSession(PacketFlow):
     """A device's or module's connection, or that of a client that registers."""
 
+    __slots__ = (
+        "_began_s", "_has_begun", "_is_clean", "_model_id", "_parts", "_registering", "_silence_s", "_will",
+        "admitted", "downlink", "host", "opened", "token", "uplink",
+    )  # fmt: skip
+
     def __init__(self, parts: HubParts, link: Link) -> None:
         super().__init__(link, _LARGEST_PACKET, _LARGEST_CONNECT)
         self._parts = parts
-        self._connect: Connect | None = None
+        self._has_begun, self._is_clean = False, False
         self._registering: Registering | None = None
         self._will: tuple[Publish, topics.Bag] | None = None
         self._began_s, self._silence_s = time.monotonic(), _CONNECT_WITHIN_S
@@ -62,7 +68,7 @@ class MqttSession(PacketFlow):
             if self.downlink is not None:
                 rest.callback(self.downlink.end)
             rest.callback(self._parts.sessions.ended, self, int((time.time() - silent_s) * 1000))
-            has_said_so = any(first >> 4 == mqtt.DISCONNECT for first, _ in self._held)
+            has_said_so = any(first >> 4 == mqtt.DISCONNECT for first, _ in self._held or ())
             if self._will is not None and not has_said_so:
                 self._publish_will(*self._will)
 
@@ -71,7 +77,7 @@ class MqttSession(PacketFlow):
         if self._pauses:
             # we did not listen: it is not the client that is silent
             self._heard_s = now_s
-        if self._connect is None and now_s - self._began_s > _CONNECT_WITHIN_S:
+        if not self._has_begun and now_s - self._began_s > _CONNECT_WITHIN_S:
             # bytes of it that come one by one win no time
             self.cut("no CONNECT came")
         elif now_s - self._heard_s > self._silence_s:
@@ -84,7 +90,7 @@ class MqttSession(PacketFlow):
     def take(self, first: int, body: bytes) -> None:
         """A packet has its turn."""
         kind = first >> 4
-        if self._connect is None:
+        if not self._has_begun:
             self._begin(kind, body)
         elif kind == mqtt.PUBLISH:
             self._published(mqtt.read_publish(first, body))
@@ -110,11 +116,12 @@ class MqttSession(PacketFlow):
         if kind != mqtt.CONNECT:
             raise WireError("The first packet is no CONNECT.")  # [3.1.0-1]
         try:
-            self._connect = mqtt.read_connect(body)
+            connect = mqtt.read_connect(body)
         except mqtt.UnknownLevelError:
             self.write(mqtt_packets.connack(mqtt.BAD_PROTOCOL))
             raise
-        self.wait_for(self._admit(self._connect))
+        self._has_begun, self._is_clean = True, connect.clean
+        self.wait_for(self._admit(connect))
 
     async def _admit(self, connect: Connect) -> None:
         if not connect.client_id:
@@ -152,7 +159,8 @@ class MqttSession(PacketFlow):
         """Admit the client and take it over from where it was connected before; True when it had subscriptions."""
         if username.client != connect.client_id:
             raise WireError(f"The client id {connect.client_id!r} is not the user name's {username.client!r}.")
-        self.client, self.host = username.client, username.host
+        # the same few names stand in every device's CONNECT
+        self.client, self.host = username.client, sys.intern(username.host)
         self.token = (connect.password or b"").decode("utf-8", "replace") or None
         will = None if connect.will is None else _message_of(connect.will, self.client)
         admitted = self._parts.admission.admit(self.host, self.client, self.token, self._link.peer_chain())
@@ -161,8 +169,7 @@ class MqttSession(PacketFlow):
         opened = await self._parts.sessions.take_over(self, admitted, username.model_id, connect.clean)
         identity = admitted.identity
         author = Author(identity.device_id, identity.module_id, self._parts.instance, opened.epoch)
-        traffic = Traffic(self.write, self.pause, self.resume, self.cut)
-        self.uplink = Uplink(self._parts.landing, self._parts.routes, author, traffic, identity.tenant)
+        self.uplink = Uplink(self._parts.landing, self._parts.routes, author, self, identity.tenant)
         self.uplink.inherited = self._parts.sessions.inheritance(self.client)
         self.downlink = Downlink(self._parts.registry, self.client, self.write, opened.filters)
         self.admitted, self.opened, self._model_id = admitted, opened, username.model_id
@@ -236,7 +243,7 @@ class MqttSession(PacketFlow):
         self._keep_filters()
 
     def _keep_filters(self) -> None:
-        if self._connect is not None and not self._connect.clean and self.downlink is not None and self.admitted:
+        if not self._is_clean and self.downlink is not None and self.admitted:
             self._parts.sessions.keep_filters(self.admitted.identity, self.downlink.filters)
 
     def _publish_will(self, will: Publish, bag: topics.Bag) -> None:

@@ -18,17 +18,24 @@ from runtime.errors import LakehouseError, WireError
 from wire import mqtt_stream
 
 _log = logging.getLogger(__name__)
+_NO_PAUSES: frozenset[str] = frozenset()
 
 
 class PacketFlow:
-    """A `link.Session` of MQTT packets: a subclass says what each means and what the end does."""
+    """A `link.Session` of MQTT packets: a subclass says what each means and what the end does.
+
+    There are tens of thousands of them, most of them silent: what an idle one does not need is made when it does.
+    """
+
+    __slots__ = ("_heard_s", "_held", "_is_open", "_link", "_pauses", "_reader", "_waiting", "client")
 
     def __init__(self, link: Link, largest_packet: int, largest_first: int) -> None:
         self._link = link
         self._reader = mqtt_stream.Reader(largest_packet, largest_first)
-        self._held: deque[tuple[int, bytes]] = deque()
+        # packets that wait for their turn, None when none do
+        self._held: deque[tuple[int, bytes]] | None = None
         self._waiting: asyncio.Task[None] | None = None
-        self._pauses: set[str] = set()
+        self._pauses = _NO_PAUSES
         self._is_open = True
         self._heard_s = time.monotonic()
         self.client = ""
@@ -58,15 +65,20 @@ class PacketFlow:
             self.cut(str(error))
             return
         if self._waiting is not None or self._held:
-            self._held.extend(packets)
+            self._hold(packets)
             return
         for place, (first, body) in enumerate(packets):
             self._turn(first, body)
             if not self._is_open:
                 return
             if self._waiting is not None:
-                self._held.extend(packets[place + 1 :])
+                self._hold(packets[place + 1 :])
                 return
+
+    def _hold(self, packets: Sequence[tuple[int, bytes]]) -> None:
+        if packets:
+            self._held = self._held or deque()
+            self._held.extend(packets)
 
     def connection_lost(self) -> None:
         """Nothing comes any more."""
@@ -78,7 +90,7 @@ class PacketFlow:
         # whoever cut it, the tick for one, has other connections to look after
         with Contained(_log, f"The end of the connection of {self.client or 'a client'}"):
             self.ended()
-        self._held.clear()
+        self._held = None
 
     def cut(self, reason: str) -> None:
         """Close the connection, whatever it is doing."""
@@ -101,11 +113,11 @@ class PacketFlow:
         """Read nothing for a reason."""
         if not self._pauses and self._is_open:
             self._link.pause_reading()
-        self._pauses.add(why)
+        self._pauses |= {why}
 
     def resume(self, why: str) -> None:
         """A reason to read nothing is over."""
-        self._pauses.discard(why)
+        self._pauses = (self._pauses - {why}) or _NO_PAUSES
         if not self._pauses and self._is_open:
             self._link.resume_reading()
 
@@ -134,5 +146,6 @@ class PacketFlow:
             self._failed(error)
         while self._held and self._waiting is None and self._is_open:
             self._turn(*self._held.popleft())
+        self._held = self._held or None
         if self._waiting is None:
             self.resume("waiting")

@@ -7,6 +7,7 @@ proof is checked belongs in `wire.sas` and in the sessions.
 import base64
 import re
 import secrets
+import sys
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -26,7 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}")
 SAS, SELF_SIGNED, BY_AUTHORITY, NO_AUTH = "sas", "selfSigned", "certificateAuthority", "none"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Identity:
     """A device, or with a `module_id` one of its modules. Keys are base64, thumbprints hexadecimal."""
 
@@ -59,6 +60,8 @@ class Identity:
 
 
 _COLUMNS = [IDENTITIES.c[each.name] for each in fields(Identity)]
+# words that many devices have in common are kept in memory once
+_IS_SHARED = [each.name in {"tenant", "status", "auth", "model_id", "site_id"} for each in fields(Identity)]
 
 
 def new_key() -> str:
@@ -225,4 +228,6 @@ def _values(identity: Identity) -> dict[str, Any]:
 
 
 def _identity(row: Row[Any]) -> Identity:
-    return Identity(**row._mapping)
+    values = zip(row, _IS_SHARED, strict=True)
+    given: list[Any] = [sys.intern(each) if is_shared and each else each for each, is_shared in values]
+    return Identity(*given)

@@ -36,13 +36,18 @@ class Downlink:
     device of its name, which may be another's.
     """
 
+    __slots__ = (
+        "_calls", "_client", "_device_id", "_held", "_is_due", "_is_open", "_is_registering", "_module_id", "_pump",
+        "_registry", "_write", "filters",
+    )  # fmt: skip
+
     def __init__(
         self, registry: Registry, client: str, write: Callable[[bytes], None], filters: Mapping[str, int] | None = None
     ) -> None:
         self._registry, self._client, self._write = registry, client, write
         self._device_id, _, self._module_id = client.partition("/")
+        self._is_registering = filters is None
         self.filters: dict[str, int] = dict(filters or {})
-        self._topics = frozenset({topics.REGISTRATION_ANSWERS} if filters is None else _topics_of(client))
         self._calls: dict[str, asyncio.Future[MethodResult]] = {}
         # by packet id: which message, and its lock
         self._held: dict[int, tuple[tuple[int, int], str]] = {}
@@ -67,7 +72,8 @@ class Downlink:
             self.filters.pop(name, None)
 
     def _is_ours(self, name: str) -> bool:
-        return name.endswith("#") and name[:-1] in self._topics
+        ours = {topics.REGISTRATION_ANSWERS} if self._is_registering else _topics_of(self._client)
+        return name.endswith("#") and name[:-1] in ours
 
     def takes(self, kind: str) -> bool:
         """True when the client subscribed to topics that begin so."""

@@ -26,7 +26,7 @@ from hub.sessions.beats import Beats
 from hub.sessions.client_session import ClientSession, Opened, Ticked
 from hub.sessions.method_forwarding import ANSWER, CALL, MethodForwarding
 from hub.sessions.openings import keep_filters, open_connection
-from hub.sessions.uplink import Inheritance
+from hub.sessions.uplink import NOTHING_LEFT, Inheritance
 from runtime.containment import Contained
 from wire.hub_topics import METHODS
 
@@ -93,7 +93,7 @@ class SessionTable:
 
     def inheritance(self, client: str) -> Inheritance:
         """What the client's last connection in this process left."""
-        return self._inheritances.pop(client, (0.0, Inheritance()))[1]
+        return self._inheritances.pop(client, (0.0, NOTHING_LEFT))[1]
 
     def opened(self, session: ClientSession) -> None:
         """The client is connected, or takes more than before: who waits to call it looks again."""
@@ -206,7 +206,7 @@ class SessionTable:
         while True:
             await asyncio.sleep(TICK_S)
             now_s, wall_s = time.monotonic(), time.time()
-            self._each(self._all, partial(_tick, now_s=now_s, wall_s=wall_s))
+            self._each(self._all, lambda session: session.tick(now_s, wall_s))  # noqa: B023  called here and now
             for client in [c for c, (at, _) in self._inheritances.items() if now_s - at > _INHERITANCE_KEPT_S]:
                 del self._inheritances[client]
             self._beats.beat()
@@ -214,9 +214,10 @@ class SessionTable:
     def _each(self, sessions: Iterable[S], work: Callable[[S], None]) -> None:
         """Do something to each session: an error ends the session that it comes from, and no other."""
         for session in tuple(sessions):
-            with Contained(_log, "A connection") as contained:
+            try:
                 work(session)
-            if contained.has_failed:
+            except Exception as error:  # noqa: BLE001  as Contained, which would cost each idle connection more a tick
+                _log.error("A connection failed", exc_info=error)
                 with Contained(_log, "Closing a connection"):
                     session.cut("the hub failed at it")
 
@@ -275,7 +276,3 @@ class SessionTable:
             admitted, client, session.host, session.token, session.peer_chain()
         ):
             session.cut("its credentials hold no longer")
-
-
-def _tick(session: Ticked, now_s: float, wall_s: float) -> None:
-    session.tick(now_s, wall_s)

@@ -12,6 +12,7 @@ from cryptography import x509
 
 from hub.access.admission import Admission
 from hub.access.quotas import Quotas
+from hub.messages.device_messages import ReceptionClock
 from hub.messages.landing import Landing
 from hub.messages.message_routes import MessageRoutes
 from hub.messages.repeat_window import RepeatWindows
@@ -43,6 +44,7 @@ class NotedLanding:
 
     def __init__(self) -> None:
         self.given: list[tuple[Any, ...]] = []
+        self.clock = ReceptionClock()
 
     def give(self, *what: Any) -> None:
         """Note it."""

@@ -7,7 +7,7 @@ from hub.messages.device_messages import DELIVERY, Author, Shape, digest, shape_
 from hub.messages.landing import DELIVERY_TIMEOUT_MS, Landing
 from hub.messages.message_routes import MessageRoutes, Route
 from hub.messages.repeat_window import Window
-from hub.sessions.uplink import Inheritance, Traffic, Uplink
+from hub.sessions.uplink import Inheritance, Uplink
 from tests.support.small_hub import NotedLanding
 from wire.mqtt import Publish
 from wire.mqtt_packets import puback
@@ -27,13 +27,24 @@ class Connection:
     ) -> None:
         self.sent: list[bytes] = []
         self.ended_by: list[str] = []
-        traffic = Traffic(self.sent.append, lambda _: None, lambda _: None, self.ended_by.append)
         author = Author("d", "", "h", epoch)
-        self.uplink = Uplink(cast(Landing, landing), ROUTES, author, traffic, "default")
+        self.uplink = Uplink(cast(Landing, landing), ROUTES, author, self, "default")
         if inherited is not None:
             self.uplink.inherited = inherited
         if window is not None:
             self.uplink.window = window
+
+    def write(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def pause(self, why: str) -> None:
+        pass
+
+    def resume(self, why: str) -> None:
+        pass
+
+    def cut(self, reason: str) -> None:
+        self.ended_by.append(reason)
 
     def publish(self, packet_id: int, flags: int, shape: Shape = SHAPE) -> None:
         self.uplink.publish(Publish(TOPIC, packet_id, b"%d" % packet_id, flags), shape)
