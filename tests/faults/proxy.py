@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 Fault = Literal["500", "503", "slow", "lost"]
 """An error of the server, its word for too many requests, an answer after a while, or none for what was done."""
 
-_SLOW_S = 0.2
+_SLOW_S = 0.05
 _OF_THE_CONNECTION = {"connection", "transfer-encoding", "keep-alive", "expect"}
 
 

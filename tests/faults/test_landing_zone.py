@@ -20,6 +20,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+from ingestion import local_records
 from ingestion.bronze_ingest import committed_offsets
 from ingestion.kafka_offsets import broker_offsets
 from ingestion.landing_topics import TELEMETRY, TOPICS, ensure_topics
@@ -43,7 +44,8 @@ from tests.faults.harness import Point, Step, start_to
 from tests.faults.invariants import Invariants, seen
 from tests.faults.steps import ticking, ticking_with_spark
 
-_PAUSE_S = 60.0
+_REQUEST_S = 4.0
+_PAUSE_S = 6.0
 
 
 @contextmanager
@@ -59,6 +61,17 @@ def record_of(scene: Scene) -> ProcessRecord:
     record = processes.find(scene.settings, broker.NAME)
     assert record is not None
     return record
+
+
+def ticking_in_haste(settings: Settings) -> None:
+    """A step: one tick whose requests for records run out sooner than after their 60 s."""
+    config = local_records.client_config  # type: ignore[attr-defined]  # the one that stands there now
+
+    def hasty(address: str) -> dict[str, object]:
+        return {**config(address), "socket.timeout.ms": round(_REQUEST_S * 1000)}
+
+    with patch.object(local_records, "client_config", hasty):
+        ticking(settings)
 
 
 def killed(step_of_tick: Step, scene: Scene, invariants: Invariants, landing: Settings) -> None:
@@ -79,7 +92,7 @@ def killed(step_of_tick: Step, scene: Scene, invariants: Invariants, landing: Se
 
 
 def paused(step_of_tick: Step, scene: Scene, invariants: Invariants, landing: Settings) -> None:
-    """It stands still while a tick reads, and goes on."""
+    """It stands still while a tick reads, for longer than a request waits, and goes on."""
     with own_broker(scene, landing) as ours:
         process = psutil.Process(record_of(ours).pid)
         point = Point("ingestion.bronze_ingest._append", kills=broker.NAME, by=signal.SIGSTOP)
@@ -195,9 +208,9 @@ OF_WAITING_MESSAGES = (
     ),
     Case(
         "broker paused in a tick",
-        "SIGSTOP to the broker when a tick has planned its offsets, SIGCONT 60 s later",
+        "SIGSTOP to the broker when a tick has planned its offsets, SIGCONT when its requests have run out",
         "the tick goes on by itself",
-        partial(paused, ticking),
+        partial(paused, ticking_in_haste),
     ),
     Case(
         "topic created anew",

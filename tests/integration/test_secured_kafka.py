@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from ingestion import landing_topics
 from ingestion.checks import check_topics
 from ingestion.landing_topics import ensure_topics
 from runtime.errors import PlatformError
@@ -47,11 +48,14 @@ def test_a_reading_comes_through_tls_and_password(
     _is_nowhere(PASSWORD, ours.home)
 
 
-def test_a_wrong_password_is_a_sentence(secured: SecuredBroker, settings: Settings, tmp_path: Path) -> None:
+def test_a_wrong_password_is_a_sentence(
+    secured: SecuredBroker, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who is refused is told which broker and which file, not that a broker is missing for ever."""
     file = tmp_path / "wrong.properties"
     file.write_text(secured.password_file.read_text().replace(PASSWORD, "wrong"))
     ours = replace(settings, kafka_bootstrap=secured.by_password, kafka_config=file)
+    monkeypatch.setattr(landing_topics, "_TIMEOUT_S", 3.0)  # the client goes on asking until then
     with pytest.raises(PlatformError, match=f"{secured.by_password}.*wrong.properties"):
         ensure_topics(ours.kafka_address or "")
 
