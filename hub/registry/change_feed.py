@@ -6,6 +6,8 @@ with one belongs to it.
 
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +22,19 @@ POLL_S = 0.2
 """Changes of other processes are seen after this time at most."""
 
 _INSERT = insert(CHANGES)
-_KEPT_MICROS = 600 * 1_000_000
+_KEPT_S = 600.0
+_NOTED_EVERY_S = 60.0
+_MOST_FORGOTTEN = 10_000
 _AGAIN_S = 1.0
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Change:
-    """Something that happened to a device or module: `kind` is identity, desired, cloud_message or connected."""
+    """Something that happened to a device or module: `kind` is identity, desired, cloud_message or connected.
+
+    `MISSED` is that this process was away for so long that others forgot changes that it had not seen.
+    """
 
     kind: str
     device_id: str
@@ -35,6 +42,7 @@ class Change:
     detail: dict[str, Any]
 
 
+MISSED = "missed"
 Subscriber = Callable[[Change], None]
 
 
@@ -47,10 +55,15 @@ def record_change(
 
 
 class ChangeFeed:
-    """Reads the feed in a thread of its own and calls the subscribers, oldest change first."""
+    """Reads the feed in a thread of its own and calls the subscribers, oldest change first.
 
-    def __init__(self, database: Database) -> None:
+    What it has seen for ten minutes by `clock`, which counts seconds, it takes out: every process has seen it.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._clock = clock
+        self._noted: deque[tuple[float, int]] = deque()
         self._subscribers: list[Subscriber] = []
         self._wake = threading.Event()
         self._is_open = True
@@ -82,17 +95,38 @@ class ChangeFeed:
                     for subscriber in tuple(self._subscribers):
                         with Contained(_log, f"A subscriber to the registry's changes, told of {change.kind}"):
                             subscriber(change)
+                self._forget_old()
             if contained.has_failed:
                 self._wake.wait(_AGAIN_S)
 
     def _news(self) -> list[Change]:
         query = select(CHANGES).where(CHANGES.c.n > self._last).order_by(CHANGES.c.n)
         rows = self._database.read(lambda tx: tx.connection.execute(query).all())
-        if rows:
-            self._last = rows[-1].n
-        return [Change(row.kind, row.device_id, row.module_id, row.detail) for row in rows]
+        if not rows:
+            return []
+        found = [Change(row.kind, row.device_id, row.module_id, row.detail) for row in rows]
+        # numbers may be left out, but the newest that anybody has seen stays until a newer one is old
+        is_missed = rows[0].n > self._last + 1 and self._last > 0 and not self._knows(self._last)
+        self._last = rows[-1].n
+        return [Change(MISSED, "", "", {}), *found] if is_missed else found
 
+    def _knows(self, n: int) -> bool:
+        query = select(CHANGES.c.n).where(CHANGES.c.n <= n).limit(1)
+        return self._database.read(lambda tx: tx.connection.execute(query).first()) is not None
 
-def forget_changes(tx: Tx) -> None:
-    """Take out what every process has long seen."""
-    tx.connection.execute(delete(CHANGES).where(CHANGES.c.changed_at < tx.now - _KEPT_MICROS))
+    def _forget_old(self) -> None:
+        """Take out what every process has long seen, some of it each time; not the newest of all."""
+        now_s = self._clock()
+        if not self._noted or now_s - self._noted[-1][0] >= _NOTED_EVERY_S:
+            self._noted.append((now_s, self._last))
+        while len(self._noted) > 1 and now_s - self._noted[1][0] >= _KEPT_S:
+            self._noted.popleft()
+        noted_s, last = self._noted[0]
+        if now_s - noted_s < _KEPT_S:
+            return
+        oldest = self._database.read(lambda tx: tx.connection.execute(select(func.min(CHANGES.c.n))).scalar())
+        if oldest is None or oldest >= last:
+            self._noted.popleft()
+            return
+        is_old = CHANGES.c.n < min(last, oldest + _MOST_FORGOTTEN)
+        self._database.write(lambda tx: tx.connection.execute(delete(CHANGES).where(is_old))).result()

@@ -4,6 +4,7 @@ Belongs here: one object that opens the database, caches what every connection a
 package. Rules belong in the modules that it calls.
 """
 
+import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from hub.registry import cloud_queue, connections, tenants, twins
-from hub.registry.change_feed import Change, ChangeFeed, Subscriber, forget_changes
+from hub.registry.change_feed import MISSED, Change, ChangeFeed, Subscriber
 from hub.registry.cloud_queue import CloudMessage, FeedbackBatch
 from hub.registry.connections import Opened
 from hub.registry.database import Database, Work
@@ -39,11 +40,11 @@ class Registry:
         self.database = Database(url, clock, self._committed)
         self._feed = ChangeFeed(self.database)
         self._wake = self._feed.wake
-        self._devices: dict[tuple[str, str], Identity | None] = {}
+        self._devices: dict[str, dict[str, Identity]] = {}
+        self._devices_lock = threading.Lock()
         self._changes_seen = 0
         self.keys_changed_count = 0
         self._feed.subscribe(self._forget)
-        self.database.write(forget_changes)
         self.database.write(lambda tx: add_tenant(tx, DEFAULT_TENANT)).result()
 
     def close(self) -> None:
@@ -69,14 +70,16 @@ class Registry:
 
     def device(self, device_id: str, module_id: str = "") -> Identity | None:
         """The identity, from memory where nothing changed it."""
-        key = (device_id, module_id)
-        if key in self._devices:
-            return self._devices[key]
+        known = self._devices.get(device_id, {}).get(module_id)
+        if known is not None:
+            return known
         seen = self._changes_seen
         found = self.read(lambda tx: find(tx, device_id, module_id))
         # an unknown id is not kept: whoever guesses ids would fill the memory
-        if found is not None and seen == self._changes_seen:
-            self._devices[key] = found
+        if found is not None:
+            with self._devices_lock:
+                if seen == self._changes_seen:
+                    self._devices.setdefault(device_id, {})[module_id] = found
         return found
 
     def policy_keys(self, name: str) -> list[Policy]:
@@ -152,9 +155,11 @@ class Registry:
         self._outbox_wake()
 
     def _forget(self, change: Change) -> None:
-        if change.kind == KEYS_CHANGED:
+        if change.kind in (KEYS_CHANGED, MISSED):
             self.keys_changed_count += 1
-        if change.kind == "identity":
-            self._changes_seen += 1
-            for key in [key for key in tuple(self._devices) if key[0] == change.device_id]:
-                self._devices.pop(key, None)
+        if change.kind in ("identity", MISSED):
+            with self._devices_lock:
+                self._changes_seen += 1
+                if change.kind == MISSED:
+                    self._devices.clear()
+                self._devices.pop(change.device_id, None)

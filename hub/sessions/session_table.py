@@ -18,7 +18,7 @@ from hub.access.admission import Admission, Admitted
 from hub.hub_errors import HubCode, HubError
 from hub.messages.landing import Landing
 from hub.methods import MethodCall, MethodResult
-from hub.registry.change_feed import Change
+from hub.registry.change_feed import MISSED, Change
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity
 from hub.registry.tenants import KEYS_CHANGED
@@ -247,6 +247,9 @@ class SessionTable:
             self._forwarding.changed(change)
         elif change.kind == "identity":
             self._judge_again(lambda identity: identity.device_id == change.device_id)
+        elif change.kind == MISSED:
+            # whoever was disabled, or has connected elsewhere since, is not known: all come anew
+            self.cut_all("this hub process was away for too long")
         elif change.kind == KEYS_CHANGED:
             self._judge_again(lambda identity: identity.tenant == change.detail["tenant"])
         elif session is None or session.admitted is None:
