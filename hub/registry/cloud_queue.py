@@ -117,6 +117,13 @@ def release(tx: Tx, device_id: str, tokens: Collection[str] | None = None) -> No
     tx.connection.execute(update(CLOUD_MESSAGES).where(is_its).values(lock_token=None))
 
 
+def put_back(tx: Tx, message: CloudMessage) -> None:
+    """What was taken and not sent waits again, as if it had not been taken; nothing happens when the lock is lost."""
+    is_it = (CLOUD_MESSAGES.c.device_id == message.device_id) & (CLOUD_MESSAGES.c.lock_token == message.lock_token)
+    values = {"lock_token": None, **({} if message.was_taken else {"locked_until": None})}
+    tx.connection.execute(update(CLOUD_MESSAGES).where(is_it).values(values))
+
+
 def begin_anew(tx: Tx, device_id: str) -> None:
     """The client knows of nothing that it was sent: all that waits is free, and counts as never taken."""
     _unlock(tx, CLOUD_MESSAGES, CLOUD_MESSAGES.c.device_id == device_id)

@@ -138,6 +138,10 @@ class Registry:
         """The connection is gone: what it held by these locks waits again."""
         return self.write(partial(cloud_queue.release, device_id=device_id, tokens=tokens))
 
+    def put_back_cloud_message(self, message: CloudMessage) -> Future[None]:
+        """The message was not sent: it waits again."""
+        return self.write(lambda tx: cloud_queue.put_back(tx, message))
+
     def take_feedback(self, tenant: str) -> Future[FeedbackBatch | None]:
         """Feedback records that nobody holds, locked."""
         return self.write(partial(cloud_queue.take_feedback, tenant=tenant))

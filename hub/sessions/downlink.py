@@ -134,7 +134,7 @@ class Downlink:
                     self._send(message)
                 else:
                     # nobody is there, or another message has its packet id, whose PUBACK has this look again
-                    self._registry.release_cloud_messages(self._device_id, [message.lock_token or ""])
+                    self._registry.put_back_cloud_message(message)
         except LakehouseError as error:
             _log.warning("No cloud messages for %s: %s", self._client, error)
         finally:

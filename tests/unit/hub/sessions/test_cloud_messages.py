@@ -41,6 +41,8 @@ async def waits_for_the_puback(hub: SmallHub, client: Client, downlink: Downlink
     assert not has(client, body)
     client.session.data_received(mqtt_packets.puback(1))
     await until(lambda: has(client, body))
+    (sent,) = (each for each in client.link.sent if each[0] >> 4 == 3 and each.endswith(body))
+    assert sent[0] == 0x32, "it says that it was sent before"
     assert hub.registry.read(lambda tx: waiting_count(tx, "d")) == 1
 
 
@@ -91,7 +93,7 @@ def test_an_older_connections_end_takes_nothing_from_the_newer(tmp_path: Path) -
 
 
 def test_a_message_that_was_taken_for_a_connection_that_is_gone_waits_again(tmp_path: Path) -> None:
-    """Another may take it at once."""
+    """Another may take it at once, and has it as one that was never sent."""
 
     async def scenario() -> None:
         hub = SmallHub(tmp_path)
@@ -104,6 +106,7 @@ def test_a_message_that_was_taken_for_a_connection_that_is_gone_waits_again(tmp_
         await until(lambda: downlink._pump is None)
         taken = await asyncio.wrap_future(hub.registry.take_cloud_message("d"))
         assert taken is not None
+        assert not taken.was_taken
         hub.close()
 
     asyncio.run(scenario())
