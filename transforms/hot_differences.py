@@ -8,7 +8,8 @@ A cause counts only when it is proved twice. Each reading that one side has and 
 - `late`: gold has it, the landing zone received it when the hot path corrected the minute no more, and its offset lies
   outside of what the hot figure holds
 - `before`: its offset lies before the one from which on the hot path has read everything
-- `registry`: the first lifecycle event of its device was received after it, so that nobody knew the device
+- `registry`: the first lifecycle event of its device was received after it, so that nobody knew the device, or not a
+  second before it, since the hot path follows two topics and may read the reading first
 - `clock`: a lifecycle event was received after it, and it counts in one minute by the device's clock and in another by
   the landing zone's
 - `header`: one of its record's headers has a name that is not UTF-8, and the hot path can read none of these
@@ -27,6 +28,7 @@ UNEXPLAINED = "unexplained"
 _CLOSE = 1e-9
 _KEY = "device_id, metric_name, unit, minute_us"
 _MINUTE_US = 60_000_000
+_READ_WITHIN_US = 1_000_000
 
 CANDIDATES = """device_id VARCHAR, metric_name VARCHAR, unit VARCHAR, "partition" INTEGER, "offset" BIGINT,
     event_us BIGINT, measured_us BIGINT, received_us BIGINT, arrival HUGEINT, value DOUBLE, is_repeat BOOLEAN,
@@ -109,7 +111,7 @@ def _facts(differing: Relation, candidates: Relation, events: Relation, read_fro
             coalesce(c."offset" BETWEEN p.low AND p.high, false) AS in_range,
             coalesce(c."offset" < f.first_offset, false) AS is_before,
             received_us > d.closed_us AS is_late,
-            coalesce(v.first_us >= c.received_us, false) AS is_unknown,
+            coalesce(v.first_us > c.received_us - {_READ_WITHIN_US}, false) AS is_unknown,
             coalesce(v.last_us >= c.received_us, false)
                 AND measured_us // {_MINUTE_US} <> received_us // {_MINUTE_US} AS is_movable,
             is_repeat AND NOT coalesce(c.first_offset BETWEEN p.low AND p.high, false) AS is_repeat_alone

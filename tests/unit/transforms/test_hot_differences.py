@@ -72,6 +72,11 @@ def test_the_same_figures_agree() -> None:
     (Minute().add(9, 2.0, **_LATE), None, (0, 0), "late"),
     (Minute(read_from=2).add(1, 1.0).add(3, 2.0), [2.0], (3, 3), "before"),
     (Minute(first_event_us=_MINUTE + 5 * _US).add(1, 1.0).add(5, 2.0), [2.0], (5, 5), "registry"),
+    # registered in the same millisecond, and just before, when its reading was read first
+    (Minute(first_event_us=_MINUTE + 2 * _US).add(1, 1.0).add(5, 2.0), [2.0], (5, 5), "registry"),
+    (Minute(first_event_us=_MINUTE + 2 * _US).add(1, 1.0), None, (0, 0), "registry"),
+    (Minute(first_event_us=_MINUTE + _US + 1).add(1, 1.0).add(5, 2.0), [2.0], (5, 5), "registry"),
+    (Minute(first_event_us=_MINUTE + _US + 1).add(1, 1.0), None, (0, 0), "registry"),
     (Minute(last_event_us=_CLOSED).add(1, 1.0).add(5, 2.0, received_us=_MINUTE + 70 * _US), [1.0], (1, 1), "clock"),
     (Minute(last_event_us=_CLOSED).add(1, 1.0).add(2, 3.0, event_us=_MINUTE + 70 * _US,
                                                    received_us=_MINUTE + 70 * _US), [1.0, 3.0], (1, 2), "clock"),
@@ -103,6 +108,8 @@ def test_a_cause_is_found_in_the_readings(
     (Minute().add(4, 1.0).add(5, 7.0, is_repeat=True, first_offset=4), [1.0, 7.0], (4, 5)),
     # an event of the registry that changes nothing about the reading
     (Minute(last_event_us=_CLOSED).add(1, 1.0).add(9, 2.0), [1.0], (1, 1)),
+    # registered a second before
+    (Minute(first_event_us=_MINUTE + _US).add(1, 1.0).add(5, 2.0), [2.0], (5, 5)),
     # never told
     (Minute().add(9, 2.0), None, (0, 0)),
 ])  # fmt: skip
