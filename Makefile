@@ -72,7 +72,7 @@ docs: .venv/.packages ## the pages of docs/ as a site in site/, every link check
 ONLY ?=
 mutants: setup ## small changes to the rules, and whether a test notices; ONLY="transforms.clock*" takes a part
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/mutants.txt
-	@$(BIN)/mutmut run $(if $(ONLY),"$(ONLY)") | tail -n 1
+	@MUTANTS_ONLY="$(ONLY)" $(BIN)/mutmut run $(if $(ONLY),"$(ONLY)")
 	@$(BIN)/mutmut results
 
 MINUTES ?= 30

@@ -26,6 +26,7 @@ from runtime.kafka.broker import running_broker
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
 from streams import output_topics
+from tests.support import mutants
 from tests.support.awaiting import awaited
 from tests.support.warm import ForkedDbts
 
@@ -98,6 +99,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         is_marked = metafunc.definition.get_closest_marker(mark) is not None
         if is_marked and name in metafunc.fixturenames:
             metafunc.parametrize(name, list(Engine))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A change that is tried is tried by the tests of its part, the quick ones first."""
+    if mutants.are_tried():
+        items[:], others = mutants.chosen(items)
+        config.hook.pytest_deselected(items=others)
 
 
 @pytest.fixture
