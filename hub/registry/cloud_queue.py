@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, Table, delete, func, insert, select, update
+from sqlalchemy import Row, Table, bindparam, delete, func, insert, select, update
 
 from hub.hub_errors import HubCode, HubError
 from hub.registry.change_feed import record_change
@@ -28,6 +28,10 @@ _SECOND = 1_000_000
 TIME_TO_LIVE = 3600 * _SECOND
 _LOCK = 60 * _SECOND
 _FEEDBACK_GROUP = 64
+# what every connection executes is made once
+_OF_DEVICE = update(CLOUD_MESSAGES).where(CLOUD_MESSAGES.c.device_id == bindparam("of_device"))
+_RELEASE = _OF_DEVICE.where(CLOUD_MESSAGES.c.lock_token.is_not(None)).values(lock_token=None)
+_BEGIN_ANEW = _OF_DEVICE.values(lock_token=None, locked_until=None)
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,10 @@ def release(tx: Tx, device_id: str, tokens: Collection[str] | None = None) -> No
 
     Without `tokens` that is what anybody holds: for a new connection, before which no other has a say any more.
     """
-    held = CLOUD_MESSAGES.c.lock_token
-    is_its = (CLOUD_MESSAGES.c.device_id == device_id) & (held.is_not(None) if tokens is None else held.in_(tokens))
+    if tokens is None:
+        tx.connection.execute(_RELEASE, {"of_device": device_id})
+        return
+    is_its = (CLOUD_MESSAGES.c.device_id == device_id) & CLOUD_MESSAGES.c.lock_token.in_(tokens)
     tx.connection.execute(update(CLOUD_MESSAGES).where(is_its).values(lock_token=None))
 
 
@@ -126,7 +132,7 @@ def put_back(tx: Tx, message: CloudMessage) -> None:
 
 def begin_anew(tx: Tx, device_id: str) -> None:
     """The client knows of nothing that it was sent: all that waits is free, and counts as never taken."""
-    _unlock(tx, CLOUD_MESSAGES, CLOUD_MESSAGES.c.device_id == device_id)
+    tx.connection.execute(_BEGIN_ANEW, {"of_device": device_id})
 
 
 def purge(tx: Tx, device_id: str) -> int:

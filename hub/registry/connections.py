@@ -7,11 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from hub.registry.change_feed import record_change
 from hub.registry.database import Tx
-from hub.registry.identities import key_of, learn, require
+from hub.registry.identities import key_of, key_values, keyed, learn, require
 from hub.registry.outbox import CONNECTED, DISCONNECTED, tell_event
 from hub.registry.registry_tables import CONNECTIONS, IDENTITIES, INSTANCES
 
@@ -20,6 +20,12 @@ _UNSURE_MS = 32_000
 _MOST_EPOCHS = 32
 # of so many devices at most the end is told in one commit, which keeps all others waiting
 _MOST_ENDED = 500
+
+# what every connection executes is made once
+_FIND = select(CONNECTIONS).where(keyed(CONNECTIONS))
+_ADD, _CHANGE = insert(CONNECTIONS), update(CONNECTIONS).where(keyed(CONNECTIONS))
+_FIND_INSTANCE = select(INSTANCES.c.beats).where(INSTANCES.c.instance == bindparam("of_instance"))
+_END = _CHANGE.where(CONNECTIONS.c.epoch == bindparam("of_epoch"), CONNECTIONS.c.is_connected)
 
 
 @dataclass(frozen=True)
@@ -50,16 +56,16 @@ def next_epoch(tx: Tx, device_id: str, module_id: str, instance: str, model_id: 
     """
     identity = require(tx, device_id, module_id)
     _make_known(tx, instance)
-    row = tx.connection.execute(select(CONNECTIONS).where(key_of(CONNECTIONS, device_id, module_id))).first()
+    row = tx.connection.execute(_FIND, key_values(device_id, module_id)).first()
     opened = Opened(1, (), tx.now // 1000) if row is None else _opened_after(tx, row)
     values: dict[str, Any] = {
         "epoch": opened.epoch, "instance": instance, "is_connected": True, "changed_at": tx.now, "active_at": tx.now,
         "earlier_epochs": list(opened.previous), "since_ms": opened.since_ms, "landed_since_ms": None,
     }  # fmt: skip
     if row is None:
-        tx.connection.execute(insert(CONNECTIONS).values(device_id=device_id, module_id=module_id, **values))
+        tx.connection.execute(_ADD, {"device_id": device_id, "module_id": module_id, **values})
     else:
-        tx.connection.execute(update(CONNECTIONS).where(key_of(CONNECTIONS, device_id, module_id)).values(values))
+        tx.connection.execute(_CHANGE, {**key_values(device_id, module_id), **values})
     record_change(tx, "connected", device_id, module_id, {"epoch": opened.epoch, "instance": instance})
     tell_event(tx, device_id, CONNECTED, _event(module_id, opened.epoch))
     if model_id:
@@ -93,7 +99,7 @@ def _after_kill(row: Row[Any], low_waters: dict[str, int]) -> tuple[tuple[int, .
 
 def _make_known(tx: Tx, instance: str) -> None:
     """Who holds a connection is known by name: so others can see that it is gone, even if it never beat."""
-    if tx.connection.execute(select(INSTANCES.c.beats).where(INSTANCES.c.instance == instance)).first() is None:
+    if tx.connection.execute(_FIND_INSTANCE, {"of_instance": instance}).first() is None:
         tx.connection.execute(insert(INSTANCES).values(instance=instance, low_water_ms=tx.now // 1000, beats=0))
 
 
@@ -151,10 +157,9 @@ def disconnected(tx: Tx, device_id: str, module_id: str, epoch: int, landed_sinc
 
     `landed_since_ms` is the moment from which on its messages may lie in Kafka, None when none do.
     """
-    is_this = key_of(CONNECTIONS, device_id, module_id) & (CONNECTIONS.c.epoch == epoch) & CONNECTIONS.c.is_connected
     values: dict[str, Any] = {"is_connected": False, "changed_at": tx.now, "active_at": tx.now}
-    values["landed_since_ms"] = landed_since_ms
-    if tx.connection.execute(update(CONNECTIONS).where(is_this).values(values)).rowcount:
+    values |= {"landed_since_ms": landed_since_ms, "of_epoch": epoch, **key_values(device_id, module_id)}
+    if tx.connection.execute(_END, values).rowcount:
         tell_event(tx, device_id, DISCONNECTED, _event(module_id, epoch))
 
 

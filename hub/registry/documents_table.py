@@ -6,13 +6,20 @@ Belongs here: keeping them by tenant, kind and id. What a document of a kind mus
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from hub.hub_errors import HubCode, HubError
 from hub.registry.database import Tx
 from hub.registry.identities import check_etag
 from hub.registry.moments import new_etag
 from hub.registry.registry_tables import DOCUMENTS
+
+# every connection executes it: made once
+_FIND = select(DOCUMENTS).where(
+    DOCUMENTS.c.tenant == bindparam("of_tenant"),
+    DOCUMENTS.c.kind == bindparam("of_kind"),
+    DOCUMENTS.c.document_id == bindparam("of_document"),
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Document:
 
 def document_of(tx: Tx, tenant: str, kind: str, document_id: str) -> Document | None:
     """The document, None when there is none."""
-    row = tx.connection.execute(select(DOCUMENTS).where(_is(tenant, kind, document_id))).first()
+    row = tx.connection.execute(_FIND, {"of_tenant": tenant, "of_kind": kind, "of_document": document_id}).first()
     return None if row is None else _document(row)
 
 

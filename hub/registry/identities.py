@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from sqlalchemy import Row, Table, delete, insert, select, update
+from sqlalchemy import Row, Table, bindparam, delete, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from hub.hub_errors import HubCode, HubError
@@ -74,9 +74,22 @@ def key_of(table: Table, device_id: str, module_id: str) -> ColumnElement[bool]:
     return (table.c.device_id == device_id) & (table.c.module_id == module_id)
 
 
+def keyed(table: Table) -> ColumnElement[bool]:
+    """As `key_of`, for a statement that is made once and executed with `key_values`: making it takes half its time."""
+    return (table.c.device_id == bindparam("of_device")) & (table.c.module_id == bindparam("of_module"))
+
+
+def key_values(device_id: str, module_id: str) -> dict[str, Any]:
+    """What `keyed` is executed with."""
+    return {"of_device": device_id, "of_module": module_id}
+
+
+_FIND = select(*_COLUMNS).where(keyed(IDENTITIES))
+
+
 def find(tx: Tx, device_id: str, module_id: str = "") -> Identity | None:
     """The identity, None when there is none."""
-    row = tx.connection.execute(select(*_COLUMNS).where(key_of(IDENTITIES, device_id, module_id))).first()
+    row = tx.connection.execute(_FIND, key_values(device_id, module_id)).first()
     return None if row is None else _identity(row)
 
 

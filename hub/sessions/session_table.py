@@ -224,8 +224,9 @@ class SessionTable:
     # what the registry tells
 
     def _tell(self, change: Change) -> None:
-        """In the feed's thread; the loop's may be gone when the process ends."""
-        if not self._loop.is_closed():
+        """In the feed's thread; the loop's may be gone when the process ends. Its own connections it knows already."""
+        is_own = change.kind == "connected" and change.detail["instance"] == self._instance
+        if not (is_own or self._loop.is_closed()):
             self._loop.call_soon_threadsafe(self._changed, change)
 
     def _taken_for_gone(self) -> None:
