@@ -198,7 +198,7 @@ class PublishedGold:
             return completeness_source(self._settings, self._publication.tables, self._source)
         return self._source(name)
 
-    def _source(self, name: str) -> str:
+    def _source(self, name: str, _days: range | None = None, /) -> str:
         if name not in self._publication.tables:
             near = difflib.get_close_matches(name, [*self.tables, *_VIEWS], n=1)
             hint = f" Did you mean {near[0]}?" if near else f" It has {', '.join(self.tables)}."

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lake.reading.day_files import DayFiles
 from lake.reading.silent_hours import completeness_source
 from lake.records import publications
 from lake.records.publications import Publication
@@ -35,6 +36,7 @@ class Snapshot:
 
     def __init__(self, settings: Settings, publication: Publication) -> None:
         self.settings, self.publication = settings, publication
+        self.day_files = DayFiles(settings, publication.tables)
         self._connection = connect(settings)
         self._connection.execute("CREATE SCHEMA gold")
         for name, version in publication.tables.items():

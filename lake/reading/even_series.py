@@ -35,7 +35,7 @@ def even_series(
     periods = _periods(wanted, every)
     rows = _rows(ask, source, published, wanted, every)
     given = [wanted.device_id, wanted.metric, *([] if wanted.unit is None else [wanted.unit])]
-    found = ask(_question(source(rows.table.name), rows, wanted, every, periods), given)
+    found = ask(_question(source, rows, wanted, every, periods), given)
     units = sorted(pc.unique(found["unit"]).to_pylist())
     if len(units) > 1:
         raise QueryError(
@@ -60,11 +60,11 @@ def _rows(ask: Ask, source: Source, published: Collection[str], wanted: WantedSe
     return rows_for(ask, source, published, wanted, of_hours=every % HOUR == timedelta(0))
 
 
-def _question(source: str, rows: SeriesRows, wanted: WantedSeries, every: timedelta, periods: range) -> str:
+def _question(source: Source, rows: SeriesRows, wanted: WantedSeries, every: timedelta, periods: range) -> str:
     """SQL for `value` and `reading_count` by `period_at` and `unit`; its parameters are a device, a metric, and the
     unit where one is wanted."""
     end = periods.start + len(periods) * periods.step
-    days = [f"DATE '1970-01-01' + {moment // _DAY_US}" for moment in (periods.start, end - 1)]
+    days = range(periods.start // _DAY_US, (end - 1) // _DAY_US + 1)
     is_row = rows.table.period is not None and rows.table.period.length == every
     period = f"t.{rows.time}::TIMESTAMPTZ"
     if not is_row:
@@ -75,9 +75,9 @@ def _question(source: str, rows: SeriesRows, wanted: WantedSeries, every: timede
         figures = f"sum(n)::BIGINT AS reading_count, {rows.figures[wanted.value]} AS value FROM found GROUP BY ALL"
     return f"""WITH found AS (
         SELECT {period} AS period_at, t.unit, t.reading_count AS n, {rows.selected}, t.{rows.time} AS read_at
-        FROM {source} t
+        FROM {source(rows.table.name, days)} t
         WHERE t.device_id = ? AND t.metric_name = ? {"" if wanted.unit is None else "AND t.unit = ?"}
-            AND t.event_date BETWEEN {days[0]} AND {days[1]}
+            AND t.event_date BETWEEN DATE '1970-01-01' + {days.start} AND DATE '1970-01-01' + {days.stop - 1}
             AND t.{rows.time} >= make_timestamptz({periods.start}::BIGINT)
             AND t.{rows.time} < make_timestamptz({end}::BIGINT))
     SELECT period_at, unit, {figures}"""

@@ -10,7 +10,7 @@ of two sites. Where an interval is one row its figure is that row's, to the bit.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -22,8 +22,13 @@ from runtime.errors import UsageError
 
 Ask = Callable[[str, Sequence[Any]], pa.Table]
 """Asks SQL with its parameters."""
-Source = Callable[[str], str]
-"""What to select from for a gold table by its name; one with parameters has them given by its `Ask`, first."""
+
+
+class Source(Protocol):
+    """What to select from for a gold table by its name; of one that is asked for `days` only, counted from 1970-01-01,
+    rows of other days may be left out."""
+
+    def __call__(self, name: str, days: range | None = None, /) -> str: ...
 
 
 @dataclass(frozen=True)

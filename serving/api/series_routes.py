@@ -10,11 +10,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lake.reading.day_files import DayFiles
 from lake.reading.even_series import even_series
 from lake.reading.local_day_series import LOCAL_DAY, series_by_local_days
 from lake.reading.series_fills import FILLS
 from lake.reading.series_macros import VALUES
-from lake.reading.series_rows import KIND_FIGURES, WantedSeries
+from lake.reading.series_rows import KIND_FIGURES, Source, WantedSeries
 from lake.sql_text import Expression, quoted
 from lake.tables.gold import DEVICE_HOURS, GOLD_TABLES, SITES
 from lake.tables.gold_kinds import STATE_DAYS, STATE_HOURS
@@ -58,29 +59,38 @@ def series(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> Ans
 
 
 def _points(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> pa.Table:
-    def source(name: str) -> str:
-        check_published(snapshot, name)
-        # of sites only the zone of one where the device was seen is read
-        if name == SITES.name or caller.sites is None:
-            return name
-        sites = Expression(f"[{', '.join(map(quoted, caller.sites))}]::VARCHAR[]")
-        return f"(FROM {name} WHERE {seen_by(_TABLES[name], sites)})"
-
     wanted = WantedSeries(
         values["device_id"], values["metric_name"], values["start"], values["end"],
         values["aggregate"], values["fill"], values["unit"],
     )  # fmt: skip
-    tables = snapshot.publication.tables
+    tables, tables_alone, every = snapshot.publication.tables, _source(snapshot, caller, None), values["every"]
     try:
-        if values["every"] == LOCAL_DAY:
-            return series_by_local_days(snapshot.ask, source, tables, wanted)
-        return even_series(snapshot.ask, source, tables, wanted, _EVERY[values["every"]])
+        if every == LOCAL_DAY:
+            return series_by_local_days(snapshot.ask, tables_alone, tables, wanted)
+        try:
+            by_files = _source(snapshot, caller, snapshot.day_files)
+            return even_series(snapshot.ask, by_files, tables, wanted, _EVERY[every])
+        except duckdb.BinderException:  # those files are older than a column, which the table has nevertheless
+            return even_series(snapshot.ask, tables_alone, tables, wanted, _EVERY[every])
     except QueryError as error:
         raise Problem(400, "Several units", str(error)) from error
     except UsageError as error:
         raise Problem(400, "Bad parameter", str(error)) from error
     except duckdb.InvalidInputException as error:
         raise Problem(400, "Several units", str(error).removeprefix("Invalid Input Error: ")) from error
+
+
+def _source(snapshot: Snapshot, caller: Caller, files: DayFiles | None) -> Source:
+    def source(name: str, days: range | None = None, /) -> str:
+        check_published(snapshot, name)
+        found = name if files is None or days is None else files.relation(name, days) or name
+        # of sites only the zone of one where the device was seen is read
+        if name == SITES.name or caller.sites is None:
+            return found
+        sites, short_name = Expression(f"[{', '.join(map(quoted, caller.sites))}]::VARCHAR[]"), _TABLES[name].short_name
+        return f"(FROM {found} AS {short_name} WHERE {seen_by(_TABLES[name], sites)})"
+
+    return source
 
 
 def _check_no_state(snapshot: Snapshot, caller: Caller, device_id: str, metric: str) -> None:

@@ -54,7 +54,7 @@ def points(gold: duckdb.DuckDBPyConnection, asked: WantedSeries, every: timedelt
     def ask(sql: str, given: Sequence[Any]) -> pa.Table:
         return gold.execute(sql, list(given)).to_arrow_table()
 
-    return even_series(ask, lambda name: name, [], asked, every)
+    return even_series(ask, lambda name, days=None: name, [], asked, every)
 
 
 def by_macro(gold: duckdb.DuckDBPyConnection, asked: WantedSeries, every: timedelta) -> pa.Table:
