@@ -43,7 +43,7 @@ def append_records(
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
-            for messages in _read(bootstrap, offsets):
+            for messages in read_records(bootstrap, offsets):
                 yield bronze_batch(messages, offsets.ingest_id, read_at)
         except LakehouseError as error:
             failure.append(error)
@@ -60,7 +60,7 @@ def append_records(
     return True
 
 
-def _read(bootstrap: str, offsets: OffsetRange) -> Iterator[list[Message]]:
+def read_records(bootstrap: str, offsets: OffsetRange) -> Iterator[list[Message]]:
     """Lists of committed records, each partition's in order."""
     left = {p: end for p, end in offsets.end.items() if offsets.start[p] < end}
     consumer = Consumer(

@@ -1,10 +1,17 @@
 """Waiting messages: what is in the landing zone and not in bronze yet, without starting anything.
 
-Belongs here: the one question that decides whether a tick is worth a run.
+Belongs here: the one question that decides whether a tick is worth a run, and what it would read.
 """
+
+from collections.abc import Iterator
+from itertools import chain
+
+from confluent_kafka import Message
 
 from ingestion.bronze_ingest import BRONZE_TABLES, committed_offsets
 from ingestion.kafka_offsets import broker_offsets
+from ingestion.local_records import read_records
+from ingestion.offset_ranges import OffsetRange
 from runtime.errors import LandingZoneError
 from runtime.kafka.broker import NAME as BROKER
 from runtime.kafka.broker import answers
@@ -34,3 +41,12 @@ def waiting_messages(settings: Settings) -> int | None:
             continue
         count += sum(abs(high - committed.get(partition, oldest)) for partition, (oldest, high) in available.items())
     return count
+
+
+def waiting_records(settings: Settings, bootstrap: str, topic: str) -> Iterator[Message]:
+    """The records of a topic that a tick would read now, each partition's in order; where bronze cannot go on, those
+    that there are. Raises as the tick does."""
+    committed, available = committed_offsets(settings, topic), broker_offsets(bootstrap, topic)
+    start = {p: min(max(committed.get(p, oldest), oldest), high) for p, (oldest, high) in available.items()}
+    offsets = OffsetRange(topic, start, {p: high for p, (_, high) in available.items()})
+    return chain.from_iterable(read_records(bootstrap, offsets))

@@ -1,8 +1,8 @@
-"""Known readings: values of messages that are about to be sent, which silver has by now in other messages.
+"""Known readings: values of messages that are about to be sent, which silver has, or will have, in other messages.
 
-Belongs here: the question that is asked of silver before anything is sent. A reading is known by its device, its time
-and the telemetry that it has a value of; one with a value more is another message, which would bring all the others
-once more. What is to be sent, and what follows, is for who sends it.
+Belongs here: the question that is asked of silver, and of what waits for it, before anything is sent. A reading is
+known by its device, its time and the telemetry that it has a value of; one with a value more is another message, which
+would bring all the others once more. What is to be sent, and what follows, is for who sends it.
 """
 
 import json
@@ -20,7 +20,7 @@ from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import table_uri
 from runtime.settings import Settings
-from wire.envelope import ID, SUBJECT, TIME, Message, header
+from wire.envelope import DATASCHEMA, ID, SUBJECT, TIME, Message, header
 from wire.times import micros_of_rfc3339
 
 _BATCH = 50_000
@@ -72,10 +72,37 @@ def known_values(settings: Settings, models: Mapping[str, Model], outgoing: Outg
         _read(connection, tables, outgoing.first, outgoing.last)
         if not connection.sql("FROM known LIMIT 1").fetchall():
             return None
-        _write(connection, outgoing)
-        ((count, micros, device, names),) = connection.sql(_AGAIN).fetchall()
+        return _found(connection, outgoing)
+
+
+def _found(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing) -> KnownValues | None:
+    _write(connection, outgoing)
+    ((count, micros, device, names),) = connection.sql(_AGAIN).fetchall()
     at = datetime.fromisoformat("1970-01-01T00:00:00Z") + timedelta(microseconds=micros or 0)
     return KnownValues(count, device, at, tuple(names)) if count else None
+
+
+def waiting_values(models: Mapping[str, Model], outgoing: Outgoing, waiting: Iterable[Message]) -> KnownValues | None:
+    """The same of what messages have that wait for silver, as if it would refuse none of them."""
+    found = [row for message in waiting for row in [_waiting_row(message, models, outgoing)] if row is not None]
+    if not found:
+        return None
+    with duckdb.connect() as connection:
+        connection.register("known", pa.Table.from_pylist(found, _SENT.append(pa.field("is_of_model", pa.bool_()))))
+        return _found(connection, outgoing)
+
+
+def _waiting_row(message: Message, models: Mapping[str, Model], outgoing: Outgoing) -> dict[str, object] | None:
+    """What a message will be in silver; None of one that will be no reading."""
+    # one that names no model is taken for one of theirs
+    model = models.get(_text(message, DATASCHEMA) or outgoing.model.model_id)
+    columns = set() if model is None else {(each.component, each.json_path, each.column) for each in model.telemetry}
+    telemetry = [each for each in outgoing.telemetry if (each.component, each.json_path, each.column) in columns]
+    try:
+        row = _row(message, telemetry)
+    except (ValueError, RecursionError):
+        return None
+    return None if row is None else row | {"is_of_model": model == outgoing.model}
 
 
 def _tables(settings: Settings, models: Mapping[str, Model], outgoing: Outgoing) -> dict[str, str]:
@@ -117,14 +144,22 @@ def _write(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing) -> None:
 
 def _rows(outgoing: Outgoing) -> Iterator[dict[str, object]]:
     for message in outgoing.messages():
-        micros = micros_of_rfc3339(_text(message, TIME))
-        if message.key is not None and micros is not None:
-            yield {
-                "device_id": message.key.decode("utf-8", "replace"),
-                "message_id": _text(message, ID),
-                "micros": micros,
-                "names": _names(message, outgoing.telemetry),
-            }
+        row = _row(message, outgoing.telemetry)
+        if row is not None:
+            yield row
+
+
+def _row(message: Message, telemetry: Iterable[Telemetry]) -> dict[str, object] | None:
+    """What is asked by; None of a message without a device or a time. Raises ValueError for one that is no JSON."""
+    micros = micros_of_rfc3339(_text(message, TIME))
+    if message.key is None or micros is None:
+        return None
+    return {
+        "device_id": message.key.decode("utf-8", "replace"),
+        "message_id": _text(message, ID),
+        "micros": micros,
+        "names": _names(message, telemetry),
+    }
 
 
 def _names(message: Message, telemetry: Iterable[Telemetry]) -> list[str]:

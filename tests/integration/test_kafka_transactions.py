@@ -12,9 +12,10 @@ from pyspark.sql import SparkSession
 
 from ingestion.kafka_offsets import broker_offsets, count_records, open_transactions, settle
 from ingestion.purge import purge
-from ingestion.waiting import waiting_messages
+from ingestion.waiting import waiting_messages, waiting_records
 from lake.models.catalog import known_models
 from pipeline.lake_state import lake_status
+from runtime.kafka.record_headers import headers_of
 from runtime.settings import Settings
 from tests.support.awaiting import awaited
 from tests.support.landing import reading, registered, rows, run_tick, send
@@ -96,12 +97,18 @@ def test_aborted_records_are_no_readings(settings: Settings, spark: SparkSession
     committed(settings, ("b", 21))
     assert broker_offsets(settings.kafka_bootstrap, "telemetry")[0] == (0, 7)
     assert waiting(settings) == 3
+    ids = [
+        dict(headers_of(each) or [])["ce_id"]
+        for each in waiting_records(settings, settings.kafka_bootstrap, "telemetry")
+    ]
+    assert ids == [b"a", b"b"]
     report = run_tick(spark, settings)
     assert report.ingested == {"telemetry": 2, "lifecycle": 1}
     assert report.rejected == {}
     assert rows(settings, "silver.thermostats", VALUES) == [("a", 20.0), ("b", 21.0)]
     assert waiting(settings) == 0
     assert waiting_messages(settings) == 0
+    assert list(waiting_records(settings, settings.kafka_bootstrap, "telemetry")) == []
     assert purge(settings, settings.kafka_bootstrap).total == 3
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from device_sim.playback import Replayer
     from device_sim.replay_options import ReplayOptions
     from lake.models.catalog import Model
+    from lake.reading.known_readings import KnownValues, Outgoing
     from runtime.settings import Settings
 
 HELD = 3
@@ -91,7 +92,7 @@ def replay(file: Path, dry_run: bool, **given: Any) -> int:
     the names, or whose local time cannot be told, is refused with its line, and the exit code is 3. An empty cell is
     left out, and what is wrong with a value is judged in the lake. The devices are registered, in service since their
     first reading. Rows that were sent before, from this file or another, change nothing; a file of other columns that
-    would bring values again which silver has is refused.
+    would bring values again which silver has, or which wait for it, is refused.
 
     \b
     Examples:
@@ -115,21 +116,54 @@ def replay(file: Path, dry_run: bool, **given: Any) -> int:
     if dry_run:
         _print_check(replayer)
     else:
-        _send(settings, replayer)
+        _send(settings, models, replayer)
     _print_refusals(replayer, options)
     return HELD if replayer.check.refused else 0
 
 
 def require_no_known_values(settings: "Settings", models: "Mapping[str, Model]", replayer: "Replayer") -> None:
     """Raises InputError where a file would bring values a second time that silver has of the same device and time."""
-    from lake.reading.known_readings import Outgoing, known_values
+    from lake.reading.known_readings import known_values
+
+    outgoing = outgoing_of(replayer)
+    known = None if outgoing is None else known_values(settings, models, outgoing)
+    if known is not None:
+        raise _twice(replayer, known, "the lake has")
+
+
+def require_none_waiting(
+    settings: "Settings", models: "Mapping[str, Model]", replayer: "Replayer", bootstrap: str
+) -> None:
+    """Raises InputError where messages in Kafka, which the lake has not taken in yet, have these values."""
+    from ingestion.waiting import waiting_records
+    from lake.reading.known_readings import waiting_values
+    from runtime.kafka.record_headers import headers_of
+    from wire.envelope import TELEMETRY_TOPIC, Message
+
+    outgoing = outgoing_of(replayer)
+    if outgoing is None:
+        return
+    ours = {each.encode("utf-8", "replace") for each in outgoing.devices}
+    waiting = (
+        Message(TELEMETRY_TOPIC, each.key(), [(n, v) for n, v in headers_of(each) or [] if v], each.value() or b"")
+        for each in waiting_records(settings, bootstrap, TELEMETRY_TOPIC)
+        if each.key() in ours
+    )
+    known = waiting_values(models, outgoing, waiting)
+    if known is not None:
+        raise _twice(replayer, known, "wait for the lake (`lakehouse refresh` takes them in)")
+
+
+def outgoing_of(replayer: "Replayer") -> "Outgoing | None":
+    """What a file would bring; None where no time of it can be read."""
+    from lake.reading.known_readings import Outgoing
 
     check, model = replayer.check, replayer.model
     firsts = [each.first for each in check.devices.values() if each.first is not None]
     lasts = [each.last for each in check.devices.values() if each.last is not None]
     if not firsts or not lasts:
-        return
-    outgoing = Outgoing(
+        return None
+    return Outgoing(
         model,
         tuple(each for each in model.telemetry if each.metric_name in check.values),
         tuple(check.devices),
@@ -137,17 +171,18 @@ def require_no_known_values(settings: "Settings", models: "Mapping[str, Model]",
         max(lasts),
         lambda: chain.from_iterable(replayer.rows()),
     )
-    known = known_values(settings, models, outgoing)
-    if known is not None:
-        raise InputError(
-            f"{counted(known.count, 'row')} of {replayer.recording.path.name} would bring values that the lake has of "
-            f"the same device and time, in messages of other telemetry: first {', '.join(known.names)} of "
-            f"{known.device_id} at {rfc3339(known.at)}. They would count twice. Nothing was sent. Give --only NAME for "
-            "each telemetry that is new."
-        )
 
 
-def _send(settings: Any, replayer: "Replayer") -> None:
+def _twice(replayer: "Replayer", known: "KnownValues", who: str) -> InputError:
+    return InputError(
+        f"{counted(known.count, 'row')} of {replayer.recording.path.name} would bring values that {who} of "
+        f"the same device and time, in messages of other telemetry: first {', '.join(known.names)} of "
+        f"{known.device_id} at {rfc3339(known.at)}. They would count twice. Nothing was sent. Give --only NAME for "
+        "each telemetry that is new."
+    )
+
+
+def _send(settings: "Settings", models: "Mapping[str, Model]", replayer: "Replayer") -> None:
     from device_sim.playback import replay as run_replay
     from device_sim.simulation import stop_on_signal
     from ingestion.landing_topics import ensure_topics
@@ -156,6 +191,7 @@ def _send(settings: Any, replayer: "Replayer") -> None:
 
     with running_broker(settings) as bootstrap, stop_on_signal() as stop:
         ensure_topics(bootstrap, made=made_by(settings))
+        require_none_waiting(settings, models, replayer, bootstrap)
         with message_progress("Sending") as progress:
             summary = run_replay(replayer, bootstrap, progress, stop)
     done = "Interrupted: sent" if summary.is_interrupted else "Sent"

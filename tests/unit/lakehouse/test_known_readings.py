@@ -1,6 +1,8 @@
 """A file is refused that would bring values a second time which the lake has in other messages."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,13 @@ import pytest
 
 from device_sim.playback import Replayer
 from lake.models.catalog import load_models
-from lakehouse.cli.commands.replay import require_no_known_values
+from lake.reading.known_readings import KnownValues, waiting_values
+from lakehouse.cli.commands.replay import outgoing_of, require_no_known_values
 from runtime.errors import InputError
 from runtime.settings import Settings, load_settings
 from tests.support.recordings import ids_of, messages_of, replayer_of, written
 from tests.support.small_lake import H5, Lake
+from wire.envelope import DATASCHEMA, ID, TIME, Message, with_header
 
 FIRST = "timestamp,temperature\n2026-11-20T05:00:00Z,20\n2026-11-20T05:01:00Z,21\n"
 WIDER = "timestamp,temperature,humidity\n2026-11-20T05:01:00Z,21,40\n2026-11-20T05:02:00Z,22,41\n"
@@ -107,3 +111,36 @@ def test_a_message_that_silver_has_is_a_repeat_whatever_else_is_there(lake: Lake
     lake.write()
     checked(lake, tmp_path, FIRST)
     checked(lake, tmp_path, WIDER)
+
+
+def _found_waiting(lake: Lake, waiting: list[Message], path: Path, **options: Any) -> KnownValues | None:
+    outgoing = outgoing_of(replayer_of(path, lake.models, device="d1", **options))
+    assert outgoing is not None
+    return waiting_values(lake.models, outgoing, waiting)
+
+
+def test_values_that_wait_to_be_taken_in_would_be_brought_twice_too(settings: Settings, tmp_path: Path) -> None:
+    """A file that was sent, and not refreshed since, is known as one that silver has; its own rows are repeats."""
+    lake = Lake(settings)
+    first, wider = written(tmp_path, "first.csv", FIRST), written(tmp_path, "wider.csv", WIDER)
+    waiting = messages_of(first, device="d1")
+    found = _found_waiting(lake, waiting, wider)
+    assert found == KnownValues(1, "d1", datetime(2026, 11, 20, 5, 1, tzinfo=UTC), ("temperature",))
+    assert _found_waiting(lake, waiting, first) is None
+    assert _found_waiting(lake, waiting, wider, only=("humidity",)) is None
+    assert _found_waiting(lake, [*waiting, *messages_of(wider, device="d1")], wider) is None
+    assert _found_waiting(lake, messages_of(first, device="d2"), wider) is None
+
+
+@pytest.mark.parametrize("value", [b"", b"not json", b"[1]", b"[" * 9999, b'{"temperature":null}', b'{"humidity":{}}'])
+def test_what_waits_and_is_no_such_reading_refuses_nothing(settings: Settings, tmp_path: Path, value: bytes) -> None:
+    """Broken payloads, packs and other values, and models that are not known here."""
+    (message,) = messages_of(written(tmp_path, "first.csv", FIRST.rpartition("2026")[0]), device="d1")
+    later = written(tmp_path, "later.csv", "timestamp,temperature,humidity\n2026-11-20T05:00:00Z,20,\n")
+    other = with_header(message, ID, b"other")
+    lake = Lake(settings)
+    assert _found_waiting(lake, [other], later) is not None
+    assert _found_waiting(lake, [with_header(other, DATASCHEMA, None)], later) is not None
+    assert _found_waiting(lake, [with_header(other, DATASCHEMA, b"dtmi:t:unknown;1")], later) is None
+    assert _found_waiting(lake, [replace(other, value=value)], later) is None
+    assert _found_waiting(lake, [with_header(other, TIME, b"noon")], later) is None
