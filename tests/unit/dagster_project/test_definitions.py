@@ -41,6 +41,7 @@ from dagster_project.runs.instance import open_instance
 from dagster_project.runs.pruning import prune
 from dagster_project.runs.under_way import PROCESS_TAG, end_abandoned, process_tag, under_way
 from dagster_project.sensors import new_messages, stale_slices
+from ingestion import landing_topics
 from lake.models.store import add_models
 from lake.records.verdicts import Failure, Verdict
 from lake.slices import slices_between
@@ -424,9 +425,10 @@ def test_a_retry_that_waits_is_left_alone(instance: DagsterInstance) -> None:
     assert end_abandoned(instance) == [retry.run_id]
 
 
-def test_a_failure_is_told_in_our_words(tmp_path: Path) -> None:
+def test_a_failure_is_told_in_our_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that does not answer ends a run with our error, and the run is shown as failed."""
     settings = home(tmp_path)
+    monkeypatch.setattr(landing_topics, "_TIMEOUT_S", 0.5)  # nobody will answer at this port later either
     with pytest.raises(PlatformError, match=r"Kafka at 127\.0\.0\.1:1"):
         run_job(settings, "ingest")
     with open_instance(settings) as instance:
