@@ -21,6 +21,7 @@ import psutil
 import uvloop
 
 from bench.harness import DifferenceError, Result, Times
+from bench.hub_methods import Service, method_times, service_token
 from device_sim.mqtt_fleet import FleetConnection, HubAddress, connect, hello
 from hub.registry.hub_registry import Registry
 from hub.registry.identities import Identity, create
@@ -49,10 +50,11 @@ class Size:
     reconnects: int
     steady_s: int
     twins: int
+    methods: int
 
 
-_FULL = Size(200_000, 100_000, 5_000, 5_000, 20, 20_000)
-_QUICK = Size(40_000, 20_000, 500, 500, 5, 2_000)
+_FULL = Size(200_000, 100_000, 5_000, 5_000, 20, 20_000, 2_000)
+_QUICK = Size(40_000, 20_000, 500, 500, 5, 2_000, 200)
 
 
 @dataclass
@@ -63,6 +65,8 @@ class Fleet:
     context: ssl.SSLContext
     process: psutil.Process
     packets: list[bytes]
+    token: str
+    """By which the service side asks."""
 
     def cpu_s(self) -> float:
         """What the hub has used so far."""
@@ -97,6 +101,7 @@ def run(folder: Path, is_quick: bool) -> list[Result]:
 async def _measure(fleet: Fleet, size: Size) -> list[Result]:
     idle = await _idle(fleet, size.connections)
     storm = await _seconds(lambda: _reconnect(fleet, size.reconnects))
+    methods = await _methods(fleet, size.methods)
     many = await _stream(fleet, 100, size.messages, 20)
     one = await _stream(fleet, 1000, size.singles, 1)
     latencies = await _steady(fleet, 100, 5000, size.steady_s)
@@ -114,6 +119,7 @@ async def _measure(fleet: Fleet, size: Size) -> list[Result]:
         ),
         alone("hub-one", "CPU of messages, 1 in flight", size.singles, "messages", [one], "15,000 a CPU-second"),
         alone("hub-puback", "acknowledgement at 5,000/s", 1, "messages", latencies, "p99 50 ms"),
+        alone("hub-method", "a direct method, the hub else idle", 1, "methods", methods, "p99 20 ms"),
         alone("hub-twins", "reported properties, durable", size.twins, "reports", [twins], "2,000 a second"),
     ]
 
@@ -225,6 +231,14 @@ async def _report(fleet: Fleet, devices: int, count: int) -> None:
         connection.close()
 
 
+async def _methods(fleet: Fleet, count: int) -> list[float]:
+    """How long each direct method took from the service's request to its answer, one at a time."""
+    (device,) = await fleet.connect([0], lambda _: None)
+    seconds = await method_times(device, _name(0), count, Service(fleet.address, fleet.context, fleet.token))
+    device.close()
+    return seconds
+
+
 async def _seconds(work: Callable[[], Awaitable[None]]) -> float:
     began = time.perf_counter()
     await work()
@@ -236,7 +250,7 @@ def _fleet(settings: Settings, bootstrap: str, devices: int) -> Iterator[Fleet]:
     """A hub in a process of its own, and the devices that it knows."""
     settings.hub_folder.mkdir(parents=True, exist_ok=True)
     address = HubAddress("127.0.0.1", free_port(), settings.hub_folder / "pki" / "root.pem")
-    packets = _register(settings, address, devices)
+    packets, token = _register(settings, address, devices)
     environment = os.environ | settings.child_environment() | {"LAKEHOUSE_KAFKA_BOOTSTRAP": bootstrap}
     command = [sys.executable, "-m", "hub", "--port", str(address.port)]
     with (settings.hub_folder / "log").open("wb") as log:
@@ -247,14 +261,14 @@ def _fleet(settings: Settings, bootstrap: str, devices: int) -> Iterator[Fleet]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise PlatformError(f"The hub did not start: {(settings.hub_folder / 'log').read_text()[-500:]}")
                 time.sleep(0.05)
-            yield Fleet(address, address.context(), psutil.Process(process.pid), packets)
+            yield Fleet(address, address.context(), psutil.Process(process.pid), packets, token)
         finally:
             process.terminate()
             process.wait()
 
 
-def _register(settings: Settings, address: HubAddress, devices: int) -> list[bytes]:
-    """Put the devices into the registry; the CONNECT of each."""
+def _register(settings: Settings, address: HubAddress, devices: int) -> tuple[list[bytes], str]:
+    """Put the devices into the registry; the CONNECT of each, and the service's token."""
     registry = Registry(settings.hub_database_url)
     try:
         made = [
@@ -262,9 +276,11 @@ def _register(settings: Settings, address: HubAddress, devices: int) -> list[byt
             for number in range(devices)
         ]
         identities = [each.result(120) for each in made]
+        token = service_token(address, registry.policy_keys("iothubowner")[0].primary_key, _EXPIRY)
     finally:
         registry.close()
-    return [hello(address, each.device_id, each.primary_key or secrets.token_hex(), _EXPIRY) for each in identities]
+    keys = ((each.device_id, each.primary_key or secrets.token_hex()) for each in identities)
+    return [hello(address, device_id, key, _EXPIRY) for device_id, key in keys], token
 
 
 def _name(number: int) -> str:
