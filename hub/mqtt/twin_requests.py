@@ -31,7 +31,8 @@ async def answer_twin(
         if not parts.quotas.take(kind, identity.tenant):
             raise HubError(HubCode.ThrottlingException, "Too many twin operations.")
         if route.kind == topics.TWIN_GET:
-            status, body = 200, _document(parts, identity)
+            # in a thread: a registry that is slow keeps none but this device waiting
+            status, body = 200, await asyncio.to_thread(_document, parts, identity)
         else:
             version = await _report(parts, identity, payload)
     except HubError as error:
