@@ -114,8 +114,11 @@ def test_one_change_looks_at_no_other_device(registry: Registry, monkeypatch: py
             raise AssertionError("all devices are looked at")
 
     monkeypatch.setattr(registry, "_devices", NotGoneThrough())
+    made = threading.Event()
+    registry.subscribe(lambda each: made.set() if each.device_id == "e" else None)
     for device, module in (("d", ""), ("d", "m"), ("e", "")):
         registry.write(lambda tx, d=device, m=module: create(tx, Identity(d, "default", m))).result(WITHIN_S)
+    assert made.wait(WITHIN_S)
     told = threading.Event()
     registry.subscribe(lambda each: told.set() if each.kind == "y" else None)
     for device, module in (("d", ""), ("d", "m"), ("e", "")):
