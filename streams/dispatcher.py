@@ -72,6 +72,7 @@ class _Dispatcher:
                  options: DispatchOptions) -> None:  # fmt: skip
         ensure_output_topics(bootstrap)
         self._settings, self._actions, self._options = settings, actions, options
+        self._bootstrap = bootstrap
         self._producer = Producer(
             {**client_config(bootstrap), "transactional.id": _GROUP, "linger.ms": 0, "log_level": 0}
         )
@@ -96,11 +97,11 @@ class _Dispatcher:
     def begin(self, tell: Callable[[str], None], *, is_first: bool) -> None:
         """A group that has read nothing yet begins with what comes from now on, and says so at once. Where this process
         has read before, Kafka forgot that with the topic: all of the new one came since."""
-        places, losses = self._places.next(is_from_now=is_first)
+        places, losses = self._places.next(self._bootstrap, is_from_now=is_first)
         for lost in losses:
             tell(lost)
         self._alerts.assign(places)
-        self._commit([], places)
+        self._commit([], self._places.commits({each.partition: each.offset for each in places}))
 
     def step(self) -> None:
         """What came, what is due, and what was done since. Raises PlatformError when alerts lie elsewhere than they
@@ -145,7 +146,7 @@ class _Dispatcher:
                 raise PlatformError(f"Kafka refuses to have {ALERTS} read: {error.str()}.")
         if ends:
             new = [entry for entry in entries if entry.key not in self._entries]
-            self._commit(new, [TopicPartition(ALERTS, p, end) for p, end in ends.items()])
+            self._commit(new, self._places.commits(ends))
         if has_gone:
             raise PlatformError(f"it has let go of what comes next in {ALERTS}")
 

@@ -9,22 +9,19 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ingestion.kafka_records import place_of
-from ingestion.landing_topics import topic_id
 from runtime.errors import PlatformError
 from runtime.kafka.clients import client_config
-from streams.kafka_places import RESET, KafkaPlaces, is_gone
+from streams.kafka_places import RESET, TOPIC_ID, KafkaPlaces, is_gone, said_with
 from wire.hot_topics import WATERMARK
 
 _TIMEOUT_S = 10.0
 _US = 1_000_000
 _ASK_S = 0.5
 _FIRST_US = 180 * _US
-_TOPIC_ID = "topic_id"
 
 
 @dataclass(frozen=True)
@@ -81,11 +78,8 @@ class HotConsumer:
         whole; what is older is left to the lake. Raises LandingZoneError where a log ends before what was read, or the
         topic is another one of the same name."""
         committed = self._places.committed(partitions)
-        kept = {_said(each).get(_TOPIC_ID, "") for each in committed} - {""}
-        self._topic_id = topic_id(self._bootstrap, self._topic) or next(iter(kept), "")
-        for each in kept:
-            self._places.check_id(each, self._topic_id)
-        reached = [_said(each).get(WATERMARK, 0) for each in committed if each.offset >= 0]
+        self._topic_id = self._places.check_id(self._bootstrap, committed)
+        reached = [said_with(each).get(WATERMARK, 0) for each in committed if each.offset >= 0]
         found: dict[int, Resumption] = {}
         for each in committed:
             low, high = self._places.ends_around(each)
@@ -109,7 +103,7 @@ class HotConsumer:
         return Resumption(begin, begin, since_us)
 
     def _resumed_at(self, committed: TopicPartition, low: int) -> Resumption:
-        said, partition, until = _said(committed), committed.partition, committed.offset
+        said, partition, until = said_with(committed), committed.partition, committed.offset
         replay = min(said.get("replay_from", until), until)
         self.read_from[partition] = said.get("read_from", 0)
         if low <= replay:
@@ -165,7 +159,7 @@ class HotConsumer:
                 self._topic, p, offset,
                 metadata=json.dumps({
                     "replay_from": min(replay_from.get(p, offset), offset), WATERMARK: watermark_us,
-                    "read_from": self.read_from.get(p, 0), _TOPIC_ID: self._topic_id,
+                    "read_from": self.read_from.get(p, 0), TOPIC_ID: self._topic_id,
                 }),
             )
             for p, offset in self._positions.items()
@@ -200,9 +194,3 @@ class HotConsumer:
         for each in found:
             if each.error is None and each.offset == self._ends[each.partition]:
                 self._watermarks[each.partition] = max(self._watermarks[each.partition], asked_us)
-
-
-def _said(committed: TopicPartition) -> dict[str, Any]:
-    """What a commit says beside its offset."""
-    said: dict[str, Any] = json.loads(committed.metadata or "{}")
-    return said

@@ -4,15 +4,21 @@ Belongs here: what is asked of Kafka before records are read and beside it, and 
 elsewhere.
 """
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from ingestion.landing_topics import topic_id
 from runtime.errors import LandingZoneError, PlatformError
 
 _TIMEOUT_S = 10.0
 _LOOK_S = 5.0
+
+TOPIC_ID = "topic_id"
+"""In what is committed with an offset: the id of the topic that was read."""
 
 RESET = {"auto.offset.reset": "error"}
 """Of a consumer that begins where it says: when Kafka lets go of what it would read next, `is_gone` says so, and it
@@ -24,12 +30,19 @@ def is_gone(error: KafkaError) -> bool:
     return error.code() == KafkaError._AUTO_OFFSET_RESET
 
 
+def said_with(committed: TopicPartition) -> dict[str, Any]:
+    """What a commit says beside its offset."""
+    said: dict[str, Any] = json.loads(committed.metadata or "{}")
+    return said
+
+
 class KafkaPlaces:
     """The partitions of a topic as the consumer of a group finds them; `who` reads, as messages call it."""
 
     def __init__(self, consumer: Consumer, topic: str, group: str, who: str) -> None:
         self._consumer, self._topic, self._group, self._who = consumer, topic, group, who
         self._known: set[int] = set()
+        self._topic_id = ""
         self._looked_at = time.monotonic()
 
     def partitions(self) -> list[int]:
@@ -81,21 +94,36 @@ class KafkaPlaces:
             )
         return low, high
 
-    def check_id(self, before: str, now: str) -> None:
-        """Raises LandingZoneError when the ids (`landing_topics.topic_id`) are of two topics: also a topic that was
-        made anew grows past what was read of the one before."""
-        if before != now:
+    def check_id(self, bootstrap: str, committed: Sequence[TopicPartition]) -> str:
+        """The id of the topic (`landing_topics.topic_id`), which is to be committed with each offset; the last that is
+        known where Kafka says none. Raises LandingZoneError when it was another one that was read: also a topic that
+        was made anew grows past what was read of the one before. Raises KafkaException."""
+        kept = {said_with(each).get(TOPIC_ID, "") for each in committed} - {""}
+        try:
+            now = topic_id(bootstrap, self._topic) or next(iter(kept), "")
+        except PlatformError as error:
+            # who asks goes on when the broker answers again
+            raise error.__cause__ or error from error
+        for before in kept - {now}:
             raise LandingZoneError(
                 f"Kafka topic {self._topic} was created anew since {self._who} read it: its id is {now}, and was "
                 f"{before}. Point the lakehouse at the broker that it began with; to begin anew, end {self._who} and "
                 f"delete the consumer group {self._group}."
             )
+        self._topic_id = now
+        return now
 
-    def next(self, *, is_from_now: bool = False) -> tuple[list[TopicPartition], list[str]]:
+    def commits(self, ends: Mapping[int, int]) -> list[TopicPartition]:
+        """What is to be committed when everything before these offsets was handled."""
+        said = json.dumps({TOPIC_ID: self._topic_id})
+        return [TopicPartition(self._topic, partition, end, metadata=said) for partition, end in ends.items()]
+
+    def next(self, bootstrap: str, *, is_from_now: bool = False) -> tuple[list[TopicPartition], list[str]]:
         """Where to read on, and sentences about what is lost: behind what the group has committed, and from the start
         of a partition of which it has nothing; `is_from_now` means from its end while the group has nothing at all.
-        Raises as `partitions` and `ends_around`."""
+        Raises as `partitions`, `check_id` and `ends_around`."""
         committed = self.committed(self.partitions())
+        self.check_id(bootstrap, committed)
         is_from_now = is_from_now and all(each.offset < 0 for each in committed)
         places, losses = [], []
         for each in committed:

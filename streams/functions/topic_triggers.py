@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 
 from ingestion.kafka_records import place_of
@@ -86,7 +86,7 @@ class _Session:
     """From one start to the next."""
 
     def __init__(self, bootstrap: str, app: App, function: Function, trigger: TopicTrigger) -> None:
-        self._app, self._function, self._trigger = app, function, trigger
+        self._app, self._function, self._trigger, self._bootstrap = app, function, trigger, bootstrap
         named = str(function.trigger.get("consumerGroup") or "$Default")
         group = f"lakehouse-functions-{app.name}-{function.name}-{named}"
         # before offsets are read: it ends what another host had open
@@ -107,7 +107,7 @@ class _Session:
     def go_on(self, stop: Event) -> None:
         """Batch after batch until `stop`, or until the topic has other partitions: these are read from the start."""
         try:
-            places, losses = self._places.next()
+            places, losses = self._places.next(self._bootstrap)
             for lost in losses:
                 self._trigger.tell(f"{self._function.name}: {lost}")
             self._consumer.assign(places)
@@ -152,8 +152,7 @@ class _Session:
 
     def _commit(self, messages: Sequence[Message], ends: Mapping[int, int]) -> None:
         if ends:
-            offsets = [TopicPartition(self._function.topic or "", p, end) for p, end in ends.items()]
-            self._producer.commit(messages, offsets, self._consumer.consumer_group_metadata())
+            self._producer.commit(messages, self._places.commits(ends), self._consumer.consumer_group_metadata())
 
     def _dead_letters(self, batch: Sequence[KafkaMessage], records: Sequence[Mapping[str, Any]], attempts: int,
                       error: str) -> list[Message]:  # fmt: skip

@@ -84,7 +84,7 @@ class Broker:
 
 
 def reader_of(broker: Broker, monkeypatch: pytest.MonkeyPatch, topic_id: str = "first") -> HotConsumer:
-    monkeypatch.setattr(hot_consumer, "topic_id", lambda *_: topic_id)
+    monkeypatch.setattr(kafka_places, "topic_id", lambda *_: topic_id)
     monkeypatch.setattr(hot_consumer, "Consumer", lambda configuration: broker)
     return HotConsumer("broker:9092", "telemetry", "group", lambda: NOW_S * _US, _US)
 

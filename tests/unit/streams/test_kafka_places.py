@@ -1,5 +1,6 @@
 """Where readers go on in their topic, and what they say of what Kafka let go of."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from runtime.errors import LandingZoneError
+from runtime.errors import LandingZoneError, PlatformError
 from streams import kafka_places, whole_topics
+from streams.dispatcher import _Dispatcher
 from streams.functions import topic_triggers
 from streams.functions.topic_triggers import TopicTrigger
 from streams.kafka_places import KafkaPlaces
@@ -27,6 +29,7 @@ class Broker:
     failure: KafkaError | None = None
     is_silent: bool = False
     has_begun: bool = True
+    said: str = ""
     assigned: dict[int, int] = field(default_factory=dict)
 
     def list_topics(self, topic: str, timeout: float) -> Any:
@@ -37,7 +40,9 @@ class Broker:
 
     def committed(self, asked: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
         return [
-            TopicPartition("orders", each.partition, 10 if self.has_begun and not each.partition else -1001)
+            TopicPartition("orders", each.partition, 10, metadata=self.said)
+            if self.has_begun and not each.partition
+            else TopicPartition("orders", each.partition, -1001)
             for each in asked
         ]
 
@@ -62,7 +67,7 @@ class Losing(Broker):
         return [*found, SimpleNamespace(error=lambda: KafkaError(KafkaError._AUTO_OFFSET_RESET))]
 
     def commit(self, offsets: Sequence[TopicPartition]) -> None:
-        self.done = offsets[0].offset
+        self.done, self.said = offsets[0].offset, offsets[0].metadata or ""
 
     def consumer_group_metadata(self) -> None:
         """None is needed."""
@@ -77,12 +82,20 @@ def record(offset: int) -> Any:
     return SimpleNamespace(**{name: lambda each=each: each for name, each in said.items()})
 
 
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """The id that Kafka gives the topic."""
+    now: dict[str, str | None] = {"id": "first"}
+    monkeypatch.setattr(kafka_places, "topic_id", lambda *_: now["id"])
+    return now
+
+
 def places_of(broker: Any) -> KafkaPlaces:
     return KafkaPlaces(broker, "orders", "group", "the function")
 
 
 def next_of(broker: Any, *, is_from_now: bool = False) -> tuple[dict[int, int], list[str]]:
-    places, losses = places_of(broker).next(is_from_now=is_from_now)
+    places, losses = places_of(broker).next("broker:9092", is_from_now=is_from_now)
     return {each.partition: each.offset for each in places}, losses
 
 
@@ -114,6 +127,37 @@ def test_a_topic_that_was_made_anew_is_not_awaited_for_ever(high: int, is_right:
         return
     with pytest.raises(LandingZoneError, match=r"ends at offset 9.*up to 10.*delete the consumer group group"):
         next_of(broker)
+
+
+@pytest.mark.parametrize(("before", "of_now", "kept"), [
+    ("first", "second", None), ("first", "first", "first"), (None, "second", "second"), ("first", None, "first"),
+    (None, None, ""),
+])  # fmt: skip
+def test_a_topic_of_the_same_name_is_another_one(
+    before: str | None, of_now: str | None, kept: str | None, now: dict[str, str | None]
+) -> None:
+    """It has more records than were handled of the one before, so that only its id tells. The id is committed with
+    each offset; where Kafka says none, or an earlier release kept none, nothing is refused."""
+    now["id"] = of_now
+    places = places_of(Broker(said=json.dumps({"topic_id": before}) if before else ""))
+    if kept is None:
+        with pytest.raises(LandingZoneError, match=r"created anew.* is second, and was first.* group group"):
+            places.next("broker:9092")
+        return
+    places.next("broker:9092")
+    (commit,) = places.commits({3: 7})
+    assert (commit.partition, commit.offset, json.loads(commit.metadata or "")) == (3, 7, {"topic_id": kept})
+
+
+def test_a_broker_that_does_not_say_the_id_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when it does not say the partitions: who reads begins anew."""
+
+    def refuse(*_: str) -> None:
+        raise PlatformError("no answer") from KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    monkeypatch.setattr(kafka_places, "topic_id", refuse)
+    with pytest.raises(KafkaException):
+        places_of(Broker()).next("broker:9092")
 
 
 def test_a_topic_that_is_not_there_is_asked_for_again() -> None:
@@ -168,5 +212,19 @@ def test_a_function_says_what_kafka_lets_go_of_while_it_is_called(monkeypatch: p
     trigger.run(stop)
     assert called == [10, 11, 15]
     assert broker.done == 16
+    assert json.loads(broker.said) == {"topic_id": "first"}
     (lost,) = (each for each in said if "Lost" in each)
     assert "the offsets 12 to 14 of orders, partition 0 (up to 3 records)" in lost
+
+
+def test_actions_keep_the_topics_id_with_each_offset() -> None:
+    """Where they begin, and behind the alerts that they have read."""
+    committed = list[tuple[int, str | None]]()
+    dispatcher: Any = object.__new__(_Dispatcher)
+    dispatcher._bootstrap, dispatcher._entries = "broker:9092", {}
+    dispatcher._alerts = Broker()
+    dispatcher._places = places_of(dispatcher._alerts)
+    dispatcher._commit = lambda _, places: committed.extend((each.offset, each.metadata) for each in places)
+    dispatcher.begin(print, is_first=True)
+    dispatcher._take_alerts([record(10), record(11)])
+    assert committed == [(10, '{"topic_id": "first"}'), (12, '{"topic_id": "first"}')]
