@@ -5,14 +5,14 @@ to mend when one does not end well. What a Python lacks is found by `executor_py
 A local Spark shares the driver's machine, keys and routes, and is not asked.
 
 Spark itself tries a task four times and says FAILED_READ_FILE after minutes; who has forgotten the keys of the workers
-learns it here within 30 seconds.
+learns it here within 30 seconds, or as many as LAKEHOUSE_SPARK_WAIT_S gives.
 """
 
 import json
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -27,8 +27,8 @@ from runtime.errors import PlatformError
 from runtime.kafka.clients import java_client_config
 from runtime.settings import Settings
 from runtime.spark.connect_server import reason_of
+from runtime.spark.executors import known_executors
 
-LIMIT_S = 25.0
 _TAG = "lakehouse-probe"
 _able: weakref.WeakKeyDictionary[SparkSession, set[tuple[str, ...]]] = weakref.WeakKeyDictionary()
 """Which lakes and Kafkas the executors of a session have read, and which modules their Python has imported."""
@@ -42,34 +42,30 @@ def check_executors(
     read a file of the lake and a record of `topic`, if there is a Kafka.
 
     The file is `file`, as Spark spells it, or the newest commit of a table that is made unless it is there. Raises
-    PlatformError within `LIMIT_S`, with what to mend; does nothing where Spark is no cluster of ours.
+    PlatformError within `spark_wait_s`, with what to mend; does nothing where Spark is no cluster of ours.
     """
     if not settings.spark.startswith("spark://"):
         return
-    deadline = time.monotonic() + LIMIT_S
-    here = settings.spark_driver_host or "its own host name (LAKEHOUSE_SPARK_DRIVER_HOST sets another)"
-    _ask(
-        spark, deadline, lambda: spark.range(0, 1, 1, 1).count(),
-        f"No executor of {settings.spark} runs a task: are workers registered there with a core and memory to spare, "
-        f"and do they reach this machine at {here}?",
-    )  # fmt: skip
+    question = _Question(spark, settings.spark_wait_s)
+    if fault := question.fault(lambda: spark.range(0, 1, 1, 1).count()):
+        raise PlatformError(f"{_why_no_task(settings)} ({fault})")
     if tasks is not None:
-        _check_python(spark, settings, tasks, deadline)
+        _check_python(question, settings, tasks)
     able = _able.setdefault(spark, set())
     if (settings.lake_uri, bootstrap or "") in able:
         return
     if file is None:
         ensure_table(lambda: spark, settings, BRONZE_LIFECYCLE)
         file = newest_commit_file(settings)
-    _ask(
-        spark, deadline, lambda: spark.read.text(file).count(),
+    question.ask(
+        lambda: spark.read.text(file).count(),
         f"Executors of {settings.spark} cannot read the lake at {settings.lake_uri}: each machine needs a route to it, "
         "and keys in its environment, by its role, or in a file that LAKEHOUSE_SPARK_CREDENTIALS names. A lake in a "
         "folder must be mounted at the same path everywhere.",
     )  # fmt: skip
     if bootstrap is not None:
-        _ask(
-            spark, deadline, lambda: _read_newest(spark, bootstrap, topic),
+        question.ask(
+            lambda: _read_newest(spark, bootstrap, topic),
             f"Executors of {settings.spark} cannot read Kafka at {bootstrap}: each machine must reach the addresses "
             "that the brokers advertise.",
         )  # fmt: skip
@@ -79,7 +75,7 @@ def check_executors(
 def check_python(spark: SparkSession, settings: Settings, tasks: str) -> None:
     """As `check_executors`, of the Python alone: for who has read the lake and Kafka otherwise."""
     if settings.spark.startswith("spark://"):
-        _check_python(spark, settings, tasks, time.monotonic() + LIMIT_S)
+        _check_python(_Question(spark, settings.spark_wait_s), settings, tasks)
 
 
 def newest_commit_file(settings: Settings) -> str:
@@ -88,13 +84,40 @@ def newest_commit_file(settings: Settings) -> str:
     return f"{spark_uri(settings, BRONZE_LIFECYCLE.name)}/_delta_log/{version:020}.json"
 
 
-def _check_python(spark: SparkSession, settings: Settings, tasks: str, deadline: float) -> None:
+def _why_no_task(settings: Settings) -> str:
+    """Why executors run no task: there is none, or none that reaches this machine, or they have other things to do."""
+    found, here = known_executors(settings), settings.spark_driver_host or "its own host name"
+    if found.reaching:
+        return f"Executors of {settings.spark} on {_listed(found.reaching)} end no task: have they other work to do?"
+    if found.silent:
+        return (
+            f"Executors of {settings.spark} are started on {_listed(found.silent)}, and none reaches this machine at "
+            f"{here}: LAKEHOUSE_SPARK_DRIVER_HOST must be a name or address of it that they have a way to. What they "
+            "said stands there, in `stderr` below their worker's folder."
+        )
+    if found.is_known:
+        return (
+            f"No executor of {settings.spark} is started for this lakehouse: is a worker registered there with a core "
+            "and 1 GB of memory to spare?"
+        )
+    return (
+        f"No executor of {settings.spark} runs a task, nor has its master taken this lakehouse on: does it reach this "
+        f"machine at {here} (LAKEHOUSE_SPARK_DRIVER_HOST)?"
+    )
+
+
+def _listed(hosts: Iterable[str]) -> str:
+    return ", ".join(sorted(set(hosts)))
+
+
+def _check_python(question: "_Question", settings: Settings, tasks: str) -> None:
+    spark = question.spark
     able = _able.setdefault(spark, set())
     if (tasks,) not in able:
-        _ask(
-            spark, deadline, lambda: ask_python(spark, settings, tasks),
+        question.ask(
+            lambda: ask_python(spark, settings, tasks),
             f"Executors of {settings.spark} run a task, but none in Python: LAKEHOUSE_SPARK_PYTHON names theirs.",
-        )  # fmt: skip
+        )
         able.add((tasks,))
 
 
@@ -110,28 +133,41 @@ def _read_newest(spark: SparkSession, bootstrap: str, topic: str) -> None:
     spark.read.format("kafka").options(**kafka, **places, endingOffsets=json.dumps(ends)).load().count()
 
 
-def _ask(spark: SparkSession, deadline: float, task: Callable[[], object], otherwise: str) -> None:
-    """Run `task`, and give it up at `deadline`. Raises PlatformError with `otherwise` and what Spark says."""
-    left_s = max(deadline - time.monotonic(), 0.0)
-    said: list[str] = []
-    ours: list[Exception] = []
+class _Question:
+    """What is asked of executors, one after the other, all of which must have answered in `limit_s`."""
 
-    def run() -> None:
-        spark.addTag(_TAG)
-        try:
-            task()
-        except PySparkException as error:
-            said.append(reason_of(error).splitlines()[0][:300])
-        except Exception as error:  # noqa: BLE001  # an answer too, for whoever waits
-            ours.append(error)
+    def __init__(self, spark: SparkSession, limit_s: float) -> None:
+        self.spark = spark
+        self._limit_s = limit_s
+        self._deadline = time.monotonic() + limit_s
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
-    if thread.is_alive():
-        spark.interruptTag(_TAG)
-        raise PlatformError(f"{otherwise} (No answer in {left_s:.0f} s.)")
-    if ours:
-        raise ours[0]
-    if said:
-        raise PlatformError(f"{otherwise} (Spark says: {said[0]})")
+    def ask(self, task: Callable[[], object], otherwise: str) -> None:
+        """Run `task`. Raises PlatformError with `otherwise` and its fault."""
+        if fault := self.fault(task):
+            raise PlatformError(f"{otherwise} ({fault})")
+
+    def fault(self, task: Callable[[], object]) -> str | None:
+        """Run `task`, and give it up when the time is over; what Spark says, or that it says nothing."""
+        left_s = max(self._deadline - time.monotonic(), 0.0)
+        said: list[str] = []
+        ours: list[Exception] = []
+
+        def run() -> None:
+            self.spark.addTag(_TAG)
+            try:
+                task()
+            except PySparkException as error:
+                said.append(reason_of(error).splitlines()[0][:300])
+            except Exception as error:  # noqa: BLE001  # an answer too, for whoever waits
+                ours.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(left_s)
+        if thread.is_alive():
+            self.spark.interruptTag(_TAG)
+            more = f"LAKEHOUSE_SPARK_WAIT_S gives a slow cluster more than {self._limit_s:.0f} s"
+            return f"No answer in {left_s:.0f} s; {more}."
+        if ours:
+            raise ours[0]
+        return f"Spark says: {said[0]}" if said else None

@@ -88,6 +88,13 @@ class SparkSettings:
             "file of AWS credentials on each of a cluster's machines, where these have no role", "their environment",
         ),
     ] = None  # fmt: skip
+    spark_wait_s: Annotated[
+        int,
+        Setting(
+            "LAKEHOUSE_SPARK_WAIT_S", whole_number, "Spark",
+            "seconds in which executors of a cluster must answer before a tick says what they cannot do", "25",
+        ),
+    ] = 25  # fmt: skip
     engine: Annotated[
         str,
         Setting(

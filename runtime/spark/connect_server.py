@@ -28,7 +28,13 @@ from runtime.ports import free_port, is_port_open
 from runtime.private_files import home_key
 from runtime.processes import ProcessRecord
 from runtime.settings import Settings
-from runtime.spark.spark_configuration import NAME, needed_memory_mb, spark_configuration, spark_environment
+from runtime.spark.spark_configuration import (
+    NAME,
+    needed_memory_mb,
+    spark_configuration,
+    spark_environment,
+    write_files,
+)
 
 SparkSource = Callable[[], SparkSession]
 """Gives a session, always the same one, which is opened when it is first asked for: most ticks need none."""
@@ -165,10 +171,7 @@ def sweep_scratch(settings: Settings) -> None:
 
 def _start_once(settings: Settings, jars: list[Path]) -> ProcessRecord:
     port = free_port()
-    settings.work_folder.mkdir(parents=True, exist_ok=True)
-    configuration = settings.work_folder / "spark.conf"
-    values = spark_configuration(settings, jars, port)
-    configuration.write_text("".join(f"{name} {value}\n" for name, value in values.items()))
+    configuration = write_files(settings, spark_configuration(settings, jars, port))
     spark_home = Path(pyspark.__path__[0])
     command = [
         str(spark_home / "bin" / "spark-submit"),

@@ -6,6 +6,7 @@ session is told, and the server's start, belong in `connect_server`.
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from runtime.errors import UsageError
@@ -16,6 +17,19 @@ from runtime.settings import Settings
 from runtime.variables import memory_mb
 
 NAME = "spark"
+EXECUTORS_LOG = "org.apache.spark.scheduler.cluster"
+"""Who says in the driver's log which executors a cluster gives, which have come and which have gone."""
+_CLUSTER_LOG = f"""\
+rootLogger.level = warn
+rootLogger.appenderRef.stdout.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{{yy/MM/dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
+logger.executors.name = {EXECUTORS_LOG}
+logger.executors.level = info
+"""
 _FEW_CORES = 4
 
 
@@ -74,6 +88,24 @@ def spark_configuration(settings: Settings, jars: list[Path], port: int) -> dict
     if settings.is_s3:
         values |= _s3a_configuration(settings)
     return values
+
+
+def write_files(settings: Settings, values: Mapping[str, str]) -> Path:
+    """Write the configuration, and for a cluster what the driver logs of executors; the file that Spark is given."""
+    conf = _conf_folder(settings)
+    if settings.spark.startswith("spark://"):
+        conf.mkdir(parents=True, exist_ok=True)
+        (conf / "log4j2.properties").write_text(_CLUSTER_LOG)
+    settings.work_folder.mkdir(parents=True, exist_ok=True)
+    configuration = settings.work_folder / "spark.conf"
+    configuration.write_text("".join(f"{name} {value}\n" for name, value in values.items()))
+    return configuration
+
+
+def _conf_folder(settings: Settings) -> Path:
+    """Where Spark looks for files of its own; there is none but for a cluster."""
+    is_cluster = settings.spark.startswith("spark://")
+    return settings.work_folder / ("spark-conf" if is_cluster else "no-spark-conf")
 
 
 def _cluster_configuration(settings: Settings, jars: list[Path]) -> dict[str, str]:
@@ -139,7 +171,7 @@ def spark_environment(settings: Settings, spark_home: Path) -> dict[str, str]:
         "SPARK_LOCAL_IP": "127.0.0.1" if settings.spark.startswith("local") else None,
         # what tasks of Spark Connect run, instead of `spark.pyspark.python`; a cluster's have no path of this machine
         "PYSPARK_PYTHON": sys.executable if settings.spark.startswith("local") else settings.spark_python,
-        "SPARK_CONF_DIR": str(settings.work_folder / "no-spark-conf"),
+        "SPARK_CONF_DIR": str(_conf_folder(settings)),
         # glibc gives each thread a pool of its own, and what is free in one is lost to the others
         "MALLOC_ARENA_MAX": "2",
         "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,

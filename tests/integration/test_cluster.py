@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ingestion import executor_probe
 from ingestion.landing_topics import ensure_topics
 from lake.storage.lake_files import LakeFiles
 from pipeline import checks
@@ -21,6 +20,7 @@ from runtime.errors import PlatformError
 from runtime.process_ids import has_ended
 from runtime.settings import Settings
 from runtime.spark.connect_server import connect, running_spark
+from runtime.spark.executors import known_executors
 from tests.conftest import empty_topics
 from tests.support.landing import reading, registered, rows, run_tick, send
 from tests.support.s3server import ACCESS_KEY, SECRET_KEY, running_s3_server
@@ -28,9 +28,9 @@ from tests.support.spark_cluster import kill_with_children, running_master, runn
 
 AT = datetime(2025, 3, 1, tzinfo=UTC)
 # executors that can work are not told apart from others by how busy this machine is
-_UNHURRIED_S = 150.0
+_UNHURRIED_S = 150
 # where no executor is, none will answer later either
-_HURRIED_S = 3.0
+_HURRIED_S = 3
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[Sett
         )  # fmt: skip
 
 
-def test_a_cluster_takes_a_tick_when_its_machines_have_keys(
-    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_takes_a_tick_when_its_machines_have_keys(home: Settings, tmp_path: Path) -> None:
     """Without a worker, and with one that has no keys, a sentence says so at the limit; with keys in a file of the
     worker's all records reach silver, and no file of the home or the worker holds a secret. The doctor says the same,
     and leaves nothing in a new lake; a Python that is not there is named."""
@@ -59,11 +57,11 @@ def test_a_cluster_takes_a_tick_when_its_machines_have_keys(
     send(address, [registered("d1", AT), reading("d1", "m1", AT)])
     with running_spark(home) as server:
         spark = connect(server)
-        with monkeypatch.context() as patched:
-            patched.setattr(executor_probe, "LIMIT_S", _HURRIED_S)
-            _is_told(lambda: run_tick(spark, home), r"No executor of spark://.*No answer in 3 s\.")
+        hurried = replace(home, spark_wait_s=_HURRIED_S)
+        _is_told(lambda: run_tick(spark, hurried), r"No executor of spark://.* is started.*No answer in 3 s;.*WAIT_S")
         with running_worker(home.spark, tmp_path / "keyless"):
             spark.range(0, 1, 1, 1).count()  # until its executor has started
+            assert known_executors(home).reaching == ("127.0.0.1",)
             finding = checks.check_executors(home)
             assert not finding.is_ok
             assert "cannot read the lake at s3://cluster-bucket/lake" in finding.found
@@ -72,7 +70,7 @@ def test_a_cluster_takes_a_tick_when_its_machines_have_keys(
         Path(str(home.spark_credentials)).write_text(
             f"[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
         )
-        monkeypatch.setattr(executor_probe, "LIMIT_S", _UNHURRIED_S)
+        home = replace(home, spark_wait_s=_UNHURRIED_S)
         with running_worker(home.spark, tmp_path / "worker"):
             spark.range(0, 1, 1, 1).count()
             report = run_tick(spark, home)
@@ -91,7 +89,7 @@ def test_a_worker_that_is_killed_in_a_tick_changes_no_row(
     """Silver is judged on two workers, of which one dies in the midst; every row is as this machine judges it, and no
     file that the dead one left behind counts."""
     monkeypatch.setattr(bronze_portions, "RECORDS_A_TASK", 1)
-    monkeypatch.setattr(executor_probe, "LIMIT_S", _UNHURRIED_S)
+    home = replace(home, spark_wait_s=_UNHURRIED_S)
     assert home.kafka_address is not None
     ensure_topics(home.kafka_address)
     Path(str(home.spark_credentials)).write_text(

@@ -17,6 +17,7 @@ CUSTOM = {
     "LAKEHOUSE_SPARK_DRIVER_HOST": "driver.example",
     "LAKEHOUSE_SPARK_PYTHON": "/opt/python/bin/python",
     "LAKEHOUSE_SPARK_CREDENTIALS": "/etc/lakehouse/credentials",
+    "LAKEHOUSE_SPARK_WAIT_S": "90",
     "LAKEHOUSE_ENGINE": "spark",
     "LAKEHOUSE_INGEST_ENGINE": "here",
     "JAVA_HOME": "/opt/java",
