@@ -8,14 +8,11 @@
 #}
 {% materialization by_date, adapter='duckdb' %}
     {%- set target = this.incorporate(type='table') -%}
-    {%- set existing = load_cached_relation(this) -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- if existing is not none -%} {%- do adapter.drop_relation(existing) -%} {%- endif -%}
-
     {%- call statement('main') -%}
-        create table {{ target }} as {{ sql | replace(planned_hours(), 'false') | replace(planned_days(), 'false') }}
+        create or replace table {{ target }} as {{ sql | replace(planned_hours(), 'false') | replace(planned_days(), 'false') }}
     {%- endcall -%}
     {%- set local = config.get('is_local', false) and has_zones() -%}
     {%- set hours = config.require('hours') -%}

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 from dbt.adapters.base.impl import DEFAULT_BASE_BEHAVIOR_FLAGS
 from dbt_common.behavior_flags import Behavior
-from dbt_common.clients.jinja import template_cache
+from dbt_common.clients.jinja import MacroFuzzEnvironment, get_template, template_cache
 from mashumaro.core.meta.code.builder import CodeBuilder
 
 from lake.project_files import PROJECT_FOLDER
@@ -48,8 +48,8 @@ def test_dbts_flags_are_made_without_a_look_at_any_module(monkeypatch: pytest.Mo
 
 
 def test_a_process_that_forks_dbts_has_what_reading_the_manifest_makes() -> None:
-    """No class is made ready when it is read, the macros that build models are templates, and no process was begun for
-    a lock."""
+    """No class is made ready when it is read, the models and the macros that build them are templates, and no process
+    was begun for a lock."""
     ensure_manifest()
     code = f"from {__name__} import find_all_made; find_all_made()"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_FOLDER, capture_output=True, text=True, timeout=120)
@@ -64,8 +64,14 @@ def find_all_made() -> None:
     with patch.object(CodeBuilder, "add_unpack_method", lambda builder: made.append(str(builder.cls))):
         manifest = read_manifest()
     assert made == []
-    for name in ("macro.lakehouse.materialization_by_date_duckdb", "macro.dbt_duckdb.materialization_table_duckdb"):
-        assert manifest.macros[name].macro_sql in template_cache.file_cache
+    for type_ in ("by_date", "table", "view"):
+        macro = manifest.macros[f"macro.lakehouse.materialization_{type_}_duckdb"]
+        assert macro.macro_sql in template_cache.file_cache
+    models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
+    assert models
+    with patch.object(MacroFuzzEnvironment, "_parse", lambda *_: pytest.fail("A template is read again.")):
+        for model in models:
+            get_template(model.raw_code, {}, model)
 
 
 @pytest.fixture
