@@ -63,7 +63,7 @@ class Alarms:
             if result.is_final:
                 row = {"window_start": _at(result.start_us), "window_end": _at(result.end_us), "is_final": True}
                 row |= {"revision": result.revision, "reading_count": result.revision, "at_us": result.end_us}
-                row |= {"heard_us": int(result.last_received_at.timestamp() * _US)}
+                row |= {"heard_us": result.last_received_us}
                 row |= {"partition": max(each["p"] for each in result.inputs)}
                 by_window.setdefault(result.window.name, []).append({**row, **result.keys, **result.figures})
         for rule in self._rules:

@@ -9,7 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from streams.open_windows import WindowResult
 from streams.output_topics import ALERTS, LATEST, SCORES, STATE, WINDOWS
@@ -54,28 +57,29 @@ def window_message(result: WindowResult, asof: AsOf) -> Message:
         "reading_count": result.revision,
         **{name: _plain(value) for name, value in result.figures.items()},
         "inputs": {str(each["p"]): [each["low"], each["high"]] for each in result.inputs},
-        "read_from": asof.read_from,
+        "read_from": {str(partition): offset for partition, offset in asof.read_from.items()},
     }
     identity = f"{place}/{result.revision}{'/final' if result.is_final else ''}"
     is_score = result.window.name == minute_features.SCORES.name
     type_ = SCORE_TYPE if is_score else WINDOW_TYPE
-    event = _Event(type_, f"/streams/{result.window.name}", identity, rfc3339(result.last_received_at))
+    event = _Event(type_, f"/streams/{result.window.name}", identity, _moment(result.last_received_us))
     return _message(SCORES if is_score else WINDOWS, keys[0], event, body)
 
 
 def latest_message(row: Mapping[str, Any]) -> Message:
     """The newest value of a metric of a device; the key is both, so that compaction keeps the newest."""
+    event_at = _moment(row["event_us"])
     key = "\0".join([row["device_id"], row["metric_name"], row["unit"]])
     body = {name: _plain(row[name]) for name in ("device_id", "site_id", "model_id", "metric_name", "unit", "value")}
     body |= {
-        "event_at": rfc3339(row["event_at"]),
+        "event_at": event_at,
         "clock_status": row["clock_status"],
         "message_id": row["message_id"],
         "inputs": {str(row["partition"]): [row["offset"], row["offset"]]},
         "is_provisional": True,
     }
     identity = f"{row['partition']}:{row['offset']}/{_path(row['metric_name'], row['unit'])}"
-    event = _Event(LATEST_TYPE, f"/devices/{row['device_id']}", identity, rfc3339(row["event_at"]))
+    event = _Event(LATEST_TYPE, f"/devices/{row['device_id']}", identity, event_at)
     return _message(LATEST, key, event, body)
 
 
@@ -144,9 +148,19 @@ def _message(topic: str, key: str, event: _Event, body: Mapping[str, Any]) -> Me
         (TIME, event.time.encode()),
         (CONTENT_TYPE, b"application/json"),
     ]
-    return Message(topic, key.encode(), headers, json.dumps(body, ensure_ascii=False, allow_nan=False).encode())
+    return Message(topic, key.encode(), headers, _bytes(body))
 
 
+def _bytes(body: Mapping[str, Any]) -> bytes:
+    """As JSON: it is most of what a result costs."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # a whole number of more than 64 bits
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+
+
+# the results of a batch have few: their windows begin, end and are final together
+@lru_cache(4096)
 def _moment(us: int) -> str:
     return rfc3339(datetime.fromtimestamp(us / 1_000_000, UTC))
 

@@ -6,7 +6,7 @@ readings a row a metric. Windows are made of them elsewhere.
 The judging SQL is prepared once: planning it for each batch would cost more than judging 200 records.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -24,7 +24,14 @@ from transforms.payload import payloads_of
 from transforms.readings import judged_telemetry, readings
 from transforms.repeats import COLUMNS, IDENTITY, repeated_hashes, repeats
 from transforms.strict_payload import Judgement, judge
-from transforms.windows import ARRIVAL, OPEN_COLUMNS
+from transforms.windows import ARRIVAL, MINUTE, OPEN_COLUMNS
+
+_UNWANTED = "statistics_propagation,build_side_probe_side,join_order"
+"""What DuckDB leaves out of plans, since they are made while tables are empty: that these stay so (issue 23704, mended
+after 1.5.5), and which side of a join is the small one. That is the right one, as it is written here: a batch, to which
+what is held is compared, and not the other way round."""
+_CLEAR_AFTER, _CLEAR_ROWS = 16, 65_536
+_LOOK_AFTER = 20
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,11 @@ class JudgedBatches:
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, models: Mapping[str, Model], types: Sequence[str] = ()
     ) -> None:
+        connection.execute(f"SET disabled_optimizers = '{_UNWANTED}'")
         self._connection = connection
         self._models = models
+        self._batches = self._rows = self._asked = 0
+        self._oldest: dict[int, int] = {}
         self._judging = judged_telemetry(Relation("batch"), Relation("facts"), models, types)
         self._shapes = payloads_of(models.values())
         self._make_tables()
@@ -73,13 +83,11 @@ class JudgedBatches:
         run("DELETE FROM new_readings")
         if not records.num_rows:
             return BatchCounts(0, 0, 0, 0)
-        run("DELETE FROM batch")
-        run("DELETE FROM closer")
+        self._clear(records.num_rows)
         self._insert("kafka_records", records, f"INSERT INTO batch {FROM_RECORDS}")
         packs = run("EXECUTE find_packs").to_arrow_table()
         if packs.num_rows:
             self._insert("parts", messages_in(packs), "INSERT INTO batch FROM parts")
-        run("DELETE FROM records")
         run("EXECUTE judge_records")
         waiting = run("EXECUTE find_waiting").to_arrow_table()
         if waiting.num_rows:
@@ -87,19 +95,18 @@ class JudgedBatches:
             self._insert(
                 "found", pa.Table.from_batches([looked_at(batch, self._judge)]), "INSERT INTO closer FROM found"
             )
-        run("DELETE FROM again")
         run("EXECUTE find_repeats")
         for number in range(len(self._tables)):
             run(f"EXECUTE readings_{number}")
         run("EXECUTE remember")
-        run("INSERT INTO open_readings FROM new_readings")
+        run(f"INSERT INTO open_readings SELECT *, {MINUTE} FROM new_readings")
         refused, again, metrics = run("EXECUTE counted").fetchone() or (0, 0, 0)
         return BatchCounts(records.num_rows, metrics, refused, again)
 
     def forget(self, before_us: int) -> None:
         """Let go of readings and identities of messages measured before a moment, in microseconds since 1970."""
-        for name, column in (("open_readings", "event_at"), ("seen", "event_at")):
-            self._connection.execute(f"DELETE FROM {name} WHERE epoch_us({column}) < {before_us}")
+        for name in ("open_readings", "seen"):
+            self._connection.execute(f"DELETE FROM {name} WHERE event_at < make_timestamptz({before_us})")
 
     def taken(self) -> tuple[pa.Table, pa.Table]:
         """The readings of the batch that was judged last, and the identities that it added: what `give_back` takes."""
@@ -110,13 +117,27 @@ class JudgedBatches:
     def give_back(self, taken: Iterable[tuple[pa.Table, pa.Table]]) -> None:
         """Know again what earlier batches took, in a process that did not judge them."""
         for readings_, identities in taken:
-            self._insert("kept", readings_, f"INSERT INTO open_readings SELECT *, {ARRIVAL} FROM kept")
+            self._insert("kept", readings_, f"INSERT INTO open_readings SELECT *, {ARRIVAL}, {MINUTE} FROM kept")
             self._insert("kept", identities, "INSERT INTO seen FROM kept")
 
-    def oldest_offsets(self) -> dict[int, int]:
-        """The oldest offset a partition of which something is still kept."""
-        rows = self._connection.execute('SELECT "partition", min("offset") FROM seen GROUP BY 1').fetchall()
-        return dict(rows)
+    def oldest_offsets(self, of: Collection[int]) -> dict[int, int]:
+        """An offset a partition, of those in which something is kept, before which nothing is: it is looked up now and
+        then, and for a partition of `of` that has none yet."""
+        self._asked += 1
+        if self._asked % _LOOK_AFTER == 0 or not self._oldest.keys() >= set(of):
+            rows = self._connection.execute('SELECT "partition", min("offset") FROM seen GROUP BY 1').fetchall()
+            self._oldest = dict(rows)
+        return self._oldest
+
+    def _clear(self, rows: int) -> None:
+        """Empty the tables of the batch before. What was deleted takes memory, and time to pass over, until DuckDB is
+        told to clear up."""
+        for name in ("batch", "closer", "records", "again"):
+            self._connection.execute(f"DELETE FROM {name}")
+        self._batches, self._rows = self._batches + 1, self._rows + rows
+        if self._batches % _CLEAR_AFTER == 0 or self._rows > _CLEAR_ROWS:
+            self._connection.execute("CHECKPOINT")
+            self._rows = 0
 
     def _judge(self, value: bytes | None, shape: int | None) -> Judgement:
         return judge(value, None if shape is None else self._shapes[shape])
@@ -142,7 +163,7 @@ class JudgedBatches:
         self._insert("none", CLOSER.empty_table(), "CREATE TABLE closer AS FROM none")
         run(f"CREATE TABLE records AS {self._judging}")
         of_open = ", ".join(f"{quoted_name(name)} {type_}" for name, type_ in OPEN_COLUMNS.items())
-        run(f"CREATE TABLE open_readings ({of_open})")
+        run(f"CREATE TABLE open_readings ({of_open}, minute_number BIGINT)")
         run(f"CREATE TABLE new_readings ({of_open})")
         run(
             """CREATE VIEW judged AS SELECT r.* REPLACE (coalesce(r.reason, c.reason) AS reason), c.mended,

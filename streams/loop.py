@@ -54,7 +54,7 @@ class LoopOptions:
 
     instance: int = 0
     instances: int = 1
-    batch_s: float = 0.25
+    batch_s: float = 0.4
     correct_s: int = CORRECT_S
     skew_s: float = 1.0
 
@@ -91,8 +91,6 @@ class _Run:
 
     def __init__(self, given: _Given, connection: duckdb.DuckDBPyConnection) -> None:
         settings, bootstrap, declared, options = given.settings, given.bootstrap, given.declared, given.options
-        # a plan that was prepared on an empty table would stay empty (duckdb issue 23704, mended after 1.5.5)
-        connection.execute("SET disabled_optimizers = 'statistics_propagation'")
         self._given, self._options, self._stop = given, options, given.stop
         ensure_output_topics(bootstrap)
         self._producer = _producer(bootstrap, options.instance)
@@ -190,7 +188,7 @@ class _Run:
         self._producer.begin_transaction()
         for message in outputs:
             self._produce(message)
-        offsets = self._consumer.commits(self._judged.oldest_offsets(), self._told_us)
+        offsets = self._consumer.commits(self._judged.oldest_offsets(self._partitions), self._told_us)
         self._producer.send_offsets_to_transaction(offsets, self._consumer.group_metadata(), _COMMIT_S)
         while True:
             try:

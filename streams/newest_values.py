@@ -15,11 +15,12 @@ from typing import Any
 
 import duckdb
 
-from transforms.windows import OPEN_COLUMNS
-
 _IDENTITY = ("device_id", "metric_name", "unit")
+_FURTHER = ("site_id", "model_id", "value", "clock_status", "message_id", "partition", "offset")
+_COLUMNS = (*_IDENTITY, "arrival", "event_us", *_FURTHER)
 _NEWEST = f"""
-    SELECT {", ".join(f'arg_max("{name}", arrival) AS "{name}"' for name in OPEN_COLUMNS)}
+    SELECT {", ".join(_IDENTITY)}, max(arrival), epoch_us(arg_max(event_at, arrival)),
+        {", ".join(f'arg_max("{name}", arrival)' for name in _FURTHER)}
     FROM new_readings GROUP BY {", ".join(_IDENTITY)}"""
 
 Key = tuple[str, ...]
@@ -43,10 +44,13 @@ class NewestValues:
         self._connection.execute(f"PREPARE newest AS {_NEWEST}")
 
     def update(self) -> Sequence[Mapping[str, Any]]:
-        """Of `new_readings` what is newer than what was told, one a device, metric and unit; it counts as told."""
+        """Of `new_readings` what is newer than what was told, one a device, metric and unit; it counts as told.
+
+        Its moment is `event_us`, microseconds since 1970: DuckDB takes long to make a datetime.
+        """
         found = []
         for row in self._connection.execute("EXECUTE newest").fetchall():
-            reading = dict(zip(OPEN_COLUMNS, row, strict=True))
+            reading = dict(zip(_COLUMNS, row, strict=True))
             told = self._arrivals.get(_key(reading))
             if told is None or reading["arrival"] > told:
                 self._arrivals[_key(reading)] = reading["arrival"]

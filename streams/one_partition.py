@@ -98,7 +98,6 @@ class OnePartition:
         check_versions(given.versions)
         # of the lake nothing is read here
         connection = connect(Settings(home=Path("/"), lake_uri="/"), threads=1)
-        connection.execute("SET disabled_optimizers = 'statistics_propagation'")  # see `loop`
         self.memory = Memory()
         self._partition = partition
         self._judged = JudgedBatches(connection, given.models, given.types)

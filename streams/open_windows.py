@@ -10,7 +10,6 @@ of which readings were let go is told no more: its figures would not be whole.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -38,7 +37,7 @@ class WindowResult:
     is_final: bool
     is_correction: bool
     inputs: Sequence[Mapping[str, Any]]
-    last_received_at: datetime
+    last_received_us: int
     figures: Mapping[str, Any]
 
     @property
@@ -96,8 +95,8 @@ class OpenWindows:
                 yield result
 
     def _results(self, watermark_us: int, told_us: int) -> Iterator[WindowResult]:
-        columns = [*self.window.by, "start_us", "end_us", "reading_count", "inputs", "last_event_at",
-                   "last_received_at", *self.window.select]  # fmt: skip
+        columns = [*self.window.by, "start_us", "end_us", "reading_count", "inputs", "last_received_us",
+                   *self.window.select]  # fmt: skip
         is_each = self.window.kind == "each"
         for row in self._connection.execute(f"EXECUTE {self._asked}").fetchall():
             found = dict(zip(columns, row, strict=True))
@@ -110,7 +109,7 @@ class OpenWindows:
                 is_final=is_each or self._is_final(found["end_us"], watermark_us),
                 is_correction=not is_each and self._is_final(found["end_us"], told_us),
                 inputs=found["inputs"],
-                last_received_at=found["last_received_at"],
+                last_received_us=found["last_received_us"],
                 figures={name: found[name] for name in self.window.select},
             )
 

@@ -31,6 +31,9 @@ OPEN_COLUMNS = {
 }
 """A reading of one metric: column -> DuckDB type."""
 
+MINUTE = Expression("epoch_us(event_at) // 60000000")
+"""SQL for `minute_number`, which rows that are kept have besides: by it DuckDB leaves out whole blocks of them."""
+
 KEYS = ("device_id", "site_id", "model_id", "component_name", "metric_name", "unit")
 """What a window may be kept by."""
 
@@ -91,22 +94,27 @@ def touched(window: Window, readings: Relation) -> Query:
 
 
 def figures(window: Window, readings: Relation, starts: Relation, partitions: Sequence[int]) -> Query:
-    """SQL for the figures of the windows in `starts` (keys and start_us), from all readings at hand.
+    """SQL for the figures of the windows in `starts` (keys and start_us), from all readings at hand, which have their
+    `minute_number`. What lies in none of their minutes is not read: a batch costs what it changes, not what is held.
 
-    A row a window: keys, start_us, end_us, reading_count, offsets a partition, newest event and reception, and what the
-    window selects.
+    A row a window: keys, start_us, end_us, reading_count, offsets a partition, newest reception, and what the window
+    selects.
     """
     size = window.size_s * 1_000_000
     on = " AND ".join(f"s.{quoted_name(k)} IS NOT DISTINCT FROM r.{quoted_name(k)}" for k in window.by) or "true"
+    lies_in = f"epoch_us(r.event_at) >= s.start_us AND epoch_us(r.event_at) < s.start_us + {size}"
+    if window.kind == "tumbling":  # of a device's readings those of its other windows are not even looked at
+        lies_in = f"epoch_us(r.event_at) // {size} * {size} = s.start_us"
     selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
     keys = "".join(f"r.{quoted_name(k)}, " for k in window.by)
     deadline = f"s.start_us + {size + window.lateness_s * 1_000_000}"
     in_time = f" AND epoch_us(r.received_at) <= {deadline}" if window.late == "drop" else ""
     return Query(f"""
-        WITH ours AS (SELECT * FROM {readings} WHERE ({window.where})),
+        WITH minutes AS ({_minutes("min(start_us)", f"max(start_us) + {size} - 1", starts)}),
+        ours AS (SELECT * FROM {readings} SEMI JOIN minutes USING (minute_number) WHERE ({window.where})),
         in_windows AS (
-            SELECT {keys}s.start_us, r.* EXCLUDE ({quoted_names(window.by)}) FROM {starts} s JOIN ours r
-                ON {on} AND epoch_us(r.event_at) >= s.start_us AND epoch_us(r.event_at) < s.start_us + {size}{in_time})
+            SELECT {keys}s.start_us, r.* EXCLUDE ({quoted_names(window.by)}) FROM ours r JOIN {starts} s
+                ON {on} AND {lies_in}{in_time})
         SELECT {quoted_names(window.by)}, start_us, start_us + {size} AS end_us, {_counts(partitions)}, {selected}
         FROM in_windows GROUP BY {quoted_names(window.by)}, start_us""")
 
@@ -139,9 +147,12 @@ def each_reading(window: Window, readings: Relation, new: Relation) -> Query:
     `inputs` also says which of the readings of its record it is, since several may be of one moment and of one record.
     """
     by, size = quoted_names(window.by), window.size_s * 1_000_000
+    start = f"epoch_us(event_at) // {size} * {size}"
     selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
     return Query(f"""
-        WITH near AS (SELECT r.* FROM {readings} r SEMI JOIN {new} USING ({by}) WHERE ({window.where})),
+        WITH minutes AS ({_minutes(f"min({start})", f"max({start}) + {size} - 1", new)}),
+        near AS (SELECT r.* FROM {readings} r SEMI JOIN minutes USING (minute_number) SEMI JOIN {new} USING ({by})
+            WHERE ({window.where})),
         placed AS (SELECT *, lag(value) OVER w AS previous_value, lag(event_at) OVER w AS previous_at,
                        row_number() OVER w = 1 AS is_first, (epoch_us(event_at) // {size}) * {size} AS start_us
                    FROM near WINDOW w AS (PARTITION BY {by}, epoch_us(event_at) // {size}
@@ -149,12 +160,18 @@ def each_reading(window: Window, readings: Relation, new: Relation) -> Query:
         SELECT {by}, epoch_us(event_at) AS start_us, epoch_us(event_at) AS end_us, 1::BIGINT AS reading_count,
             [struct_pack(p := "partition", low := "offset", high := "offset",
                 reading := [part_number::VARCHAR, coalesce(component_name, ''), metric_name, unit])] AS inputs,
-            event_at AS last_event_at, received_at AS last_received_at, {selected}
+            epoch_us(received_at) AS last_received_us, {selected}
         FROM placed SEMI JOIN {new} USING ("partition", "offset", metric_name, unit)""")
 
 
+def _minutes(first_us: str, last_us: str, of: Relation) -> Query:
+    """SQL for the numbers of the minutes from the first to the last moment of a relation."""
+    of_us = 60_000_000
+    return Query(f"SELECT unnest(range({first_us} // {of_us}, ({last_us}) // {of_us} + 1)) AS minute_number FROM {of}")
+
+
 def _counts(partitions: Sequence[int]) -> str:
-    """The count, the offsets of each partition (so that a result says which messages it holds) and the newest times."""
+    """The count, the offsets of each partition (so that a result says which messages it holds) and the newest time."""
     each = ", ".join(
         f'struct_pack(p := {p}, low := min("offset") FILTER (WHERE "partition" = {p}), '
         f'high := max("offset") FILTER (WHERE "partition" = {p}))'
@@ -162,5 +179,5 @@ def _counts(partitions: Sequence[int]) -> str:
     )
     return (
         f"count(*) AS reading_count, list_filter([{each}], lambda x: x.low IS NOT NULL) AS inputs, "
-        "max(event_at) AS last_event_at, max(received_at) AS last_received_at"
+        "epoch_us(max(received_at)) AS last_received_us"
     )

@@ -130,7 +130,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def hot_batches() -> JudgedBatches:
     connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'; SET disabled_optimizers = 'statistics_propagation'")
+    connection.execute("SET TimeZone = 'UTC'")
     batches = JudgedBatches(connection, MODELS)
     connection.execute(
         "INSERT INTO facts SELECT 'd1', TIMESTAMPTZ '2026-01-01', [struct_pack(valid_from := TIMESTAMPTZ '2026-01-01', "

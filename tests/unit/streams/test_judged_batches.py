@@ -65,7 +65,6 @@ class Record:
 def judged() -> tuple[duckdb.DuckDBPyConnection, JudgedBatches]:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'; SET threads = 1")
-    connection.execute("SET disabled_optimizers = 'statistics_propagation'")
     batches = JudgedBatches(connection, load_models([BUILT_IN_MODELS]))
     since = START - timedelta(days=9)
     model = [{"valid_from": since, "model_id": THERMOSTAT}]
@@ -178,11 +177,68 @@ def test_what_a_pack_had_is_a_repeat_when_it_comes_alone() -> None:
 
 
 def test_what_is_forgotten_is_no_longer_kept() -> None:
-    """Readings before a moment go, with their identities; the oldest offset that is kept is where to read again."""
+    """Readings before a moment go, with their identities; the oldest offset that is kept is where to read again. It is
+    looked up now and then, so it may be an older one meanwhile, and never a newer one."""
     _, batches = judged()
     take(batches, *(Record("d0", str(n), n, b'{"temperature":20}', n, n) for n in range(5)))
+    assert batches.oldest_offsets([0, 1]) == {0: 0}
     batches.forget(int(START.timestamp() + 3) * _US)
-    assert batches.oldest_offsets() == {0: 3}
+    found = [batches.oldest_offsets([0]) for _ in range(40)]
+    assert found[0] == {0: 0}
+    assert found[-1] == {0: 3}
+    batches.forget(int(START.timestamp() + 9) * _US)
+    assert [batches.oldest_offsets([0]) for _ in range(40)][-1] == {}
+    take(batches, Record("d0", "later", 9, b'{"temperature":20}', 9, 9))
+    assert batches.oldest_offsets([0]) == {0: 9}
+
+
+def scanned(connection: duckdb.DuckDBPyConnection, statement: str, table: str) -> int:
+    """The rows that a statement takes from a table."""
+    ((_, text),) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}").fetchall()
+    waiting, found = [json.loads(text)], 0
+    while waiting:
+        operator = waiting.pop()
+        waiting += operator["children"]
+        if str(operator.get("extra_info", {}).get("Table", "")).endswith(table):
+            found += operator["operator_cardinality"]
+    return found
+
+
+def test_a_batch_costs_what_it_changes_and_not_what_is_held() -> None:
+    """Of a quarter of a million readings from an hour before none is looked at when one comes: neither for the figures
+    of its windows, nor as what it might repeat."""
+    connection, batches = judged()
+    each = Window("e", "each", 60, ("device_id",), {"step": "value - previous_value"})
+    minute = Window("w", "tumbling", 60, ("device_id",), {"n": "count(*)"})
+    windows = [OpenWindows(connection, number, window, [0]) for number, window in enumerate((minute, each))]
+    batches.prepare()
+    for window in windows:
+        window.prepare()
+    take(batches, Record("d0", "a", -3600, b'{"temperature":20}', 0, 1))
+    for table, others in (("open_readings", ""), ("seen", ", message_id || i AS message_id")):
+        at = "measured_at" if others else "event_at"
+        connection.execute(f"""INSERT INTO {table} SELECT t.* REPLACE (
+            {at} + to_microseconds(i) AS {at}{others}) FROM {table} t, range(250_000) r(i)""")
+    take(batches, Record("d0", "b", 0, b'{"temperature":21}', 1, 2))
+    (found,) = windows[0].update(int(START.timestamp()) * _US, 0, 0)
+    assert (found.revision, found.figures) == (1, {"n": 1})
+    (step,) = windows[1].update(int(START.timestamp()) * _US, 0, 0)
+    assert step.figures == {"step": None}
+    held = {"open_readings": ("EXECUTE figures_0", "EXECUTE figures_1"), "seen": ("EXECUTE find_repeats",)}
+    for table, statements in held.items():
+        for statement in statements:
+            assert 1 <= scanned(connection, statement, table) <= 3, statement
+
+
+def test_what_was_judged_takes_no_more_room() -> None:
+    """Forty batches of ten records leave those of the last sixteen at most, where DuckDB would keep all of them."""
+    connection, batches = judged()
+    for number in range(40):
+        take(batches, *(Record("d0", f"{number}-{n}", n, b'{"temperature":20}', 10 * number + n, n) for n in range(10)))
+    sizes = "SELECT estimated_size FROM duckdb_tables() WHERE table_name = ?"
+    for table in ("batch", "records", "new_readings"):
+        (size,) = connection.execute(sizes, [table]).fetchone() or (0,)
+        assert 10 <= size <= 160, (table, size)
 
 
 Event = tuple[str, int, int, int]

@@ -54,7 +54,7 @@ def results_of(settings: Settings, minutes: pa.Table) -> list[WindowResult]:
             is_final=True,
             is_correction=False,
             inputs=[],
-            last_received_at=row["minute_at"],
+            last_received_us=start,
             figures={name: row[name] for name in window.select},
         )
         for row in minutes.to_pylist()
