@@ -20,7 +20,7 @@ _empty_table = cache(agate_helper.empty_table)
 
 
 def _keep(event: DebugLevel, **values: Any) -> None:
-    """Make no message of an event of the lowest level: there are some thirty a model, and nobody hears of them."""
+    """Make no message of an event of the lowest level yet: there are some thirty a model, and seldom a log of them."""
     event.__dict__["values"] = values
 
 
@@ -28,7 +28,10 @@ def _fire_if_heard(
     manager: EventManager, event: BaseEvent, level: EventLevel | None = None, *rest: Any, **named: Any
 ) -> None:
     if isinstance(event, DebugLevel):
-        if level in (None, EventLevel.DEBUG):
+        is_heard = level not in (None, EventLevel.DEBUG) or any(
+            each.level == EventLevel.DEBUG for each in manager.loggers
+        )
+        if not is_heard:
             return
         _make_event(event, **event.__dict__["values"])
     _fire(manager, event, level, *rest, **named)

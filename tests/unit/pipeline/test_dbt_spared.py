@@ -1,5 +1,6 @@
 """What dbt does not do any more, and that it says and finds the same."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from dbt.events.types import LogModelResult
 from dbt_common.clients import agate_helper
 from dbt_common.events.base_types import EventLevel
 from dbt_common.events.event_manager import EventManager
+from dbt_common.events.logger import LoggerConfig
 
 from lake.project_files import DBT_FOLDER
 from lake.storage import duckdb_connection
@@ -21,7 +23,8 @@ leave_undone()
 
 
 def test_events_that_nobody_hears_are_not_made() -> None:
-    """Those of the lowest level reach nobody; others do, and so does one of these that is told louder."""
+    """Those of the lowest level reach nobody; others do, one of these that is told louder, and all where a log of that
+    level is kept."""
     manager, heard = EventManager(), list[Any]()
     manager.callbacks.append(heard.append)
     quiet = SQLQuery(conn_name="one", sql="SELECT 1")
@@ -32,6 +35,9 @@ def test_events_that_nobody_hears_are_not_made() -> None:
     manager.fire_event(LogModelResult(description="a model", status="OK"), level=EventLevel.INFO)
     assert [(each.info.name, each.info.level) for each in heard] == [("SQLQuery", "warn"), ("LogModelResult", "info")]
     assert heard[0].data.sql == "SELECT 1"
+    manager.add_logger(LoggerConfig(name="of all", level=EventLevel.DEBUG, logger=logging.getLogger("of all")))
+    manager.fire_event(quiet)
+    assert heard[-1].info.level == "debug"
 
 
 def test_an_answer_makes_no_parser_of_dates(monkeypatch: pytest.MonkeyPatch) -> None:
