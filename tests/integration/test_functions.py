@@ -167,7 +167,7 @@ def test_triggers_outputs_retries_and_limits(tmp_path: Path, broker: str) -> Non
     """A function that fails, hangs, eats memory or ends its process is tried by its policy and given up, and the next
     record is taken; batches, queues, timers and requests come in and go out."""
     folder, port = app_in(tmp_path / "app", APP), free_port()
-    with running(broker, folder, limits=Limits(4.0, 300), port=port) as said:
+    with running(broker, folder, limits=Limits(8.0, 300), port=port) as said:
         awaited(lambda: any(each.startswith("put: http") for each in said), lambda: said)
         put(broker, "fn-many", "one", "bad", "two")
         put(broker, "fn-trouble", "fail", "second", "hang", "eat", "leave", "good")
@@ -185,7 +185,7 @@ def test_triggers_outputs_retries_and_limits(tmp_path: Path, broker: str) -> Non
     assert sorted(letters) == ["bad", "eat", "fail", "hang", "leave"]
     assert letters["bad"].error == "ValueError: dequeued 5"
     assert [letters[each].attempts for each in ("fail", "hang", "eat", "leave")] == [2] * 4
-    assert letters["hang"].error == "it took longer than 4 s and was ended"
+    assert letters["hang"].error == "it took longer than 8 s and was ended"
     assert letters["eat"].error == "it took more than 300 MB of memory and was ended"
     assert letters["leave"].error == "its process ended by itself, exit code 3"
     assert values(broker, "fn-queue-poison") == ["bad"]
