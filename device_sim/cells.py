@@ -134,6 +134,7 @@ def missing_texts(texts: tuple[str, ...], decimal_mark: str = ".") -> frozenset[
     return frozenset(
         spelt
         for text in map(str.strip, texts)
+        if text  # a cell that says nothing is missing anyway
         for spelt in (text, _same_text(number_text(text, decimal_mark) or text, "."))
     )
 
@@ -150,10 +151,10 @@ def _is_number_of(missing: frozenset[str], text: str, decimal_mark: str) -> bool
     return same in missing or _single_text(same) in missing
 
 
-def _single_text(text: str) -> str:
-    """The shortest text of the single float next to a JSON number; '' where it is none or that says nothing else."""
+def _single_text(text: str) -> str | None:
+    """The shortest text of the single float next to a JSON number; None where it is none or that says nothing else."""
     single = nearest_single(float(text)) if _JSON_NUMBER.fullmatch(text) else None
-    return "" if single is None else whole_number(same_number(str(np.float32(single))))
+    return None if single is None else whole_number(same_number(str(np.float32(single))))
 
 
 def _same_text(text: str, decimal_mark: str) -> str:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from device_sim.cells import NumberText, is_missing, missing_texts
 from runtime.errors import InputError
 from tests.support.recordings import messages_of, replayer_of, written
 
@@ -59,6 +60,24 @@ def test_zero_has_no_sign_where_it_says_missing(tmp_path: Path, cell: str) -> No
     """`--missing 0` means every zero."""
     path = written(tmp_path, "a.csv", f"time,temperature,humidity\n2025-01-01,{cell},1\n")
     assert [each.value for each in messages_of(path, missing=("0",))] == [b'{"humidity":1}']
+
+
+@pytest.mark.parametrize("missing", ["", " "])
+def test_an_empty_text_stands_for_no_value(tmp_path: Path, missing: str) -> None:
+    """`--missing ""` drops nothing: whole numbers and texts, in a file of any type, are values."""
+    path = written(tmp_path, "a.csv", "time,temperature,humidity\n2025-01-01,20,x\n")
+    (message,) = messages_of(path, missing=(missing,))
+    assert message.value == b'{"temperature":20,"humidity":"x"}'
+    pq.write_table(pa.table({"time": ["2025-01-01"], "temperature": [20.0], "humidity": [1]}), tmp_path / "a.parquet")
+    (message,) = messages_of(tmp_path / "a.parquet", missing=(missing,))
+    assert message.value == b'{"temperature":20,"humidity":1}'
+
+
+@pytest.mark.parametrize("value", ["x", "20", 20.0, NumberText("20")])
+def test_a_value_without_a_single_float_is_compared_with_nothing(value: Any) -> None:
+    """Whatever the texts are: that there is no other spelling is no text."""
+    assert not is_missing(value, frozenset({""}))
+    assert missing_texts(("", " ", "x")) == {"x"}
 
 
 def test_a_row_that_says_nothing_is_not_sent(tmp_path: Path) -> None:
