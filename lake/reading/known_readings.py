@@ -20,13 +20,14 @@ from lake.storage.delta import open_table
 from lake.storage.duckdb_connection import connect, scan
 from lake.storage.locations import table_uri
 from runtime.settings import Settings
-from wire.envelope import DATASCHEMA, ID, SUBJECT, TIME, Message, header
+from wire.envelope import DATASCHEMA, ID, SUBJECT, TIME, Message, header, rfc3339
 from wire.times import micros_of_rfc3339
 
 _BATCH = 50_000
 _SENT = pa.schema(
     {"device_id": pa.string(), "message_id": pa.string(), "micros": pa.int64(), "names": pa.list_(pa.string())}
 )
+_WAITING = _SENT.append(pa.field("is_of_model", pa.bool_()))
 # a message that its table has itself is a repeat, whatever else is there
 _AGAIN = """
     SELECT count(DISTINCT (device_id, micros)), min(micros), arg_min(s.device_id, micros),
@@ -70,13 +71,13 @@ def known_values(settings: Settings, models: Mapping[str, Model], outgoing: Outg
     with connect(settings) as connection:
         connection.register("devices", pa.table({"device_id": list(map(_sendable, outgoing.devices))}))
         _read(connection, tables, outgoing.first, outgoing.last)
-        if not connection.sql("FROM known LIMIT 1").fetchall():
-            return None
         return _found(connection, outgoing)
 
 
 def _found(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing) -> KnownValues | None:
-    _write(connection, outgoing)
+    if not connection.sql("FROM known LIMIT 1").fetchall():
+        return None
+    _write(connection, "sent", _SENT, _rows(outgoing))
     ((count, micros, device, names),) = connection.sql(_AGAIN).fetchall()
     at = datetime.fromisoformat("1970-01-01T00:00:00Z") + timedelta(microseconds=micros or 0)
     return KnownValues(count, device, at, tuple(names)) if count else None
@@ -84,12 +85,25 @@ def _found(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing) -> KnownVa
 
 def waiting_values(models: Mapping[str, Model], outgoing: Outgoing, waiting: Iterable[Message]) -> KnownValues | None:
     """The same of what messages have that wait for silver, as if it would refuse none of them."""
-    found = [row for message in waiting for row in [_waiting_row(message, models, outgoing)] if row is not None]
-    if not found:
-        return None
     with duckdb.connect() as connection:
-        connection.register("known", pa.Table.from_pylist(found, _SENT.append(pa.field("is_of_model", pa.bool_()))))
+        _write(connection, "known", _WAITING, _waiting_rows(models, outgoing, waiting))
         return _found(connection, outgoing)
+
+
+def _waiting_rows(
+    models: Mapping[str, Model], outgoing: Outgoing, waiting: Iterable[Message]
+) -> Iterator[dict[str, object]]:
+    # as they are sent
+    first, last = micros_of_rfc3339(rfc3339(outgoing.first)), micros_of_rfc3339(rfc3339(outgoing.last))
+    assert first is not None
+    assert last is not None
+    for message in waiting:
+        micros = micros_of_rfc3339(_text(message, TIME))
+        if micros is None or not first <= micros <= last:
+            continue
+        row = _waiting_row(message, models, outgoing)
+        if row is not None:
+            yield row
 
 
 def _waiting_row(message: Message, models: Mapping[str, Model], outgoing: Outgoing) -> dict[str, object] | None:
@@ -133,12 +147,15 @@ def _read(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str], firs
     connection.execute(f"CREATE TEMP TABLE known AS {' UNION ALL '.join(parts)}")
 
 
-def _write(connection: duckdb.DuckDBPyConnection, outgoing: Outgoing) -> None:
-    connection.execute("CREATE TEMP TABLE sent (device_id VARCHAR, message_id VARCHAR, micros BIGINT, names VARCHAR[])")
-    rows = _rows(outgoing)
+def _write(
+    connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema, rows: Iterator[dict[str, object]]
+) -> None:
+    """A new table of rows, of which Python holds a batch at a time."""
+    connection.register("empty", schema.empty_table())
+    connection.execute(f"CREATE TEMP TABLE {table} AS FROM empty")
     while batch := list(islice(rows, _BATCH)):
-        connection.register("batch", pa.Table.from_pylist(batch, _SENT))
-        connection.execute("INSERT INTO sent FROM batch")
+        connection.register("batch", pa.Table.from_pylist(batch, schema))
+        connection.execute(f"INSERT INTO {table} FROM batch")
         connection.unregister("batch")
 
 

@@ -1,6 +1,8 @@
 """A file is refused that would bring values a second time which the lake has in other messages."""
 
+import gc
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from device_sim.playback import Replayer
 from lake.models.catalog import load_models
+from lake.reading import known_readings
 from lake.reading.known_readings import KnownValues, waiting_values
 from lakehouse.cli.commands.replay import outgoing_of, require_no_known_values
 from runtime.errors import InputError
@@ -144,3 +147,42 @@ def test_what_waits_and_is_no_such_reading_refuses_nothing(settings: Settings, t
     assert _found_waiting(lake, [with_header(other, DATASCHEMA, b"dtmi:t:unknown;1")], later) is None
     assert _found_waiting(lake, [replace(other, value=value)], later) is None
     assert _found_waiting(lake, [with_header(other, TIME, b"noon")], later) is None
+
+
+def test_what_waits_of_other_times_is_no_reason_to_read_the_file_again(settings: Settings, tmp_path: Path) -> None:
+    """Only messages from its first time to its last are compared, both of these included."""
+    lake = Lake(settings)
+    later = written(
+        tmp_path, "later.csv", "timestamp,temperature\n2026-11-20T05:00:00.000001Z,1\n2026-11-20T06:00Z,2\n"
+    )
+    (first, last) = (with_header(each, ID, b"other") for each in messages_of(later, device="d1"))
+    others = [with_header(first, TIME, each) for each in (b"2026-11-20T05:00:00Z", b"2026-11-20T06:00:00.000001Z")]
+    outgoing = outgoing_of(replayer_of(later, lake.models, device="d1"))
+    assert outgoing is not None
+
+    def read_again() -> list[Message]:
+        raise AssertionError("The file is read again.")
+
+    assert waiting_values(lake.models, replace(outgoing, messages=read_again), others) is None
+    for each in (first, last):
+        found = waiting_values(lake.models, outgoing, [*others, each])
+        assert found is not None
+        assert found.count == 1
+
+
+def test_python_holds_a_batch_of_what_waits(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much it is: while the last of a hundred messages comes, there are rows of ten at the most."""
+    monkeypatch.setattr(known_readings, "_BATCH", 10)
+    lake, first = Lake(settings), written(tmp_path, "first.csv", FIRST)
+    outgoing = outgoing_of(replayer_of(first, lake.models, device="d1"))
+    assert outgoing is not None
+    message, held = messages_of(first, device="d1")[0], []
+
+    def waiting() -> Iterator[Message]:
+        yield from (with_header(message, ID, b"%d" % n) for n in range(100))
+        held.append(sum(type(each) is dict and "message_id" in each for each in gc.get_objects()))
+
+    assert waiting_values(lake.models, outgoing, waiting()) is not None
+    assert held[0] <= 10
