@@ -129,7 +129,11 @@ def _beats(tx: Tx) -> dict[str, int]:
 
 
 def _end(tx: Tx, gone: Collection[str]) -> None:
-    """Have what processes held that are gone end as a connection does, as far as one commit goes."""
+    """Have what processes held that are gone end as a connection does, as far as one commit goes.
+
+    A process of which something is left stays known, and its beats count anew: if it lives after all, it sees by its
+    next beat that it was taken for gone, however much was ended by then.
+    """
     held = CONNECTIONS.c.is_connected & CONNECTIONS.c.instance.in_(gone)
     rows = tx.connection.execute(select(CONNECTIONS).where(held).limit(_MOST_ENDED)).all()
     low_waters = _low_waters(tx, gone)
@@ -140,8 +144,9 @@ def _end(tx: Tx, gone: Collection[str]) -> None:
         is_it = key_of(CONNECTIONS, row.device_id, row.module_id)
         tx.connection.execute(update(CONNECTIONS).where(is_it).values(values))
         tell_event(tx, row.device_id, DISCONNECTED, _event(row.module_id, row.epoch))
-    if len(rows) < _MOST_ENDED:
-        tx.connection.execute(delete(INSTANCES).where(INSTANCES.c.instance.in_(gone)))
+    of_gone = INSTANCES.c.instance.in_(gone)
+    done = delete(INSTANCES) if len(rows) < _MOST_ENDED else update(INSTANCES).values(beats=0)
+    tx.connection.execute(done.where(of_gone))
 
 
 def hold_again(tx: Tx, device_id: str, module_id: str, epoch: int) -> None:

@@ -45,7 +45,8 @@ class InstanceWatch:
                 seen, count = self._seen.get(instance), beats.get(instance)
                 if seen is None:
                     self._seen[instance] = _Seen(count)
-                elif count is None or count == seen.count:
+                elif not count or count == seen.count:
+                    # none, or no beat: another took it for gone, and ended what it held or a part of that
                     seen.silent_s += step_s
                 else:
                     self._seen[instance] = _Seen(count, is_sure=seen.count is not None)

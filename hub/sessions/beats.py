@@ -34,5 +34,5 @@ class Beats:
         self.living.saw(beats)
         count, self._count = self._count, beats[self._instance]
         if self._count <= count:
-            # its row was forgotten, and counts anew
+            # its row was forgotten, or was about to be, and counts anew
             self._taken_for_gone()

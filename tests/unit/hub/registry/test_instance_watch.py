@@ -59,6 +59,17 @@ def test_a_process_that_never_beat_is_gone_after_a_time(scene: Scene) -> None:
     assert not scene.passes(0.1, a_lives=False)
 
 
+def test_a_process_of_which_a_part_was_ended_is_gone_all_the_same(scene: Scene) -> None:
+    """Its count is 0 then, which is no beat: the rest is ended at once; one beat, and it is there again."""
+    for _ in range(2):
+        assert scene.passes(1, a_lives=True)
+    assert not scene.passes(SILENT_S, a_lives=False)
+    scene.watch.saw({"a": 0, "b": 9})
+    assert (scene.watch.is_alive("a"), scene.watch.gone()) == (False, ["a"])
+    scene.watch.saw({"a": 1, "b": 10})
+    assert (scene.watch.is_alive("a"), scene.watch.gone()) == (True, [])
+
+
 def test_while_the_registry_is_away_nobody_is_silent(scene: Scene) -> None:
     """Who looks for the first time after an hour without a registry finds others alive: they may yet beat."""
     assert scene.passes(1, a_lives=True)

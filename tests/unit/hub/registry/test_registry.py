@@ -173,7 +173,7 @@ def test_what_a_process_that_is_gone_held_is_disconnected(registry: Registry, mo
     expected = connections.Opened(2, (1,), 58_000)
     assert registry.next_epoch("d0", "", "living", None).result() == expected
     before = len(told(registry, "device_events"))
-    assert "killed" in registry.beat("living", 0, ["killed"]).result()
+    assert registry.beat("living", 0, ["killed"]).result() == {"living": 1, "killed": 0}
     assert registry.beat("living", 0, ["killed"]).result() == {"living": 2}
     assert registry.read(lambda tx: connections.device_counts(tx, "default")) == (5, 5, 2)
     assert [kind for kind, _ in told(registry, "device_events")[before:]] == ["disconnected"] * 3
@@ -195,6 +195,21 @@ def test_a_process_that_was_taken_for_gone_holds_again_what_nobody_took_over(reg
         "paused", None, "living",
     ]  # fmt: skip
     assert [kind for kind, _ in told(registry, "device_events")[before:]] == ["connected"]
+
+
+def test_a_process_of_which_only_a_part_was_ended_counts_anew(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it beats before the rest is ended, it sees that it was taken for gone; what is left stays connected."""
+    monkeypatch.setattr(connections, "_MOST_ENDED", 2)
+    for name in ("d0", "d1", "d2"):
+        add(registry, name)
+        registry.next_epoch(name, "", "paused", None).result()
+    for _ in range(3):
+        registry.beat("paused", 90_000).result()
+    registry.beat("living", 0, ["paused"]).result()
+    assert registry.beat("paused", 90_000).result() == {"living": 1, "paused": 1}
+    assert registry.read(lambda tx: connections.device_counts(tx, "default")) == (3, 3, 1)
 
 
 def test_a_process_that_was_killed_before_its_first_beat_is_known(registry: Registry) -> None:
