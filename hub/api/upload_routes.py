@@ -7,6 +7,7 @@ be there belongs in `upload_files`.
 
 import errno
 import json
+import logging
 import os
 import secrets
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,7 @@ from hub.registry.identities import Identity
 from hub.registry.moments import micros_of
 from hub.registry.outbox import tell_event
 from hub.registry.registry_tables import UPLOADS
+from runtime.containment import Contained
 
 UPLOADED = "lakehouse.file.uploaded"
 CONTAINER = "uploads"
@@ -39,6 +41,7 @@ _LONGEST_NAME = 255  # of a file or folder, in bytes
 _LIFE = 3600 * 1_000_000
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EMFILE)
 _MOST_LIST = 4 * 1024 * 1024
+_log = logging.getLogger(__name__)
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -156,7 +159,9 @@ class Uploads:
         is_old, done = UPLOADS.c.expires_at <= micros_of(self._registry.clock()) - _LIFE, []
         old = select(UPLOADS).where(is_old).limit(_MOST_FORGOTTEN)
         for row in self._registry.read(lambda tx: tx.connection.execute(old).all()):
-            self._files(row.device_id, row.blob_name, row.correlation_id).clear()
+            # one that cannot be cleared is forgotten too: it would refuse every upload of every device from now on
+            with Contained(_log, f"Clearing the upload {row.correlation_id} of {row.device_id!r}"):
+                self._files(row.device_id, row.blob_name, row.correlation_id).clear()
             done.append(row.correlation_id)
         if done:
             forget = delete(UPLOADS).where(UPLOADS.c.correlation_id.in_(done))

@@ -157,6 +157,22 @@ def test_an_upload_that_never_ended_is_forgotten(scene: Scene) -> None:
     asyncio.run(scenario())
 
 
+def test_an_upload_that_cannot_be_cleared_is_forgotten_too(scene: Scene) -> None:
+    """One of a version that took names which no file can have: others begin, and the rest is cleared."""
+
+    async def scenario() -> None:
+        for name in ("first", "last"):
+            query = await scene.begin(name)
+            await scene.put(name, f"{query}&comp=block&blockid=MQ==", b"1")
+        too_long = UPLOADS.update().where(UPLOADS.c.blob_name == "first").values(blob_name="n" * 256)
+        scene.registry.write(lambda tx: tx.connection.execute(too_long)).result()
+        scene.now += timedelta(minutes=121)
+        await scene.begin("other")
+        assert (scene.rows(), len(scene.files())) == (1, 1)
+
+    asyncio.run(scenario())
+
+
 def test_a_name_that_no_file_can_have_is_refused(scene: Scene) -> None:
     """One below another blob, one that is too long or that no text is: nothing is left, and the error says so."""
 
