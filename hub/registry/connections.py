@@ -97,10 +97,14 @@ def _after_kill(row: Row[Any], low_waters: dict[str, int]) -> tuple[tuple[int, .
     return (row.epoch, *earlier)[:_MOST_EPOCHS], min(since_ms, row.since_ms) if earlier else since_ms
 
 
-def _make_known(tx: Tx, instance: str) -> None:
-    """Who holds a connection is known by name: so others can see that it is gone, even if it never beat."""
+def _make_known(tx: Tx, instance: str, since: int | None = None) -> None:
+    """Who holds a connection is known by name: so others can see that it is gone, even if it never beat.
+
+    It holds some `since` that moment, from now on when there is none: what it landed lies from there on.
+    """
     if tx.connection.execute(_FIND_INSTANCE, {"of_instance": instance}).first() is None:
-        tx.connection.execute(insert(INSTANCES).values(instance=instance, low_water_ms=tx.now // 1000, beats=0))
+        low_water_ms = (tx.now if since is None else since) // 1000
+        tx.connection.execute(insert(INSTANCES).values(instance=instance, low_water_ms=low_water_ms, beats=0))
 
 
 def beat(tx: Tx, instance: str, low_water_ms: int, gone: Collection[str] = ()) -> dict[str, int]:
@@ -117,9 +121,10 @@ def beat(tx: Tx, instance: str, low_water_ms: int, gone: Collection[str] = ()) -
     beats = _beats(tx)
     if beats[instance] == 1:
         # registries that are there may have connections of processes that were killed before they were known
-        held = select(CONNECTIONS.c.instance).where(CONNECTIONS.c.is_connected).distinct()
+        since = func.min(CONNECTIONS.c.changed_at).label("since")
+        held = select(CONNECTIONS.c.instance, since).where(CONNECTIONS.c.is_connected).group_by(CONNECTIONS.c.instance)
         for row in tx.connection.execute(held).all():
-            _make_known(tx, str(row.instance))
+            _make_known(tx, str(row.instance), row.since)
     return beats
 
 

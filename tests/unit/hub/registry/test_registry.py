@@ -221,6 +221,24 @@ def test_a_process_that_was_killed_before_its_first_beat_is_known(registry: Regi
     assert registry.beat("living", 0).result() == {"living": 2, "killed": 0}
 
 
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_what_a_process_landed_that_nobody_knew_of_is_looked_for(
+    registry: Registry, clock: Clock, is_ended: bool
+) -> None:
+    """From the oldest connection that it holds on, whether a device comes back by itself or it was ended first."""
+    add(registry)
+    add(registry, "d2")
+    since_ms = int(clock.now.timestamp()) * 1000
+    for name in ("d1", "d2"):
+        registry.next_epoch(name, "", "killed", None).result()
+        clock.now += timedelta(hours=1)
+    registry.write(lambda tx: tx.connection.execute(delete(INSTANCES))).result()
+    for gone in ([], ["killed"] if is_ended else []):
+        registry.beat("living", 0, gone).result()
+    expected = connections.Opened(2, (1,), since_ms - 32_000)
+    assert registry.next_epoch("d1", "", "living", None).result() == expected
+
+
 def test_a_cloud_message_is_locked_completed_and_acknowledged(registry: Registry) -> None:
     """A message is handed out once a lock, ends with its answer, and the sender hears of it once."""
     add(registry)
