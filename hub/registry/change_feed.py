@@ -22,6 +22,7 @@ POLL_S = 0.2
 """Changes of other processes are seen after this time at most."""
 
 _INSERT = insert(CHANGES)
+_BEGINNING = "beginning"
 _KEPT_S = 600.0
 _NOTED_EVERY_S = 60.0
 _MOST_FORGOTTEN = 10_000
@@ -54,6 +55,14 @@ def record_change(
     tx.connection.execute(_INSERT, {**values, "detail": dict(detail or {})})
 
 
+def _newest(tx: Tx) -> int:
+    """The number of the newest change. One there is always: who saw none could not tell what it missed."""
+    newest = select(func.max(CHANGES.c.n))
+    if tx.connection.execute(newest).scalar() is None:
+        record_change(tx, _BEGINNING, "")
+    return int(tx.connection.execute(newest).scalar_one())
+
+
 class ChangeFeed:
     """Reads the feed in a thread of its own and calls the subscribers, oldest change first.
 
@@ -67,7 +76,7 @@ class ChangeFeed:
         self._subscribers: list[Subscriber] = []
         self._wake = threading.Event()
         self._is_open = True
-        self._last = database.read(lambda tx: tx.connection.execute(select(func.max(CHANGES.c.n))).scalar() or 0)
+        self._last = database.write(_newest).result()
         self._thread = threading.Thread(target=self._follow, name="registry-feed", daemon=True)
         self._thread.start()
 
@@ -106,7 +115,7 @@ class ChangeFeed:
             return []
         found = [Change(row.kind, row.device_id, row.module_id, row.detail) for row in rows]
         # numbers may be left out, but the newest that anybody has seen stays until a newer one is old
-        is_missed = rows[0].n > self._last + 1 and self._last > 0 and not self._knows(self._last)
+        is_missed = rows[0].n > self._last + 1 and not self._knows(self._last)
         self._last = rows[-1].n
         return [Change(MISSED, "", "", {}), *found] if is_missed else found
 

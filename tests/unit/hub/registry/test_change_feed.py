@@ -70,7 +70,7 @@ def test_what_was_seen_long_ago_goes_and_the_wall_clock_has_no_say(
     Registry(registry.database.url, lambda: clocks.wall).close()
     clocks.passed_s += 599
     looks(feed, registry, "young")
-    assert kept(registry)[0] == "old-0"
+    assert kept(registry)[:2] == ["", "old-0"]
     clocks.passed_s += 1
     looks(feed, registry, "later")
     for _ in range(3):
@@ -104,6 +104,27 @@ def test_who_was_away_for_so_long_that_changes_are_gone_is_told(registry: Regist
     assert told["e"].wait(WITHIN_S)
     assert [each.kind for each in seen] == ["identity", MISSED, "desired"]
     assert registry.device("d") == made
+
+
+def test_who_began_when_there_were_no_changes_is_told_too(registry: Registry) -> None:
+    """It was away before it saw the first."""
+    seen: list[str] = []
+    told = threading.Event()
+
+    def tell(each: Change) -> None:
+        seen.append(each.kind)
+        if each.device_id == "e":
+            told.set()
+
+    def changes_that_are_gone(tx: Tx) -> None:
+        record_change(tx, "identity", "d")
+        tx.connection.execute(delete(CHANGES))
+        record_change(tx, "desired", "e")
+
+    registry.subscribe(tell)
+    registry.write(changes_that_are_gone).result(WITHIN_S)
+    assert told.wait(WITHIN_S)
+    assert seen == [MISSED, "desired"]
 
 
 def test_one_change_looks_at_no_other_device(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
