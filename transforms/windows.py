@@ -110,7 +110,7 @@ def figures(window: Window, readings: Relation, starts: Relation, partitions: Se
     deadline = f"s.start_us + {size + window.lateness_s * 1_000_000}"
     in_time = f" AND epoch_us(r.received_at) <= {deadline}" if window.late == "drop" else ""
     return Query(f"""
-        WITH minutes AS ({_minutes("min(start_us)", f"max(start_us) + {size} - 1", starts)}),
+        WITH minutes AS ({_minutes(Expression("start_us"), size, starts)}),
         ours AS (SELECT * FROM {readings} SEMI JOIN minutes USING (minute_number) WHERE ({window.where})),
         in_windows AS (
             SELECT {keys}s.start_us, r.* EXCLUDE ({quoted_names(window.by)}) FROM ours r JOIN {starts} s
@@ -147,10 +147,10 @@ def each_reading(window: Window, readings: Relation, new: Relation) -> Query:
     `inputs` also says which of the readings of its record it is, since several may be of one moment and of one record.
     """
     by, size = quoted_names(window.by), window.size_s * 1_000_000
-    start = f"epoch_us(event_at) // {size} * {size}"
+    start = Expression(f"epoch_us(event_at) // {size} * {size}")
     selected = ", ".join(f"{sql} AS {quoted_name(name)}" for name, sql in window.select.items())
     return Query(f"""
-        WITH minutes AS ({_minutes(f"min({start})", f"max({start}) + {size} - 1", new)}),
+        WITH minutes AS ({_minutes(start, size, new)}),
         near AS (SELECT r.* FROM {readings} r SEMI JOIN minutes USING (minute_number) SEMI JOIN {new} USING ({by})
             WHERE ({window.where})),
         placed AS (SELECT *, lag(value) OVER w AS previous_value, lag(event_at) OVER w AS previous_at,
@@ -164,10 +164,15 @@ def each_reading(window: Window, readings: Relation, new: Relation) -> Query:
         FROM placed SEMI JOIN {new} USING ("partition", "offset", metric_name, unit)""")
 
 
-def _minutes(first_us: str, last_us: str, of: Relation) -> Query:
-    """SQL for the numbers of the minutes from the first to the last moment of a relation."""
+def _minutes(start: Expression, size: int, of: Relation) -> Query:
+    """SQL for the numbers of the minutes in which a window of a relation lies, each once: those of a window end where
+    the next window begins, and between two that are years apart there are none."""
     of_us = 60_000_000
-    return Query(f"SELECT unnest(range({first_us} // {of_us}, ({last_us}) // {of_us} + 1)) AS minute_number FROM {of}")
+    return Query(f"""
+        WITH begun AS (SELECT DISTINCT {start} AS begun_us FROM {of}),
+        spans AS (SELECT begun_us // {of_us} AS first_minute, (begun_us + {size} - 1) // {of_us} + 1 AS end_minute,
+                      lead(begun_us // {of_us}) OVER (ORDER BY begun_us) AS next_minute FROM begun)
+        SELECT unnest(range(first_minute, least(end_minute, next_minute))) AS minute_number FROM spans""")
 
 
 def _counts(partitions: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ from lake.models.catalog import BUILT_IN_MODELS, load_models
 from streams.hot_outputs import AsOf, window_message
 from streams.judged_batches import JudgedBatches
 from streams.open_windows import OpenWindows, WindowResult
-from transforms.windows import Kind, Window
+from transforms.windows import MINUTE, Kind, Window
 from wire.envelope import ID, TelemetryEnvelope, rfc3339
 
 START = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -192,16 +192,22 @@ def test_what_is_forgotten_is_no_longer_kept() -> None:
     assert batches.oldest_offsets([0]) == {0: 9}
 
 
+def operators(connection: duckdb.DuckDBPyConnection, statement: str) -> list[dict[str, Any]]:
+    """What a statement ran, with how many rows came of each."""
+    ((_, text),) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}").fetchall()
+    found = [json.loads(text)]
+    for operator in found:
+        found += operator["children"]
+    return found[1:]
+
+
 def scanned(connection: duckdb.DuckDBPyConnection, statement: str, table: str) -> int:
     """The rows that a statement takes from a table."""
-    ((_, text),) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}").fetchall()
-    waiting, found = [json.loads(text)], 0
-    while waiting:
-        operator = waiting.pop()
-        waiting += operator["children"]
-        if str(operator.get("extra_info", {}).get("Table", "")).endswith(table):
-            found += operator["operator_cardinality"]
-    return found
+    return sum(
+        each["operator_cardinality"]
+        for each in operators(connection, statement)
+        if str(each.get("extra_info", {}).get("Table", "")).endswith(table)
+    )
 
 
 def test_a_batch_costs_what_it_changes_and_not_what_is_held() -> None:
@@ -228,6 +234,30 @@ def test_a_batch_costs_what_it_changes_and_not_what_is_held() -> None:
     for table, statements in held.items():
         for statement in statements:
             assert 1 <= scanned(connection, statement, table) <= 3, statement
+
+
+def test_a_reading_of_years_ago_costs_its_own_minutes() -> None:
+    """A batch with a reading of now and one of twenty years ago looks for these two minutes, and not for all between;
+    both windows are told."""
+    connection, batches = judged()
+    tumbling = Window("w", "tumbling", 60, ("device_id",), {"n": "count(*)"})
+    hopping = Window("h", "hopping", 120, ("device_id",), {"n": "count(*)"}, every_s=60)
+    each = Window("e", "each", 60, ("device_id",), {"n": "value"})
+    windows = [OpenWindows(connection, number, window, [0]) for number, window in enumerate((tumbling, hopping, each))]
+    take(
+        batches, Record("d0", "a", 0, b'{"temperature":20}', 0, 1), Record("d0", "b", 90, b'{"temperature":21}', 1, 91)
+    )
+    connection.execute("UPDATE new_readings SET event_at = event_at - INTERVAL 20 YEARS WHERE value = 20")
+    connection.execute(f"DELETE FROM open_readings; INSERT INTO open_readings SELECT *, {MINUTE} FROM new_readings")
+    then, now = int(START.replace(year=2006).timestamp()), int(START.timestamp())
+    starts = ([then, now + 60], [then - 60, then, now, now + 60], [then, now + 90])
+    for number, (window, expected, minutes) in enumerate(zip(windows, starts, (2, 6, 2), strict=True)):
+        results = sorted(window.update(now * _US, 0, 0), key=lambda result: result.start_us)
+        assert [result.start_us // _US for result in results] == expected
+        (looked,) = (
+            found for found in operators(connection, f"EXECUTE figures_{number}") if found["operator_name"] == "UNNEST"
+        )
+        assert looked["operator_cardinality"] == minutes, window.window.name
 
 
 def test_what_was_judged_takes_no_more_room() -> None:
