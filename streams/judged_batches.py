@@ -59,6 +59,7 @@ class JudgedBatches:
         self._models = models
         self._batches = self._rows = self._asked = 0
         self._oldest: dict[int, int] = {}
+        self._empty: set[int] = set()
         self._judging = judged_telemetry(Relation("batch"), Relation("facts"), models, types)
         self._shapes = payloads_of(models.values())
         self._make_tables()
@@ -100,7 +101,8 @@ class JudgedBatches:
             run(f"EXECUTE readings_{number}")
         run("EXECUTE remember")
         run(f"INSERT INTO open_readings SELECT *, {MINUTE} FROM new_readings")
-        refused, again, metrics = run("EXECUTE counted").fetchone() or (0, 0, 0)
+        refused, again, metrics, kept_in = run("EXECUTE counted").fetchone() or (0, 0, 0, None)
+        self._empty.difference_update(kept_in or ())
         return BatchCounts(records.num_rows, metrics, refused, again)
 
     def forget(self, before_us: int) -> None:
@@ -119,14 +121,16 @@ class JudgedBatches:
         for readings_, identities in taken:
             self._insert("kept", readings_, f"INSERT INTO open_readings SELECT *, {ARRIVAL}, {MINUTE} FROM kept")
             self._insert("kept", identities, "INSERT INTO seen FROM kept")
+        self._empty.clear()
 
     def oldest_offsets(self, of: Collection[int]) -> dict[int, int]:
         """An offset a partition, of those in which something is kept, before which nothing is: it is looked up now and
-        then, and for a partition of `of` that has none yet."""
+        then, and for a partition of `of` that had none, but only once a batch brought it something."""
         self._asked += 1
-        if self._asked % _LOOK_AFTER == 0 or not self._oldest.keys() >= set(of):
+        if self._asked % _LOOK_AFTER == 0 or not self._oldest.keys() | self._empty >= set(of):
             rows = self._connection.execute('SELECT "partition", min("offset") FROM seen GROUP BY 1').fetchall()
             self._oldest = dict(rows)
+            self._empty = set(of) - self._oldest.keys()
         return self._oldest
 
     def _clear(self, rows: int) -> None:
@@ -193,7 +197,8 @@ class JudgedBatches:
             "find_repeats": f"INSERT INTO again {repeats(Relation('pool'), Relation('hashes'))}",
             "remember": f"INSERT INTO seen SELECT {COLUMNS}, event_at FROM settled WHERE reason IS NULL",
             "counted": "SELECT (SELECT count(*) FROM settled WHERE reason IS NOT NULL), (SELECT count(*) FROM again), "
-            "(SELECT count(*) FROM new_readings)",
+            "(SELECT count(*) FROM new_readings), "
+            """(SELECT list(DISTINCT "partition") FROM settled WHERE reason IS NULL)""",
         }
         for number, table in enumerate(self._tables.values()):
             rows = self._metric_rows(readings(Relation("settled"), table, self._models), table.name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pytest
 from confluent_kafka import Message as KafkaMessage
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,9 +37,11 @@ _PLACES = pa.schema([("device_id", pa.string()), ("valid_from", _TIME), ("valid_
 class Record:
     """A record as confluent-kafka gives it: of its own class only the client can make any."""
 
-    def __init__(self, device: str, identity: str, second: int, value: bytes, offset: int, received: int) -> None:
+    def __init__(
+        self, device: str, identity: str, second: int, value: bytes, offset: int, received: int, partition: int = 0
+    ) -> None:
         self._message = TelemetryEnvelope(device).message(identity, rfc3339(START + timedelta(seconds=second)), value)
-        self._offset, self._received = offset, received
+        self._offset, self._received, self._partition = offset, received, partition
 
     def topic(self) -> str:
         return self._message.topic
@@ -53,7 +56,7 @@ class Record:
         return self._message.headers
 
     def partition(self) -> int:
-        return 0
+        return self._partition
 
     def offset(self) -> int:
         return self._offset
@@ -190,6 +193,39 @@ def test_what_is_forgotten_is_no_longer_kept() -> None:
     assert [batches.oldest_offsets([0]) for _ in range(40)][-1] == {}
     take(batches, Record("d0", "later", 9, b'{"temperature":20}', 9, 9))
     assert batches.oldest_offsets([0]) == {0: 9}
+
+
+class Questions:
+    """A connection that counts what it is asked."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection, self.asked = connection, 0
+
+    def execute(self, sql: str) -> duckdb.DuckDBPyConnection:
+        self.asked += 1
+        return self._connection.execute(sql)
+
+
+def test_a_partition_in_which_nothing_is_kept_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each commit after, neither it nor refused records of it make all that is kept be gone through again; what a
+    batch brings it, or what is handed back, is there at the very next."""
+    connection, batches = judged()
+    reading = b'{"temperature":20}'
+    take(batches, Record("d0", "a", 0, reading, 7, 1, partition=1))
+    assert batches.oldest_offsets([0, 1]) == {1: 7}
+    take(batches, Record("unknown", "b", 0, reading, 3, 1))
+    questions = Questions(connection)
+    monkeypatch.setattr(batches, "_connection", questions)
+    assert [batches.oldest_offsets([0, 1]) for _ in range(9)] == [{1: 7}] * 9
+    assert questions.asked == 0
+    monkeypatch.undo()
+    take(batches, Record("d0", "c", 1, reading, 4, 1))
+    assert batches.oldest_offsets([0, 1]) == {0: 4, 1: 7}
+
+    _, again = judged()
+    assert again.oldest_offsets([0]) == {}
+    again.give_back([batches.taken()])
+    assert again.oldest_offsets([0]) == {0: 4}
 
 
 def operators(connection: duckdb.DuckDBPyConnection, statement: str) -> list[dict[str, Any]]:
