@@ -69,7 +69,7 @@ def known_values(settings: Settings, models: Mapping[str, Model], outgoing: Outg
     if not tables:
         return None
     with connect(settings) as connection:
-        connection.register("devices", pa.table({"device_id": list(map(_sendable, outgoing.devices))}))
+        connection.register("devices", pa.table({"device_id": list(map(sendable, outgoing.devices))}))
         _read(connection, tables, outgoing.first, outgoing.last)
         return _found(connection, outgoing)
 
@@ -190,7 +190,7 @@ def _is_in(payload: object, path: tuple[str, ...]) -> bool:
     return payload is not None
 
 
-def _sendable(device_id: str) -> str:
+def sendable(device_id: str) -> str:
     """Half of a character has no bytes, and no reading is of a device that is called so."""
     return device_id.encode("utf-8", "replace").decode()
 

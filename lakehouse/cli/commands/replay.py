@@ -4,7 +4,7 @@ Belongs here: options, progress, what is printed, and the refusal of what the la
 `device_sim.playback`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lake.models.catalog import Model
     from lake.reading.known_readings import KnownValues, Outgoing
     from runtime.settings import Settings
+    from wire.envelope import Message
 
 HELD = 3
 _DEVICES_SHOWN = 20
@@ -112,8 +113,8 @@ def replay(file: Path, dry_run: bool, **given: Any) -> int:
     # what is wrong with the file or the options is said before a broker is started for them
     with message_progress("Checking") as progress:
         replayer = Replayer(options, models, progress)
-    require_no_known_values(settings, models, replayer)
     if dry_run:
+        require_no_known_values(settings, models, replayer)
         _print_check(replayer)
     else:
         _send(settings, models, replayer)
@@ -121,37 +122,39 @@ def replay(file: Path, dry_run: bool, **given: Any) -> int:
     return HELD if replayer.check.refused else 0
 
 
-def require_no_known_values(settings: "Settings", models: "Mapping[str, Model]", replayer: "Replayer") -> None:
-    """Raises InputError where a file would bring values a second time that silver has of the same device and time."""
-    from lake.reading.known_readings import known_values
-
-    outgoing = outgoing_of(replayer)
-    known = None if outgoing is None else known_values(settings, models, outgoing)
-    if known is not None:
-        raise _twice(replayer, known, "the lake has")
-
-
-def require_none_waiting(
-    settings: "Settings", models: "Mapping[str, Model]", replayer: "Replayer", bootstrap: str
+def require_no_known_values(
+    settings: "Settings", models: "Mapping[str, Model]", replayer: "Replayer", landing: "Iterable[Message]" = ()
 ) -> None:
-    """Raises InputError where messages in Kafka, which the lake has not taken in yet, have these values."""
-    from ingestion.waiting import waiting_records
-    from lake.reading.known_readings import waiting_values
-    from runtime.kafka.record_headers import headers_of
-    from wire.envelope import TELEMETRY_TOPIC, Message
+    """Raises InputError where a file would bring values a second time, which the lake has or has yet to take in.
+
+    `landing` are messages that wait in Kafka, read as they are asked for. Meanwhile a tick may bring them to bronze and
+    to silver: asked in this order, none gets past.
+    """
+    from lake.reading.known_readings import known_values, waiting_values
+    from lake.reading.unjudged_messages import unjudged_messages
 
     outgoing = outgoing_of(replayer)
     if outgoing is None:
         return
-    ours = {each.encode("utf-8", "replace") for each in outgoing.devices}
-    waiting = (
-        Message(TELEMETRY_TOPIC, each.key(), [(n, v) for n, v in headers_of(each) or [] if v], each.value() or b"")
-        for each in waiting_records(settings, bootstrap, TELEMETRY_TOPIC)
-        if each.key() in ours
-    )
-    known = waiting_values(models, outgoing, waiting)
+    known = waiting_values(models, outgoing, chain(landing, unjudged_messages(settings, outgoing)))
     if known is not None:
         raise _twice(replayer, known, "wait for the lake (`lakehouse refresh` takes them in)")
+    known = known_values(settings, models, outgoing)
+    if known is not None:
+        raise _twice(replayer, known, "the lake has")
+
+
+def _landing(settings: "Settings", replayer: "Replayer", bootstrap: str) -> "Iterator[Message]":
+    """The messages of a file's devices that wait in Kafka."""
+    from ingestion.waiting import waiting_records
+    from runtime.kafka.record_headers import headers_of
+    from wire.envelope import TELEMETRY_TOPIC, Message
+
+    ours = {each.encode("utf-8", "replace") for each in replayer.check.devices}
+    for each in waiting_records(settings, bootstrap, TELEMETRY_TOPIC):
+        if each.key() in ours:
+            headers = [(name, value) for name, value in headers_of(each) or [] if value]
+            yield Message(TELEMETRY_TOPIC, each.key(), headers, each.value() or b"")
 
 
 def outgoing_of(replayer: "Replayer") -> "Outgoing | None":
@@ -191,7 +194,7 @@ def _send(settings: "Settings", models: "Mapping[str, Model]", replayer: "Replay
 
     with running_broker(settings) as bootstrap, stop_on_signal() as stop:
         ensure_topics(bootstrap, made=made_by(settings))
-        require_none_waiting(settings, models, replayer, bootstrap)
+        require_no_known_values(settings, models, replayer, _landing(settings, replayer, bootstrap))
         with message_progress("Sending") as progress:
             summary = run_replay(replayer, bootstrap, progress, stop)
     done = "Interrupted: sent" if summary.is_interrupted else "Sent"

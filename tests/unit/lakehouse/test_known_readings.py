@@ -14,12 +14,15 @@ from device_sim.playback import Replayer
 from lake.models.catalog import load_models
 from lake.reading import known_readings
 from lake.reading.known_readings import KnownValues, waiting_values
+from lake.storage.applications import App
+from lake.storage.delta import append_transaction
+from lake.tables.silver import SILVER_REJECTED
 from lakehouse.cli.commands.replay import outgoing_of, require_no_known_values
 from runtime.errors import InputError
 from runtime.settings import Settings, load_settings
 from tests.support.recordings import ids_of, messages_of, replayer_of, written
-from tests.support.small_lake import H5, Lake
-from wire.envelope import DATASCHEMA, ID, TIME, Message, with_header
+from tests.support.small_lake import H5, Lake, arrow_table
+from wire.envelope import DATASCHEMA, ID, TIME, Message, header, with_header
 
 FIRST = "timestamp,temperature\n2026-11-20T05:00:00Z,20\n2026-11-20T05:01:00Z,21\n"
 WIDER = "timestamp,temperature,humidity\n2026-11-20T05:01:00Z,21,40\n2026-11-20T05:02:00Z,22,41\n"
@@ -173,7 +176,7 @@ def test_what_waits_of_other_times_is_no_reason_to_read_the_file_again(settings:
 def test_python_holds_a_batch_of_what_waits(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However much it is: while the last of a hundred messages comes, there are rows of ten at the most."""
+    """However much it is: while the last of a hundred messages comes, there are rows of two tens at the most."""
     monkeypatch.setattr(known_readings, "_BATCH", 10)
     lake, first = Lake(settings), written(tmp_path, "first.csv", FIRST)
     outgoing = outgoing_of(replayer_of(first, lake.models, device="d1"))
@@ -185,4 +188,58 @@ def test_python_holds_a_batch_of_what_waits(
         held.append(sum(type(each) is dict and "message_id" in each for each in gc.get_objects()))
 
     assert waiting_values(lake.models, outgoing, waiting()) is not None
-    assert held[0] <= 10
+    assert held[0] <= 20
+
+
+def land(lake: Lake, message: Message, **changes: Any) -> None:
+    """A message in bronze that was sent as the first row of FIRST."""
+    said = {name: (header(message, name) or b"").decode() for name in (ID, TIME, DATASCHEMA)}
+    lake.message(H5, 0, **{"key": message.key, "value": message.value, "ingest_id": 11} | said | changes)
+    lake.write()
+
+
+def judge(lake: Lake, ingest_id: int) -> None:
+    """Say that silver has all up to there."""
+    nothing = arrow_table(SILVER_REJECTED, [])
+    append_transaction(lake.settings, SILVER_REJECTED, nothing.to_reader, (App.TELEMETRY, ingest_id), {"step": "tick"})
+
+
+def test_values_between_bronze_and_silver_would_be_brought_twice_too(settings: Settings, tmp_path: Path) -> None:
+    """A tick was killed between the two; once silver has judged the message, silver alone says what it has."""
+    lake = Lake(settings)
+    (message,) = messages_of(written(tmp_path, "first.csv", FIRST.rpartition("2026")[0]), device="d1")
+    land(lake, message)
+    judge(lake, 10)
+    wider = "timestamp,temperature,humidity\n2026-11-20T05:00:00Z,20,40\n"
+    with pytest.raises(
+        InputError, match=r"1 row .* that wait for the lake .* first temperature of d1 at 2026-11-20T05"
+    ):
+        checked(lake, tmp_path, wider)
+    checked(lake, tmp_path, FIRST)
+    checked(lake, tmp_path, wider, only=("humidity",))
+    checked(lake, tmp_path, wider, device="d2")
+    checked(lake, tmp_path, wider.replace("T05:", "T06:"))
+    judge(lake, 11)
+    checked(lake, tmp_path, wider)
+
+
+@pytest.mark.parametrize("reached", ["bronze", "silver"])
+def test_a_tick_meanwhile_hides_nothing(settings: Settings, tmp_path: Path, reached: str) -> None:
+    """What a tick takes out of Kafka before it is asked is found where the tick has brought it."""
+    lake = Lake(settings)
+    (message,) = messages_of(written(tmp_path, "first.csv", FIRST.rpartition("2026")[0]), device="d1")
+    lake.write()
+    judge(lake, 10)
+    replayer = replayer_of(written(tmp_path, "later.csv", WIDER.replace("T05:01", "T05:00")), device="d1")
+
+    def landing() -> Iterator[Message]:
+        if reached == "bronze":
+            land(lake, message)
+        else:
+            lake.read(H5, 0, 20.0, message_id=ids_of([message])[0])
+            lake.write()
+        yield from ()
+
+    where = "wait for the lake" if reached == "bronze" else "the lake has"
+    with pytest.raises(InputError, match=f"1 row .* values that {where} .* first temperature of d1"):
+        require_no_known_values(settings, lake.models, replayer, landing())
