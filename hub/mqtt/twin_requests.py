@@ -6,6 +6,7 @@ Belongs here: get and report, and their answers. The twin itself is the registry
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 
@@ -16,6 +17,8 @@ from runtime.errors import PlatformError
 from wire import hub_topics as topics
 from wire.mqtt_packets import publish
 
+# threads of their own: slow reads keep those of the loop for others, as those that ask an allocation handler
+_READERS = ThreadPoolExecutor(8, thread_name_prefix="twin-reader")
 _log = logging.getLogger(__name__)
 
 
@@ -31,8 +34,9 @@ async def answer_twin(
         if not parts.quotas.take(kind, identity.tenant):
             raise HubError(HubCode.ThrottlingException, "Too many twin operations.")
         if route.kind == topics.TWIN_GET:
-            # in a thread: a registry that is slow keeps none but this device waiting
-            status, body = 200, await asyncio.to_thread(_document, parts, identity)
+            # in a thread: a registry that is slow keeps those waiting who read their twins, and nobody else
+            loop = asyncio.get_running_loop()
+            status, body = 200, await loop.run_in_executor(_READERS, _document, parts, identity)
         else:
             version = await _report(parts, identity, payload)
     except HubError as error:
