@@ -19,22 +19,23 @@ _type_tester = cache(agate_helper.build_type_tester)
 _empty_table = cache(agate_helper.empty_table)
 
 
-def _keep(event: DebugLevel, **values: Any) -> None:
+def _keep(event: DebugLevel, /, *text: Any, **values: Any) -> None:
     """Make no message of an event of the lowest level yet: there are some thirty a model, and seldom a log of them."""
-    event.__dict__["values"] = values
+    event.__dict__["values"] = text, values
 
 
 def _fire_if_heard(
-    manager: EventManager, event: BaseEvent, level: EventLevel | None = None, *rest: Any, **named: Any
+    manager: EventManager, e: BaseEvent, level: EventLevel | None = None, *rest: Any, **named: Any
 ) -> None:
-    if isinstance(event, DebugLevel):
+    if isinstance(e, DebugLevel):
         is_heard = level not in (None, EventLevel.DEBUG) or any(
             each.level == EventLevel.DEBUG for each in manager.loggers
         )
         if not is_heard:
             return
-        _make_event(event, **event.__dict__["values"])
-    _fire(manager, event, level, *rest, **named)
+        text, values = e.__dict__["values"]
+        _make_event(e, *text, **values)
+    _fire(manager, e, level, *rest, **named)
 
 
 def _cached_type_tester(text_columns: Iterable[str], string_null_values: Iterable[str] | None = ("null", "")) -> Any:

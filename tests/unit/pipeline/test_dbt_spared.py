@@ -11,6 +11,7 @@ from dbt.cli.main import dbtRunner  # noqa: F401  # dbt's modules need each othe
 from dbt.events.types import LogModelResult
 from dbt_common.clients import agate_helper
 from dbt_common.events.base_types import EventLevel
+from dbt_common.events.event_handler import DbtEventLoggingHandler
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.logger import LoggerConfig
 
@@ -38,6 +39,18 @@ def test_events_that_nobody_hears_are_not_made() -> None:
     manager.add_logger(LoggerConfig(name="of all", level=EventLevel.DEBUG, logger=logging.getLogger("of all")))
     manager.fire_event(quiet)
     assert heard[-1].info.level == "debug"
+
+
+def test_events_are_made_and_told_in_each_way_that_dbt_does() -> None:
+    """By the log of another package, which gives an event by its name; arguments that dbt refuses it refuses itself."""
+    manager, heard = EventManager(), list[Any]()
+    manager.callbacks.append(heard.append)
+    log = logging.Logger("of another package")
+    log.addHandler(DbtEventLoggingHandler(manager, logging.INFO))
+    log.warning("It says so.")
+    assert [each.data.msg for each in heard] == ["It says so."]
+    with pytest.raises(AssertionError, match="positional arguments"):
+        manager.fire_event(SQLQuery("one"), level=EventLevel.WARN)
 
 
 def test_an_answer_makes_no_parser_of_dates(monkeypatch: pytest.MonkeyPatch) -> None:
