@@ -32,14 +32,17 @@ def file_of(error: OSError) -> str:
     """The name of the file that the system refuses; '' where it cannot be told.
 
     What fails when an open file is read or written does not say its name: it is that of the file which the innermost
-    function held that held any.
+    function held that held any, unless it held another one too. A file may be closed by now.
     """
     if error.filename is not None:
         return str(error.filename)
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
-        for held in frame.f_locals.values():
-            if isinstance(held, io.IOBase) and isinstance(name := getattr(held, "name", None), str):
-                return name
+        held = [each for each in frame.f_locals.values() if isinstance(each, io.IOBase)]
+        # what lies in memory has none, and a pipe or a socket a number
+        names = {each.name for each in held if hasattr(each, "name")}
+        if names:
+            (name, *others) = names
+            return name if isinstance(name, str) and not others else ""
     return ""
 
 
