@@ -62,7 +62,7 @@ def ensure_manifest() -> dict[str, Any]:
 
 def read_manifest() -> Any:
     """The manifest as dbt runs it (`dbt.contracts.graph.manifest.Manifest`); None when nobody has made it, or when it
-    is damaged: dbt reads the project itself then."""
+    is damaged: dbt reads the project itself then. A damaged one is removed, so that the next start makes it anew."""
     from dbt.contracts.graph.manifest import Manifest
 
     path = manifest_for_dbt()
@@ -71,8 +71,16 @@ def read_manifest() -> Any:
     try:
         return Manifest.from_msgpack(path.read_bytes())
     except Exception as error:  # noqa: BLE001  # each kind of damage has an error of its own
-        _log.warning(f"{path} is damaged ({error!r}): delete it, and the next start makes it anew.")
+        _log.warning(f"{path} is damaged ({error!r}): {_removed(path)}, and the next start makes it anew.")
         return None
+
+
+def _removed(path: Path) -> str:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # the environment is another user's
+        return f"it cannot be removed ({error.strerror}): delete it"
+    return "it was removed"
 
 
 def _made(folder: Path) -> dict[str, Any] | None:

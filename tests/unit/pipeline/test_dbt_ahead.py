@@ -89,12 +89,25 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_damaged_manifest_ends_no_process_that_forks_dbts(
     manifest: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told, with what to do, and dbt is given none: it reads the project itself."""
+    """It is told, and dbt is given none: it reads the project itself. It is gone then, so that the next start makes it
+    anew."""
     manifest.write_bytes(damage(manifest.read_bytes()))
     find_out_ahead.__wrapped__()
     assert "dbt starts slower" in caplog.text
     assert read_manifest() is None
     assert f"{manifest} is damaged" in caplog.text
+    assert "it was removed, and the next start makes it anew." in caplog.text
+    assert not manifest.exists()
+
+
+def test_a_damaged_manifest_that_cannot_be_removed_is_told_with_what_to_do(
+    manifest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In an environment that is another user's nothing fails over it."""
+    with patch.object(Path, "unlink", side_effect=PermissionError(13, "Permission denied")):
+        manifest.write_bytes(b"")
+        assert read_manifest() is None
+    assert "it cannot be removed (Permission denied): delete it, and the next start makes it anew." in caplog.text
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "partial_parse.msgpack"])
