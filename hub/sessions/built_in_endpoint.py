@@ -5,7 +5,8 @@ Belongs here: receivers and their owner levels, over all processes of a hub. How
 
 A receiver with an owner level (the anchor's epoch) has a partition alone in its consumer group: one of a lower level,
 or of none, is refused or sent away, and at the same level the newer goes before. Nothing of it is kept: a process
-tells the others who came, and one that holds a higher level answers by telling of that.
+tells the others who came, and one that holds a higher level answers by telling of that. A process that missed changes
+has none left: `session_table` cuts all its connections.
 """
 
 import asyncio

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from hub.amqp.amqp_session import AmqpSession
 from hub.hub_errors import HubCode, HubError
 from hub.methods import MethodCall
+from hub.registry.change_feed import MISSED, Change
 from hub.registry.connections import ConnectionState, connection_of
 from hub.registry.instance_watch import SILENT_S
-from tests.support.small_hub import Client, SmallHub, on_a_loop, until
+from hub.sessions import session_table
+from tests.support.small_hub import Client, NotedLink, SmallHub, on_a_loop, until
 from wire import hub_topics, mqtt_packets
 
 
@@ -67,6 +70,33 @@ async def test_devices_of_a_process_that_is_gone_are_disconnected(tmp_path: Path
         await beats(one)
         await until(lambda: state(one).is_connected)
         assert (state(one).instance, state(one).epoch, client.link.is_closed) == ("one", 1, False)
+
+
+@on_a_loop
+async def test_a_process_that_is_taken_for_gone_in_its_first_second_holds_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It beats as soon as it keeps time, so that it is known how often it had beaten when its device was ended."""
+    monkeypatch.setattr(session_table, "TICK_S", 3600.0)
+    async with two_processes(tmp_path) as (one, other, _):
+        ticking = asyncio.create_task(one.table.keep_time())
+        await until(lambda: one.table._beats._count == 1)
+        ticking.cancel()
+        other.registry.beat("other", 0, ["one"]).result()
+        await beats(one)
+        await until(lambda: state(one).is_connected)
+
+
+@on_a_loop
+async def test_whoever_has_a_connection_is_cut_when_changes_were_missed(tmp_path: Path) -> None:
+    """Devices and services, and with these the receivers of the built-in endpoint: another may go before them."""
+    async with two_processes(tmp_path) as (one, _, client):
+        link = NotedLink()
+        receiving = AmqpSession(one.parts, link)._start(asyncio.sleep(3600))
+        one.table._tell(Change(MISSED, "", "", {}))
+        await until(lambda: client.link.is_closed and link.is_closed)
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
 
 
 @on_a_loop
