@@ -7,6 +7,7 @@ reader cannot be told to give up sooner. Amid work that patience is right: a sto
 
 import time
 from http.client import HTTPException
+from threading import Thread
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -15,7 +16,10 @@ from runtime.errors import PlatformError
 from runtime.settings import Settings
 
 PATIENCE_S = 7.0
-"""How long each of two attempts may take: together less than the half minute in which a sentence is due."""
+"""How long an address of the server may take for a step of an attempt, as to connect or to send what comes next."""
+
+DEADLINE_S = 15.0
+"""How long both attempts may take: less than the half minute in which a sentence is due, with all of the above."""
 
 _ATTEMPTS = 2
 _SILENT_FOR_S = 30.0
@@ -41,12 +45,24 @@ def require_answer(settings: Settings) -> None:
     if not settings.is_s3 or address is None or address in _answered:
         return
     if time.monotonic() >= _silent_until.get(address, 0.0):
-        for _ in range(_ATTEMPTS):
-            if not _is_silent(address):
-                _answered.add(address)
-                return
+        if not _is_silent_until_deadline(address):
+            _answered.add(address)
+            return
         _silent_until[address] = time.monotonic() + _SILENT_FOR_S
     raise PlatformError(f"{address} does not answer: check the network and AWS_ENDPOINT_URL.")
+
+
+def _is_silent_until_deadline(address: str) -> bool:
+    """Whether no attempt had an answer, or none in time: a name that has many addresses, an answer byte by byte."""
+    found: list[bool] = []
+    asking = Thread(
+        target=lambda: found.append(all(_is_silent(address) for _ in range(_ATTEMPTS))),
+        name="store-answer",
+        daemon=True,
+    )
+    asking.start()
+    asking.join(DEADLINE_S)
+    return asking.is_alive() or True in found
 
 
 def _is_silent(address: str) -> bool:

@@ -98,6 +98,28 @@ def test_any_answer_will_do(tmp_path: Path, answer: bytes) -> None:
     require_answer(_settings(tmp_path, f"http://{place}/closed"))
 
 
+def test_an_answer_byte_by_byte_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it has one deadline, however soon each byte follows the one before; this one ends after two seconds."""
+    monkeypatch.setattr(store_answers, "DEADLINE_S", 0.2)
+    is_told = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        caller, _ = listening.accept()
+        with caller:
+            for _ in range(100):
+                if is_told.wait(0.02):
+                    return
+                caller.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,), daemon=True)
+        thread.start()
+        with pytest.raises(PlatformError, match="does not answer"):
+            require_answer(_settings(tmp_path, f"http://127.0.0.1:{listening.getsockname()[1]}"))
+        is_told.set()
+        thread.join()
+
+
 def test_the_patience_fits_into_half_a_minute() -> None:
-    """With room for a program's start."""
-    assert 2 * store_answers.PATIENCE_S <= 15
+    """With room for a program's start; both attempts fit into the deadline."""
+    assert 2 * store_answers.PATIENCE_S <= store_answers.DEADLINE_S <= 15
