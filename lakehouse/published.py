@@ -34,7 +34,7 @@ from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_COMPLETENESS, DEVICE_LATEST, GOLD_TABLES
 from lake.tables.gold_kinds import STATE_DAYS, STATE_HOURS
 from lakehouse.gold_rows import Moment, Rows, moment
-from runtime.errors import PlatformError, QueryError, UsageError
+from runtime.errors import PlatformError, UsageError
 from runtime.settings import Settings, load_settings
 
 Fill = Literal["gap", "previous", "linear"]
@@ -179,13 +179,10 @@ class PublishedGold:
         wanted = WantedSeries(device_id, metric, moment(start), moment(end), value, fill, unit)
         if value in KIND_FIGURES:
             self._check_known(device_id, metric)
-        try:
-            if length is None:
-                found = series_by_local_days(self._ask, self._source, self._publication.tables, wanted)
-            else:
-                found = even_series(self._ask, self._source, self._publication.tables, wanted, length)
-        except duckdb.InvalidInputException as error:
-            raise QueryError(str(error).removeprefix("Invalid Input Error: ")) from error
+        if length is None:
+            found = series_by_local_days(self._ask, self._source, self._publication.tables, wanted)
+        else:
+            found = even_series(self._ask, self._source, self._publication.tables, wanted, length)
         if found.num_rows and found["unit"].null_count == found.num_rows:
             self._check_known(device_id, metric)
         return Rows(self.connection.from_arrow(found))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lake.reading.series_fills import with_fill
-from lake.reading.series_macros import VALUES
+from lake.reading.series_macros import SEVERAL_UNITS, VALUES
 from lake.reading.series_rows import Ask, SeriesRows, Source, WantedSeries, rows_for, rows_of_value
 from lake.slices import HOUR
 from lake.tables.gold import DEVICE_DAYS
@@ -38,9 +38,7 @@ def even_series(
     found = ask(_question(source, rows, wanted, every, periods), given)
     units = sorted(pc.unique(found["unit"]).to_pylist())
     if len(units) > 1:
-        raise QueryError(
-            f"{wanted.metric} has more units than one here ({units[0]}, {units[-1]}): say which with `unit`"
-        )
+        raise QueryError(f"{wanted.metric}{SEVERAL_UNITS} ({units[0]}, {units[-1]}): say which with `unit`")
     at = pa.array(periods, pa.int64()).cast(_TIME)
     place = pc.index_in(at, value_set=found["period_at"].cast(_TIME).combine_chunks())
     points = {name: found[name].combine_chunks().take(place) for name in ("value", "unit", "reading_count")}

@@ -8,15 +8,16 @@ rows is `series_macros`' matter.
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pyarrow as pa
 
 from lake.local_days import UTC_ZONE, LocalDay, local_days, zone_of
 from lake.reading.series_fills import with_fill
-from lake.reading.series_macros import figures_of_periods
+from lake.reading.series_macros import SEVERAL_UNITS, figures_of_periods
 from lake.reading.series_rows import Ask, Source, WantedSeries, rows_for
 from lake.sql_text import quoted
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, SITES
-from runtime.errors import UsageError
+from runtime.errors import QueryError, UsageError
 
 LOCAL_DAY = "local_day"
 """What `every` says for days of the site's zone."""
@@ -31,7 +32,7 @@ def series_by_local_days(ask: Ask, source: Source, published: Collection[str], w
     `hours_in_day`.
 
     Raises UsageError where the days are not those of one zone, or are too many, and as `rows_for`
-    does; DuckDB's error for several units.
+    does; QueryError for several units where `unit` names none.
     """
     span = wanted.start.astimezone(UTC), wanted.end.astimezone(UTC)
     if span[0].year < _YEARS[0] or span[1].year > _YEARS[1]:
@@ -54,7 +55,12 @@ def series_by_local_days(ask: Ask, source: Source, published: Collection[str], w
     SELECT period_at, value_{wanted.value} AS value, unit, reading_count, day_date, zone, hours_in_day
     FROM points JOIN days USING (period_at) ORDER BY period_at"""
     given = [wanted.device_id, wanted.metric, wanted.unit, wanted.unit, wanted.metric]
-    return with_fill(ask(sql, given), wanted.fill)
+    try:
+        return with_fill(ask(sql, given), wanted.fill)
+    except duckdb.InvalidInputException as error:  # that of a damaged file too
+        if SEVERAL_UNITS not in str(error):
+            raise
+        raise QueryError(str(error).removeprefix("Invalid Input Error: ")) from error
 
 
 def _zone(ask: Ask, source: Source, wanted: WantedSeries) -> str:

@@ -40,9 +40,12 @@ _SERIES = """CREATE OR REPLACE MACRO {name}(device, metric, from_at, until_at, e
     ),
     {figures}"""
 
+SEVERAL_UNITS = " has more units than one here"
+"""What follows the metric in the error of a series that would mix units."""
+
 _FIGURES = """one_unit AS (
         SELECT CASE WHEN min(found.unit) <> max(found.unit)
-            THEN error(concat({metric}, ' has more units than one here (', min(found.unit), ', ',
+            THEN error(concat({metric}, '{several_units} (', min(found.unit), ', ',
                 max(found.unit), '): say which with `unit`'))
             ELSE true END AS holds
         FROM found
@@ -106,6 +109,7 @@ def figures_of_periods(figures: Mapping[str, str], metric: str) -> str:
     where it has several units."""
     return _FIGURES.format(
         metric=metric,
+        several_units=SEVERAL_UNITS,
         figures=", ".join(f"{sql} AS value_{name}" for name, sql in figures.items()),
         values=", ".join(f"figures.value_{name}" for name in figures),
     )

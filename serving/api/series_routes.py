@@ -76,8 +76,6 @@ def _points(snapshot: Snapshot, caller: Caller, values: Mapping[str, Any]) -> pa
         raise Problem(400, "Several units", str(error)) from error
     except UsageError as error:
         raise Problem(400, "Bad parameter", str(error)) from error
-    except duckdb.InvalidInputException as error:
-        raise Problem(400, "Several units", str(error).removeprefix("Invalid Input Error: ")) from error
 
 
 def _source(snapshot: Snapshot, caller: Caller, files: DayFiles | None) -> Source:

@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 import lakehouse
+from lake.storage.locations import table_uri
 from lake.tables.contracts import Table
 from lake.tables.gold import DEVICE_HOURS, DEVICE_LATEST, DEVICE_MINUTES, SITES
 from runtime.errors import QueryError, UsageError
@@ -170,3 +172,25 @@ def test_what_cannot_be_answered_is_refused(home: Path, snapshot: Snapshot) -> N
     assert points(home, "units", LATER, LATER + day, unit="degf")[0]["unit"] == "degf"
     with pytest.raises(UsageError, match="of that device there is nothing"):
         points(home, "d9", LATER, LATER + day)
+
+
+@pytest.mark.parametrize("every", ["local_day", "1m"])
+def test_a_damaged_file_is_not_called_several_units(tmp_path: Path, every: str) -> None:
+    """DuckDB's error for a file that is no Parquet, of the same class, is told as what it is, by Python and the API."""
+    settings = Settings(home=tmp_path, lake_uri=str(tmp_path / "lake"))
+    midnight = datetime(2026, 11, 19, 18, 15, tzinfo=UTC)
+    rows: dict[Table, list[dict[str, Any]]] = {
+        DEVICE_HOURS: [hour("k", "kathmandu", midnight.replace(minute=0), 9.0)],
+        DEVICE_MINUTES: [minute("k", "kathmandu", midnight, 1.0)],
+        DEVICE_LATEST: [gold_row(DEVICE_LATEST, LATER, 0.0, device_id="k", site_id="kathmandu")],
+        SITES: [{"site_id": "kathmandu", "name": None, "zone": ZONES["kathmandu"], "parent_id": None,
+                 "path": "/kathmandu", "is_declared": True}],
+    }  # fmt: skip
+    publish_rows(settings, rows)
+    (file,) = Path(table_uri(settings, DEVICE_MINUTES.name)).rglob("*.parquet")
+    file.write_bytes(bytes(file.stat().st_size))
+    span = midnight, midnight + timedelta(minutes=1)
+    with pytest.raises(duckdb.InvalidInputException, match="No magic bytes"):
+        lakehouse.open(tmp_path).publication().series("k", "temperature", *span, every=every)
+    with newest_snapshot(settings) as opened, pytest.raises(duckdb.InvalidInputException, match="No magic bytes"):
+        answered(opened, "k", *span, every=every)
