@@ -54,6 +54,13 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def seconds(text: str) -> int:
+    """A time to wait, in which something can happen: 1 or more."""
+    if not _is_number(text) or not 0 < int(text) <= _MOST:
+        raise ValueError(f"give a whole number of seconds from 1 to {_MOST}.")
+    return int(text)
+
+
 def port(text: str) -> int:
     """A TCP port."""
     if not _is_number(text) or not 0 < int(text) <= _LAST_PORT:

@@ -17,6 +17,7 @@ from runtime.variables import (
     memory_size,
     message_types,
     port,
+    seconds,
     spark_address,
     whole_number,
 )
@@ -91,7 +92,7 @@ class SparkSettings:
     spark_wait_s: Annotated[
         int,
         Setting(
-            "LAKEHOUSE_SPARK_WAIT_S", whole_number, "Spark",
+            "LAKEHOUSE_SPARK_WAIT_S", seconds, "Spark",
             "seconds in which executors of a cluster must answer before a tick says what they cannot do", "25",
         ),
     ] = 25  # fmt: skip

@@ -107,6 +107,7 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     [
         ("LAKEHOUSE_KEEP_BRONZE_DAYS", ("500001", "9" * 25, "9" * 5000, "\u0663")),
         ("LAKEHOUSE_UI_PORT", ("0", "9" * 5000)),
+        ("LAKEHOUSE_SPARK_WAIT_S", ("0", "-1", "1.5", "500001")),
         ("LAKEHOUSE_KAFKA_BOOTSTRAP", ("host:0", "host:65536", "a:9092,b:99999", "[::1", "a,,b")),
         ("LAKEHOUSE_SPARK", ("localhost:7077", "local[x]", "sc://", "sc://h:99999", "spark://", "spark://h",
                              "spark://h:x", "spark://h:7077,g", "spark://h:70770")),
@@ -117,7 +118,7 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
 def test_what_could_not_be_used_later_is_refused_at_the_start(
     variable: str, values: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """A number that no calendar has, a port that there is none, an address without a host."""
+    """A number that no calendar has, a port that there is none, no time to answer in, an address without a host."""
     for value in values:
         with pytest.raises(UsageError, match=f"^{variable} is .*: give "):
             load_settings({variable: value}, tmp_path)
@@ -127,6 +128,7 @@ def test_what_could_not_be_used_later_is_refused_at_the_start(
     ("variable", "values"),
     [
         ("LAKEHOUSE_KEEP_BRONZE_DAYS", ("0", "500000")),
+        ("LAKEHOUSE_SPARK_WAIT_S", ("1", "600")),
         ("LAKEHOUSE_KAFKA_BOOTSTRAP", ("host", "host:9092", "[::1]:9092", "10.0.0.1:1,b_c-d.example:65535")),
         ("LAKEHOUSE_SPARK", ("local", "local[2]", "local[*]", "local[2,3]", "sc://h", "sc://h:15002/;use_ssl=true",
                              "spark://h:7077", "spark://a:7077,b:7077", "sc://[::1]:15002")),
