@@ -101,8 +101,9 @@ class JudgedBatches:
             run(f"EXECUTE readings_{number}")
         run("EXECUTE remember")
         run(f"INSERT INTO open_readings SELECT *, {MINUTE} FROM new_readings")
-        refused, again, metrics, kept_in = run("EXECUTE counted").fetchone() or (0, 0, 0, None)
-        self._empty.difference_update(kept_in or ())
+        refused, again, metrics = run("EXECUTE counted").fetchone() or (0, 0, 0)
+        if not self._empty.isdisjoint(records["partition"].unique().to_pylist()):
+            self._empty.difference_update(partition for (partition,) in run("EXECUTE find_partitions").fetchall())
         return BatchCounts(records.num_rows, metrics, refused, again)
 
     def forget(self, before_us: int) -> None:
@@ -197,8 +198,8 @@ class JudgedBatches:
             "find_repeats": f"INSERT INTO again {repeats(Relation('pool'), Relation('hashes'))}",
             "remember": f"INSERT INTO seen SELECT {COLUMNS}, event_at FROM settled WHERE reason IS NULL",
             "counted": "SELECT (SELECT count(*) FROM settled WHERE reason IS NOT NULL), (SELECT count(*) FROM again), "
-            "(SELECT count(*) FROM new_readings), "
-            """(SELECT list(DISTINCT "partition") FROM settled WHERE reason IS NULL)""",
+            "(SELECT count(*) FROM new_readings)",
+            "find_partitions": 'SELECT DISTINCT "partition" FROM settled WHERE reason IS NULL',
         }
         for number, table in enumerate(self._tables.values()):
             rows = self._metric_rows(readings(Relation("settled"), table, self._models), table.name)
